@@ -1,0 +1,47 @@
+/* Files: read whole, mapped, or replaced whole. */
+#ifndef US_BASE_FILE_H
+#define US_BASE_FILE_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+
+/* Reads a whole file of at most `limit` bytes; *bytes is NUL-terminated, freed with free. */
+unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
+                           unseen_error *error);
+
+/* A read-only mapping; size 0 is an error naming the file as empty. */
+typedef struct us_mapping {
+    const unsigned char *bytes;
+    size_t size;
+} us_mapping;
+unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *error);
+void us_file_unmap(us_mapping *mapping);
+
+/* Writing so that readers see the old file or the new one, whole: a temporary beside it, fsync,
+ * rename, fsync of the folder. us_file_commit or us_file_abandon ends it (both accept a writer that
+ * failed to open). Write with stdio on writer.stream; errors are found by commit at the latest. */
+typedef struct us_file_writer {
+    FILE *stream;
+    char *path, *temporary;
+} us_file_writer;
+unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_error *error);
+unseen_status us_file_commit(us_file_writer *writer, unseen_error *error);
+void us_file_abandon(us_file_writer *writer);
+
+/* The three in one, for bytes at hand. */
+unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error);
+
+/* Creates a folder and its parents; an existing folder is fine. Fails when it is not writable. */
+unseen_status us_folder_create(const char *path, unseen_error *error);
+
+bool us_file_exists(const char *path);
+
+/* folder/name on the heap; NULL: no memory. */
+char *us_path_join(const char *folder, const char *name);
+
+/* The cache folder: UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen, else HOME/.cache/unseen. Heap;
+ * NULL when none is known. */
+char *us_path_cache(void);
+
+#endif

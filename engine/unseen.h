@@ -1,0 +1,157 @@
+/* unseen: tells whether an image is of a kind that a model has seen before.
+ *
+ * The one public header. The library never prints, never exits and keeps no global state. Every
+ * function that can fail returns a status and, through the last parameter, a message that names the
+ * file, key, layer or device at fault. Results are JSON documents (UTF-8, one object, owned by the
+ * caller, freed with unseen_string_free); their fields are listed at each function and are stable.
+ */
+#ifndef UNSEEN_H
+#define UNSEEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define UNSEEN_API __attribute__((visibility("default")))
+#else
+#define UNSEEN_API
+#endif
+
+/* The program exits with these values. */
+typedef enum unseen_status {
+    UNSEEN_OK = 0,
+    UNSEEN_FAILURE = 1,              /* the system failed: disk full, driver error */
+    UNSEEN_BAD_INPUT = 2,            /* bad usage, config or input file */
+    UNSEEN_NO_DEVICE = 3,            /* no usable OpenCL device */
+    UNSEEN_SELFTEST_FAILED = 4,      /* a kernel disagrees with its reference */
+    UNSEEN_DIVERGED = 5,             /* training produced non-finite numbers */
+    UNSEEN_OUT_OF_DEVICE_MEMORY = 6, /* the model or batch does not fit */
+    UNSEEN_INTERRUPTED = 130,        /* stopped on request, checkpoint saved */
+} unseen_status;
+
+typedef struct unseen_error {
+    unseen_status status;
+    char message[2048];
+} unseen_error;
+
+/* ---- progress ---- */
+
+typedef enum unseen_event_kind {
+    UNSEEN_EVENT_MESSAGE,  /* text: something worth knowing */
+    UNSEEN_EVENT_WARNING,  /* text: something that should worry the user */
+    UNSEEN_EVENT_PROGRESS, /* within an epoch, a scoring pass or a self-test; sent often */
+    UNSEEN_EVENT_EPOCH,    /* an epoch ended */
+} unseen_event_kind;
+
+typedef struct unseen_event {
+    unseen_event_kind kind;
+    const char *text;  /* message, or what is progressing: "training", "scoring", "self-test" */
+    int epoch, epochs; /* from 1; 0 where there are no epochs */
+    int64_t done, total;      /* images (or cases) so far and in all, within this epoch or pass */
+    double loss;              /* training loss; NaN until one is known */
+    double held_out_loss;     /* NaN without a held-out slice */
+    double images_per_second; /* 0 until known */
+    double seconds_left;      /* of the whole job; negative until known */
+} unseen_event;
+
+/* Called from the calling thread, at least once per batch. A result other than 0 asks the job to
+ * stop at the next batch: training saves a checkpoint and returns UNSEEN_INTERRUPTED. */
+typedef int (*unseen_event_function)(const unseen_event *event, void *user);
+
+typedef struct unseen_events {
+    unseen_event_function function; /* may be NULL */
+    void *user;
+} unseen_events;
+
+/* ---- configs ---- */
+
+typedef struct unseen_config unseen_config;
+
+/* Reads a config, applies overrides ("/training/batch=64": a JSON Pointer, '=', a JSON value or a
+ * bare string) in order, and checks every key. */
+UNSEEN_API unseen_status unseen_config_load(const char *path, const char *const *overrides,
+                                            size_t override_count, unseen_config **config,
+                                            unseen_error *error);
+UNSEEN_API void unseen_config_free(unseen_config *config);
+
+/* The whole config with every default written out. */
+UNSEEN_API unseen_status unseen_config_resolved(const unseen_config *config, char **json,
+                                                unseen_error *error);
+
+/* The JSON Schema that the config reader itself implies. */
+UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
+
+/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch,
+ *  networks: {NAME: {parameters, flops_per_image, input, output}},
+ *  layers: [{network, index, layer, input, output, parameters, flops_per_image, ...}]}
+ * Shapes are [channels, height, width]. FLOPs are of one forward pass of one image through every
+ * network, a multiply-add counted as two. memory_bytes is device memory for training. */
+UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error);
+
+/* ---- devices ---- */
+
+/* Selector: NULL (the best device), "gpu", "cpu", "P:D" as clinfo -l numbers them, or part of a
+ * device's or platform's name in any case.
+ * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
+ *   largest_allocation_bytes, vector_width, usable, why_not, execution}], picked: "P:D" or null,
+ *  why} */
+UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
+
+/* Every operator, forward and backward, on the device against a host reference in double precision.
+ * {device, cases, failed, worst_error, results: [{operator, what, shape, error, limit, passed}]}
+ * UNSEEN_SELFTEST_FAILED when a case fails; the JSON is given then too. */
+UNSEEN_API unseen_status unseen_selftest(const char *selector, const unseen_events *events,
+                                         char **json, unseen_error *error);
+
+/* ---- the main job and its parts ---- */
+
+typedef struct unseen_run_options {
+    const char *device;     /* selector as above */
+    const char *out;        /* run folder; created */
+    const char *csv_header; /* NULL: "Id,Predicted" */
+    bool resume;            /* continue from out/checkpoint, to the bits of an unbroken run */
+    bool train_only;        /* do not score the test images */
+} unseen_run_options;
+
+/* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
+ * Fields: those of unseen_evaluate, with train_seconds, epochs, loss, device, out. */
+UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
+                                    const unseen_events *events, char **json, unseen_error *error);
+
+typedef struct unseen_score_options {
+    const char *device;
+    const char *csv_header; /* NULL: "Id,Predicted" */
+    const char *data;       /* images to score */
+    const char *out;        /* the CSV to write */
+} unseen_score_options;
+
+/* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,
+ * above_threshold} */
+UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
+                                      const unseen_events *events, char **json,
+                                      unseen_error *error);
+
+/* Compares a CSV of scores with labels (.npy, IDX or CSV). normal: the normal class, every other
+ * being anomalous; NULL: labels are 0 (normal) and 1.
+ * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
+ *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}}} */
+UNSEEN_API unseen_status unseen_evaluate(const char *scores, const char *labels, const char *normal,
+                                         char **json, unseen_error *error);
+
+/* Writes report.html into each run folder, and a comparison of all of them to out where it is not
+ * NULL. {runs: [{out, name, auc, loss, epochs, ...}]} */
+UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,
+                                       const char *out, char **json, unseen_error *error);
+
+UNSEEN_API void unseen_string_free(char *string);
+UNSEEN_API const char *unseen_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
