@@ -1,0 +1,105 @@
+/* Put before every kernel file. The build options give VECTOR_WIDTH (floats of a vector: 1, 4, 8,
+ * 16), GROUP_SIZE (work-items of a work-group, all along the batch) and LANES (1: GPUs, whose
+ * work-items are lanes; 0: CPUs, whose work-items work on vectors).
+ *
+ * The batch is innermost in memory. A work-item owns whole vectors of it: vector j of an item in
+ * work-group g starts at lane LANE_BASE(g, per_item) + j * LANE_STRIDE, so that neighbouring items
+ * read neighbouring memory. */
+
+#define UNROLL _Pragma("unroll")
+#define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
+#define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
+#define LANE_BASE(group, per_item)                                                                 \
+    ((int)(group) * (per_item) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH)
+
+#if VECTOR_WIDTH == 1
+typedef float vec;
+#define vec_load(p) (*(p))
+#define vec_store(v, p) (*(p) = (v))
+#define vec_sum(v) (v)
+#define vec_lanes(first) (first)
+#elif VECTOR_WIDTH == 4
+typedef float4 vec;
+#define vec_load(p) vload4(0, p)
+#define vec_store(v, p) vstore4(v, 0, p)
+inline float vec_sum(vec v) {
+    float2 s = v.lo + v.hi;
+    return s.x + s.y;
+}
+#define vec_lanes(first) ((int4)(first) + (int4)(0, 1, 2, 3))
+#elif VECTOR_WIDTH == 8
+typedef float8 vec;
+#define vec_load(p) vload8(0, p)
+#define vec_store(v, p) vstore8(v, 0, p)
+inline float vec_sum(vec v) {
+    float4 s = v.lo + v.hi;
+    float2 t = s.lo + s.hi;
+    return t.x + t.y;
+}
+#define vec_lanes(first) ((int8)(first) + (int8)(0, 1, 2, 3, 4, 5, 6, 7))
+#else
+typedef float16 vec;
+#define vec_load(p) vload16(0, p)
+#define vec_store(v, p) vstore16(v, 0, p)
+inline float vec_sum(vec v) {
+    float8 s = v.lo + v.hi;
+    float4 t = s.lo + s.hi;
+    float2 u = t.lo + t.hi;
+    return u.x + u.y;
+}
+#define vec_lanes(first)                                                                           \
+    ((int16)(first) + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#endif
+
+/* x in the lanes below n, 0 in the padded ones. */
+#if VECTOR_WIDTH == 1
+#define vec_mask(x, first, n) ((first) < (n) ? (x) : 0.0f)
+#else
+#define vec_mask(x, first, n) select((vec)(0.0f), (x), vec_lanes(first) < (n))
+#endif
+
+/* Activations by the numbers of us_activation_kind in engine/ops/layer.h. ACTIVATION (with SLOPE) is
+ * applied to what a kernel writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it reads. */
+#ifndef ACTIVATION
+#define ACTIVATION 0
+#endif
+#ifndef INPUT_ACTIVATION
+#define INPUT_ACTIVATION 0
+#endif
+
+inline vec activate(vec v) {
+#if ACTIVATION == 1
+    return fmax(v, (vec)(0.0f));
+#elif ACTIVATION == 2
+    return fmax(v, (vec)(0.0f)) + SLOPE * fmin(v, (vec)(0.0f));
+#elif ACTIVATION == 3
+    return tanh(v);
+#elif ACTIVATION == 4
+    return 1.0f / (1.0f + exp(-v));
+#else
+    return v;
+#endif
+}
+
+/* dx times the derivative of the input's activation, given its output x. */
+inline vec input_activation_backward(vec dx, vec x) {
+#if INPUT_ACTIVATION == 1
+#if VECTOR_WIDTH == 1
+    return x > 0.0f ? dx : 0.0f;
+#else
+    return select((vec)(0.0f), dx, x > (vec)(0.0f));
+#endif
+#elif INPUT_ACTIVATION == 2
+#if VECTOR_WIDTH == 1
+    return x > 0.0f ? dx : dx * INPUT_SLOPE;
+#else
+    return select(dx * INPUT_SLOPE, dx, x > (vec)(0.0f));
+#endif
+#elif INPUT_ACTIVATION == 3
+    return dx * (1.0f - x * x);
+#elif INPUT_ACTIVATION == 4
+    return dx * x * (1.0f - x);
+#else
+    return dx;
+#endif
+}

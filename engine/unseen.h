@@ -143,6 +143,13 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
 UNSEEN_API unseen_status unseen_evaluate(const char *scores, const char *labels, const char *normal,
                                          char **json, unseen_error *error);
 
+/* Throughput of training and scoring on made-up images, beside the device's measured peak.
+ * {device, config, batch, train_images_per_second, score_images_per_second, gflops, peak_gflops,
+ *  fraction_of_peak} */
+UNSEEN_API unseen_status unseen_bench(const unseen_config *config, const char *device,
+                                      const unseen_events *events, char **json,
+                                      unseen_error *error);
+
 /* Writes report.html into each run folder, and a comparison of all of them to out where it is not
  * NULL. {runs: [{out, name, auc, loss, epochs, ...}]} */
 UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,

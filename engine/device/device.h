@@ -1,0 +1,134 @@
+/* One OpenCL device: a context, an in-order queue, and the facts that kernels are shaped by.
+ *
+ * Everything is enqueued on the one in-order queue, so launches and copies happen in program order
+ * and a shared scratch buffer is safe. Nothing here waits unless it says so. */
+#ifndef US_DEVICE_DEVICE_H
+#define US_DEVICE_DEVICE_H
+
+#include <CL/cl.h>
+
+#include "base/error.h"
+
+/* How a device wants its kernels. */
+typedef enum us_execution {
+    US_EXECUTION_VECTOR, /* CPUs through PoCL, Intel's runtime: one work-item per work-group, each
+                            working on whole SIMD vectors */
+    US_EXECUTION_LANES,  /* GPUs, and rusticl on llvmpipe: work-groups of many scalar items, neighbours
+                            in the batch side by side */
+} us_execution;
+
+typedef struct us_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue;
+    char name[256], platform_name[256], driver[128], version[128];
+    char index[16]; /* "P:D" */
+    us_execution execution;
+    bool is_cpu;         /* shares memory with the host, so that images need not be copied */
+    int vector_width;    /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
+    int group_size;      /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
+    int compute_units;
+    size_t max_group_size;
+    uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
+    size_t alignment;    /* of views into a buffer, in bytes */
+    uint64_t allocated_bytes, peak_bytes; /* by us_buffer_create */
+    struct us_program *programs; /* built so far, by source and options */
+    struct us_buffer *scratch;
+} us_device;
+
+/* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,
+ * with what there is and what to install or set. */
+unseen_status us_device_open(const char *selector, us_device **device, unseen_error *error);
+void us_device_close(us_device *device);
+
+/* Batches are padded to a multiple of this many images: a vector, or a work-group of lanes. */
+static inline int us_device_lanes(const us_device *device) {
+    return device->vector_width * device->group_size;
+}
+static inline int us_device_pad(const us_device *device, int batch) {
+    int lanes = us_device_lanes(device);
+    return (batch + lanes - 1) / lanes * lanes;
+}
+
+/* Waits until all work is done; the first failure of it is reported here. */
+unseen_status us_device_finish(us_device *device, unseen_error *error);
+
+/* Starts the work enqueued so far without waiting. */
+unseen_status us_device_flush(us_device *device, unseen_error *error);
+
+/* Sets an error from an OpenCL status: the call, the code's name, the device; memory codes become
+ * UNSEEN_OUT_OF_DEVICE_MEMORY. `what` says what was being done ("clEnqueueNDRangeKernel",
+ * "building convolution.cl"). */
+unseen_status us_device_fail(const us_device *device, unseen_error *error, cl_int code,
+                             const char *what);
+
+/* ---- buffers ---- */
+
+typedef struct us_buffer {
+    us_device *device;
+    cl_mem memory;
+    size_t bytes;
+    bool owned; /* counted in the device's allocated_bytes */
+} us_buffer;
+
+/* Device memory, zeroed. `what` names it in errors ("activations of encoder"). A size beyond the
+ * largest allocation is UNSEEN_OUT_OF_DEVICE_MEMORY and says what to lower. bytes >= 1. */
+unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what,
+                               us_buffer **buffer, unseen_error *error);
+
+/* Part of a buffer as a buffer of its own; offset is a multiple of device->alignment. The parent must
+ * outlive it. */
+unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_buffer **view,
+                             unseen_error *error);
+
+/* Read-only device memory over host bytes: without a copy where the device is a CPU (the bytes must
+ * then outlive the buffer), else copied. */
+unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
+                                  const char *what, us_buffer **buffer, unseen_error *error);
+
+void us_buffer_destroy(us_buffer *buffer); /* NULL is fine */
+
+/* Both wait until done (the host bytes are the caller's again on return). */
+unseen_status us_buffer_write(us_buffer *buffer, size_t offset, const void *bytes, size_t size,
+                              unseen_error *error);
+unseen_status us_buffer_read(us_buffer *buffer, size_t offset, void *bytes, size_t size,
+                             unseen_error *error);
+
+/* Device to device and fill; do not wait. */
+unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, size_t from_offset,
+                             size_t size, unseen_error *error);
+unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error);
+
+/* The device's scratch buffer, at least `bytes` large: valid until the queue's next user, so for
+ * partial sums between two launches of one operator. Reserve at creation; use at launch. Growing it
+ * waits for the queue. */
+unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
+                                unseen_error *error);
+
+/* ---- kernels ---- */
+
+typedef struct us_kernel us_kernel;
+
+/* Builds (or finds, in this process) cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended
+ * to the device's own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's) and takes the
+ * kernel NAME from it. common.cl is put before every source; a line `#include "random.cl"` is
+ * replaced by that file. UNSEEN_KERNEL_DIR in the environment names a folder whose files stand in
+ * for the embedded ones. A failed build reports the compiler's log. */
+unseen_status us_kernel_create(us_device *device, const char *source, const char *name,
+                               us_kernel **kernel, unseen_error *error, const char *options, ...)
+    __attribute__((format(printf, 6, 7)));
+void us_kernel_destroy(us_kernel *kernel); /* NULL is fine */
+
+/* Launches `groups` work-groups of device->group_size x 1 x 1 items (the kernel is declared with
+ * GROUP_ATTRIBUTE from common.cl). Arguments by type letter: b us_buffer* (may be NULL), i int32_t,
+ * u uint32_t, l int64_t, U uint64_t, f float. */
+unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
+                            const char *types, ...);
+
+/* Launches `items` work-items in one dimension, one per element, in groups of the runtime's choice;
+ * for element-wise kernels, which must ignore ids beyond their count (it is rounded up). */
+unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_error *error,
+                                     const char *types, ...);
+
+#endif

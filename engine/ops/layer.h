@@ -1,0 +1,128 @@
+/* What a layer is: one row of this type per layer, in network/layer_table.c.
+ *
+ * Layouts on the device (floats):
+ *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to `batch`
+ *                lanes, of which the first n hold images. Padded lanes hold finite values and never
+ *                reach a gradient of a parameter or a statistic: gradients with respect to
+ *                activations are zero in padded lanes.
+ *   weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out] ("CRSK");
+ *                dense [in][out]: the output channel innermost.
+ *
+ * Folded activations: an activation that follows a layer with folds_activation is computed by that
+ * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its output.
+ * Backward: dy is with respect to the value BEFORE the layer's own activation: whoever produces dy has
+ * multiplied it by the derivative of the activation of y. A layer therefore multiplies its dx by the
+ * derivative of `input_activation` at x, x being that activation's output. */
+#ifndef US_OPS_LAYER_H
+#define US_OPS_LAYER_H
+
+#include "base/json.h"
+#include "device/device.h"
+
+typedef struct us_shape {
+    int channels, height, width; /* features of a dense layer: channels, 1, 1 */
+} us_shape;
+
+static inline size_t us_shape_size(us_shape shape) {
+    return (size_t)shape.channels * (size_t)shape.height * (size_t)shape.width;
+}
+
+typedef enum us_activation_kind {
+    US_ACTIVATION_NONE,
+    US_ACTIVATION_RELU,
+    US_ACTIVATION_LEAKY_RELU,
+    US_ACTIVATION_TANH,
+    US_ACTIVATION_SIGMOID,
+} us_activation_kind;
+
+typedef struct us_activation {
+    us_activation_kind kind;
+    float slope; /* of LEAKY_RELU, >= 0 */
+} us_activation;
+
+enum { US_LAYER_MAX_TENSORS = 4 };
+
+typedef enum us_init { US_INIT_CONSTANT, US_INIT_UNIFORM } us_init;
+
+/* A parameter or running statistic. */
+typedef struct us_tensor_spec {
+    const char *name;    /* PyTorch's: "weight", "bias", "running_mean", "running_var" */
+    int rank, dims[4];   /* PyTorch's order */
+    int order[4];        /* axis i on the device is PyTorch's axis order[i] */
+    bool trainable;
+    us_init init;
+    float value;         /* the constant, or the bound of uniform(-bound, bound) */
+} us_tensor_spec;
+
+typedef struct us_layer_plan {
+    us_device *device;
+    const void *attributes; /* what type->keys read; outlives the layer */
+    us_shape in, out;
+    int batch;                      /* padded; a multiple of us_device_lanes */
+    us_activation activation;       /* computed on the output; NONE unless folds_activation */
+    us_activation input_activation; /* that produced x; NONE where it is not folded */
+    bool bias_gradient_is_zero;     /* a BatchNorm follows: its mean takes any bias away, so the
+                                       gradient is exactly zero and need not be computed */
+} us_layer_plan;
+
+typedef struct us_layer_forward {
+    us_buffer *x, *y;
+    us_buffer *const *tensors; /* in the order of type->tensors */
+    us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
+    int n;                     /* images in the batch, 1 .. plan.batch */
+    bool training;             /* BatchNorm: batch statistics, and running ones are updated */
+} us_layer_forward;
+
+typedef struct us_layer_backward {
+    us_buffer *x, *y, *dy;
+    us_buffer *dx; /* NULL: not wanted. Never aliases dy or x */
+    us_buffer *const *tensors;
+    us_buffer *const *gradients; /* per tensor, NULL where not trainable; NULL array: not wanted */
+    us_buffer *saved;
+    int n;
+    bool accumulate; /* gradients of parameters are added to what is there */
+} us_layer_backward;
+
+typedef struct us_layer_type {
+    const char *name; /* in configs */
+    const char *help; /* one sentence, for the schema */
+    const us_key *keys;     /* besides "layer"; ends with US_KEY_END */
+    size_t attributes_size; /* of the struct that keys fill */
+
+    /* Output shape, or UNSEEN_BAD_INPUT saying which dimension is wrong and why. */
+    unseen_status (*infer)(const void *attributes, us_shape in, us_shape *out, unseen_error *error);
+
+    /* Fills specs and returns how many; NULL: none. */
+    int (*tensors)(const void *attributes, us_shape in, us_tensor_spec specs[US_LAYER_MAX_TENSORS]);
+
+    /* Of one image forward, a multiply-add counted as two; NULL: 0. */
+    double (*flops)(const void *attributes, us_shape in, us_shape out);
+
+    /* Floats to keep from forward to backward; NULL: 0. */
+    size_t (*saved_floats)(const void *attributes, us_shape in, int batch);
+
+    /* Set for activation layers: what they compute. */
+    us_activation (*activation)(const void *attributes);
+
+    bool folds_activation; /* can compute an activation on its output */
+    bool is_view;          /* y is x with another shape: no kernels, create and below are NULL */
+    bool is_normalization; /* takes the mean away, see bias_gradient_is_zero */
+
+    unseen_status (*create)(const us_layer_plan *plan, void **layer, unseen_error *error);
+    void (*destroy)(void *layer);
+    unseen_status (*forward)(void *layer, const us_layer_forward *args, unseen_error *error);
+    unseen_status (*backward)(void *layer, const us_layer_backward *args, unseen_error *error);
+} us_layer_type;
+
+extern const us_layer_type us_convolution_layer;           /* convolution.c */
+extern const us_layer_type us_convolution_transpose_layer; /* convolution_transpose.c */
+extern const us_layer_type us_dense_layer;                 /* dense.c */
+extern const us_layer_type us_batchnorm_layer;             /* batchnorm.c */
+extern const us_layer_type us_relu_layer;                  /* activation.c */
+extern const us_layer_type us_leaky_relu_layer;
+extern const us_layer_type us_tanh_layer;
+extern const us_layer_type us_sigmoid_layer;
+extern const us_layer_type us_flatten_layer; /* reshape.c */
+extern const us_layer_type us_reshape_layer;
+
+#endif

@@ -1,0 +1,37 @@
+/* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
+ *
+ * losses[slot] receives (accumulate: is increased by) weight * loss, on the device: reading it back is
+ * the caller's choice. dy receives (accumulate: is increased by) weight * d loss / d (value before
+ * `activation`), zero in padded lanes; it may be NULL for the loss alone. */
+#ifndef US_OPS_LOSS_H
+#define US_OPS_LOSS_H
+
+#include "ops/layer.h"
+
+typedef enum us_loss_kind {
+    US_LOSS_MEAN_SQUARED_ERROR,
+    US_LOSS_BINARY_CROSS_ENTROPY,        /* of probabilities; logs bounded below by -100 */
+    US_LOSS_BINARY_CROSS_ENTROPY_LOGITS, /* stable for any logit */
+} us_loss_kind;
+
+typedef struct us_loss us_loss;
+
+/* activation: the one that produced y. */
+unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shape, int batch,
+                             us_activation activation, us_loss **loss, unseen_error *error);
+void us_loss_destroy(us_loss *loss);
+
+typedef struct us_loss_args {
+    us_buffer *y;
+    us_buffer *target;     /* as y; NULL: the constant below everywhere */
+    float target_constant;
+    us_buffer *dy;         /* may be NULL */
+    us_buffer *losses;     /* floats */
+    int slot;
+    int n;
+    float weight;
+    bool accumulate_loss, accumulate_gradient;
+} us_loss_args;
+unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error);
+
+#endif
