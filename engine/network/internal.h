@@ -1,0 +1,33 @@
+/* Shared by the files of this folder. */
+#ifndef US_NETWORK_INTERNAL_H
+#define US_NETWORK_INTERNAL_H
+
+#include "network/network.h"
+
+/* A layer that runs: views and folded activations are gone. */
+typedef struct us_stage {
+    const us_layer_spec *spec;
+    int index; /* of the layer in the spec */
+    us_activation activation, input_activation;
+    bool bias_gradient_is_zero;
+    void *layer;
+    size_t saved_floats;
+    us_buffer *tensors[US_LAYER_MAX_TENSORS];
+    us_buffer *gradients[US_LAYER_MAX_TENSORS];
+} us_stage;
+
+struct us_network {
+    us_device *device;
+    const us_network_spec *spec;
+    us_network_options options;
+    int batch; /* padded */
+    us_stage *stages;
+    int count;
+    size_t floats, statistic_floats;
+    us_buffer *parameters, *gradients, *statistics;
+};
+
+/* Bytes that one tensor takes in a flat buffer, and the whole of a network's. */
+size_t us_network_tensor_bytes(const us_device *device, const us_tensor_spec *tensor);
+
+#endif

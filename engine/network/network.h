@@ -1,0 +1,83 @@
+/* A network on a device: parameters, gradients and statistics in flat buffers, and the passes.
+ *
+ * A network is created for one batch size. Its activations lie in tapes, so that it can run several
+ * times within a step (on real images, on reconstructions) and remember each pass or only the last. */
+#ifndef US_NETWORK_NETWORK_H
+#define US_NETWORK_NETWORK_H
+
+#include "network/safetensors.h"
+#include "network/spec.h"
+
+typedef struct us_network us_network;
+typedef struct us_tape us_tape;
+
+typedef struct us_network_options {
+    int batch;                      /* images; padded inside */
+    us_activation input_activation; /* that produced the network's input, when dx flows back to it */
+    bool logits; /* leave out a final sigmoid: the output is the logit, for a loss on logits */
+} us_network_options;
+
+/* spec outlives the network. Parameters are zero until initialised or read. */
+unseen_status us_network_create(us_device *device, const us_network_spec *spec,
+                                const us_network_options *options, us_network **network,
+                                unseen_error *error);
+void us_network_destroy(us_network *network);
+
+const us_network_spec *us_network_get_spec(const us_network *network);
+
+/* The activation folded into the output: dy for us_network_backward is with respect to the value
+ * before it. */
+us_activation us_network_output_activation(const us_network *network);
+
+/* ---- parameters ---- */
+
+/* Flat device buffers of us_network_floats floats: what an optimizer updates in one launch. Both are
+ * NULL for a network without parameters. */
+us_buffer *us_network_parameters(const us_network *network);
+us_buffer *us_network_gradients(const us_network *network);
+size_t us_network_floats(const us_network *network);
+
+/* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i) alone:
+ * bound * (2 u - 1), u = us_random_uniform(seed, INITIALIZATION, FNV-1a of the name, i), i counted in
+ * PyTorch's order. */
+unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_error *error);
+
+/* Which flat buffer a tensor's values are taken from. */
+typedef enum us_tensor_set { US_TENSORS_MODEL, US_TENSORS_GRADIENTS } us_tensor_set;
+
+/* Adds every tensor, with PyTorch's name and layout, to a file, or reads every one from it (missing
+ * or of another shape: UNSEEN_BAD_INPUT). MODEL includes statistics; GRADIENTS can only be saved. */
+unseen_status us_network_save(const us_network *network, us_tensor_set set,
+                              us_safetensors_builder *builder, unseen_error *error);
+unseen_status us_network_load(us_network *network, const us_safetensors *file,
+                              unseen_error *error);
+
+/* ---- passes ---- */
+
+/* backward: keeps what us_network_backward needs; otherwise two buffers take turns. */
+unseen_status us_tape_create(us_network *network, bool backward, us_tape **tape,
+                             unseen_error *error);
+void us_tape_destroy(us_tape *tape);
+
+/* x [C][H][W][batch] stays in use until backward. training: batch statistics, running ones move. */
+unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                 bool training, unseen_error *error);
+
+/* The output of the last forward pass, [C][H][W][batch]. */
+us_buffer *us_tape_output(const us_tape *tape);
+
+typedef struct us_network_backward_args {
+    us_buffer *dy; /* before the output's activation; not changed */
+    us_buffer *dx; /* may be NULL */
+    int n;
+    bool parameters; /* compute the gradients of parameters */
+    bool accumulate; /* and add them to what is there */
+} us_network_backward_args;
+unseen_status us_network_backward(us_network *network, us_tape *tape,
+                                  const us_network_backward_args *args, unseen_error *error);
+
+/* ---- for benchmarks and tests: the fused stages, in order ---- */
+
+int us_network_stages(const us_network *network);
+
+#endif
