@@ -1,0 +1,53 @@
+/* The autoencoder: what it reconstructs poorly, it has not seen. */
+#include <stdlib.h>
+
+#include "detector/reconstruction.h"
+
+static const us_key keys[] = {{.kind = US_KEY_END}};
+
+static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
+    us_reconstruction *reconstruction = calloc(1, sizeof *reconstruction);
+    if (!reconstruction) return us_fail_memory(error, "a detector");
+    detector->state = reconstruction;
+    return us_reconstruction_create(detector, training, reconstruction, error);
+}
+
+static void destroy(us_detector *detector) {
+    if (detector->state) us_reconstruction_destroy(detector->state);
+    free(detector->state);
+}
+
+static unseen_status train(us_detector *detector, const us_detector_step *step,
+                           unseen_error *error) {
+    us_buffer *y;
+    US_TRY(us_reconstruction_forward(detector->state, step->x, step->n, true, &y, error));
+    return us_reconstruction_learn(detector->state, step, error);
+}
+
+static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
+                              int slot, unseen_error *error) {
+    return us_reconstruction_validate(detector->state, x, n, losses, slot, error);
+}
+
+static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
+                           unseen_error *error) {
+    us_buffer *y;
+    US_TRY(us_reconstruction_forward(detector->state, x, n, false, &y, error));
+    return us_pixel_score_run(detector->pixel_score, x, y, columns[0], error);
+}
+
+const us_detector_type us_autoencoder_detector = {
+    .name = "autoencoder",
+    .help =
+        "Encoder and decoder trained to reproduce images; the score is the reconstruction error",
+    .keys = keys,
+    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
+                 {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1}},
+    .losses = {"reconstruction"},
+    .columns = {{"reconstruction", 1}},
+    .create = create,
+    .destroy = destroy,
+    .train = train,
+    .validate = validate,
+    .score = score,
+};

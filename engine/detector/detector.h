@@ -1,0 +1,151 @@
+/* Detectors: which networks there are, how they are trained together, and how an image is scored.
+ * A new detector is one row in detector_table.c and one file here. */
+#ifndef US_DETECTOR_DETECTOR_H
+#define US_DETECTOR_DETECTOR_H
+
+#include "network/network.h"
+#include "ops/pixel_score.h"
+
+enum {
+    US_DETECTOR_MAX_NETWORKS = 6,
+    US_DETECTOR_MAX_COLUMNS = 4,
+    US_DETECTOR_MAX_LOSSES = 8,
+};
+
+typedef struct us_detector_type us_detector_type;
+
+typedef enum us_combine {
+    US_COMBINE_SUM,              /* sum of weight x column */
+    US_COMBINE_STANDARDIZED_SUM, /* columns less their mean, over their deviation, on training
+                                    images */
+    US_COMBINE_MAXIMUM,          /* the largest of the standardised columns x weight */
+} us_combine;
+
+typedef struct us_scoring {
+    int pixel; /* us_pixel_score_kind */
+    int top_k;
+    int combine; /* us_combine */
+    double weights[US_DETECTOR_MAX_COLUMNS];
+    double false_positive_rate; /* that the calibrated threshold aims at */
+} us_scoring;
+
+/* A detector as the config describes it, without any device. */
+typedef struct us_detector_spec {
+    const us_detector_type *type;
+    void *attributes;
+    us_shape input;
+    us_network_spec networks[US_DETECTOR_MAX_NETWORKS]; /* in the order of type->networks */
+    int network_count;
+    us_scoring scoring;
+} us_detector_spec;
+
+/* Reads /detector, /networks and /scoring of a config for images of shape `input`. */
+unseen_status us_detector_spec_read(us_json *config, us_shape input, us_detector_spec *spec,
+                                    unseen_error *error);
+void us_detector_spec_release(us_detector_spec *spec);
+
+/* Puts the schemas of the three members into the properties of a config's schema. */
+unseen_status us_detector_schema(cJSON *properties, unseen_error *error);
+
+/* FLOPs of one image, a multiply-add counted as two: of a training step (every pass of every
+ * network, forward and backward; dx of a network that images enter is not computed) and of scoring.
+ */
+double us_detector_training_flops(const us_detector_spec *spec);
+double us_detector_scoring_flops(const us_detector_spec *spec);
+
+/* ---- on a device ---- */
+
+typedef struct us_detector {
+    const us_detector_spec *spec;
+    us_device *device;
+    int batch; /* as asked for */
+    int padded;
+    us_network *networks[US_DETECTOR_MAX_NETWORKS];
+    us_pixel_score *pixel_score;
+    void *state; /* the type's own */
+} us_detector;
+
+/* training false: only what scoring needs. spec outlives the detector. */
+unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
+                                 bool training, us_detector **detector, unseen_error *error);
+void us_detector_destroy(us_detector *detector);
+
+unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unseen_error *error);
+unseen_status us_detector_save(const us_detector *detector, us_safetensors_builder *builder,
+                               unseen_error *error);
+unseen_status us_detector_load(us_detector *detector, const us_safetensors *file,
+                               unseen_error *error);
+
+/* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
+typedef struct us_detector_step {
+    us_buffer *x; /* [C][H][W][batch], normalised */
+    int n;
+    int64_t step; /* since the start of training, from 0 */
+    uint64_t seed;
+    us_buffer *losses;
+    int slot;
+    /* Applies the optimizer of a network (by index) to its gradients. */
+    unseen_status (*update)(void *user, int network, unseen_error *error);
+    void *user;
+} us_detector_step;
+
+struct us_detector_type {
+    const char *name, *help;
+    const us_key *keys; /* besides "type" */
+    size_t attributes_size;
+    /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. */
+    struct us_detector_network {
+        const char *name, *input;
+        bool logits;           /* a final sigmoid is left to the loss */
+        int forward, backward; /* passes in a training step, for counting FLOPs */
+    } networks[US_DETECTOR_MAX_NETWORKS + 1];
+    /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
+    const char *losses[US_DETECTOR_MAX_LOSSES + 1];
+    /* Ends with a NULL name. sign: of the device's number, so that larger is more anomalous. */
+    struct us_detector_column {
+        const char *name;
+        int sign;
+    } columns[US_DETECTOR_MAX_COLUMNS + 1];
+
+    /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
+     */
+    unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
+                           unseen_error *error);
+    unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
+    void (*destroy)(us_detector *detector);
+    unseen_status (*train)(us_detector *detector, const us_detector_step *step,
+                           unseen_error *error);
+    /* The first loss on a batch, in evaluation mode, to losses[slot]. */
+    unseen_status (*validate)(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
+                              int slot, unseen_error *error);
+    /* Column i of each image to columns[i], `batch` floats. */
+    unseen_status (*score)(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
+                           unseen_error *error);
+};
+
+extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
+extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
+extern const us_detector_type us_boss_detector;           /* boss.c */
+
+int us_detector_column_count(const us_detector_type *type);
+int us_detector_loss_count(const us_detector_type *type);
+
+/* ---- scores ---- */
+
+/* What training images score, for standardising and for the threshold. */
+typedef struct us_calibration {
+    double mean[US_DETECTOR_MAX_COLUMNS], deviation[US_DETECTOR_MAX_COLUMNS];
+    double threshold;
+} us_calibration;
+
+/* Mean and deviation of the columns (count each). A constant or non-finite column is
+ * UNSEEN_FAILURE, naming it. */
+unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
+                                     int64_t count, us_calibration *calibration,
+                                     unseen_error *error);
+
+/* One score from an image's columns. With a single column, that column. */
+double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
+                        const double *columns);
+
+#endif

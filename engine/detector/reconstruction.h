@@ -1,0 +1,33 @@
+/* Encoder and decoder trained by the mean squared error: what several detectors share. */
+#ifndef US_DETECTOR_RECONSTRUCTION_H
+#define US_DETECTOR_RECONSTRUCTION_H
+
+#include "detector/detector.h"
+#include "ops/loss.h"
+
+typedef struct us_reconstruction {
+    us_detector *detector;
+    us_network *encoder, *decoder;
+    us_tape *encoder_tape, *decoder_tape;
+    us_loss *loss;
+    us_buffer *image_gradient, *code_gradient; /* training only */
+} us_reconstruction;
+
+/* The detector's networks 0 and 1 are the encoder and the decoder. */
+unseen_status us_reconstruction_create(us_detector *detector, bool training,
+                                       us_reconstruction *reconstruction, unseen_error *error);
+void us_reconstruction_destroy(us_reconstruction *reconstruction);
+
+/* *y is the decoder's output, valid until its tape runs again. */
+unseen_status us_reconstruction_forward(us_reconstruction *reconstruction, us_buffer *x, int n,
+                                        bool training, us_buffer **y, unseen_error *error);
+
+/* After a training forward pass: the loss, gradients of both networks and their updates. */
+unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
+                                      const us_detector_step *step, unseen_error *error);
+
+/* The loss alone, in evaluation mode. */
+unseen_status us_reconstruction_validate(us_reconstruction *reconstruction, us_buffer *x, int n,
+                                         us_buffer *losses, int slot, unseen_error *error);
+
+#endif
