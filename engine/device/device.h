@@ -23,7 +23,7 @@ typedef struct us_device {
     cl_context context;
     cl_command_queue queue;
     char name[256], platform_name[256], driver[128], version[128];
-    char index[16]; /* "P:D" */
+    char index[24]; /* "P:D" */
     us_execution execution;
     bool is_cpu;         /* shares memory with the host, so that images need not be copied */
     int vector_width;    /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */

@@ -1,0 +1,364 @@
+#include "device/selection.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* Of extensions, by their registries. */
+#define INFO_WARP_SIZE_NV 0x4003
+#define INFO_WAVEFRONT_WIDTH_AMD 0x4043
+
+/* ---- asking ---- */
+
+/* Texts come without blanks around them, cut to fit, and with bytes that would spoil a terminal or
+ * a JSON document replaced. Empty when the driver does not say. */
+static void clean_text(char *raw, char *text, size_t room) {
+    while (isspace((unsigned char)*raw))
+        raw++;
+    size_t length = strnlen(raw, room - 1);
+    while (length > 0 && isspace((unsigned char)raw[length - 1]))
+        length--;
+    for (size_t i = 0; i < length; i++)
+        text[i] = raw[i] >= ' ' && raw[i] <= '~' ? raw[i] : '?';
+    text[length] = '\0';
+}
+
+static void device_text(cl_device_id id, cl_device_info what, char *text, size_t room) {
+    text[0] = '\0';
+    size_t size = 0;
+    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
+    char *raw = calloc(1, size + 1);
+    if (!raw) return;
+    if (clGetDeviceInfo(id, what, size, raw, NULL) == CL_SUCCESS) clean_text(raw, text, room);
+    free(raw);
+}
+
+static void platform_text(cl_platform_id id, cl_platform_info what, char *text, size_t room) {
+    text[0] = '\0';
+    size_t size = 0;
+    if (clGetPlatformInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
+    char *raw = calloc(1, size + 1);
+    if (!raw) return;
+    if (clGetPlatformInfo(id, what, size, raw, NULL) == CL_SUCCESS) clean_text(raw, text, room);
+    free(raw);
+}
+
+static cl_uint device_uint(cl_device_id id, cl_device_info what) {
+    cl_uint value = 0;
+    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
+}
+
+static uint64_t device_ulong(cl_device_id id, cl_device_info what) {
+    cl_ulong value = 0;
+    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
+}
+
+static bool device_bool(cl_device_id id, cl_device_info what) {
+    cl_bool value = CL_FALSE;
+    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS && value;
+}
+
+static bool contains(const char *text, const char *part) {
+    return strcasestr(text, part) != NULL;
+}
+
+/* Whether "OpenCL MAJOR.MINOR ..." is at least 1.2. */
+static bool version_suffices(const char *version) {
+    int major = 0, minor = 0;
+    if (sscanf(version, "OpenCL %d.%d", &major, &minor) != 2) return false;
+    return major > 1 || (major == 1 && minor >= 2);
+}
+
+/* ---- facts ---- */
+
+/* Mesa's platforms run CPUs the way of GPUs: scalar items, vectorised across a work-group. */
+static bool is_mesa(const us_device *facts) {
+    return contains(facts->platform_name, "rusticl") || contains(facts->platform_name, "Clover");
+}
+
+static int power_of_two_within(size_t most) {
+    int power = 1;
+    while (power < 64 && (size_t)power * 2 <= most)
+        power *= 2;
+    return power;
+}
+
+/* Items that the hardware runs as one: a wavefront is 64 wide on some of AMD's, else 32 serves. */
+static int lanes_group(const us_candidate *candidate) {
+    const us_device *facts = &candidate->facts;
+    cl_uint width = 0;
+    if (contains(candidate->vendor, "Advanced Micro Devices") || contains(candidate->vendor, "AMD"))
+        width = device_uint(facts->id, INFO_WAVEFRONT_WIDTH_AMD);
+    else if (contains(candidate->vendor, "NVIDIA"))
+        width = device_uint(facts->id, INFO_WARP_SIZE_NV);
+    int wanted = width >= 64 ? 64 : 32;
+    int most = power_of_two_within(facts->max_group_size);
+    return wanted < most ? wanted : most;
+}
+
+static void choose_execution(us_candidate *candidate) {
+    us_device *facts = &candidate->facts;
+    facts->is_cpu = candidate->type & CL_DEVICE_TYPE_CPU;
+    if (facts->is_cpu && !is_mesa(facts)) {
+        cl_uint width = device_uint(facts->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+        facts->execution = US_EXECUTION_VECTOR;
+        facts->vector_width = width >= 16 ? 16 : width >= 8 ? 8 : 4;
+        facts->group_size = 1;
+    } else {
+        facts->execution = US_EXECUTION_LANES;
+        facts->vector_width = 1;
+        facts->group_size = lanes_group(candidate);
+    }
+}
+
+static void refuse(us_candidate *candidate, const char *why) {
+    candidate->usable = false;
+    snprintf(candidate->why_not, sizeof candidate->why_not, "%s", why);
+}
+
+static void judge(us_candidate *candidate, const char *platform_version) {
+    const us_device *facts = &candidate->facts;
+    uint64_t floats = device_ulong(facts->id, CL_DEVICE_SINGLE_FP_CONFIG);
+    candidate->usable = true;
+    if (!device_bool(facts->id, CL_DEVICE_AVAILABLE))
+        refuse(candidate, "the driver says that it is not available");
+    else if (!version_suffices(facts->version) || !version_suffices(platform_version))
+        refuse(candidate, "its OpenCL is older than 1.2");
+    else if (!device_bool(facts->id, CL_DEVICE_COMPILER_AVAILABLE))
+        refuse(candidate, "its driver has no compiler for kernels");
+    else if (!device_bool(facts->id, CL_DEVICE_ENDIAN_LITTLE))
+        refuse(candidate, "it is big-endian");
+    else if (!(floats & CL_FP_ROUND_TO_NEAREST) || !(floats & CL_FP_INF_NAN))
+        refuse(candidate, "its 32-bit floats do not round to nearest or lack infinity and NaN");
+    else if (!facts->compute_units || !facts->max_group_size || !facts->largest_allocation_bytes)
+        refuse(candidate, "its driver reports no compute units, work-groups or memory");
+}
+
+static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id id, unsigned p,
+                  unsigned d) {
+    memset(candidate, 0, sizeof *candidate);
+    us_device *facts = &candidate->facts;
+    char platform_version[128];
+    facts->platform = platform;
+    facts->id = id;
+    snprintf(facts->index, sizeof facts->index, "%u:%u", p, d);
+    platform_text(platform, CL_PLATFORM_NAME, facts->platform_name, sizeof facts->platform_name);
+    platform_text(platform, CL_PLATFORM_VERSION, platform_version, sizeof platform_version);
+    device_text(id, CL_DEVICE_NAME, facts->name, sizeof facts->name);
+    device_text(id, CL_DRIVER_VERSION, facts->driver, sizeof facts->driver);
+    device_text(id, CL_DEVICE_VERSION, facts->version, sizeof facts->version);
+    device_text(id, CL_DEVICE_VENDOR, candidate->vendor, sizeof candidate->vendor);
+    candidate->type = device_ulong(id, CL_DEVICE_TYPE);
+    candidate->shared_memory = device_bool(id, CL_DEVICE_HOST_UNIFIED_MEMORY);
+    candidate->layered =
+        is_mesa(facts) || (!(candidate->type & CL_DEVICE_TYPE_CPU) &&
+                           contains(facts->platform_name, "Portable Computing Language"));
+
+    facts->compute_units = (int)device_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
+    clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof facts->max_group_size,
+                    &facts->max_group_size, NULL);
+    facts->memory_bytes = device_ulong(id, CL_DEVICE_GLOBAL_MEM_SIZE);
+    facts->largest_allocation_bytes = device_ulong(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
+    facts->local_bytes = device_ulong(id, CL_DEVICE_LOCAL_MEM_SIZE);
+    facts->alignment = device_uint(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    if (facts->alignment < 64) facts->alignment = 64; /* a vector of 16 */
+    choose_execution(candidate);
+    judge(candidate, platform_version);
+}
+
+/* ---- enumeration ---- */
+
+static unseen_status add_platform(us_selection *selection, cl_platform_id platform, unsigned p,
+                                  unseen_error *error) {
+    cl_uint count = 0;
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &count) != CL_SUCCESS || !count)
+        return UNSEEN_OK;
+    cl_device_id *ids = calloc(count, sizeof *ids);
+    us_candidate *more =
+        reallocarray(selection->candidates, selection->count + count, sizeof *more);
+    if (more) selection->candidates = more;
+    if (!ids || !more) {
+        free(ids);
+        return us_fail_memory(error, "the list of devices");
+    }
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, count, ids, NULL) == CL_SUCCESS)
+        for (cl_uint d = 0; d < count; d++)
+            learn(&selection->candidates[selection->count++], platform, ids[d], p, d);
+    free(ids);
+    return UNSEEN_OK;
+}
+
+static unseen_status enumerate(us_selection *selection, cl_uint *platform_count,
+                               unseen_error *error) {
+    *platform_count = 0;
+    cl_uint count = 0;
+    /* A loader without any driver answers CL_PLATFORM_NOT_FOUND_KHR. */
+    if (clGetPlatformIDs(0, NULL, &count) != CL_SUCCESS || !count) return UNSEEN_OK;
+    cl_platform_id *ids = calloc(count, sizeof *ids);
+    if (!ids) return us_fail_memory(error, "the list of platforms");
+    unseen_status status = UNSEEN_OK;
+    if (clGetPlatformIDs(count, ids, NULL) == CL_SUCCESS) {
+        *platform_count = count;
+        for (cl_uint p = 0; p < count && status == UNSEEN_OK; p++)
+            status = add_platform(selection, ids[p], p, error);
+    }
+    free(ids);
+    return status;
+}
+
+/* ---- choice ---- */
+
+static int type_rank(const us_candidate *candidate) {
+    if (candidate->type & CL_DEVICE_TYPE_GPU) return candidate->shared_memory ? 3 : 4;
+    return candidate->type & CL_DEVICE_TYPE_CPU ? 1 : 2;
+}
+
+/* Positive where a is the better one. Compute units of different vendors do not compare, memory
+ * does; a tie keeps the first. */
+static int compare(const us_candidate *a, const us_candidate *b) {
+    int rank = type_rank(a) - type_rank(b);
+    if (rank) return rank;
+    if (a->layered != b->layered) return a->layered ? -1 : 1;
+    if (a->facts.vector_width != b->facts.vector_width)
+        return a->facts.vector_width - b->facts.vector_width;
+    if (a->facts.memory_bytes != b->facts.memory_bytes)
+        return a->facts.memory_bytes > b->facts.memory_bytes ? 1 : -1;
+    return a->facts.compute_units - b->facts.compute_units;
+}
+
+typedef enum us_wish { WISH_ANY, WISH_GPU, WISH_CPU, WISH_INDEX, WISH_NAME } us_wish;
+
+static bool is_index(const char *text) {
+    size_t platform = strspn(text, "0123456789");
+    if (!platform || text[platform] != ':') return false;
+    size_t device = strspn(text + platform + 1, "0123456789");
+    return device && !text[platform + 1 + device];
+}
+
+static us_wish parse(const char *selector) {
+    if (!selector || !*selector) return WISH_ANY;
+    if (strcasecmp(selector, "gpu") == 0) return WISH_GPU;
+    if (strcasecmp(selector, "cpu") == 0) return WISH_CPU;
+    return is_index(selector) ? WISH_INDEX : WISH_NAME;
+}
+
+static bool matches(const us_candidate *candidate, us_wish wish, const char *selector) {
+    switch (wish) {
+    case WISH_ANY:
+        return true;
+    case WISH_GPU:
+        return candidate->type & CL_DEVICE_TYPE_GPU;
+    case WISH_CPU:
+        return candidate->type & CL_DEVICE_TYPE_CPU;
+    case WISH_INDEX:
+        return strcmp(candidate->facts.index, selector) == 0;
+    case WISH_NAME:
+        return contains(candidate->facts.name, selector) ||
+               contains(candidate->facts.platform_name, selector);
+    }
+    return false;
+}
+
+/* "0:0 NAME (PLATFORM), ..." */
+static void list_devices(const us_selection *selection, char *text, size_t room) {
+    text[0] = '\0';
+    for (size_t i = 0, used = 0; i < selection->count && used < room; i++) {
+        const us_device *facts = &selection->candidates[i].facts;
+        used += (size_t)snprintf(text + used, room - used, "%s%s %.60s (%.40s)", i ? ", " : "",
+                                 facts->index, facts->name, facts->platform_name);
+    }
+}
+
+static void explain_none(us_selection *selection, const char *selector, us_wish wish,
+                         cl_uint platforms, const us_candidate *refused) {
+    char devices[640];
+    list_devices(selection, devices, sizeof devices);
+    if (!platforms)
+        snprintf(
+            selection->why, sizeof selection->why,
+            "no OpenCL platform: install pocl-opencl-icd (it runs on the CPU) or the driver of "
+            "your GPU's vendor; where OCL_ICD_VENDORS is set, see that it names the folder of "
+            "the drivers' .icd files");
+    else if (!selection->count)
+        snprintf(
+            selection->why, sizeof selection->why,
+            "%u OpenCL platform%s, but no device: install pocl-opencl-icd (it runs on the CPU) "
+            "or the driver of your GPU's vendor, and see that you may open the device (on "
+            "Linux, membership of the groups render and video)",
+            (unsigned)platforms, platforms == 1 ? "" : "s");
+    else if (refused)
+        snprintf(selection->why, sizeof selection->why, "%s %s cannot be used: %s; there are: %s",
+                 refused->facts.index, refused->facts.name, refused->why_not, devices);
+    else
+        snprintf(selection->why, sizeof selection->why, "no device is \"%.100s\"%s; there are: %s",
+                 selector ? selector : "",
+                 wish == WISH_NAME ? " (gpu, cpu, P:D, or part of a device's or platform's name)"
+                                   : "",
+                 devices);
+}
+
+static void explain_pick(us_selection *selection, const char *selector, us_wish wish,
+                         size_t rivals) {
+    const us_candidate *picked = selection->picked;
+    const char *kind = us_candidate_type(picked);
+    if (wish == WISH_INDEX)
+        snprintf(selection->why, sizeof selection->why, "asked for as %s", selector);
+    else if (rivals == 1)
+        snprintf(selection->why, sizeof selection->why,
+                 wish == WISH_ANY ? "the only usable device"
+                                  : "the only usable device that is \"%.100s\"",
+                 selector);
+    else
+        snprintf(selection->why, sizeof selection->why,
+                 "the best of %zu usable devices%s%.100s%s: %s%s", rivals,
+                 wish == WISH_ANY ? "" : " that are \"", wish == WISH_ANY ? "" : selector,
+                 wish == WISH_ANY ? "" : "\"", kind,
+                 " (GPUs come before CPUs, makers' own drivers before Mesa's, then more memory)");
+}
+
+static void pick(us_selection *selection, const char *selector, cl_uint platforms) {
+    us_wish wish = parse(selector);
+    const us_candidate *refused = NULL;
+    size_t rivals = 0;
+    for (size_t i = 0; i < selection->count; i++) {
+        const us_candidate *candidate = &selection->candidates[i];
+        if (!matches(candidate, wish, selector)) continue;
+        if (!candidate->usable) {
+            if (!refused) refused = candidate;
+            continue;
+        }
+        rivals++;
+        if (!selection->picked || compare(candidate, selection->picked) > 0)
+            selection->picked = candidate;
+    }
+    if (selection->picked)
+        explain_pick(selection, selector, wish, rivals);
+    else
+        explain_none(selection, selector, wish, platforms, refused);
+}
+
+unseen_status us_selection_make(const char *selector, us_selection *selection,
+                                unseen_error *error) {
+    memset(selection, 0, sizeof *selection);
+    cl_uint platforms;
+    unseen_status status = enumerate(selection, &platforms, error);
+    if (status != UNSEEN_OK) {
+        us_selection_release(selection);
+        return status;
+    }
+    pick(selection, selector, platforms);
+    return UNSEEN_OK;
+}
+
+void us_selection_release(us_selection *selection) {
+    free(selection->candidates);
+    memset(selection, 0, sizeof *selection);
+}
+
+const char *us_candidate_type(const us_candidate *candidate) {
+    if (candidate->type & CL_DEVICE_TYPE_GPU) return "GPU";
+    if (candidate->type & CL_DEVICE_TYPE_CPU) return "CPU";
+    return "accelerator";
+}

@@ -1,0 +1,36 @@
+/* What OpenCL devices there are, and which of them a selector means. */
+#ifndef US_DEVICE_SELECTION_H
+#define US_DEVICE_SELECTION_H
+
+#include "device/device.h"
+
+typedef struct us_candidate {
+    us_device facts; /* a device without context and queue */
+    cl_device_type type;
+    char vendor[128];
+    bool shared_memory; /* with the host: integrated GPUs, CPUs */
+    bool layered;       /* a platform that runs on other vendors' devices (Mesa's, PoCL on GPUs) */
+    bool usable;
+    char why_not[160]; /* empty where usable */
+} us_candidate;
+
+typedef struct us_selection {
+    us_candidate *candidates; /* in the order of clinfo -l */
+    size_t count;
+    const us_candidate *picked; /* NULL: none */
+    char why[1024];             /* this one, or why none and what to do */
+} us_selection;
+
+/* Enumerates every platform's devices and picks by selector (see unseen_devices). Picking none is
+ * no error. Fails only when memory runs out. */
+unseen_status us_selection_make(const char *selector, us_selection *selection,
+                                unseen_error *error);
+void us_selection_release(us_selection *selection);
+
+/* "GPU", "CPU", "accelerator" */
+const char *us_candidate_type(const us_candidate *candidate);
+
+/* The name of an OpenCL status: "CL_OUT_OF_RESOURCES". */
+const char *us_cl_error_name(cl_int code);
+
+#endif
