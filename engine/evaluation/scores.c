@@ -1,0 +1,135 @@
+#include "evaluation/scores.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "evaluation/locale.h"
+
+static unseen_status check_name(const char *name, const char *const *others, int count,
+                                unseen_error *error) {
+    size_t length = strlen(name);
+    if (length == 0) return us_fail(error, UNSEEN_BAD_INPUT, "a score has no name");
+    if (length >= sizeof((us_scores *)0)->names[0])
+        return us_fail(error, UNSEEN_BAD_INPUT, "the name \"%.40s%s\" is longer than 31 bytes",
+                       name, length > 40 ? "..." : "");
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < 32 || *c == 127 || *c == ',' || *c == '"')
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "the name of a score holds a comma, a quote or a control character");
+    if (!strcmp(name, "anomalous"))
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "\"anomalous\" is the column of labels, not the name of a score");
+    for (int i = 0; i < count; i++)
+        if (!strcmp(name, others[i]))
+            return us_fail(error, UNSEEN_BAD_INPUT, "two scores are named \"%s\"", name);
+    return UNSEEN_OK;
+}
+
+unseen_status us_scores_create(int64_t count, int columns, const char *const *names,
+                               us_scores *scores, unseen_error *error) {
+    *scores = (us_scores){0};
+    if (columns < 1 || columns > US_SCORES_MAX_COLUMNS)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%d columns of scores: expected 1 to %d", columns,
+                       US_SCORES_MAX_COLUMNS);
+    if (count < 1 || (uint64_t)count > SIZE_MAX / sizeof(double))
+        return us_fail(error, UNSEEN_BAD_INPUT, "scores of %" PRId64 " images", count);
+    for (int i = 0; i < columns; i++)
+        US_TRY(check_name(names[i], names, i, error));
+    for (int i = 0; i < columns; i++) {
+        strcpy(scores->names[i], names[i]);
+        scores->values[i] = calloc((size_t)count, sizeof(double));
+        if (!scores->values[i]) {
+            us_scores_destroy(scores);
+            return us_fail_memory(error, "scores");
+        }
+    }
+    scores->count = count;
+    scores->columns = columns;
+    return UNSEEN_OK;
+}
+
+void us_scores_destroy(us_scores *scores) {
+    for (int i = 0; i < US_SCORES_MAX_COLUMNS; i++)
+        free(scores->values[i]);
+    free(scores->anomalous);
+    *scores = (us_scores){0};
+}
+
+unseen_status us_scores_check(const us_scores *scores, unseen_error *error) {
+    for (int column = 0; column < scores->columns; column++) {
+        const double *values = scores->values[column];
+        bool constant = scores->count > 1;
+        for (int64_t i = 0; i < scores->count; i++) {
+            if (!isfinite(values[i]))
+                return us_fail(error, UNSEEN_FAILURE,
+                               "score \"%s\" of image %" PRId64 " is %s: these scores are not a "
+                               "result",
+                               scores->names[column], i, isnan(values[i]) ? "nan" : "infinite");
+            constant = constant && values[i] == values[0];
+        }
+        if (constant)
+            return us_fail(error, UNSEEN_FAILURE,
+                           "score \"%s\" of all %" PRId64 " images is %.9g: constant scores tell "
+                           "nothing; the model has collapsed or is saturated",
+                           scores->names[column], scores->count, values[0]);
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status check_header(const char *header, unseen_error *error) {
+    const char *comma = strchr(header, ',');
+    bool good = comma && comma != header && comma[1] && !strchr(comma + 1, ',');
+    for (const char *c = header; *c; c++)
+        good = good && (unsigned char)*c >= 32 && *c != 127;
+    if (good) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "the CSV header \"%.80s\" is not two names with a comma between, such as "
+                   "\"Id,Predicted\"",
+                   header);
+}
+
+unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
+                                         const char *path, unseen_error *error) {
+    if (!header) header = "Id,Predicted";
+    US_TRY(check_header(header, error));
+    us_file_writer writer;
+    US_TRY(us_file_begin(path, &writer, error));
+    us_locale locale = us_locale_enter();
+    fprintf(writer.stream, "%s\n", header);
+    for (int64_t i = 0; i < scores->count; i++)
+        fprintf(writer.stream, "%" PRId64 ",%.9g\n", i, scores->values[0][i]);
+    us_locale_leave(locale);
+    return us_file_commit(&writer, error);
+}
+
+/* Seventeen digits always do; fifteen are what people can read, and often enough. */
+static void write_exactly(FILE *stream, double value) {
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value) snprintf(text, sizeof text, "%.17g", value);
+    fputs(text, stream);
+}
+
+unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *anomalous,
+                                  const char *path, unseen_error *error) {
+    us_file_writer writer;
+    US_TRY(us_file_begin(path, &writer, error));
+    us_locale locale = us_locale_enter();
+    fputs("id", writer.stream);
+    for (int column = 0; column < scores->columns; column++)
+        fprintf(writer.stream, ",%s", scores->names[column]);
+    fputs(anomalous ? ",anomalous\n" : "\n", writer.stream);
+    for (int64_t i = 0; i < scores->count; i++) {
+        fprintf(writer.stream, "%" PRId64, i);
+        for (int column = 0; column < scores->columns; column++) {
+            fputc(',', writer.stream);
+            write_exactly(writer.stream, scores->values[column][i]);
+        }
+        fputs(!anomalous ? "\n" : anomalous[i] ? ",1\n" : ",0\n", writer.stream);
+    }
+    us_locale_leave(locale);
+    return us_file_commit(&writer, error);
+}
