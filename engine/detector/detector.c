@@ -58,7 +58,7 @@ unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unsee
 unseen_status us_detector_save(const us_detector *detector, us_safetensors_builder *builder,
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
-        US_TRY(us_network_save(detector->networks[i], US_TENSORS_MODEL, builder, error));
+        US_TRY(us_network_save(detector->networks[i], builder, error));
     return UNSEEN_OK;
 }
 

@@ -14,6 +14,7 @@ typedef struct us_stage {
     size_t saved_floats;
     us_buffer *tensors[US_LAYER_MAX_TENSORS];
     us_buffer *gradients[US_LAYER_MAX_TENSORS];
+    size_t offset[US_LAYER_MAX_TENSORS]; /* bytes into the flat buffer */
 } us_stage;
 
 struct us_network {

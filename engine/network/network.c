@@ -55,6 +55,7 @@ static unseen_status create_views(us_network *network, unseen_error *error) {
             size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
             size_t *offset = tensor->trainable ? &parameter_offset : &statistic_offset;
             us_buffer *parent = tensor->trainable ? network->parameters : network->statistics;
+            stage->offset[t] = *offset;
             US_TRY(us_buffer_view(parent, *offset, bytes, &stage->tensors[t], error));
             if (tensor->trainable)
                 US_TRY(us_buffer_view(network->gradients, *offset, bytes, &stage->gradients[t],

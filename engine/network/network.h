@@ -42,15 +42,19 @@ size_t us_network_floats(const us_network *network);
  * PyTorch's order. */
 unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_error *error);
 
-/* Which flat buffer a tensor's values are taken from. */
-typedef enum us_tensor_set { US_TENSORS_MODEL, US_TENSORS_GRADIENTS } us_tensor_set;
-
-/* Adds every tensor, with PyTorch's name and layout, to a file, or reads every one from it (missing
- * or of another shape: UNSEEN_BAD_INPUT). MODEL includes statistics; GRADIENTS can only be saved. */
-unseen_status us_network_save(const us_network *network, us_tensor_set set,
-                              us_safetensors_builder *builder, unseen_error *error);
+/* Adds every tensor, statistics included, with PyTorch's name and layout, to a file; reads every one
+ * from it (missing or of another shape: UNSEEN_BAD_INPUT). */
+unseen_status us_network_save(const us_network *network, us_safetensors_builder *builder,
+                              unseen_error *error);
 unseen_status us_network_load(us_network *network, const us_safetensors *file,
                               unseen_error *error);
+
+/* The same for a flat buffer with one value per parameter (gradients, an optimizer's moments), under
+ * "PREFIX.NAME". */
+unseen_status us_network_save_like(const us_network *network, us_buffer *flat, const char *prefix,
+                                   us_safetensors_builder *builder, unseen_error *error);
+unseen_status us_network_load_like(const us_network *network, us_buffer *flat, const char *prefix,
+                                   const us_safetensors *file, unseen_error *error);
 
 /* ---- passes ---- */
 

@@ -33,25 +33,27 @@ static void permute(const us_tensor_spec *tensor, const float *from, float *to, 
                 }
 }
 
-static unseen_status put_tensor(us_buffer *buffer, const us_tensor_spec *tensor,
+/* Both work on the tensor at `offset` bytes into a flat buffer. */
+static unseen_status put_tensor(us_buffer *buffer, size_t offset, const us_tensor_spec *tensor,
                                 const float *values, unseen_error *error) {
     size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
     float *ordered = malloc(bytes);
     if (!ordered) return us_fail_memory(error, "a tensor");
     permute(tensor, values, ordered, true);
-    unseen_status status = us_buffer_write(buffer, 0, ordered, bytes, error);
+    unseen_status status = us_buffer_write(buffer, offset, ordered, bytes, error);
     free(ordered);
     return status;
 }
 
 /* *values is heap. */
-static unseen_status get_tensor(us_buffer *buffer, const us_tensor_spec *tensor, float **values,
-                                unseen_error *error) {
+static unseen_status get_tensor(us_buffer *buffer, size_t offset, const us_tensor_spec *tensor,
+                                float **values, unseen_error *error) {
     size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
     float *ordered = malloc(bytes);
     *values = malloc(bytes);
-    unseen_status status = ordered && *values ? us_buffer_read(buffer, 0, ordered, bytes, error)
-                                              : us_fail_memory(error, "a tensor");
+    unseen_status status = ordered && *values
+                               ? us_buffer_read(buffer, offset, ordered, bytes, error)
+                               : us_fail_memory(error, "a tensor");
     if (status == UNSEEN_OK) permute(tensor, ordered, *values, false);
     free(ordered);
     if (status != UNSEEN_OK) {
@@ -81,7 +83,7 @@ static unseen_status initialize_tensor(us_buffer *buffer, const us_tensor_spec *
                         : tensor->value * (2 * us_random_uniform(seed, US_STREAM_INITIALIZATION,
                                                                  substream, (uint64_t)i) -
                                            1);
-    unseen_status status = put_tensor(buffer, tensor, values, error);
+    unseen_status status = put_tensor(buffer, 0, tensor, values, error);
     free(values);
     return status;
 }
@@ -99,25 +101,7 @@ unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_e
     return UNSEEN_OK;
 }
 
-unseen_status us_network_save(const us_network *network, us_tensor_set set,
-                              us_safetensors_builder *builder, unseen_error *error) {
-    for (int s = 0; s < network->count; s++) {
-        const us_stage *stage = &network->stages[s];
-        for (int t = 0; t < stage->spec->tensor_count; t++) {
-            const us_tensor_spec *tensor = &stage->spec->tensors[t];
-            us_buffer *buffer =
-                set == US_TENSORS_GRADIENTS ? stage->gradients[t] : stage->tensors[t];
-            if (!buffer) continue;
-            char name[128];
-            us_tensor_name(network->spec, stage->index, t, name, sizeof name);
-            float *values;
-            US_TRY(get_tensor(buffer, tensor, &values, error));
-            US_TRY(us_safetensors_add(builder, name, "F32", tensor->rank, tensor->dims, values,
-                                      (size_t)us_tensor_spec_size(tensor) * sizeof *values, error));
-        }
-    }
-    return UNSEEN_OK;
-}
+/* ---- files ---- */
 
 static unseen_status find_tensor(const us_safetensors *file, const us_tensor_spec *tensor,
                                  const char *name, const us_safetensors_tensor **found,
@@ -138,23 +122,68 @@ static unseen_status find_tensor(const us_safetensors *file, const us_tensor_spe
         file->path, name, us_tensor_spec_size(tensor));
 }
 
-unseen_status us_network_load(us_network *network, const us_safetensors *file,
-                              unseen_error *error) {
+/* Where a tensor goes: into a file or, from it, onto the device. */
+typedef struct transfer {
+    us_safetensors_builder *to;
+    const us_safetensors *from;
+} transfer;
+
+static unseen_status transfer_tensor(const transfer *transfer, us_buffer *buffer, size_t offset,
+                                     const us_tensor_spec *tensor, const char *name,
+                                     unseen_error *error) {
+    size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
+    float *values;
+    if (transfer->to) {
+        US_TRY(get_tensor(buffer, offset, tensor, &values, error));
+        return us_safetensors_add(transfer->to, name, "F32", tensor->rank, tensor->dims, values,
+                                  bytes, error);
+    }
+    const us_safetensors_tensor *found;
+    US_TRY(find_tensor(transfer->from, tensor, name, &found, error));
+    if (!(values = malloc(bytes))) return us_fail_memory(error, "a tensor");
+    memcpy(values, found->data, bytes); /* the file's bytes need not be aligned */
+    unseen_status status = put_tensor(buffer, offset, tensor, values, error);
+    free(values);
+    return status;
+}
+
+/* flat NULL: the model's own tensors. */
+static unseen_status transfer_all(const us_network *network, us_buffer *flat, const char *prefix,
+                                  const transfer *transfer, unseen_error *error) {
     for (int s = 0; s < network->count; s++) {
-        us_stage *stage = &network->stages[s];
+        const us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
             const us_tensor_spec *tensor = &stage->spec->tensors[t];
-            char name[128];
+            if (flat && !tensor->trainable) continue;
+            us_buffer *buffer = flat                ? flat
+                                : tensor->trainable ? network->parameters
+                                                    : network->statistics;
+            char name[128], full[192];
             us_tensor_name(network->spec, stage->index, t, name, sizeof name);
-            const us_safetensors_tensor *found;
-            US_TRY(find_tensor(file, tensor, name, &found, error));
-            float *values = malloc(found->bytes);
-            if (!values) return us_fail_memory(error, "a tensor");
-            memcpy(values, found->data, found->bytes);
-            unseen_status status = put_tensor(stage->tensors[t], tensor, values, error);
-            free(values);
-            US_TRY(status);
+            snprintf(full, sizeof full, "%s%s%s", prefix, *prefix ? "." : "", name);
+            US_TRY(transfer_tensor(transfer, buffer, stage->offset[t], tensor, full, error));
         }
     }
     return UNSEEN_OK;
+}
+
+unseen_status us_network_save(const us_network *network, us_safetensors_builder *builder,
+                              unseen_error *error) {
+    return transfer_all(network, NULL, "", &(transfer){.to = builder}, error);
+}
+
+unseen_status us_network_load(us_network *network, const us_safetensors *file,
+                              unseen_error *error) {
+    return transfer_all(network, NULL, "", &(transfer){.from = file}, error);
+}
+
+unseen_status us_network_save_like(const us_network *network, us_buffer *flat, const char *prefix,
+                                   us_safetensors_builder *builder, unseen_error *error) {
+    return flat ? transfer_all(network, flat, prefix, &(transfer){.to = builder}, error)
+                : UNSEEN_OK;
+}
+
+unseen_status us_network_load_like(const us_network *network, us_buffer *flat, const char *prefix,
+                                   const us_safetensors *file, unseen_error *error) {
+    return flat ? transfer_all(network, flat, prefix, &(transfer){.from = file}, error) : UNSEEN_OK;
 }

@@ -1,0 +1,394 @@
+/* Reading a config: the tables of its keys, and their schema. */
+#include "training/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG(field) offsetof(struct unseen_config, field)
+#define TRAINING(field) offsetof(us_training_settings, field)
+#define OPTIMIZER(field) offsetof(us_optimizer_settings, field)
+#define SCHEDULE(field) offsetof(us_schedule, field)
+#define DATA(field) offsetof(us_data_settings, field)
+
+static const char *const ranges[] = {"auto", "0..1", "-1..1", "0..255", NULL};
+static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
+static const char *const schedules[] = {"constant", "step", "cosine", NULL};
+
+static const us_key root_keys[] = {
+    {.name = "name",
+     .kind = US_KEY_STRING,
+     .offset = CONFIG(name),
+     .fallback_string = "model",
+     .help = "Short name of the model"},
+    {.name = "description",
+     .kind = US_KEY_STRING,
+     .offset = CONFIG(description),
+     .help = "What the model is, in a sentence"},
+    {.name = "input",
+     .kind = US_KEY_OBJECT,
+     .required = true,
+     .help = "The images that the networks see"},
+    {.name = "networks",
+     .kind = US_KEY_OBJECT,
+     .required = true,
+     .help = "The detector's networks by name, each a list of layers"},
+    {.name = "detector",
+     .kind = US_KEY_OBJECT,
+     .required = true,
+     .help = "How the networks are trained together and how an image is scored"},
+    {.name = "training", .kind = US_KEY_OBJECT, .help = "How long and how to train"},
+    {.name = "scoring", .kind = US_KEY_OBJECT, .help = "How scores are computed and combined"},
+    {.name = "data",
+     .kind = US_KEY_OBJECT,
+     .help = "Files; usually given on the command line instead"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key input_keys[] = {
+    {.name = "channels",
+     .kind = US_KEY_INT,
+     .offset = CONFIG(input.channels),
+     .required = true,
+     .minimum = 1,
+     .maximum = 16,
+     .help = "Channels: 1 for grey, 3 for RGB"},
+    {.name = "height",
+     .kind = US_KEY_INT,
+     .offset = CONFIG(input.height),
+     .required = true,
+     .minimum = 1,
+     .maximum = 4096,
+     .help = "Height in pixels; images are resized to it"},
+    {.name = "width",
+     .kind = US_KEY_INT,
+     .offset = CONFIG(input.width),
+     .required = true,
+     .minimum = 1,
+     .maximum = 4096,
+     .help = "Width in pixels"},
+    {.name = "range",
+     .kind = US_KEY_CHOICE,
+     .offset = CONFIG(range),
+     .choices = ranges,
+     .help =
+         "The numbers that black and white have in the files; auto: as the training file tells"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key training_keys[] = {
+    {.name = "epochs",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(epochs),
+     .minimum = 1,
+     .maximum = 1000000,
+     .fallback = {50},
+     .help = "Passes over the training images"},
+    {.name = "batch",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(batch),
+     .minimum = 1,
+     .maximum = 65536,
+     .fallback = {128},
+     .help = "Images per step"},
+    {.name = "seed",
+     .kind = US_KEY_INT64,
+     .offset = TRAINING(seed),
+     .minimum = 0,
+     .maximum = 9007199254740992.0,
+     .fallback = {1},
+     .help = "Seed of every random number of the run"},
+    {.name = "clip_norm",
+     .kind = US_KEY_NUMBER,
+     .offset = TRAINING(clip_norm),
+     .minimum = 0,
+     .maximum = 1e30,
+     .help = "Largest global norm of a network's gradient; 0: no limit"},
+    {.name = "flip",
+     .kind = US_KEY_BOOL,
+     .offset = TRAINING(flip),
+     .help = "Mirror each training image with probability one half"},
+    {.name = "held_out",
+     .kind = US_KEY_NUMBER,
+     .offset = TRAINING(held_out),
+     .minimum = 0,
+     .maximum = 0.5,
+     .help = "Share of the training images kept aside to measure the loss and the threshold on"},
+    {.name = "checkpoint_epochs",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(checkpoint_epochs),
+     .minimum = 1,
+     .maximum = 1000000,
+     .fallback = {1},
+     .help = "Epochs between checkpoints"},
+    {.name = "optimizer", .kind = US_KEY_OBJECT, .help = "The optimizer of every network"},
+    {.name = "optimizers",
+     .kind = US_KEY_OBJECT,
+     .help = "Other optimizers for some networks, by the network's name"},
+    {.name = "schedule", .kind = US_KEY_OBJECT, .help = "How the learning rate changes"},
+    {.name = "stopping", .kind = US_KEY_OBJECT, .help = "When to stop before the last epoch"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key optimizer_keys[] = {
+    {.name = "type",
+     .kind = US_KEY_CHOICE,
+     .offset = OPTIMIZER(type),
+     .choices = optimizers,
+     .help = "Which optimizer"},
+    {.name = "learning_rate",
+     .kind = US_KEY_NUMBER,
+     .offset = OPTIMIZER(learning_rate),
+     .maximum = 1000,
+     .above_minimum = true,
+     .fallback = {0.001},
+     .help = "Learning rate"},
+    {.name = "betas",
+     .kind = US_KEY_NUMBERS,
+     .count = 2,
+     .offset = OPTIMIZER(betas),
+     .minimum = 0,
+     .maximum = 0.9999999,
+     .fallback = {0.9, 0.999},
+     .help = "Decay of the moments of adam, adamw"},
+    {.name = "epsilon",
+     .kind = US_KEY_NUMBER,
+     .offset = OPTIMIZER(epsilon),
+     .maximum = 1,
+     .above_minimum = true,
+     .fallback = {1e-8},
+     .help = "Added to the root of the second moment"},
+    {.name = "momentum",
+     .kind = US_KEY_NUMBER,
+     .offset = OPTIMIZER(momentum),
+     .minimum = 0,
+     .maximum = 0.9999999,
+     .fallback = {0.9},
+     .help = "Momentum of sgd"},
+    {.name = "weight_decay",
+     .kind = US_KEY_NUMBER,
+     .offset = OPTIMIZER(weight_decay),
+     .minimum = 0,
+     .maximum = 1000,
+     .help = "Weight decay; decoupled with adamw"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key schedule_keys[] = {
+    {.name = "type",
+     .kind = US_KEY_CHOICE,
+     .offset = SCHEDULE(type),
+     .choices = schedules,
+     .help = "constant, step or cosine"},
+    {.name = "warmup_epochs",
+     .kind = US_KEY_NUMBER,
+     .offset = SCHEDULE(warmup_epochs),
+     .minimum = 0,
+     .maximum = 1000000,
+     .help = "Epochs over which the rate rises linearly"},
+    {.name = "step_epochs",
+     .kind = US_KEY_INT,
+     .offset = SCHEDULE(step_epochs),
+     .minimum = 1,
+     .maximum = 1000000,
+     .fallback = {30},
+     .help = "Epochs between the steps of step"},
+    {.name = "factor",
+     .kind = US_KEY_NUMBER,
+     .offset = SCHEDULE(factor),
+     .maximum = 1,
+     .above_minimum = true,
+     .fallback = {0.1},
+     .help = "Factor on the rate at each step of step"},
+    {.name = "minimum",
+     .kind = US_KEY_NUMBER,
+     .offset = SCHEDULE(minimum),
+     .minimum = 0,
+     .maximum = 1,
+     .help = "Share of the rate that cosine ends at"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key stopping_keys[] = {
+    {.name = "patience",
+     .kind = US_KEY_INT,
+     .offset = offsetof(us_stopping, patience),
+     .minimum = 0,
+     .maximum = 1000000,
+     .help = "Epochs without improvement of the loss after which to stop; 0: never"},
+    {.name = "minimum_improvement",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_stopping, minimum_improvement),
+     .minimum = 0,
+     .maximum = 1,
+     .fallback = {0.001},
+     .help = "Relative fall of the loss that counts as improvement"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key data_keys[] = {
+    {.name = "train",
+     .kind = US_KEY_STRING,
+     .offset = DATA(train),
+     .help = "Training images: .npy or IDX"},
+    {.name = "train_labels",
+     .kind = US_KEY_STRING,
+     .offset = DATA(train_labels),
+     .help = "Classes of the training images, to keep only the normal one"},
+    {.name = "test", .kind = US_KEY_STRING, .offset = DATA(test), .help = "Images to score"},
+    {.name = "labels",
+     .kind = US_KEY_STRING,
+     .offset = DATA(labels),
+     .help = "Labels of the test images: 0 normal, 1 anomalous; or classes, with normal"},
+    {.name = "normal",
+     .kind = US_KEY_STRING,
+     .offset = DATA(normal),
+     .help = "The normal class; every other class is anomalous"},
+    {.kind = US_KEY_END},
+};
+
+/* ---- reading ---- */
+
+/* The table of the networks' names, to read /training/optimizers by. */
+static void network_keys(const us_detector_spec *spec, us_key keys[US_DETECTOR_MAX_NETWORKS + 1]) {
+    memset(keys, 0, (US_DETECTOR_MAX_NETWORKS + 1) * sizeof *keys);
+    for (int i = 0; i < spec->network_count; i++)
+        keys[i] = (us_key){.name = spec->networks[i].name, .kind = US_KEY_OBJECT};
+    keys[spec->network_count].kind = US_KEY_END;
+}
+
+static unseen_status read_optimizers(us_json *training, struct unseen_config *config,
+                                     unseen_error *error) {
+    us_optimizer_settings shared;
+    us_json json = us_json_member_object(training, "optimizer");
+    us_json others = us_json_member_object(training, "optimizers");
+    if (!json.value || !others.value) return us_fail_memory(error, "a config");
+    US_TRY(us_json_read(&json, optimizer_keys, &shared, error));
+    us_key keys[US_DETECTOR_MAX_NETWORKS + 1];
+    network_keys(&config->detector, keys);
+    char unused = 0;
+    US_TRY(us_json_read(&others, keys, &unused, error));
+    for (int i = 0; i < config->detector.network_count; i++) {
+        us_json own = us_json_member(&others, config->detector.networks[i].name);
+        config->training.optimizers[i] = shared;
+        if (own.value)
+            US_TRY(us_json_read(&own, optimizer_keys, &config->training.optimizers[i], error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status read_training(struct unseen_config *config, unseen_error *error) {
+    us_json training = us_json_member_object(&config->root, "training");
+    if (!training.value) return us_fail_memory(error, "a config");
+    US_TRY(us_json_read(&training, training_keys, &config->training, error));
+    us_json schedule = us_json_member_object(&training, "schedule");
+    us_json stopping = us_json_member_object(&training, "stopping");
+    if (!schedule.value || !stopping.value) return us_fail_memory(error, "a config");
+    US_TRY(us_json_read(&schedule, schedule_keys, &config->training.schedule, error));
+    US_TRY(us_json_read(&stopping, stopping_keys, &config->training.stopping, error));
+    if (config->training.schedule.warmup_epochs > config->training.epochs) {
+        us_json warmup = us_json_member(&schedule, "warmup_epochs");
+        return us_json_fail(&warmup, error, "longer than the %d epochs of the training",
+                            config->training.epochs);
+    }
+    return read_optimizers(&training, config, error);
+}
+
+static unseen_status read_data(struct unseen_config *config, unseen_error *error) {
+    us_json data = us_json_member_object(&config->root, "data");
+    if (!data.value) return us_fail_memory(error, "a config");
+    /* Classes are numbers, so 7 is as good as "7". */
+    us_json normal = us_json_member(&data, "normal");
+    if (cJSON_IsNumber(normal.value)) {
+        char text[32];
+        snprintf(text, sizeof text, "%.17g", normal.value->valuedouble);
+        if (!cJSON_ReplaceItemInObjectCaseSensitive(data.value, "normal", cJSON_CreateString(text)))
+            return us_fail_memory(error, "a config");
+    }
+    return us_json_read(&data, data_keys, &config->data, error);
+}
+
+static unseen_status read_config(struct unseen_config *config, unseen_error *error) {
+    US_TRY(us_json_read(&config->root, root_keys, config, error));
+    us_json input = us_json_member(&config->root, "input");
+    US_TRY(us_json_read(&input, input_keys, config, error));
+    US_TRY(us_detector_spec_read(&config->root, config->input, &config->detector, error));
+    US_TRY(read_training(config, error));
+    return read_data(config, error);
+}
+
+unseen_status unseen_config_load(const char *path, const char *const *overrides,
+                                 size_t override_count, unseen_config **out, unseen_error *error) {
+    *out = NULL;
+    struct unseen_config *config = calloc(1, sizeof *config);
+    if (!config || !(config->path = strdup(path))) {
+        free(config);
+        return us_fail_memory(error, "a config");
+    }
+    unseen_status status = us_json_load(config->path, &config->root, error);
+    for (size_t i = 0; status == UNSEEN_OK && i < override_count; i++)
+        status = us_json_override(&config->root, overrides[i], error);
+    if (status == UNSEEN_OK) status = read_config(config, error);
+    if (status == UNSEEN_OK)
+        *out = config;
+    else
+        unseen_config_free(config);
+    return status;
+}
+
+void unseen_config_free(unseen_config *config) {
+    if (!config) return;
+    us_detector_spec_release(&config->detector);
+    us_json_release(data_keys, &config->data);
+    us_json_release(root_keys, config);
+    cJSON_Delete(config->root.value);
+    free(config->path);
+    free(config);
+}
+
+unseen_status unseen_config_resolved(const unseen_config *config, char **json,
+                                     unseen_error *error) {
+    *json = us_json_print(config->root.value);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "a config");
+}
+
+/* ---- schema ---- */
+
+/* Puts the schema of an object in the place that its owner's table left open. */
+static bool replace(cJSON *schema, const char *name, cJSON *member) {
+    cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
+    return member && cJSON_ReplaceItemInObjectCaseSensitive(properties, name, member);
+}
+
+static cJSON *training_schema(void) {
+    cJSON *schema = us_json_schema(training_keys);
+    cJSON *others = cJSON_CreateObject();
+    bool complete =
+        cJSON_AddStringToObject(others, "type", "object") &&
+        cJSON_AddItemToObject(others, "additionalProperties", us_json_schema(optimizer_keys)) &&
+        replace(schema, "optimizer", us_json_schema(optimizer_keys)) &&
+        replace(schema, "schedule", us_json_schema(schedule_keys)) &&
+        replace(schema, "stopping", us_json_schema(stopping_keys));
+    if (complete && replace(schema, "optimizers", others)) return schema;
+    cJSON_Delete(schema);
+    return NULL;
+}
+
+unseen_status unseen_config_schema(char **json, unseen_error *error) {
+    cJSON *schema = us_json_schema(root_keys);
+    cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
+    bool complete = replace(schema, "input", us_json_schema(input_keys)) &&
+                    replace(schema, "training", training_schema()) &&
+                    replace(schema, "data", us_json_schema(data_keys));
+    complete = complete &&
+               cJSON_AddStringToObject(schema, "$schema",
+                                       "https://json-schema.org/draft/2020-12/schema") &&
+               cJSON_AddStringToObject(schema, "title", "A model of unseen") &&
+               cJSON_AddItemToObject(cJSON_AddObjectToObject(properties, "$schema"), "type",
+                                     cJSON_CreateString("string"));
+    unseen_status status =
+        complete ? us_detector_schema(properties, error) : us_fail_memory(error, "the schema");
+    *json = status == UNSEEN_OK ? us_json_print(schema) : NULL;
+    cJSON_Delete(schema);
+    if (status == UNSEEN_OK && !*json) return us_fail_memory(error, "the schema");
+    return status;
+}

@@ -1,0 +1,48 @@
+/* A config, read and checked: everything a run needs to know. */
+#ifndef US_TRAINING_CONFIG_H
+#define US_TRAINING_CONFIG_H
+
+#include "detector/detector.h"
+#include "ops/optimizer.h"
+#include "training/schedule.h"
+
+typedef struct us_optimizer_settings {
+    int type; /* us_optimizer_kind */
+    double learning_rate, betas[2], epsilon, momentum, weight_decay;
+} us_optimizer_settings;
+
+typedef struct us_stopping {
+    int patience;               /* epochs without improvement; 0: train every epoch */
+    double minimum_improvement; /* relative */
+} us_stopping;
+
+typedef struct us_training_settings {
+    int epochs, batch;
+    int64_t seed;
+    double clip_norm, held_out;
+    bool flip;
+    int checkpoint_epochs;
+    us_schedule schedule;
+    us_stopping stopping;
+    us_optimizer_settings optimizers[US_DETECTOR_MAX_NETWORKS]; /* per network */
+} us_training_settings;
+
+typedef struct us_data_settings {
+    char *train, *train_labels, *test, *labels, *normal;
+} us_data_settings;
+
+struct unseen_config {
+    us_json root; /* completed with defaults */
+    char *path;
+    char *name, *description;
+    us_shape input;
+    int range; /* us_range */
+    us_detector_spec detector;
+    us_training_settings training;
+    us_data_settings data;
+};
+
+/* What black and white are in the images' numbers. */
+typedef enum us_range { US_RANGE_AUTO, US_RANGE_UNIT, US_RANGE_SIGNED, US_RANGE_BYTE } us_range;
+
+#endif
