@@ -1,0 +1,331 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A path that cannot be what the user meant is bad input; anything else is the system's failure. */
+static unseen_status status_of(int code) {
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case ENXIO:
+        return UNSEEN_BAD_INPUT;
+    default:
+        return UNSEEN_FAILURE;
+    }
+}
+
+static unseen_status fail_errno(unseen_error *error, const char *path, const char *what) {
+    int code = errno;
+    return us_fail(error, status_of(code), "%s: %s: %s", path, what, strerror(code));
+}
+
+static unseen_status open_for_reading(const char *path, int *descriptor, struct stat *status,
+                                      unseen_error *error) {
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (*descriptor < 0) return fail_errno(error, path, "cannot open");
+    if (fstat(*descriptor, status) != 0) {
+        unseen_status failure = fail_errno(error, path, "cannot inspect");
+        close(*descriptor);
+        return failure;
+    }
+    if (S_ISDIR(status->st_mode)) {
+        close(*descriptor);
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: is a folder, expected a file", path);
+    }
+    return UNSEEN_OK;
+}
+
+/* Reads up to `room` bytes; fewer only at the end of the file. -1: errno tells. */
+static ssize_t read_up_to(int descriptor, char *bytes, size_t room) {
+    size_t used = 0;
+    while (used < room) {
+        ssize_t got = read(descriptor, bytes + used, room - used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        used += (size_t)got;
+    }
+    return (ssize_t)used;
+}
+
+/* The size that a file claims is a hint only: pipes claim none, and a file may grow meanwhile. */
+static unseen_status read_all(int descriptor, const char *path, size_t hint, size_t limit,
+                              char **bytes, size_t *size, unseen_error *error) {
+    size_t capacity = (hint && hint <= limit ? hint : limit < 65536 ? limit : 65536) + 1;
+    size_t used = 0;
+    char *buffer = NULL;
+    for (;;) {
+        char *larger = realloc(buffer, capacity + 1);
+        if (!larger) {
+            free(buffer);
+            return us_fail_memory(error, path);
+        }
+        buffer = larger;
+        ssize_t got = read_up_to(descriptor, buffer + used, capacity - used);
+        if (got < 0) {
+            free(buffer);
+            return fail_errno(error, path, "cannot read");
+        }
+        used += (size_t)got;
+        if (used > limit) {
+            free(buffer);
+            return us_fail(error, UNSEEN_BAD_INPUT, "%s: larger than %zu bytes", path, limit);
+        }
+        if (used < capacity) break;
+        capacity = capacity <= limit / 2 ? capacity * 2 : limit + 1;
+    }
+    buffer[used] = '\0';
+    *bytes = buffer;
+    *size = used;
+    return UNSEEN_OK;
+}
+
+unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
+                           unseen_error *error) {
+    *bytes = NULL;
+    *size = 0;
+    if (limit > SIZE_MAX / 2 - 2) limit = SIZE_MAX / 2 - 2;
+    int descriptor;
+    struct stat about;
+    US_TRY(open_for_reading(path, &descriptor, &about, error));
+    unseen_status status;
+    if (S_ISREG(about.st_mode) && (uintmax_t)about.st_size > limit)
+        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: %jd bytes, more than the %zu allowed here",
+                         path, (intmax_t)about.st_size, limit);
+    else
+        status = read_all(descriptor, path, S_ISREG(about.st_mode) ? (size_t)about.st_size : 0,
+                          limit, bytes, size, error);
+    close(descriptor);
+    return status;
+}
+
+unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *error) {
+    *mapping = (us_mapping){0};
+    int descriptor;
+    struct stat about;
+    US_TRY(open_for_reading(path, &descriptor, &about, error));
+    unseen_status status = UNSEEN_OK;
+    if (!S_ISREG(about.st_mode)) {
+        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it cannot be mapped",
+                         path);
+    } else if (about.st_size == 0) {
+        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: the file is empty", path);
+    } else if ((uintmax_t)about.st_size > SIZE_MAX) {
+        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: larger than this machine can map", path);
+    } else {
+        size_t size = (size_t)about.st_size;
+        void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (bytes == MAP_FAILED)
+            status = fail_errno(error, path, "cannot map");
+        else
+            *mapping = (us_mapping){.bytes = bytes, .size = size};
+    }
+    close(descriptor);
+    return status;
+}
+
+void us_file_unmap(us_mapping *mapping) {
+    if (mapping->bytes) munmap((void *)mapping->bytes, mapping->size);
+    *mapping = (us_mapping){0};
+}
+
+/* The folder of a path, on the heap: "." for a bare name. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* Opens a new file beside the target, with the mode that an ordinary new file would get (which
+ * mkstemp would not give). Its name is short whatever the target's length. */
+static int open_temporary(const char *path, char **temporary) {
+    *temporary = NULL;
+    char *folder = folder_of(path);
+    if (!folder) return -1;
+    int descriptor = -1;
+    for (int attempt = 0; attempt < 10000 && descriptor < 0; attempt++) {
+        if (asprintf(temporary, "%s/.unseen-%ld-%d.tmp", folder, (long)getpid(), attempt) < 0) {
+            *temporary = NULL;
+            errno = ENOMEM;
+            break;
+        }
+        descriptor = open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor < 0) {
+            int code = errno;
+            free(*temporary);
+            *temporary = NULL;
+            errno = code;
+            if (code != EEXIST) break;
+        }
+    }
+    int code = errno;
+    free(folder);
+    errno = code;
+    return descriptor;
+}
+
+static void writer_reset(us_file_writer *writer) {
+    free(writer->path);
+    free(writer->temporary);
+    *writer = (us_file_writer){0};
+}
+
+unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_error *error) {
+    *writer = (us_file_writer){0};
+    if (!*path) return us_fail(error, UNSEEN_BAD_INPUT, "the name of a file to write is empty");
+    /* Replacing a device or a folder by a file is never meant; a link keeps pointing where it did.
+     */
+    struct stat about;
+    bool exists = stat(path, &about) == 0;
+    if (exists && !S_ISREG(about.st_mode))
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it is not replaced",
+                       path);
+    writer->path = exists ? realpath(path, NULL) : strdup(path);
+    if (!writer->path) return fail_errno(error, path, "cannot resolve");
+
+    int descriptor = open_temporary(writer->path, &writer->temporary);
+    if (descriptor < 0) {
+        unseen_status status = fail_errno(error, path, "cannot write");
+        writer_reset(writer);
+        return status;
+    }
+    /* Best effort: a file system without modes is no reason to fail. */
+    if (exists && fchmod(descriptor, about.st_mode & 0777) != 0) errno = 0;
+    writer->stream = fdopen(descriptor, "wb");
+    if (!writer->stream) {
+        unseen_status status = fail_errno(error, path, "cannot write");
+        close(descriptor);
+        unlink(writer->temporary);
+        writer_reset(writer);
+        return status;
+    }
+    return UNSEEN_OK;
+}
+
+/* After the rename, so the file is whole already; this makes the new name survive a power cut. */
+static unseen_status sync_folder(const char *path, unseen_error *error) {
+    char *folder = folder_of(path);
+    if (!folder) return us_fail_memory(error, path);
+    unseen_status status = UNSEEN_OK;
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A folder may be writable without being readable, and some file systems cannot sync one. */
+    if (descriptor >= 0) {
+        if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
+            status = fail_errno(error, path, "written, but its folder cannot be synchronized");
+        close(descriptor);
+    }
+    free(folder);
+    return status;
+}
+
+unseen_status us_file_commit(us_file_writer *writer, unseen_error *error) {
+    if (!writer->stream)
+        return us_fail(error, UNSEEN_FAILURE, "no file is open for writing: nothing was written");
+    /* An earlier write's reason is lost by now, unless the flush meets it again. */
+    errno = 0;
+    bool failed = fflush(writer->stream) != 0;
+    failed = failed || ferror(writer->stream) || fsync(fileno(writer->stream)) != 0;
+    int code = errno;
+    failed = fclose(writer->stream) != 0 || failed;
+    writer->stream = NULL;
+    errno = code ? code : failed ? EIO : 0;
+    if (failed || rename(writer->temporary, writer->path) != 0) {
+        unseen_status status = fail_errno(error, writer->path, "cannot write");
+        unlink(writer->temporary);
+        writer_reset(writer);
+        return status;
+    }
+    unseen_status status = sync_folder(writer->path, error);
+    writer_reset(writer);
+    return status;
+}
+
+void us_file_abandon(us_file_writer *writer) {
+    if (writer->stream) {
+        fclose(writer->stream);
+        unlink(writer->temporary);
+    }
+    writer_reset(writer);
+}
+
+unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error) {
+    us_file_writer writer;
+    US_TRY(us_file_begin(path, &writer, error));
+    if (size && fwrite(bytes, 1, size, writer.stream) != size) {
+        unseen_status status = fail_errno(error, path, "cannot write");
+        us_file_abandon(&writer);
+        return status;
+    }
+    return us_file_commit(&writer, error);
+}
+
+/* mkdir where nothing is there yet. What mkdir says of an existing folder varies (EEXIST, EROFS,
+ * EACCES), so the folder itself is asked. */
+static unseen_status ensure_folder(const char *path, const char *whole, unseen_error *error) {
+    if (mkdir(path, 0777) == 0) return UNSEEN_OK;
+    int code = errno;
+    struct stat about;
+    if (stat(path, &about) == 0) {
+        if (S_ISDIR(about.st_mode)) return UNSEEN_OK;
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: cannot create the folder: %s is a file", whole,
+                       path);
+    }
+    return us_fail(error, status_of(code), "%s: cannot create the folder %s: %s", whole, path,
+                   strerror(code));
+}
+
+unseen_status us_folder_create(const char *path, unseen_error *error) {
+    if (!*path) return us_fail(error, UNSEEN_BAD_INPUT, "the name of a folder to create is empty");
+    char *prefix = strdup(path);
+    if (!prefix) return us_fail_memory(error, path);
+    unseen_status status = UNSEEN_OK;
+    for (char *slash = strchr(prefix + 1, '/'); slash && status == UNSEEN_OK;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        status = ensure_folder(prefix, path, error);
+        *slash = '/';
+    }
+    free(prefix);
+    if (status == UNSEEN_OK) status = ensure_folder(path, path, error);
+    if (status == UNSEEN_OK && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
+        status = fail_errno(error, path, "the folder is not writable");
+    return status;
+}
+
+bool us_file_exists(const char *path) {
+    return access(path, F_OK) == 0;
+}
+
+char *us_path_join(const char *folder, const char *name) {
+    size_t length = strlen(folder);
+    const char *slash = length == 0 || folder[length - 1] == '/' ? "" : "/";
+    char *path;
+    return asprintf(&path, "%s%s%s", folder, slash, name) < 0 ? NULL : path;
+}
+
+static const char *environment(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+char *us_path_cache(void) {
+    const char *folder = environment("UNSEEN_CACHE_DIR");
+    if (folder) return strdup(folder);
+    /* A relative XDG path is to be ignored (XDG Base Directory Specification). */
+    folder = environment("XDG_CACHE_HOME");
+    if (folder && *folder == '/') return us_path_join(folder, "unseen");
+    folder = environment("HOME");
+    return folder ? us_path_join(folder, ".cache/unseen") : NULL;
+}

@@ -1,0 +1,366 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <dirent.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/file.h"
+
+static char folder[64];
+
+static int enter(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/unseen-test-XXXXXX");
+    return mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+/* Tests leave files alone; a nested tree is removed by its own test. */
+static int leave(void **state) {
+    (void)state;
+    DIR *entries = opendir(folder);
+    if (!entries) return -1;
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2) remove(entry->d_name);
+    closedir(entries);
+    return chdir("/") == 0 && rmdir(folder) == 0 ? 0 : -1;
+}
+
+static int entries_here(void) {
+    int count = 0;
+    DIR *entries = opendir(".");
+    assert_non_null(entries);
+    while (readdir(entries))
+        count++;
+    closedir(entries);
+    return count - 2;
+}
+
+static void put(const char *path, const char *text) {
+    unseen_error error = {0};
+    unseen_status status = us_file_write(path, text, strlen(text), &error);
+    assert_string_equal(error.message, "");
+    assert_int_equal(status, UNSEEN_OK);
+}
+
+static void expect(const char *path, const char *text) {
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    assert_int_equal(us_file_read(path, 1 << 20, &bytes, &size, &error), UNSEEN_OK);
+    assert_int_equal(size, strlen(text));
+    assert_string_equal(bytes, text);
+    free(bytes);
+}
+
+static void assert_contains(const char *text, const char *part) {
+    if (!strstr(text, part)) fail_msg("\"%s\" is not in \"%s\"", part, text);
+}
+
+static void reads_what_was_written(void **state) {
+    (void)state;
+    put("a.txt", "");
+    expect("a.txt", "");
+    put("a.txt", "second");
+    expect("a.txt", "second");
+    assert_int_equal(entries_here(), 1);
+    assert_true(us_file_exists("a.txt"));
+    assert_false(us_file_exists("b.txt"));
+}
+
+static void reads_to_the_limit(void **state) {
+    (void)state;
+    put("a.txt", "12345");
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    assert_int_equal(us_file_read("a.txt", 5, &bytes, &size, &error), UNSEEN_OK);
+    free(bytes);
+    assert_int_equal(us_file_read("a.txt", 4, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_null(bytes);
+    assert_contains(error.message, "a.txt");
+    assert_int_equal(us_file_read("a.txt", SIZE_MAX, &bytes, &size, &error), UNSEEN_OK);
+    assert_int_equal(size, 5);
+    free(bytes);
+}
+
+/* A device claims size 0: read until its end or the limit. */
+static void reads_devices(void **state) {
+    (void)state;
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    assert_int_equal(us_file_read("/dev/null", 100, &bytes, &size, &error), UNSEEN_OK);
+    assert_int_equal(size, 0);
+    free(bytes);
+    static const size_t limits[] = {0, 1, 65535, 65536, 65537, 200000};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        assert_int_equal(us_file_read("/dev/zero", limits[i], &bytes, &size, &error),
+                         UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "/dev/zero");
+}
+
+/* A pipe of 150,000 bytes: more than the first guess of its size. */
+static void reads_pipes(void **state) {
+    (void)state;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        FILE *out = fopen("pipe", "wb");
+        for (int i = 0; out && i < 150000; i++)
+            fputc('a' + i % 26, out);
+        _exit(out && fclose(out) == 0 ? 0 : 1);
+    }
+    char *bytes;
+    size_t size;
+    assert_int_equal(us_file_read("pipe", 1 << 20, &bytes, &size, NULL), UNSEEN_OK);
+    assert_int_equal(size, 150000);
+    for (int i = 0; i < 150000; i++)
+        assert_int_equal(bytes[i], 'a' + i % 26);
+    free(bytes);
+}
+
+static void names_what_cannot_be_read(void **state) {
+    (void)state;
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    assert_int_equal(us_file_read("none.txt", 9, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "none.txt: cannot open: No such file or directory");
+    assert_int_equal(us_file_read(".", 9, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, ".: is a folder, expected a file");
+    put("a.txt", "");
+    assert_int_equal(us_file_read("a.txt/b", 9, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "a.txt/b: cannot open: Not a directory");
+}
+
+static void maps(void **state) {
+    (void)state;
+    us_mapping mapping;
+    unseen_error error = {0};
+    put("a.bin", "mapped");
+    assert_int_equal(us_file_map("a.bin", &mapping, &error), UNSEEN_OK);
+    assert_int_equal(mapping.size, 6);
+    assert_memory_equal(mapping.bytes, "mapped", 6);
+    us_file_unmap(&mapping);
+    us_file_unmap(&mapping);
+
+    put("empty", "");
+    assert_int_equal(us_file_map("empty", &mapping, &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "empty: the file is empty");
+    assert_null(mapping.bytes);
+    assert_int_equal(us_file_map("none", &mapping, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_file_map(".", &mapping, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_file_map("/dev/null", &mapping, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "/dev/null: not a regular file");
+}
+
+static void abandoned_writes_leave_nothing(void **state) {
+    (void)state;
+    put("a.txt", "old");
+    us_file_writer writer;
+    assert_int_equal(us_file_begin("a.txt", &writer, NULL), UNSEEN_OK);
+    fputs("new", writer.stream);
+    expect("a.txt", "old");
+    assert_int_equal(entries_here(), 2); /* the temporary is beside it */
+    us_file_abandon(&writer);
+    us_file_abandon(&writer);
+    expect("a.txt", "old");
+    assert_int_equal(entries_here(), 1);
+}
+
+static void two_writers_do_not_meet(void **state) {
+    (void)state;
+    us_file_writer a, b;
+    assert_int_equal(us_file_begin("a.txt", &a, NULL), UNSEEN_OK);
+    assert_int_equal(us_file_begin("b.txt", &b, NULL), UNSEEN_OK);
+    fputs("first", a.stream);
+    fputs("second", b.stream);
+    assert_int_equal(us_file_commit(&b, NULL), UNSEEN_OK);
+    assert_int_equal(us_file_commit(&a, NULL), UNSEEN_OK);
+    expect("a.txt", "first");
+    expect("b.txt", "second");
+}
+
+static void failed_begin_can_be_ended(void **state) {
+    (void)state;
+    us_file_writer writer;
+    unseen_error error = {0};
+    assert_int_equal(us_file_begin("none/a.txt", &writer, &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "none/a.txt: cannot write: No such file or directory");
+    us_file_abandon(&writer);
+    assert_int_equal(us_file_commit(&writer, &error), UNSEEN_FAILURE);
+    assert_int_equal(us_file_begin("", &writer, &error), UNSEEN_BAD_INPUT);
+    us_file_abandon(&writer);
+}
+
+static void replaces_only_files(void **state) {
+    (void)state;
+    unseen_error error = {0};
+    assert_int_equal(us_file_write("/dev/full", "x", 1, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "/dev/full: not a regular file");
+    assert_int_equal(us_file_write(".", "x", 1, &error), UNSEEN_BAD_INPUT);
+    put("file", "");
+    assert_int_equal(us_file_write("file/below", "x", 1, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "file/below: cannot write: Not a directory");
+}
+
+static void links_and_modes_survive(void **state) {
+    (void)state;
+    put("target", "old");
+    assert_int_equal(chmod("target", 0640), 0);
+    assert_int_equal(symlink("target", "link"), 0);
+    put("link", "new");
+    struct stat about;
+    assert_int_equal(lstat("link", &about), 0);
+    assert_true(S_ISLNK(about.st_mode));
+    expect("target", "new");
+    assert_int_equal(stat("target", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0640);
+
+    mode_t mask = umask(027);
+    put("fresh", "");
+    umask(mask);
+    assert_int_equal(stat("fresh", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0640);
+}
+
+/* A full disk, as far as a test can have one: no file may grow past 100 bytes. */
+static void failed_writes_leave_the_old_file(void **state) {
+    (void)state;
+    put("a.txt", "old");
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100;
+    signal(SIGXFSZ, SIG_IGN);
+
+    static char large[1 << 20];
+    unseen_error error[3] = {0};
+    unseen_status status[3];
+    us_file_writer writer[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(us_file_begin("a.txt", &writer[i], &error[i]), UNSEEN_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    status[0] = us_file_write("a.txt", large, sizeof large, &error[0]);
+    /* Within stdio's buffer, so that only commit meets the limit. */
+    for (int i = 0; i < 500; i++)
+        fputc('x', writer[0].stream);
+    status[1] = us_file_commit(&writer[0], &error[1]);
+    /* Beyond it, so that an earlier write has failed when commit is called. */
+    fwrite(large, 1, sizeof large, writer[1].stream);
+    status[2] = us_file_commit(&writer[1], &error[2]);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(status[i], UNSEEN_FAILURE);
+        assert_contains(error[i].message, "a.txt: cannot write: ");
+    }
+    assert_contains(error[0].message, strerror(EFBIG));
+    assert_contains(error[1].message, strerror(EFBIG));
+    expect("a.txt", "old");
+    assert_int_equal(entries_here(), 1);
+}
+
+static void folders(void **state) {
+    (void)state;
+    unseen_error error = {0};
+    assert_int_equal(us_folder_create("a/b//c/", &error), UNSEEN_OK);
+    assert_int_equal(us_folder_create("a/b/c", &error), UNSEEN_OK);
+    assert_true(us_file_exists("a/b/c"));
+    assert_int_equal(us_folder_create(folder, &error), UNSEEN_OK);
+    assert_int_equal(us_folder_create("/tmp", &error), UNSEEN_OK);
+    rmdir("a/b/c");
+    rmdir("a/b");
+
+    put("file", "");
+    assert_int_equal(us_folder_create("file", &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "file: cannot create the folder: file is a file");
+    assert_int_equal(us_folder_create("file/a/b", &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "file/a/b: cannot create the folder: file is a file");
+    assert_int_equal(us_folder_create("", &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_folder_create("/proc/none/a", &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "/proc/none");
+}
+
+/* Permissions do not bind root. */
+static void folders_must_be_writable(void **state) {
+    (void)state;
+    if (geteuid() == 0) skip();
+    assert_int_equal(mkdir("closed", 0500), 0);
+    unseen_error error = {0};
+    assert_int_equal(us_folder_create("closed", &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "closed: the folder is not writable: Permission denied");
+    assert_int_equal(us_folder_create("closed/a", &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "closed/a: cannot create the folder");
+}
+
+static void check_join(const char *a, const char *b, const char *expected) {
+    char *path = us_path_join(a, b);
+    assert_string_equal(path, expected);
+    free(path);
+}
+
+static void check_cache(const char *expected) {
+    char *path = us_path_cache();
+    if (expected)
+        assert_string_equal(path, expected);
+    else
+        assert_null(path);
+    free(path);
+}
+
+static void paths(void **state) {
+    (void)state;
+    check_join("a", "b", "a/b");
+    check_join("a/", "b", "a/b");
+    check_join("/", "b", "/b");
+    check_join("", "b", "b");
+
+    setenv("UNSEEN_CACHE_DIR", "here", 1);
+    setenv("XDG_CACHE_HOME", "/x", 1);
+    setenv("HOME", "/h", 1);
+    check_cache("here");
+    setenv("UNSEEN_CACHE_DIR", "", 1);
+    check_cache("/x/unseen");
+    setenv("XDG_CACHE_HOME", "relative", 1);
+    check_cache("/h/.cache/unseen");
+    unsetenv("UNSEEN_CACHE_DIR");
+    unsetenv("XDG_CACHE_HOME");
+    check_cache("/h/.cache/unseen");
+    unsetenv("HOME");
+    check_cache(NULL);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(reads_what_was_written),
+        IN_FOLDER(reads_to_the_limit),
+        IN_FOLDER(reads_devices),
+        IN_FOLDER(reads_pipes),
+        IN_FOLDER(names_what_cannot_be_read),
+        IN_FOLDER(maps),
+        IN_FOLDER(abandoned_writes_leave_nothing),
+        IN_FOLDER(two_writers_do_not_meet),
+        IN_FOLDER(failed_begin_can_be_ended),
+        IN_FOLDER(replaces_only_files),
+        IN_FOLDER(links_and_modes_survive),
+        IN_FOLDER(failed_writes_leave_the_old_file),
+        IN_FOLDER(folders),
+        IN_FOLDER(folders_must_be_writable),
+        cmocka_unit_test(paths),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
