@@ -1,0 +1,144 @@
+/* The gradient of a convolution's weights and bias. Twin of engine/ops/weight_gradient.c, which
+ * describes the build options.
+ *
+ * A convolution relates a large and a small side: small pixel (sy, sx) meets large pixel
+ * (sy * STRIDE_Y - PADDING_Y + ky, ...) at tap (ky, kx). The gradient of the weight between large
+ * channel l and small channel s at a tap is the sum of their products over all small pixels and the
+ * batch. Which side is x and which dy is for the host to say. Padded lanes of dy are zero, those of x
+ * finite, so that they add nothing. */
+#define TAPS (KERNEL_H * KERNEL_W)
+#define FIRST(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
+#define COUNT(tile_size, size) (((size) + (tile_size) - 1) / (tile_size))
+#define SUMS (TILE_SMALL * TILE_LARGE * TILE_TAPS)
+
+#define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
+#define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
+#define FOR_TAPS UNROLL for (int k = 0; k < TILE_TAPS; k++)
+
+/* A work-group sums over its split of the small rows, for a tile of small channels, large channels and
+ * taps of one kernel row. The last tile of a dimension is moved back to fit and then leaves out what
+ * the one before it writes. partial is [SPLITS][weights in their own order]; with one split it is the
+ * gradient itself, and `accumulate` adds to it. */
+__kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict large,
+                                              const __global float *restrict small,
+                                              __global float *restrict partial, int accumulate) {
+    size_t group = get_group_id(0);
+    const int small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
+    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
+    const int tap_tile = group % COUNT(TILE_TAPS, KERNEL_W);
+    group /= COUNT(TILE_TAPS, KERNEL_W);
+    const int ky = group % KERNEL_H;
+    group /= KERNEL_H;
+    const int large_tile = group % COUNT(TILE_LARGE, LARGE_CHANNELS);
+    const int split = group / COUNT(TILE_LARGE, LARGE_CHANNELS);
+    const int s0 = FIRST(small_tile, TILE_SMALL, SMALL_CHANNELS);
+    const int l0 = FIRST(large_tile, TILE_LARGE, LARGE_CHANNELS);
+    const int kx0 = FIRST(tap_tile, TILE_TAPS, KERNEL_W);
+    const int lane = LANE_BASE(0, 0);
+
+    vec sum[TILE_SMALL][TILE_LARGE][TILE_TAPS];
+    FOR_SMALL FOR_LARGE FOR_TAPS sum[i][j][k] = (vec)(0.0f);
+
+    const int last = (split + 1) * SMALL_HEIGHT / SPLITS;
+    for (int sy = split * SMALL_HEIGHT / SPLITS; sy < last; sy++) {
+        const int ly = sy * STRIDE_Y - PADDING_Y + ky;
+        if (ly < 0 || ly >= LARGE_HEIGHT) continue;
+        for (int sx = 0; sx < SMALL_WIDTH; sx++) {
+            const int lx = sx * STRIDE_X - PADDING_X + kx0;
+            if (lx <= -TILE_TAPS || lx >= LARGE_WIDTH) continue;
+            const __global float *s =
+                small + (((size_t)s0 * SMALL_HEIGHT + sy) * SMALL_WIDTH + sx) * BATCH + lane;
+            const __global float *l =
+                large + (((size_t)l0 * LARGE_HEIGHT + ly) * LARGE_WIDTH) * BATCH + lane +
+                (long)lx * BATCH;
+            if (lx >= 0 && lx + TILE_TAPS <= LARGE_WIDTH) {
+                for (int n = 0; n < BATCH; n += LANE_STRIDE) {
+                    vec v[TILE_LARGE][TILE_TAPS];
+                    FOR_LARGE FOR_TAPS v[j][k] =
+                        vec_load(l + (size_t)j * (LARGE_HEIGHT * LARGE_WIDTH) * BATCH +
+                                 (size_t)k * BATCH + n);
+                    FOR_SMALL {
+                        const vec d =
+                            vec_load(s + (size_t)i * (SMALL_HEIGHT * SMALL_WIDTH) * BATCH + n);
+                        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d, v[j][k], sum[i][j][k]);
+                    }
+                }
+            } else {
+                for (int n = 0; n < BATCH; n += LANE_STRIDE) {
+                    vec v[TILE_LARGE][TILE_TAPS];
+                    FOR_LARGE FOR_TAPS {
+                        v[j][k] = (vec)(0.0f);
+                        if (lx + k >= 0 && lx + k < LARGE_WIDTH)
+                            v[j][k] = vec_load(l + (size_t)j * (LARGE_HEIGHT * LARGE_WIDTH) * BATCH +
+                                               (size_t)k * BATCH + n);
+                    }
+                    FOR_SMALL {
+                        const vec d =
+                            vec_load(s + (size_t)i * (SMALL_HEIGHT * SMALL_WIDTH) * BATCH + n);
+                        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d, v[j][k], sum[i][j][k]);
+                    }
+                }
+            }
+        }
+    }
+
+    partial += (size_t)split * WEIGHTS;
+#if LANES
+    __local float lanes[SUMS][GROUP_SIZE + 1];
+    FOR_SMALL FOR_LARGE FOR_TAPS
+        lanes[(i * TILE_LARGE + j) * TILE_TAPS + k][get_local_id(0)] = vec_sum(sum[i][j][k]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int a = get_local_id(0); a < SUMS; a += GROUP_SIZE) {
+        float total = 0.0f;
+        for (int item = 0; item < GROUP_SIZE; item++) total += lanes[a][item];
+        const int s = s0 + a / (TILE_LARGE * TILE_TAPS);
+        const int l = l0 + a / TILE_TAPS % TILE_LARGE;
+        const int kx = kx0 + a % TILE_TAPS;
+        if (s >= small_tile * TILE_SMALL && l >= large_tile * TILE_LARGE &&
+            kx >= tap_tile * TILE_TAPS) {
+            const size_t at = (size_t)l * LARGE_STRIDE + (size_t)s * SMALL_STRIDE +
+                              (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE;
+            partial[at] = accumulate ? partial[at] + total : total;
+        }
+    }
+#else
+    FOR_SMALL FOR_LARGE FOR_TAPS {
+        const float total = vec_sum(sum[i][j][k]);
+        if (s0 + i >= small_tile * TILE_SMALL && l0 + j >= large_tile * TILE_LARGE &&
+            kx0 + k >= tap_tile * TILE_TAPS) {
+            const size_t at = (size_t)(l0 + j) * LARGE_STRIDE + (size_t)(s0 + i) * SMALL_STRIDE +
+                              (size_t)(ky * KERNEL_W + kx0 + k) * TAP_STRIDE;
+            partial[at] = accumulate ? partial[at] + total : total;
+        }
+    }
+#endif
+}
+
+/* Sums of dy over the batch and a split of the pixels: partial is [BIAS_SPLITS][channels]. A work-group
+ * per channel and split. */
+__kernel GROUP_ATTRIBUTE void bias_gradient(const __global float *restrict dy,
+                                            __global float *restrict partial) {
+    const int channel = get_group_id(0), split = get_group_id(1);
+    const size_t first = (size_t)split * BIAS_PIXELS / BIAS_SPLITS * BATCH;
+    const size_t last = (size_t)(split + 1) * BIAS_PIXELS / BIAS_SPLITS * BATCH;
+    const __global float *d = dy + (size_t)channel * BIAS_PIXELS * BATCH + LANE_BASE(0, 0);
+    vec sum[4] = {(vec)(0.0f), (vec)(0.0f), (vec)(0.0f), (vec)(0.0f)};
+    size_t n = first;
+    for (; n + 4 * LANE_STRIDE <= last; n += 4 * LANE_STRIDE) {
+        UNROLL for (int j = 0; j < 4; j++) sum[j] += vec_load(d + n + j * LANE_STRIDE);
+    }
+    for (; n < last; n += LANE_STRIDE) sum[0] += vec_load(d + n);
+    const float own = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+#if LANES
+    __local float lanes[GROUP_SIZE];
+    lanes[get_local_id(0)] = own;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (get_local_id(0) == 0) {
+        float total = 0.0f;
+        for (int item = 0; item < GROUP_SIZE; item++) total += lanes[item];
+        partial[(size_t)split * BIAS_CHANNELS + channel] = total;
+    }
+#else
+    partial[(size_t)split * BIAS_CHANNELS + channel] = own;
+#endif
+}

@@ -1,0 +1,106 @@
+#include "ops/gather.h"
+
+#include <stdlib.h>
+
+struct us_gather {
+    us_device *device;
+    us_kernel *pack, *gather;
+    bool packed; /* the weights already lie as the kernel reads them */
+    size_t groups, tiles, in_channels, packed_bytes;
+};
+
+static int divide_up(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+/* The tile of at most `most` that divides `size` with the least left over. */
+static int even_tile(int size, int most) {
+    return divide_up(size, divide_up(size, most));
+}
+
+us_gather_tiles us_gather_default(const us_gather_spec *spec) {
+    us_gather_tiles tiles = {.vectors = 1, .run = 1};
+    if (spec->device->execution == US_EXECUTION_LANES) {
+        tiles.channels = even_tile(spec->out.channels, 8);
+        return tiles;
+    }
+    /* Of AVX-512's 32 registers 24 hold sums; AVX and SSE have 16. */
+    int sums = spec->device->vector_width >= 16 ? 24 : 12;
+    tiles.channels = even_tile(spec->out.channels, 12);
+    int vectors = spec->batch / us_device_lanes(spec->device);
+    int most = sums / tiles.channels < 8 ? sums / tiles.channels : 8;
+    tiles.vectors = even_tile(vectors, most);
+    return tiles;
+}
+
+static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                           const char *name, us_kernel **kernel, unseen_error *error) {
+    return us_kernel_create(
+        spec->device, "gather", name, kernel, error,
+        "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
+        "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d -DSTRIDE_X=%d "
+        "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d "
+        "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef "
+        "-DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DTILE_OUTERMOST=%d",
+        spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
+        spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->kernel[1],
+        spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->in_stride,
+        spec->tap_stride, spec->out_stride, spec->bias, spec->activation.kind,
+        (double)spec->activation.slope, spec->input_activation.kind,
+        (double)spec->input_activation.slope, tiles->channels, tiles->vectors, tiles->run,
+        tiles->tile_outermost);
+}
+
+unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                               us_gather **gather, unseen_error *error) {
+    *gather = NULL;
+    us_gather *made = calloc(1, sizeof *made);
+    if (!made) return us_fail_memory(error, "a convolution");
+    us_gather_tiles chosen = tiles ? *tiles : us_gather_default(spec);
+    made->device = spec->device;
+    made->in_channels = (size_t)spec->in.channels;
+    made->tiles = (size_t)divide_up(spec->out.channels, chosen.channels);
+    size_t taps = (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
+    made->packed = made->tiles == 1 && spec->out_stride == 1 &&
+                   (taps == 1 || spec->tap_stride == (size_t)chosen.channels) &&
+                   spec->in_stride == taps * (size_t)chosen.channels;
+    made->packed_bytes =
+        made->tiles * made->in_channels * taps * (size_t)chosen.channels * sizeof(float);
+    int vectors = spec->batch / us_device_lanes(spec->device);
+    made->groups = made->tiles * (size_t)divide_up(vectors, chosen.vectors) *
+                   (size_t)spec->out.height * (size_t)divide_up(spec->out.width, chosen.run);
+
+    unseen_status status;
+    US_CHECK(build(spec, &chosen, "gather", &made->gather, error));
+    if (!made->packed) {
+        us_buffer *scratch;
+        US_CHECK(build(spec, &chosen, "gather_pack", &made->pack, error));
+        US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
+    }
+    *gather = made;
+    return UNSEEN_OK;
+
+done:
+    us_gather_destroy(made);
+    return status;
+}
+
+void us_gather_destroy(us_gather *gather) {
+    if (!gather) return;
+    us_kernel_destroy(gather->pack);
+    us_kernel_destroy(gather->gather);
+    free(gather);
+}
+
+unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights, us_buffer *bias,
+                            us_buffer *input, us_buffer *y, unseen_error *error) {
+    if (!gather->packed) {
+        us_buffer *scratch;
+        US_TRY(us_device_scratch(gather->device, gather->packed_bytes, &scratch, error));
+        const size_t groups[3] = {gather->in_channels, gather->tiles, 1};
+        US_TRY(us_kernel_run(gather->pack, groups, error, "bb", weights, scratch));
+        weights = scratch;
+    }
+    const size_t groups[3] = {gather->groups, 1, 1};
+    return us_kernel_run(gather->gather, groups, error, "bbbbb", x, weights, bias, input, y);
+}

@@ -1,0 +1,45 @@
+/* Convolution as a gather, down (the output is the small side: a convolution's forward) or up (the
+ * output is the large side: a transposed convolution's forward). Either direction is also the
+ * backward pass of the other. Twin of cl_kernels/gather.cl. */
+#ifndef US_OPS_GATHER_H
+#define US_OPS_GATHER_H
+
+#include "ops/layer.h"
+
+/* What is computed. Pairs are {along height, along width}. */
+typedef struct us_gather_spec {
+    us_device *device;
+    bool up;
+    us_shape in, out; /* of the gather: for a backward pass, the layer's out and in */
+    int batch;        /* padded */
+    int kernel[2], stride[2], padding[2];
+    size_t in_stride, tap_stride, out_stride; /* of the weights, in floats; taps are row by row */
+    bool bias;
+    us_activation activation;       /* applied to the output */
+    us_activation input_activation; /* or: the output is multiplied by its derivative at `input` */
+} us_gather_spec;
+
+/* How it is computed; results do not depend on it beyond rounding. */
+typedef struct us_gather_tiles {
+    int channels;        /* output channels per work-item, at most out.channels */
+    int vectors;         /* vectors of the batch per work-item, at most those of the batch */
+    int run;             /* pixels of a row that a work-item computes, one after the other */
+    bool tile_outermost; /* work-groups of one tile of channels follow each other, else of one pixel
+                          */
+} us_gather_tiles;
+
+us_gather_tiles us_gather_default(const us_gather_spec *spec);
+
+typedef struct us_gather us_gather;
+
+/* tiles NULL: the default. */
+unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                               us_gather **gather, unseen_error *error);
+void us_gather_destroy(us_gather *gather); /* NULL is fine */
+
+/* Enqueues. bias is read only with spec.bias, input only with spec.input_activation. Uses the
+ * device's scratch. */
+unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights, us_buffer *bias,
+                            us_buffer *input, us_buffer *y, unseen_error *error);
+
+#endif

@@ -1,0 +1,158 @@
+#include "ops/weight_gradient.h"
+
+#include <stdlib.h>
+
+struct us_weight_gradient {
+    us_device *device;
+    us_kernel *weights, *bias, *sum;
+    bool bias_of_large;
+    int splits, bias_splits;
+    size_t groups, weight_count, bias_count;
+};
+
+static int divide_up(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+static int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* Enough work-groups for every compute unit to stay busy until the end. */
+static int wanted_groups(const us_device *device) {
+    return device->compute_units * (device->execution == US_EXECUTION_LANES ? 16 : 8);
+}
+
+static size_t count_weights(const us_weight_gradient_spec *spec) {
+    return (size_t)spec->large.channels * (size_t)spec->small.channels * (size_t)spec->kernel[0] *
+           (size_t)spec->kernel[1];
+}
+
+static size_t count_items(const us_weight_gradient_spec *spec,
+                          const us_weight_gradient_tiles *tiles) {
+    return (size_t)divide_up(spec->small.channels, tiles->small) *
+           (size_t)divide_up(spec->large.channels, tiles->large) * (size_t)spec->kernel[0] *
+           (size_t)divide_up(spec->kernel[1], tiles->taps);
+}
+
+us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
+    /* Sums per item: what the registers hold. */
+    bool wide = spec->device->vector_width >= 16 || spec->device->execution == US_EXECUTION_LANES;
+    int sums = wide ? 24 : 12;
+    us_weight_gradient_tiles tiles = {.large = 1};
+    int kernel = spec->kernel[1];
+    tiles.taps = kernel <= 5 ? kernel : divide_up(kernel, divide_up(kernel, 5));
+    tiles.small = smaller(spec->small.channels, sums / tiles.taps);
+    if (tiles.taps < 4 || tiles.small < 4) {
+        int most = smaller(spec->large.channels, 6);
+        tiles.small = smaller(spec->small.channels, smaller(6, sums / tiles.taps));
+        tiles.large = smaller(most, sums / (tiles.taps * tiles.small));
+        if (tiles.large < 1) tiles.large = 1;
+    }
+    tiles.small = divide_up(spec->small.channels, divide_up(spec->small.channels, tiles.small));
+    tiles.large = divide_up(spec->large.channels, divide_up(spec->large.channels, tiles.large));
+
+    /* Partial sums are traffic too: no more of it than reading the small side once. */
+    size_t items = count_items(spec, &tiles), weights = count_weights(spec);
+    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
+    size_t most = us_shape_size(spec->small) * (size_t)spec->batch / weights;
+    if (wanted > most) wanted = most;
+    if (wanted > (size_t)spec->small.height) wanted = (size_t)spec->small.height;
+    tiles.splits = wanted < 1 ? 1 : (int)wanted;
+    return tiles;
+}
+
+static unseen_status build(const us_weight_gradient_spec *spec,
+                           const us_weight_gradient_tiles *tiles, us_weight_gradient *made,
+                           const char *name, us_kernel **kernel, unseen_error *error) {
+    us_shape biased = spec->bias_of_large ? spec->large : spec->small;
+    return us_kernel_create(
+        spec->device, "weight_gradient", name, kernel, error,
+        "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
+        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
+        "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu -DTAP_STRIDE=%zu "
+        "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
+        "-DSPLITS=%d -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",
+        spec->large.channels, spec->large.height, spec->large.width, spec->small.channels,
+        spec->small.height, spec->small.width, spec->batch, spec->kernel[0], spec->kernel[1],
+        spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->large_stride,
+        spec->tap_stride, spec->small_stride, made->weight_count, tiles->small, tiles->large,
+        tiles->taps, tiles->splits, biased.channels, biased.height * biased.width,
+        made->bias_splits);
+}
+
+static size_t scratch_bytes(const us_weight_gradient *gradient) {
+    size_t weights = gradient->splits > 1 ? gradient->weight_count * (size_t)gradient->splits : 0;
+    size_t bias = gradient->bias ? gradient->bias_count * (size_t)gradient->bias_splits : 0;
+    return (weights > bias ? weights : bias) * sizeof(float);
+}
+
+unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
+                                        const us_weight_gradient_tiles *tiles,
+                                        us_weight_gradient **gradient, unseen_error *error) {
+    *gradient = NULL;
+    us_weight_gradient *made = calloc(1, sizeof *made);
+    if (!made) return us_fail_memory(error, "a convolution's gradient");
+    us_weight_gradient_tiles chosen = tiles ? *tiles : us_weight_gradient_default(spec);
+    us_shape biased = spec->bias_of_large ? spec->large : spec->small;
+    made->device = spec->device;
+    made->bias_of_large = spec->bias_of_large;
+    made->splits = chosen.splits;
+    made->groups = count_items(spec, &chosen) * (size_t)chosen.splits;
+    made->weight_count = count_weights(spec);
+    made->bias_count = (size_t)biased.channels;
+    made->bias_splits = smaller(divide_up(wanted_groups(spec->device), biased.channels),
+                                biased.height * biased.width);
+
+    unseen_status status;
+    US_CHECK(build(spec, &chosen, made, "weight_gradient", &made->weights, error));
+    if (spec->bias) US_CHECK(build(spec, &chosen, made, "bias_gradient", &made->bias, error));
+    if (spec->bias || chosen.splits > 1)
+        US_CHECK(
+            us_kernel_create(spec->device, "sum_splits", "sum_splits", &made->sum, error, " "));
+    if (scratch_bytes(made) > 0) {
+        us_buffer *scratch;
+        US_CHECK(us_device_scratch(spec->device, scratch_bytes(made), &scratch, error));
+    }
+    *gradient = made;
+    return UNSEEN_OK;
+
+done:
+    us_weight_gradient_destroy(made);
+    return status;
+}
+
+void us_weight_gradient_destroy(us_weight_gradient *gradient) {
+    if (!gradient) return;
+    us_kernel_destroy(gradient->weights);
+    us_kernel_destroy(gradient->bias);
+    us_kernel_destroy(gradient->sum);
+    free(gradient);
+}
+
+static unseen_status sum_splits(us_weight_gradient *gradient, us_buffer *partial, int splits,
+                                size_t count, bool accumulate, us_buffer *to, unseen_error *error) {
+    return us_kernel_run_elements(gradient->sum, count, error, "bilib", partial, (int32_t)splits,
+                                  (int64_t)count, (int32_t)accumulate, to);
+}
+
+unseen_status us_weight_gradient_run(us_weight_gradient *gradient, us_buffer *large,
+                                     us_buffer *small, us_buffer *weights, us_buffer *bias,
+                                     bool accumulate, unseen_error *error) {
+    us_buffer *scratch = NULL;
+    if (scratch_bytes(gradient) > 0)
+        US_TRY(us_device_scratch(gradient->device, scratch_bytes(gradient), &scratch, error));
+    const size_t groups[3] = {gradient->groups, 1, 1};
+    bool direct = gradient->splits == 1;
+    US_TRY(us_kernel_run(gradient->weights, groups, error, "bbbi", large, small,
+                         direct ? weights : scratch, (int32_t)(direct && accumulate)));
+    if (!direct)
+        US_TRY(sum_splits(gradient, scratch, gradient->splits, gradient->weight_count, accumulate,
+                          weights, error));
+    if (!gradient->bias) return UNSEEN_OK;
+    const size_t bias_groups[3] = {gradient->bias_count, (size_t)gradient->bias_splits, 1};
+    US_TRY(us_kernel_run(gradient->bias, bias_groups, error, "bb",
+                         gradient->bias_of_large ? large : small, scratch));
+    return sum_splits(gradient, scratch, gradient->bias_splits, gradient->bias_count, accumulate,
+                      bias, error);
+}
