@@ -1,0 +1,189 @@
+#include "data/array.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/gunzip.h"
+#include "data/idx.h"
+#include "data/npy.h"
+
+us_array_text us_array_shape_text(const us_array_header *header) {
+    us_array_text shape = {"("};
+    size_t used = 1;
+    for (int i = 0; i < header->rank && used + 32 < sizeof shape.text; i++)
+        used += (size_t)snprintf(shape.text + used, sizeof shape.text - used, "%s%lld",
+                                 i ? ", " : "", (long long)header->dims[i]);
+    snprintf(shape.text + used, sizeof shape.text - used, header->rank == 1 ? ",)" : ")");
+    return shape;
+}
+
+us_array_text us_array_type_text(const us_array_header *header) {
+    us_array_text type;
+    const char *order = header->big_endian ? "big-endian " : "";
+    const char *kind = header->kind == 'u'   ? "uint"
+                       : header->kind == 'i' ? "int"
+                       : header->kind == 'f' ? "float"
+                                             : "bool";
+    if (header->kind == 'b')
+        snprintf(type.text, sizeof type.text, "bool");
+    else
+        snprintf(type.text, sizeof type.text, "%s%s%d", order, kind, 8 * header->item_bytes);
+    return type;
+}
+
+unseen_status us_array_measure(us_array_header *header, const char *path, unseen_error *error) {
+    for (int i = 0; i < header->rank; i++) {
+        if (header->dims[i] < 1)
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "%s: nothing in it: its shape is %s; every dimension must be at least 1",
+                           path, us_array_shape_text(header).text);
+    }
+    size_t bytes = (size_t)header->item_bytes, total;
+    bool fits = true;
+    for (int i = 0; i < header->rank; i++)
+        fits = fits && !__builtin_mul_overflow(bytes, (size_t)header->dims[i], &bytes);
+    if (!fits || __builtin_add_overflow(bytes, header->offset, &total) || total > PTRDIFF_MAX)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: its shape %s is larger than any memory; the header is damaged", path,
+                       us_array_shape_text(header).text);
+    header->bytes = bytes;
+    return UNSEEN_OK;
+}
+
+/* Reads the header of whichever format it is; US_ARRAY_OTHER for none. */
+static unseen_status read_header(const unsigned char *bytes, size_t size, const char *path,
+                                 us_array_header *header, unseen_error *error) {
+    if (us_npy_is(bytes, size)) return us_npy_header(bytes, size, path, header, error);
+    if (us_idx_is(bytes, size)) return us_idx_header(bytes, size, path, header, error);
+    *header = (us_array_header){.format = US_ARRAY_OTHER, .bytes = size};
+    return UNSEEN_OK;
+}
+
+static unseen_status fail_size(const char *path, const us_array_header *header,
+                               const char *unpacked, bool more, size_t found, unseen_error *error) {
+    size_t expected = header->offset + header->bytes;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: %s: its header says %s of %s, which takes %zu bytes%s, and %s%zu are there",
+                   path, more ? "too long" : "truncated", us_array_shape_text(header).text,
+                   us_array_type_text(header).text, expected, unpacked,
+                   more && *unpacked ? "at least " : "", found);
+}
+
+/* Copies the elements where they do not lie on a multiple of their size, as in .npy files whose
+ * writer did not pad the header. */
+static unseen_status align(us_array *array, unseen_error *error) {
+    const us_array_header *header = &array->header;
+    if ((uintptr_t)array->data % (uintptr_t)header->item_bytes == 0) return UNSEEN_OK;
+    unsigned char *copy = malloc(header->bytes);
+    if (!copy) return us_fail_memory(error, "the elements of an unaligned array");
+    memcpy(copy, array->data, header->bytes);
+    free(array->heap);
+    us_file_unmap(&array->mapping);
+    array->heap = copy;
+    array->data = copy;
+    return UNSEEN_OK;
+}
+
+static unseen_status open_plain(us_array *array, const char *path, unseen_error *error) {
+    us_array_header *header = &array->header;
+    size_t size = array->mapping.size;
+    US_TRY(read_header(array->mapping.bytes, size, path, header, error));
+    array->data = array->mapping.bytes + header->offset;
+    if (header->format == US_ARRAY_OTHER) return UNSEEN_OK;
+    size_t expected = header->offset + header->bytes;
+    if (size != expected) return fail_size(path, header, "", size > expected, size, error);
+    return align(array, error);
+}
+
+/* Unpacks what the header declares, given the first `have` bytes in `start`, and checks that this
+ * is all there is. */
+static unseen_status unpack(us_array *array, us_gunzip *reader, const unsigned char *start,
+                            size_t have, unseen_error *error) {
+    const us_array_header *header = &array->header;
+    const char *unpacked = " when unpacked";
+    size_t expected = header->offset + header->bytes;
+    if (have > expected) return fail_size(reader->path, header, unpacked, true, have, error);
+    /* deflate codes at best 258 bytes in 2 bits: a header that declares more is not believed, and
+     * memory is never asked for on its word alone */
+    if (expected / 1032 > array->mapping.size)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: truncated: its header says %s of %s, which takes %zu bytes when "
+                       "unpacked, more than %zu packed bytes can hold",
+                       reader->path, us_array_shape_text(header).text,
+                       us_array_type_text(header).text, expected, array->mapping.size);
+    array->heap = malloc(expected);
+    if (!array->heap) return us_fail_memory(error, "unpacking gzip");
+    memcpy(array->heap, start, have);
+    size_t got, excess;
+    US_TRY(us_gunzip_read(reader, array->heap + have, expected - have, &got, error));
+    if (have + got < expected)
+        return fail_size(reader->path, header, unpacked, false, have + got, error);
+    unsigned char one;
+    US_TRY(us_gunzip_read(reader, &one, 1, &excess, error));
+    if (excess) return fail_size(reader->path, header, unpacked, true, expected + 1, error);
+    if (reader->truncated)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: truncated: the gzip checksum at its end is missing", reader->path);
+    array->data = array->heap + header->offset;
+    return align(array, error);
+}
+
+static unseen_status open_gzip(us_array *array, const char *path, unseen_error *error) {
+    unseen_status status;
+    us_gunzip reader = {0};
+    size_t have = 0;
+    unsigned char *start = malloc(US_ARRAY_MAX_HEADER);
+    if (!start) return us_fail_memory(error, "unpacking gzip");
+    US_CHECK(us_gunzip_open(&reader, array->mapping.bytes, array->mapping.size, path, error));
+    US_CHECK(us_gunzip_read(&reader, start, US_ARRAY_MAX_HEADER, &have, error));
+    US_CHECK(have > 0 ? UNSEEN_OK
+                      : us_fail(error, UNSEEN_BAD_INPUT, "%s: %s", path,
+                                reader.truncated ? "truncated gzip data: nothing can be unpacked"
+                                                 : "unpacks to an empty file"));
+    US_CHECK(read_header(start, have, path, &array->header, error));
+    if (array->header.format == US_ARRAY_OTHER)
+        status = us_fail(error, UNSEEN_BAD_INPUT,
+                         "%s: unpacks to neither a .npy nor an IDX file; unpack it with gunzip if "
+                         "it is of another kind",
+                         path);
+    else
+        status = unpack(array, &reader, start, have, error);
+done:
+    us_gunzip_close(&reader);
+    free(start);
+    us_file_unmap(&array->mapping);
+    return status;
+}
+
+unseen_status us_array_open(const char *path, us_array *array, unseen_error *error) {
+    memset(array, 0, sizeof *array);
+    US_TRY(us_file_map(path, &array->mapping, error));
+    unseen_status status = us_gunzip_is(array->mapping.bytes, array->mapping.size)
+                               ? open_gzip(array, path, error)
+                               : open_plain(array, path, error);
+    if (status != UNSEEN_OK) us_array_close(array);
+    return status;
+}
+
+void us_array_close(us_array *array) {
+    us_file_unmap(&array->mapping);
+    free(array->heap);
+    memset(array, 0, sizeof *array);
+}
+
+bool us_array_integer(const us_array *array, size_t k, int64_t *value) {
+    const us_array_header *header = &array->header;
+    int size = header->item_bytes;
+    const unsigned char *at = array->data + k * (size_t)size;
+    uint64_t bits = 0;
+    for (int i = 0; i < size; i++)
+        bits = bits << 8 | at[header->big_endian ? i : size - 1 - i];
+    if (header->kind != 'i') {
+        *value = (int64_t)bits;
+        return bits <= INT64_MAX;
+    }
+    int unused = 64 - 8 * size;
+    *value = (int64_t)(bits << unused) >> unused; /* extends the sign */
+    return true;
+}

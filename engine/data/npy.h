@@ -1,0 +1,15 @@
+/* Headers of NumPy's .npy files, versions 1 to 3 (numpy/lib/format.py describes them). */
+#ifndef US_DATA_NPY_H
+#define US_DATA_NPY_H
+
+#include "data/array.h"
+
+/* Whether the bytes start like a .npy file, or like the beginning of one that is cut short. */
+bool us_npy_is(const unsigned char *bytes, size_t size);
+
+/* Reads the header at the start of `size` bytes: all of the file, or at least its first
+ * US_ARRAY_MAX_HEADER. Object, structured, complex and text types and Fortran order are refused. */
+unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char *path,
+                            us_array_header *header, unseen_error *error);
+
+#endif
