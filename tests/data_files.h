@@ -99,6 +99,8 @@ static inline int data_teardown(void **state) {
 }
 
 static inline void write_file(const void *content, size_t size) {
+    /* some file systems write at once what replaces a file's content, but not a new file */
+    unlink(test_path);
     FILE *stream = fopen(test_path, "wb");
     assert_non_null(stream);
     assert_int_equal(fwrite(content, 1, size, stream), size);

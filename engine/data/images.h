@@ -19,8 +19,10 @@ typedef struct us_images {
 
 /* Opens .npy (versions 1 to 3; uint8 or little-endian float32; C order; N,H,W,C or N,H,W), or IDX
  * (unsigned bytes; N,H,W or N,H,W,C), plain or gzip. The format is told by the content, not the name.
- * .npy and plain IDX are mapped; .gz is inflated to the heap. Non-finite floats are an error that
- * names the first bad image. UNSEEN_BAD_INPUT names file and fault. */
+ * Plain files are mapped; .gz is inflated to the heap. At most INT32_MAX images, and as many values in
+ * each. A file longer than its header says is an error, as is what looks like N,C,H,W: more channels
+ * than 16, or square pictures of more than 4 "channels" and 1 or 3 rows. Non-finite floats are an error
+ * that names the first bad image. UNSEEN_BAD_INPUT names file and fault. */
 unseen_status us_images_open(const char *path, us_images *images, unseen_error *error);
 void us_images_close(us_images *images);
 

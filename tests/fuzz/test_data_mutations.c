@@ -1,0 +1,230 @@
+/* Damaged data files: each is cut at every byte, has every byte replaced and is mutated at random
+ * from fixed seeds. Whatever comes of it, opening ends in bad input whose message names the file,
+ * or in a set whose every value can be read. Meant to run under AddressSanitizer, too. */
+#include "../data_files.h"
+
+#include "data/images.h"
+#include "data/labels.h"
+
+static uint64_t accepted, refused;
+
+static void check_refusal(unseen_status status, const unseen_error *error) {
+    if (status != UNSEEN_BAD_INPUT) fail_msg("status %d: %s", (int)status, error->message);
+    assert_int_equal(error->status, status);
+    assert_contains(error->message, test_path);
+    size_t length = strlen(error->message);
+    assert_true(length > strlen(test_path) + 10 && length + 1 < sizeof error->message);
+    refused++;
+}
+
+static void try_images(void) {
+    us_images images;
+    unseen_error error = {0};
+    unseen_status status = us_images_open(test_path, &images, &error);
+    if (status != UNSEEN_OK) {
+        check_refusal(status, &error);
+        return;
+    }
+    accepted++;
+    assert_true(images.count >= 1 && images.count <= INT32_MAX);
+    assert_true(images.height >= 1 && images.width >= 1);
+    assert_true(images.channels >= 1 && images.channels <= 16);
+    size_t size = (size_t)images.count * us_images_image_bytes(&images);
+    if (images.pixel == US_PIXEL_UINT8) {
+        const unsigned char *pixels = images.pixels;
+        unsigned sum = 0;
+        for (size_t i = 0; i < size; i++)
+            sum += pixels[i];
+        assert_true(sum <= 255 * size);
+    } else {
+        const float *pixels = images.pixels;
+        for (size_t i = 0; i < size / 4; i++)
+            assert_true((double)pixels[i] >= images.range[0] &&
+                        (double)pixels[i] <= images.range[1]);
+    }
+    us_images_close(&images);
+}
+
+static void try_labels(void) {
+    us_labels labels;
+    unseen_error error = {0};
+    unseen_status status = us_labels_open(test_path, &labels, &error);
+    if (status != UNSEEN_OK) {
+        check_refusal(status, &error);
+        return;
+    }
+    accepted++;
+    assert_true(labels.count >= 1);
+    char first[32];
+    uint32_t *indices;
+    int64_t count;
+    snprintf(first, sizeof first, "%lld", (long long)labels.values[0]);
+    assert_int_equal(us_labels_select(&labels, first, &indices, &count, &error), UNSEEN_OK);
+    assert_true(count >= 1 && indices[0] == 0 && indices[count - 1] < labels.count);
+    free(indices);
+    us_labels_close(&labels);
+}
+
+typedef void (*attempt)(void);
+
+static void try_bytes(const bytes *mutant, attempt open_it) {
+    write_file(mutant->at, mutant->size);
+    open_it();
+}
+
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void truncations(const bytes *good, attempt open_it) {
+    bytes mutant = *good;
+    for (mutant.size = 0; mutant.size < good->size; mutant.size++)
+        try_bytes(&mutant, open_it);
+}
+
+static void replacements(const bytes *good, size_t header, attempt open_it) {
+    static const unsigned char values[] = {0,   1,   2,   3,   8,   0x0d, 0x0e, 0x7f, 0x80, 0xff,
+                                           '0', '9', '-', ',', '(', ')',  '\'', 'L',  '\n', '"'};
+    bytes mutant = *good;
+    for (size_t at = 0; at < header && at < good->size; at++) {
+        for (size_t i = 0; i < sizeof values; i++) {
+            mutant.at[at] = values[i];
+            try_bytes(&mutant, open_it);
+        }
+        for (int bit = 0; bit < 8; bit++) {
+            mutant.at[at] = (unsigned char)(good->at[at] ^ 1 << bit);
+            try_bytes(&mutant, open_it);
+        }
+        mutant.at[at] = good->at[at];
+    }
+}
+
+/* Several changes at once: bytes replaced, removed, doubled and swapped. */
+static void mutate(bytes *mutant, uint64_t *state) {
+    for (uint64_t changes = 1 + next_random(state) % 6; changes > 0 && mutant->size > 1;
+         changes--) {
+        uint64_t random = next_random(state);
+        size_t at = (size_t)(random >> 8) % mutant->size;
+        size_t from = (size_t)(random >> 24) % mutant->size;
+        switch (random & 3) {
+        case 0:
+            mutant->at[at] = (unsigned char)(random >> 56);
+            break;
+        case 1:
+            memmove(mutant->at + at, mutant->at + at + 1, mutant->size - at - 1);
+            mutant->size--;
+            break;
+        case 2:
+            memmove(mutant->at + at + 1, mutant->at + at, mutant->size - at);
+            mutant->size++;
+            break;
+        default:
+            mutant->at[at] = mutant->at[from];
+        }
+    }
+}
+
+static void attack(const bytes *good, size_t header, attempt open_it) {
+    uint64_t before = accepted;
+    try_bytes(good, open_it);
+    assert_int_equal(accepted, before + 1);
+    truncations(good, open_it);
+    replacements(good, header, open_it);
+    uint64_t state = 0x9e3779b97f4a7c15u ^ good->size;
+    for (int i = 0; i < 2000; i++) {
+        bytes mutant = *good;
+        mutate(&mutant, &state);
+        try_bytes(&mutant, open_it);
+    }
+}
+
+static bytes file;
+
+static void npy_images(void **state) {
+    (void)state;
+    npy(&file, "|u1", "(3, 2, 4, 3)");
+    for (int i = 0; i < 72; i++)
+        bytes_fill(&file, i, 1);
+    attack(&file, 128, try_images);
+}
+
+static void npy_float_images(void **state) {
+    (void)state;
+    npy(&file, "<f4", "(2, 2, 2)");
+    for (int i = 0; i < 8; i++)
+        bytes_add(&file, &(float){(float)i / 8}, 4);
+    attack(&file, file.size, try_images);
+}
+
+static void npy_labels(void **state) {
+    (void)state;
+    npy(&file, "<i4", "(3, 1)");
+    bytes_add(&file, "\1\0\0\0\2\0\0\0\3\0\0\0", 12);
+    attack(&file, 128, try_labels);
+}
+
+static void idx_images(void **state) {
+    (void)state;
+    idx_begin(&file, 8, 4, (uint32_t[]){3, 2, 4, 3});
+    for (int i = 0; i < 72; i++)
+        bytes_fill(&file, i, 1);
+    attack(&file, 20, try_images);
+}
+
+static void idx_labels(void **state) {
+    (void)state;
+    idx_begin(&file, 8, 1, (uint32_t[]){5});
+    bytes_add(&file, "\1\2\1\2\0", 5);
+    attack(&file, file.size, try_labels);
+}
+
+static void gzip_images(void **state) {
+    (void)state;
+    idx_begin(&file, 8, 3, (uint32_t[]){3, 5, 7});
+    for (int i = 0; i < 105; i++)
+        bytes_fill(&file, i * i, 1);
+    gzip(&file);
+    attack(&file, file.size, try_images);
+}
+
+static void gzip_npy_labels(void **state) {
+    (void)state;
+    npy(&file, "|b1", "(7,)");
+    bytes_add(&file, "\1\0\1\1\0\0\1", 7);
+    gzip(&file);
+    attack(&file, file.size, try_labels);
+}
+
+static void csv_labels(void **state) {
+    (void)state;
+    static const char *const contents[] = {"1\n0\n1\n0\n-12\n", "Id,label\r\n0,1\r\n2,0\r\n1,1\r\n",
+                                           "\"id\",\"file\",\"label\"\n1,\"a\",-1\n0,,3\n"};
+    for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
+        file.size = 0;
+        bytes_add(&file, contents[i], strlen(contents[i]));
+        write_file(file.at, file.size);
+        try_images();
+        attack(&file, file.size, try_labels);
+    }
+}
+
+/* The mutants are not all alike: some must be accepted and most refused. */
+static void both_happened(void **state) {
+    (void)state;
+    assert_true(accepted > 1000);
+    assert_true(refused > accepted);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(npy_images),      cmocka_unit_test(npy_float_images),
+        cmocka_unit_test(npy_labels),      cmocka_unit_test(idx_images),
+        cmocka_unit_test(idx_labels),      cmocka_unit_test(gzip_images),
+        cmocka_unit_test(gzip_npy_labels), cmocka_unit_test(csv_labels),
+        cmocka_unit_test(both_happened),
+    };
+    return cmocka_run_group_tests(tests, data_setup, data_teardown);
+}
