@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "device/kernel_sources.h"
 
 /* By its whole text, so that a file changed under UNSEEN_KERNEL_DIR is another program. */
@@ -16,15 +17,35 @@ typedef struct us_program {
 
 /* ---- text ---- */
 
-enum { INCLUDE_DEPTH = 4 };
+enum { INCLUDE_DEPTH = 4, FILE_LIMIT = 1 << 20 };
+
+/* A file of the folder stands in for the embedded one of that name. *text stays NULL without. */
+static unseen_status read_override(const char *folder, const char *name, char **text,
+                                   unseen_error *error) {
+    char *path = us_path_join(folder, name);
+    if (!path) return us_fail_memory(error, name);
+    size_t size;
+    unseen_status status = UNSEEN_OK;
+    if (us_file_exists(path)) status = us_file_read(path, FILE_LIMIT, text, &size, error);
+    free(path);
+    return status;
+}
 
 static unseen_status read_file(const char *name, char **text, unseen_error *error) {
     *text = NULL;
+    const char *folder = getenv("UNSEEN_KERNEL_DIR");
+    if (folder && *folder) US_TRY(read_override(folder, name, text, error));
+    if (*text) return UNSEEN_OK;
     for (const us_kernel_source *source = us_kernel_sources; source->name; source++) {
         if (strcmp(source->name, name) != 0) continue;
         *text = strdup(source->text);
         return *text ? UNSEEN_OK : us_fail_memory(error, name);
     }
+    if (folder && *folder)
+        return us_fail(error, UNSEEN_FAILURE,
+                       "there is no kernel file %s, neither in the program nor in %s "
+                       "(UNSEEN_KERNEL_DIR)",
+                       name, folder);
     return us_fail(error, UNSEEN_FAILURE, "there is no kernel file %s", name);
 }
 

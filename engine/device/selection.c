@@ -190,9 +190,7 @@ static unseen_status add_platform(us_selection *selection, cl_platform_id platfo
     return UNSEEN_OK;
 }
 
-static unseen_status enumerate(us_selection *selection, cl_uint *platform_count,
-                               unseen_error *error) {
-    *platform_count = 0;
+static unseen_status enumerate(us_selection *selection, unseen_error *error) {
     cl_uint count = 0;
     /* A loader without any driver answers CL_PLATFORM_NOT_FOUND_KHR. */
     if (clGetPlatformIDs(0, NULL, &count) != CL_SUCCESS || !count) return UNSEEN_OK;
@@ -200,7 +198,7 @@ static unseen_status enumerate(us_selection *selection, cl_uint *platform_count,
     if (!ids) return us_fail_memory(error, "the list of platforms");
     unseen_status status = UNSEEN_OK;
     if (clGetPlatformIDs(count, ids, NULL) == CL_SUCCESS) {
-        *platform_count = count;
+        selection->platforms = count;
         for (cl_uint p = 0; p < count && status == UNSEEN_OK; p++)
             status = add_platform(selection, ids[p], p, error);
     }
@@ -272,10 +270,10 @@ static void list_devices(const us_selection *selection, char *text, size_t room)
 }
 
 static void explain_none(us_selection *selection, const char *selector, us_wish wish,
-                         cl_uint platforms, const us_candidate *refused) {
+                         const us_candidate *refused) {
     char devices[640];
     list_devices(selection, devices, sizeof devices);
-    if (!platforms)
+    if (!selection->platforms)
         snprintf(
             selection->why, sizeof selection->why,
             "no OpenCL platform: install pocl-opencl-icd (it runs on the CPU) or the driver of "
@@ -287,10 +285,11 @@ static void explain_none(us_selection *selection, const char *selector, us_wish 
             "%u OpenCL platform%s, but no device: install pocl-opencl-icd (it runs on the CPU) "
             "or the driver of your GPU's vendor, and see that you may open the device (on "
             "Linux, membership of the groups render and video)",
-            (unsigned)platforms, platforms == 1 ? "" : "s");
+            selection->platforms, selection->platforms == 1 ? "" : "s");
     else if (refused)
-        snprintf(selection->why, sizeof selection->why, "%s %s cannot be used: %s; there are: %s",
-                 refused->facts.index, refused->facts.name, refused->why_not, devices);
+        snprintf(selection->why, sizeof selection->why,
+                 "%s %.100s cannot be used: %s; there are: %s", refused->facts.index,
+                 refused->facts.name, refused->why_not, devices);
     else
         snprintf(selection->why, sizeof selection->why, "no device is \"%.100s\"%s; there are: %s",
                  selector ? selector : "",
@@ -301,26 +300,27 @@ static void explain_none(us_selection *selection, const char *selector, us_wish 
 
 static void explain_pick(us_selection *selection, const char *selector, us_wish wish,
                          size_t rivals) {
-    const us_candidate *picked = selection->picked;
-    const char *kind = us_candidate_type(picked);
+    static const char order[] = "GPUs before other accelerators before CPUs, a maker's own driver "
+                                "before Mesa's, then the most memory";
+    char *why = selection->why;
+    size_t room = sizeof selection->why;
     if (wish == WISH_INDEX)
-        snprintf(selection->why, sizeof selection->why, "asked for as %s", selector);
+        snprintf(why, room, "asked for by its index");
+    else if (wish == WISH_ANY && rivals == 1)
+        snprintf(why, room, "the only usable device");
+    else if (wish == WISH_ANY)
+        snprintf(why, room, "the first of %zu usable devices: %s", rivals, order);
     else if (rivals == 1)
-        snprintf(selection->why, sizeof selection->why,
-                 wish == WISH_ANY ? "the only usable device"
-                                  : "the only usable device that is \"%.100s\"",
-                 selector);
+        snprintf(why, room, "the only usable device that is \"%.100s\"", selector);
     else
-        snprintf(selection->why, sizeof selection->why,
-                 "the best of %zu usable devices%s%.100s%s: %s%s", rivals,
-                 wish == WISH_ANY ? "" : " that are \"", wish == WISH_ANY ? "" : selector,
-                 wish == WISH_ANY ? "" : "\"", kind,
-                 " (GPUs come before CPUs, makers' own drivers before Mesa's, then more memory)");
+        snprintf(why, room, "the first of %zu usable devices that are \"%.100s\": %s", rivals,
+                 selector, order);
 }
 
-static void pick(us_selection *selection, const char *selector, cl_uint platforms) {
+void us_selection_pick(us_selection *selection, const char *selector) {
     us_wish wish = parse(selector);
     const us_candidate *refused = NULL;
+    selection->picked = NULL;
     size_t rivals = 0;
     for (size_t i = 0; i < selection->count; i++) {
         const us_candidate *candidate = &selection->candidates[i];
@@ -336,19 +336,18 @@ static void pick(us_selection *selection, const char *selector, cl_uint platform
     if (selection->picked)
         explain_pick(selection, selector, wish, rivals);
     else
-        explain_none(selection, selector, wish, platforms, refused);
+        explain_none(selection, selector, wish, refused);
 }
 
 unseen_status us_selection_make(const char *selector, us_selection *selection,
                                 unseen_error *error) {
     memset(selection, 0, sizeof *selection);
-    cl_uint platforms;
-    unseen_status status = enumerate(selection, &platforms, error);
+    unseen_status status = enumerate(selection, error);
     if (status != UNSEEN_OK) {
         us_selection_release(selection);
         return status;
     }
-    pick(selection, selector, platforms);
+    us_selection_pick(selection, selector);
     return UNSEEN_OK;
 }
 

@@ -17,6 +17,7 @@ typedef struct us_candidate {
 typedef struct us_selection {
     us_candidate *candidates; /* in the order of clinfo -l */
     size_t count;
+    unsigned platforms;
     const us_candidate *picked; /* NULL: none */
     char why[1024];             /* this one, or why none and what to do */
 } us_selection;
@@ -25,6 +26,10 @@ typedef struct us_selection {
  * no error. Fails only when memory runs out. */
 unseen_status us_selection_make(const char *selector, us_selection *selection,
                                 unseen_error *error);
+
+/* The second half of that, on candidates at hand: sets picked and why. */
+void us_selection_pick(us_selection *selection, const char *selector);
+
 void us_selection_release(us_selection *selection);
 
 /* "GPU", "CPU", "accelerator" */
