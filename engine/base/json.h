@@ -37,7 +37,8 @@ typedef struct us_key {
     bool required;  /* otherwise the fallback stands in, and is written into the resolved config */
     double minimum, maximum;       /* numbers; inclusive. Both 0: no limit */
     bool above_minimum;            /* the minimum itself is excluded */
-    double fallback[4];            /* numbers, bools (0/1), choices (index) */
+    double fallback[4];            /* numbers (INTS, NUMBERS: one each), bools (0/1), choices (index);
+                                      within the limits, as it is read like any other value */
     const char *fallback_string;   /* strings; NULL: absent */
     const char *const *choices;    /* NULL-terminated */
     int count;                     /* of US_KEY_INTS and US_KEY_NUMBERS; at most 4 */
