@@ -57,12 +57,12 @@ float us_random_normal(ulong seed, us_stream stream, uint substream, ulong index
  * element below n along its cycle comes back below n, at the latest at the element itself. */
 uint us_random_permute(ulong seed, us_stream stream, uint substream, uint n, uint i) {
     if (i >= n) return i; /* such a walk might never end */
-    uint half = 1;
-    while (half < 16 && (1u << (2 * half)) < n)
-        half++;
-    uint mask = (1u << half) - 1u;
+    uint bits = 1;
+    while (bits < 16 && (1u << (2 * bits)) < n)
+        bits++;
+    uint mask = (1u << bits) - 1u;
     do {
-        uint left = i >> half, right = i & mask;
+        uint left = i >> bits, right = i & mask;
         for (uint round = 0; round < 8; round++) {
             uint words[4];
             us_random_words(seed, stream, substream, ((ulong)round << 32) | right, words);
@@ -70,7 +70,7 @@ uint us_random_permute(ulong seed, us_stream stream, uint substream, uint n, uin
             left = right;
             right = next;
         }
-        i = (left << half) | right;
+        i = (left << bits) | right;
     } while (i >= n);
     return i;
 }
