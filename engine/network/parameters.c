@@ -128,18 +128,18 @@ typedef struct transfer {
     const us_safetensors *from;
 } transfer;
 
-static unseen_status transfer_tensor(const transfer *transfer, us_buffer *buffer, size_t offset,
+static unseen_status transfer_tensor(const transfer *way, us_buffer *buffer, size_t offset,
                                      const us_tensor_spec *tensor, const char *name,
                                      unseen_error *error) {
     size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
     float *values;
-    if (transfer->to) {
+    if (way->to) {
         US_TRY(get_tensor(buffer, offset, tensor, &values, error));
-        return us_safetensors_add(transfer->to, name, "F32", tensor->rank, tensor->dims, values,
+        return us_safetensors_add(way->to, name, "F32", tensor->rank, tensor->dims, values,
                                   bytes, error);
     }
     const us_safetensors_tensor *found;
-    US_TRY(find_tensor(transfer->from, tensor, name, &found, error));
+    US_TRY(find_tensor(way->from, tensor, name, &found, error));
     if (!(values = malloc(bytes))) return us_fail_memory(error, "a tensor");
     memcpy(values, found->data, bytes); /* the file's bytes need not be aligned */
     unseen_status status = put_tensor(buffer, offset, tensor, values, error);
@@ -149,7 +149,7 @@ static unseen_status transfer_tensor(const transfer *transfer, us_buffer *buffer
 
 /* flat NULL: the model's own tensors. */
 static unseen_status transfer_all(const us_network *network, us_buffer *flat, const char *prefix,
-                                  const transfer *transfer, unseen_error *error) {
+                                  const transfer *way, unseen_error *error) {
     for (int s = 0; s < network->count; s++) {
         const us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
@@ -161,7 +161,7 @@ static unseen_status transfer_all(const us_network *network, us_buffer *flat, co
             char name[128], full[192];
             us_tensor_name(network->spec, stage->index, t, name, sizeof name);
             snprintf(full, sizeof full, "%s%s%s", prefix, *prefix ? "." : "", name);
-            US_TRY(transfer_tensor(transfer, buffer, stage->offset[t], tensor, full, error));
+            US_TRY(transfer_tensor(way, buffer, stage->offset[t], tensor, full, error));
         }
     }
     return UNSEEN_OK;

@@ -1,0 +1,180 @@
+/* Checkpoints: the model, the optimizers' moments and where the training stands, in one safetensors
+ * file in PyTorch's layouts, so that any device can continue. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "training/trainer.h"
+
+static const char *const moment_names[] = {"moment1", "moment2"};
+
+static char *checkpoint_path(const char *folder, unseen_error *error) {
+    char *path = us_path_join(folder, "checkpoint/state.safetensors");
+    if (!path) us_fail_memory(error, "a path");
+    return path;
+}
+
+/* ---- the JSON in the metadata ---- */
+
+/* Doubles travel as text with every digit; JSON has no word for infinity or NaN. */
+static bool add_double(cJSON *object, const char *name, double value) {
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", value);
+    return cJSON_AddStringToObject(object, name, text) != NULL;
+}
+
+static bool get_double(const cJSON *object, const char *name, double *value) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    if (text) *value = strtod(text, NULL);
+    return text != NULL;
+}
+
+static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > (double)limit)
+        return false;
+    *value = (int64_t)item->valuedouble;
+    return true;
+}
+
+static char *print_progress(const us_trainer *trainer) {
+    const us_progress *progress = &trainer->progress;
+    cJSON *object = cJSON_CreateObject();
+    bool complete =
+        cJSON_AddNumberToObject(object, "epoch", progress->epoch) &&
+        cJSON_AddNumberToObject(object, "step", (double)progress->step) &&
+        cJSON_AddBoolToObject(object, "finished", progress->finished) &&
+        cJSON_AddNumberToObject(object, "images", (double)trainer->dataset->selected_count) &&
+        cJSON_AddNumberToObject(object, "batch", trainer->detector->batch) &&
+        cJSON_AddNumberToObject(object, "stale", progress->stopping.stale) &&
+        add_double(object, "best", progress->stopping.best) &&
+        add_double(object, "seconds", progress->seconds) &&
+        add_double(object, "loss", progress->loss) &&
+        add_double(object, "held_out_loss", progress->held_out_loss);
+    char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    return text;
+}
+
+static unseen_status read_progress(us_trainer *trainer, const us_safetensors *file,
+                                   unseen_error *error) {
+    us_progress *progress = &trainer->progress;
+    const char *text = us_safetensors_metadata(file, "progress");
+    cJSON *object = text ? cJSON_Parse(text) : NULL;
+    int64_t epoch = 0, step = 0, images = 0, batch = 0, stale = 0;
+    bool complete = get_integer(object, "epoch", INT32_MAX, &epoch) &&
+                    get_integer(object, "step", trainer->steps_per_epoch, &step) &&
+                    get_integer(object, "images", INT64_C(1) << 53, &images) &&
+                    get_integer(object, "batch", INT32_MAX, &batch) &&
+                    get_integer(object, "stale", INT32_MAX, &stale) &&
+                    get_double(object, "best", &progress->stopping.best) &&
+                    get_double(object, "seconds", &progress->seconds) &&
+                    get_double(object, "loss", &progress->loss) &&
+                    get_double(object, "held_out_loss", &progress->held_out_loss);
+    progress->finished = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "finished"));
+    cJSON_Delete(object);
+    if (!complete)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a checkpoint, or a damaged one",
+                       file->path);
+    if (images != trainer->dataset->selected_count || batch != trainer->detector->batch)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: the checkpoint was made with %" PRId64
+                       " training images in batches of %" PRId64 ", and now there are %" PRId64
+                       " in batches of %d; a run continues on its own images and batch",
+                       file->path, images, batch, trainer->dataset->selected_count,
+                       trainer->detector->batch);
+    progress->epoch = (int)epoch;
+    progress->step = step;
+    progress->stopping.stale = (int)stale;
+    return UNSEEN_OK;
+}
+
+/* ---- moments ---- */
+
+static unseen_status save_moments(us_trainer *trainer, us_safetensors_builder *builder,
+                                  unseen_error *error) {
+    for (int i = 0; i < trainer->detector->spec->network_count; i++) {
+        const us_network *network = trainer->detector->networks[i];
+        US_TRY(us_network_save_like(network, trainer->moment1[i], moment_names[0], builder, error));
+        US_TRY(us_network_save_like(network, trainer->moment2[i], moment_names[1], builder, error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status load_moments(us_trainer *trainer, const us_safetensors *file,
+                                  unseen_error *error) {
+    for (int i = 0; i < trainer->detector->spec->network_count; i++) {
+        const us_network *network = trainer->detector->networks[i];
+        US_TRY(us_network_load_like(network, trainer->moment1[i], moment_names[0], file, error));
+        US_TRY(us_network_load_like(network, trainer->moment2[i], moment_names[1], file, error));
+    }
+    return UNSEEN_OK;
+}
+
+/* ---- losses of the epoch under way, which its mean will need ---- */
+
+static unseen_status save_losses(const us_trainer *trainer, us_safetensors_builder *builder,
+                                 unseen_error *error) {
+    int dims[2] = {(int)trainer->progress.step, trainer->loss_count};
+    size_t bytes = (size_t)dims[0] * (size_t)dims[1] * sizeof(float);
+    float *copy = malloc(bytes + 1);
+    if (!copy) return us_fail_memory(error, "losses");
+    memcpy(copy, trainer->host_losses, bytes);
+    return us_safetensors_add(builder, "losses", "F32", 2, dims, copy, bytes, error);
+}
+
+static unseen_status load_losses(us_trainer *trainer, const us_safetensors *file,
+                                 unseen_error *error) {
+    const us_safetensors_tensor *losses = us_safetensors_find(file, "losses");
+    size_t bytes = (size_t)trainer->progress.step * (size_t)trainer->loss_count * sizeof(float);
+    if (!losses || losses->bytes != bytes)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: the losses of the epoch are missing",
+                       file->path);
+    memcpy(trainer->host_losses, losses->data, bytes);
+    return UNSEEN_OK;
+}
+
+/* ---- the file ---- */
+
+static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
+                           unseen_error *error) {
+    US_TRY(us_safetensors_begin(builder, error));
+    char *progress = print_progress(trainer);
+    if (!progress) return us_fail_memory(error, "a checkpoint");
+    unseen_status status = us_safetensors_add_metadata(builder, "progress", progress, error);
+    cJSON_free(progress);
+    US_TRY(status);
+    US_TRY(us_detector_save(trainer->detector, builder, error));
+    US_TRY(save_moments(trainer, builder, error));
+    return save_losses(trainer, builder, error);
+}
+
+unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error) {
+    char *path = checkpoint_path(trainer->folder, error);
+    char *folder = us_path_join(trainer->folder, "checkpoint");
+    us_safetensors_builder builder = {0};
+    unseen_status status = path && folder ? UNSEEN_OK : us_fail_memory(error, "a path");
+    if (status == UNSEEN_OK) status = us_folder_create(folder, error);
+    if (status == UNSEEN_OK) status = build(trainer, &builder, error);
+    if (status == UNSEEN_OK) status = us_safetensors_write(&builder, path, error);
+    us_safetensors_end(&builder);
+    free(path);
+    free(folder);
+    return status;
+}
+
+unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error) {
+    char *path = checkpoint_path(trainer->folder, error);
+    if (!path) return UNSEEN_FAILURE;
+    us_safetensors file;
+    unseen_status status = us_safetensors_open(path, &file, error);
+    free(path);
+    if (status != UNSEEN_OK) return status;
+    status = read_progress(trainer, &file, error);
+    if (status == UNSEEN_OK) status = us_detector_load(trainer->detector, &file, error);
+    if (status == UNSEEN_OK) status = load_moments(trainer, &file, error);
+    if (status == UNSEEN_OK) status = load_losses(trainer, &file, error);
+    us_safetensors_close(&file);
+    return status;
+}

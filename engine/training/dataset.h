@@ -1,0 +1,33 @@
+/* The images of a run, opened and checked against its config. */
+#ifndef US_TRAINING_DATASET_H
+#define US_TRAINING_DATASET_H
+
+#include "data/images.h"
+#include "ops/image_batch.h"
+#include "training/config.h"
+
+typedef struct us_dataset {
+    us_images images;
+    uint32_t *selected; /* images trained on, or scored; NULL: all */
+    int64_t selected_count;
+    uint32_t *held_out; /* training images kept aside; NULL: none */
+    int64_t held_out_count;
+    double black, white;
+} us_dataset;
+
+/* The training images: of the normal class where /data/train_labels is set, less the held-out
+ * share. */
+unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *dataset,
+                                       unseen_error *error);
+
+/* All images of a file. */
+unseen_status us_dataset_open(const unseen_config *config, const char *path, us_dataset *dataset,
+                              unseen_error *error);
+void us_dataset_close(us_dataset *dataset);
+
+/* A loader for some of the images (selection NULL: all). */
+unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
+                                int batch, const uint32_t *selection, int64_t count,
+                                us_image_loader **loader, unseen_error *error);
+
+#endif

@@ -1,0 +1,75 @@
+/* log.jsonl: one JSON object a line for each epoch. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "training/trainer.h"
+
+enum { LOG_LIMIT = 256 << 20 };
+
+static unseen_status log_path(const us_trainer *trainer, char **path, unseen_error *error) {
+    *path = us_path_join(trainer->folder, "log.jsonl");
+    return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
+}
+
+/* The first `lines` whole lines of a text. */
+static size_t prefix_length(const char *text, size_t size, int lines) {
+    size_t length = 0;
+    for (int i = 0; i < lines; i++) {
+        const char *end = memchr(text + length, '\n', size - length);
+        if (!end) break;
+        length = (size_t)(end - text) + 1;
+    }
+    return length;
+}
+
+/* The records of the finished epochs, then `line` if not NULL, as the whole new file. */
+static unseen_status rewrite(const us_trainer *trainer, int records, const char *line,
+                             unseen_error *error) {
+    char *path, *text = NULL;
+    size_t size = 0;
+    US_TRY(log_path(trainer, &path, error));
+    unseen_status status = UNSEEN_OK;
+    if (us_file_exists(path)) status = us_file_read(path, LOG_LIMIT, &text, &size, error);
+    us_file_writer writer;
+    if (status == UNSEEN_OK && (status = us_file_begin(path, &writer, error)) == UNSEEN_OK) {
+        fwrite(text ? text : "", 1, text ? prefix_length(text, size, records) : 0, writer.stream);
+        if (line) fprintf(writer.stream, "%s\n", line);
+        status = us_file_commit(&writer, error);
+    }
+    free(text);
+    free(path);
+    return status;
+}
+
+unseen_status us_log_rewind(const us_trainer *trainer, unseen_error *error) {
+    return rewrite(trainer, trainer->progress.epoch, NULL, error);
+}
+
+/* JSON has no NaN. */
+static bool add_number(cJSON *object, const char *name, double value) {
+    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
+                           : cJSON_AddNullToObject(object, name) != NULL;
+}
+
+unseen_status us_log_append(const us_trainer *trainer, const double *losses, double learning_rate,
+                            double seconds, unseen_error *error) {
+    const us_progress *progress = &trainer->progress;
+    const us_detector_type *type = trainer->detector->spec->type;
+    cJSON *record = cJSON_CreateObject();
+    bool complete =
+        add_number(record, "epoch", progress->epoch) && add_number(record, "loss", losses[0]) &&
+        add_number(record, "held_out_loss", progress->held_out_loss) &&
+        add_number(record, "learning_rate", learning_rate) &&
+        add_number(record, "images_per_second", (double)trainer->images_this_epoch / seconds) &&
+        add_number(record, "seconds", seconds);
+    cJSON *parts = cJSON_AddObjectToObject(record, "losses");
+    for (int i = 0; i < trainer->loss_count; i++)
+        complete = add_number(parts, type->losses[i], losses[i]) && complete;
+    char *line = complete ? cJSON_PrintUnformatted(record) : NULL;
+    unseen_status status = line ? rewrite(trainer, progress->epoch - 1, line, error)
+                                : us_fail_memory(error, "a log record");
+    cJSON_free(line);
+    cJSON_Delete(record);
+    return status;
+}

@@ -1,0 +1,279 @@
+#include "training/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/event.h"
+#include "base/random.h"
+#include "evaluation/metrics.h"
+#include "training/trainer.h"
+
+enum { CALIBRATION_IMAGES = 4096 };
+
+/* ---- the file ---- */
+
+static cJSON *calibration_to_json(const us_detector_type *type, const us_calibration *calibration) {
+    int count = us_detector_column_count(type);
+    cJSON *object = cJSON_CreateObject();
+    bool complete =
+        cJSON_AddNumberToObject(object, "threshold", calibration->threshold) &&
+        cJSON_AddItemToObject(object, "mean", cJSON_CreateDoubleArray(calibration->mean, count)) &&
+        cJSON_AddItemToObject(object, "deviation",
+                              cJSON_CreateDoubleArray(calibration->deviation, count));
+    if (complete) return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
+static bool read_array(const cJSON *array, int count, double *values) {
+    if (cJSON_GetArraySize(array) != count) return false;
+    int i = 0;
+    for (const cJSON *item = array->child; item; item = item->next) {
+        if (!cJSON_IsNumber(item)) return false;
+        values[i++] = item->valuedouble;
+    }
+    return true;
+}
+
+static unseen_status calibration_from_json(const us_detector_type *type, const us_safetensors *file,
+                                           us_calibration *calibration, unseen_error *error) {
+    const char *text = us_safetensors_metadata(file, "calibration");
+    cJSON *object = text ? cJSON_Parse(text) : NULL;
+    int count = us_detector_column_count(type);
+    const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
+    bool complete =
+        cJSON_IsNumber(threshold) &&
+        read_array(cJSON_GetObjectItemCaseSensitive(object, "mean"), count, calibration->mean) &&
+        read_array(cJSON_GetObjectItemCaseSensitive(object, "deviation"), count,
+                   calibration->deviation);
+    if (complete) calibration->threshold = threshold->valuedouble;
+    cJSON_Delete(object);
+    if (complete) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: its metadata lacks the calibration that scoring needs; models come from "
+                   "`unseen run` or `unseen train`",
+                   file->path);
+}
+
+static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
+                                  us_safetensors_builder *builder, unseen_error *error) {
+    cJSON *object = calibration_to_json(config->detector.type, calibration);
+    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    if (!text) return us_fail_memory(error, "the calibration");
+    unseen_status status = us_safetensors_add_metadata(builder, "calibration", text, error);
+    cJSON_free(text);
+    US_TRY(status);
+    US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
+    US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));
+    return us_safetensors_add_metadata(builder, "name", config->name, error);
+}
+
+unseen_status us_model_save(const unseen_config *config, const us_detector *detector,
+                            const us_calibration *calibration, const char *path,
+                            unseen_error *error) {
+    us_safetensors_builder builder;
+    unseen_status status = us_safetensors_begin(&builder, error);
+    if (status == UNSEEN_OK) status = add_metadata(config, calibration, &builder, error);
+    if (status == UNSEEN_OK) status = us_detector_save(detector, &builder, error);
+    if (status == UNSEEN_OK) status = us_safetensors_write(&builder, path, error);
+    us_safetensors_end(&builder);
+    return status;
+}
+
+unseen_status us_model_load(us_detector *detector, us_calibration *calibration, const char *path,
+                            unseen_error *error) {
+    us_safetensors file;
+    US_TRY(us_safetensors_open(path, &file, error));
+    unseen_status status = calibration_from_json(detector->spec->type, &file, calibration, error);
+    if (status == UNSEEN_OK) status = us_detector_load(detector, &file, error);
+    us_safetensors_close(&file);
+    return status;
+}
+
+/* ---- columns ---- */
+
+typedef struct scoring_pass {
+    us_detector *detector;
+    us_image_loader *loader;
+    us_buffer *x, *columns[US_DETECTOR_MAX_COLUMNS];
+    float *lanes;
+    int column_count;
+} scoring_pass;
+
+static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
+                                const us_dataset *dataset, const uint32_t *selection, int64_t count,
+                                unseen_error *error) {
+    memset(pass, 0, sizeof *pass);
+    us_device *device = detector->device;
+    size_t lane_bytes = (size_t)detector->padded * sizeof(float);
+    pass->detector = detector;
+    pass->column_count = us_detector_column_count(detector->spec->type);
+    pass->lanes = malloc(lane_bytes);
+    if (!pass->lanes) return us_fail_memory(error, "scores");
+    US_TRY(us_dataset_loader(dataset, device, detector->spec->input, detector->padded, selection,
+                             count, &pass->loader, error));
+    for (int c = 0; c < pass->column_count; c++)
+        US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
+    return us_buffer_create(device, us_shape_size(detector->spec->input) * lane_bytes,
+                            "a batch of images", &pass->x, error);
+}
+
+static void end_pass(scoring_pass *pass) {
+    us_image_loader_destroy(pass->loader);
+    for (int c = 0; c < pass->column_count; c++)
+        us_buffer_destroy(pass->columns[c]);
+    us_buffer_destroy(pass->x);
+    free(pass->lanes);
+}
+
+static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, double *const *columns,
+                                 unseen_error *error) {
+    const us_detector_type *type = pass->detector->spec->type;
+    us_image_batch_args batch = {.out = pass->x, .first = first, .n = n};
+    US_TRY(us_image_batch_load(pass->loader, &batch, error));
+    US_TRY(type->score(pass->detector, pass->x, n, pass->columns, error));
+    for (int c = 0; c < pass->column_count; c++) {
+        US_TRY(us_buffer_read(pass->columns[c], 0, pass->lanes, (size_t)n * sizeof(float), error));
+        for (int i = 0; i < n; i++)
+            columns[c][first + i] = type->columns[c].sign * (double)pass->lanes[i];
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status score_all(scoring_pass *pass, int64_t count, const char *what,
+                               const unseen_events *events, double *const *columns,
+                               unseen_error *error) {
+    int batch = pass->detector->batch;
+    double started = us_clock();
+    for (int64_t first = 0; first < count; first += batch) {
+        int n = count - first < batch ? (int)(count - first) : batch;
+        US_TRY(score_batch(pass, first, n, columns, error));
+        double rate = (double)(first + n) / (us_clock() - started + 1e-9);
+        unseen_event event = {
+            .kind = UNSEEN_EVENT_PROGRESS,
+            .text = what,
+            .done = first + n,
+            .total = count,
+            .loss = NAN,
+            .held_out_loss = NAN,
+            .images_per_second = rate,
+            .seconds_left = (double)(count - first - n) / rate,
+        };
+        if (us_event_send(events, &event))
+            return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", what);
+    }
+    return UNSEEN_OK;
+}
+
+unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
+                               const uint32_t *selection, int64_t count, const char *what,
+                               const unseen_events *events,
+                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
+    scoring_pass pass;
+    memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
+    unseen_status status = begin_pass(&pass, detector, dataset, selection, count, error);
+    for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
+        if (!(columns[c] = malloc((size_t)count * sizeof(double))))
+            status = us_fail_memory(error, "scores");
+    if (status == UNSEEN_OK) status = score_all(&pass, count, what, events, columns, error);
+    end_pass(&pass);
+    if (status != UNSEEN_OK) us_columns_release(columns);
+    return status;
+}
+
+void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
+    for (int c = 0; c < US_DETECTOR_MAX_COLUMNS; c++) {
+        free(columns[c]);
+        columns[c] = NULL;
+    }
+}
+
+/* ---- scores ---- */
+
+static double combine(const us_detector_spec *spec, const us_calibration *calibration,
+                      double *const *columns, int64_t image) {
+    double parts[US_DETECTOR_MAX_COLUMNS];
+    for (int c = 0; c < us_detector_column_count(spec->type); c++)
+        parts[c] = columns[c][image];
+    return us_score_combine(spec, calibration, parts);
+}
+
+/* Some of the training images, the same for the same seed. */
+static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t count,
+                            uint32_t **selection, unseen_error *error) {
+    *selection = malloc((size_t)count * sizeof **selection);
+    if (!*selection) return us_fail_memory(error, "a selection");
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t place = us_random_permute(seed, US_STREAM_HELD_OUT, 1,
+                                           (uint32_t)training->selected_count, (uint32_t)i);
+        (*selection)[i] = training->selected ? training->selected[place] : place;
+    }
+    return UNSEEN_OK;
+}
+
+unseen_status us_model_calibrate(us_detector *detector, const us_dataset *training, uint64_t seed,
+                                 const unseen_events *events, us_calibration *calibration,
+                                 const char **source, unseen_error *error) {
+    uint32_t *sampled = NULL;
+    const uint32_t *selection = training->held_out;
+    int64_t count = training->held_out_count;
+    *source = "held_out";
+    if (!selection) {
+        *source = "training";
+        count = training->selected_count < CALIBRATION_IMAGES ? training->selected_count
+                                                              : CALIBRATION_IMAGES;
+        US_TRY(sample(training, seed, count, &sampled, error));
+        selection = sampled;
+    }
+    double *columns[US_DETECTOR_MAX_COLUMNS], *combined = NULL;
+    unseen_status status = us_model_columns(detector, training, selection, count, "calibrating",
+                                            events, columns, error);
+    if (status == UNSEEN_OK)
+        status = us_calibration_measure(detector->spec, columns, count, calibration, error);
+    if (status == UNSEEN_OK && !(combined = malloc((size_t)count * sizeof *combined)))
+        status = us_fail_memory(error, "scores");
+    if (status == UNSEEN_OK) {
+        for (int64_t i = 0; i < count; i++)
+            combined[i] = combine(detector->spec, calibration, columns, i);
+        calibration->threshold =
+            us_threshold_for_rate(combined, count, detector->spec->scoring.false_positive_rate);
+    }
+    free(combined);
+    free(sampled);
+    us_columns_release(columns);
+    return status;
+}
+
+static unseen_status create_scores(const us_detector_type *type, int64_t count, us_scores *scores,
+                                   unseen_error *error) {
+    const char *names[US_DETECTOR_MAX_COLUMNS + 1] = {"combined"};
+    int columns = us_detector_column_count(type);
+    if (columns == 1) {
+        names[0] = type->columns[0].name;
+        return us_scores_create(count, 1, names, scores, error);
+    }
+    for (int c = 0; c < columns; c++)
+        names[c + 1] = type->columns[c].name;
+    return us_scores_create(count, columns + 1, names, scores, error);
+}
+
+unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
+                             const us_dataset *dataset, const unseen_events *events,
+                             us_scores *scores, unseen_error *error) {
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    int64_t count = dataset->images.count;
+    US_TRY(us_model_columns(detector, dataset, NULL, count, "scoring", events, columns, error));
+    unseen_status status = create_scores(detector->spec->type, count, scores, error);
+    if (status == UNSEEN_OK) {
+        for (int64_t i = 0; i < count; i++)
+            scores->values[0][i] = combine(detector->spec, calibration, columns, i);
+        for (int c = 1; c < scores->columns; c++)
+            memcpy(scores->values[c], columns[c - 1], (size_t)count * sizeof(double));
+        status = us_scores_check(scores, error);
+        if (status != UNSEEN_OK) us_scores_destroy(scores);
+    }
+    us_columns_release(columns);
+    return status;
+}

@@ -1,0 +1,35 @@
+/* A trained model: its file, and scoring with it. */
+#ifndef US_TRAINING_MODEL_H
+#define US_TRAINING_MODEL_H
+
+#include "evaluation/scores.h"
+#include "training/dataset.h"
+
+/* model.safetensors: PyTorch's names and layouts; the calibration is in its metadata. */
+unseen_status us_model_save(const unseen_config *config, const us_detector *detector,
+                            const us_calibration *calibration, const char *path,
+                            unseen_error *error);
+unseen_status us_model_load(us_detector *detector, us_calibration *calibration, const char *path,
+                            unseen_error *error);
+
+/* The detector's columns (heap, count each; released with us_columns_release) for a selection of
+ * images (NULL: all). UNSEEN_INTERRUPTED when the caller asks to stop. */
+unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
+                               const uint32_t *selection, int64_t count, const char *what,
+                               const unseen_events *events,
+                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error);
+void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]);
+
+/* Statistics and threshold from images known to be normal: the held-out ones, or else up to 4096 of
+ * the training images. *source names which: "held_out" or "training". */
+unseen_status us_model_calibrate(us_detector *detector, const us_dataset *training, uint64_t seed,
+                                 const unseen_events *events, us_calibration *calibration,
+                                 const char **source, unseen_error *error);
+
+/* Scores of all images of a dataset: the combined one first, then, if there are several, the
+ * columns. Constant or non-finite scores are UNSEEN_FAILURE. */
+unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
+                             const us_dataset *dataset, const unseen_events *events,
+                             us_scores *scores, unseen_error *error);
+
+#endif

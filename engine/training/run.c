@@ -1,0 +1,322 @@
+/* The main job and its parts: train, calibrate, score, evaluate, and the run folder. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/labels.h"
+#include "evaluation/metrics.h"
+#include "evaluation/report.h"
+#include "training/model.h"
+#include "training/trainer.h"
+
+/* Everything that a run holds, so that one function can let go of it. */
+typedef struct run {
+    const unseen_config *config;
+    const unseen_run_options *options;
+    const unseen_events *events;
+    us_dataset training, test;
+    unsigned char *anomalous; /* per test image; NULL: unknown */
+    us_device *device;
+    us_detector *detector;
+    us_trainer *trainer;
+    us_calibration calibration;
+    const char *calibrated_on;
+    us_scores scores;
+} run;
+
+static void release(run *r) {
+    us_scores_destroy(&r->scores);
+    us_trainer_destroy(r->trainer);
+    us_detector_destroy(r->detector);
+    if (r->device) us_device_close(r->device);
+    us_dataset_close(&r->training);
+    us_dataset_close(&r->test);
+    free(r->anomalous);
+}
+
+/* ---- inputs, all of them looked at before anything is written ---- */
+
+static unseen_status open_labels(run *r, unseen_error *error) {
+    const us_data_settings *data = &r->config->data;
+    us_labels labels;
+    US_TRY(us_labels_open(data->labels, &labels, error));
+    unseen_status status =
+        us_labels_match(&labels, r->test.images.count, r->test.images.path, error);
+    if (status == UNSEEN_OK)
+        status = us_labels_anomalous(&labels, data->normal, &r->anomalous, error);
+    us_labels_close(&labels);
+    return status;
+}
+
+static unseen_status open_inputs(run *r, unseen_error *error) {
+    const us_data_settings *data = &r->config->data;
+    US_TRY(us_dataset_open_training(r->config, &r->training, error));
+    if (r->options->train_only) return UNSEEN_OK;
+    if (!data->test)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: no images to score: give --test FILE or set /data/test, or use `unseen "
+                       "train`",
+                       r->config->path);
+    US_TRY(us_dataset_open(r->config, data->test, &r->test, error));
+    r->test.black = r->training.black; /* one meaning of the numbers for both */
+    r->test.white = r->training.white;
+    return data->labels ? open_labels(r, error) : UNSEEN_OK;
+}
+
+static unseen_status in_folder(const run *r, const char *name, char **path, unseen_error *error) {
+    *path = us_path_join(r->options->out, name);
+    return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
+}
+
+static unseen_status holds(const run *r, const char *name, bool *there, unseen_error *error) {
+    char *path;
+    US_TRY(in_folder(r, name, &path, error));
+    *there = us_file_exists(path);
+    free(path);
+    return UNSEEN_OK;
+}
+
+/* A folder with a model or a checkpoint is somebody's work. */
+static unseen_status check_folder(const run *r, unseen_error *error) {
+    bool checkpoint, model;
+    if (r->options->resume) return UNSEEN_OK;
+    US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
+    US_TRY(holds(r, "model.safetensors", &model, error));
+    if (!checkpoint && !model) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s already holds a run: continue it with --resume, or give another folder with "
+                   "--out",
+                   r->options->out);
+}
+
+/* ---- the folder ---- */
+
+/* "auto" as it turned out on the training images, so that later images are read alike. */
+static bool settle_range(const run *r, cJSON *config) {
+    cJSON *input = cJSON_GetObjectItemCaseSensitive(config, "input");
+    const char *range = r->training.white > 1 ? "0..255" : r->training.black < 0 ? "-1..1" : "0..1";
+    return cJSON_ReplaceItemInObjectCaseSensitive(input, "range", cJSON_CreateString(range));
+}
+
+/* The config as it was run: defaults written out, and data by paths that hold from anywhere. */
+static unseen_status write_config(const run *r, unseen_error *error) {
+    static const char *const files[] = {"train", "train_labels", "test", "labels"};
+    cJSON *copy = cJSON_Duplicate(r->config->root.value, true);
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(copy, "data");
+    unseen_status status =
+        copy && settle_range(r, copy) ? UNSEEN_OK : us_fail_memory(error, "a config");
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "$schema");
+    for (size_t i = 0; status == UNSEEN_OK && i < sizeof files / sizeof *files; i++) {
+        const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, files[i]));
+        char *absolute = path ? realpath(path, NULL) : NULL;
+        if (absolute &&
+            !cJSON_ReplaceItemInObjectCaseSensitive(data, files[i], cJSON_CreateString(absolute)))
+            status = us_fail_memory(error, "a config");
+        free(absolute);
+    }
+    char *text = status == UNSEEN_OK ? us_json_print(copy) : NULL, *path = NULL;
+    if (status == UNSEEN_OK && !text) status = us_fail_memory(error, "a config");
+    if (status == UNSEEN_OK) status = in_folder(r, "config.json", &path, error);
+    if (status == UNSEEN_OK) status = us_file_write(path, text, strlen(text), error);
+    free(path);
+    unseen_string_free(text);
+    cJSON_Delete(copy);
+    return status;
+}
+
+/* ---- training ---- */
+
+static unseen_status resume(run *r, unseen_error *error) {
+    bool checkpoint;
+    US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
+    if (checkpoint) return us_checkpoint_load(r->trainer, error);
+    us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
+                     "%s holds no checkpoint: training starts from the beginning", r->options->out);
+    return UNSEEN_OK;
+}
+
+static unseen_status train(run *r, unseen_error *error) {
+    const us_training_settings *settings = &r->config->training;
+    US_TRY(us_device_open(r->options->device, &r->device, error));
+    US_TRY(us_detector_create(r->device, &r->config->detector, settings->batch, true, &r->detector,
+                              error));
+    US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
+                             &r->trainer, error));
+    US_TRY(us_folder_create(r->options->out, error));
+    US_TRY(write_config(r, error));
+    if (r->options->resume) US_TRY(resume(r, error));
+    us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
+                     "%s on %s: %" PRId64 " training images, %d epochs, batch %d", r->config->name,
+                     r->device->name, r->training.selected_count, settings->epochs,
+                     settings->batch);
+    return us_trainer_run(r->trainer, error);
+}
+
+static unseen_status save_model(run *r, unseen_error *error) {
+    char *path;
+    US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
+                              r->events, &r->calibration, &r->calibrated_on, error));
+    US_TRY(in_folder(r, "model.safetensors", &path, error));
+    unseen_status status = us_model_save(r->config, r->detector, &r->calibration, path, error);
+    free(path);
+    return status;
+}
+
+/* ---- results ---- */
+
+static unseen_status write_scores(run *r, unseen_error *error) {
+    char *prediction = NULL, *all = NULL;
+    US_TRY(us_model_score(r->detector, &r->calibration, &r->test, r->events, &r->scores, error));
+    unseen_status status = in_folder(r, "prediction.csv", &prediction, error);
+    if (status == UNSEEN_OK) status = in_folder(r, "scores.csv", &all, error);
+    if (status == UNSEEN_OK)
+        status = us_scores_write_prediction(&r->scores, r->options->csv_header, prediction, error);
+    if (status == UNSEEN_OK) status = us_scores_write_all(&r->scores, r->anomalous, all, error);
+    free(prediction);
+    free(all);
+    return status;
+}
+
+static void warn(const run *r, const cJSON *results) {
+    const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(results, "warnings"), *warning;
+    cJSON_ArrayForEach(warning, warnings)
+        us_event_message(r->events, UNSEEN_EVENT_WARNING, "%s", cJSON_GetStringValue(warning));
+}
+
+static bool add_number(cJSON *object, const char *name, double value) {
+    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
+                           : cJSON_AddNullToObject(object, name) != NULL;
+}
+
+static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
+    const us_progress *progress = &r->trainer->progress;
+    int64_t parameters = 0;
+    for (int i = 0; i < r->config->detector.network_count; i++)
+        parameters += us_network_spec_parameters(&r->config->detector.networks[i]);
+    bool complete = cJSON_AddStringToObject(results, "name", r->config->name) &&
+                    cJSON_AddStringToObject(results, "device", r->device->name) &&
+                    cJSON_AddStringToObject(results, "out", r->options->out) &&
+                    add_number(results, "train_seconds", progress->seconds) &&
+                    add_number(results, "epochs", progress->epoch) &&
+                    add_number(results, "loss", progress->loss) &&
+                    add_number(results, "held_out_loss", progress->held_out_loss) &&
+                    add_number(results, "training_images", (double)r->training.selected_count) &&
+                    add_number(results, "parameters", (double)parameters) &&
+                    add_number(results, "threshold", r->calibration.threshold) &&
+                    add_number(results, "false_positive_rate",
+                               r->config->detector.scoring.false_positive_rate) &&
+                    cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on);
+    return complete ? UNSEEN_OK : us_fail_memory(error, "results");
+}
+
+static unseen_status write_results(run *r, cJSON *results, char **json, unseen_error *error) {
+    if (!r->options->train_only) {
+        US_TRY(write_scores(r, error));
+        if (r->anomalous)
+            US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
+        else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count))
+            return us_fail_memory(error, "results");
+    }
+    US_TRY(describe(r, results, error));
+    warn(r, results);
+    if (!(*json = us_json_print(results))) return us_fail_memory(error, "results");
+    char *path;
+    US_TRY(in_folder(r, "metrics.json", &path, error));
+    unseen_status status = us_file_write(path, *json, strlen(*json), error);
+    free(path);
+    US_TRY(status);
+    return us_report_run(r->options->out, error);
+}
+
+unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
+                         const unseen_events *events, char **json, unseen_error *error) {
+    *json = NULL;
+    run r = {.config = config, .options = options, .events = events};
+    cJSON *results = cJSON_CreateObject();
+    unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
+    if (status == UNSEEN_OK && !options->out)
+        status = us_fail(error, UNSEEN_BAD_INPUT, "no run folder is given");
+    if (status == UNSEEN_OK) status = check_folder(&r, error);
+    if (status == UNSEEN_OK) status = open_inputs(&r, error);
+    if (status == UNSEEN_OK) status = train(&r, error);
+    if (status == UNSEEN_OK) status = save_model(&r, error);
+    if (status == UNSEEN_OK) status = write_results(&r, results, json, error);
+    if (status != UNSEEN_OK) {
+        unseen_string_free(*json);
+        *json = NULL;
+    }
+    cJSON_Delete(results);
+    release(&r);
+    return status;
+}
+
+/* ---- scoring with a model of a run folder ---- */
+
+typedef struct scoring {
+    unseen_config *config;
+    us_dataset dataset;
+    us_device *device;
+    us_detector *detector;
+    us_calibration calibration;
+    us_scores scores;
+    double seconds;
+} scoring;
+
+static unseen_status load_run(const char *folder, const unseen_score_options *options, scoring *s,
+                              unseen_error *error) {
+    char *config = us_path_join(folder, "config.json");
+    char *model = us_path_join(folder, "model.safetensors");
+    unseen_status status = config && model ? UNSEEN_OK : us_fail_memory(error, "a path");
+    if (status == UNSEEN_OK && !us_file_exists(model))
+        status =
+            us_fail(error, UNSEEN_BAD_INPUT,
+                    "%s holds no trained model (model.safetensors); was the run finished?", folder);
+    if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
+    if (status == UNSEEN_OK) status = us_dataset_open(s->config, options->data, &s->dataset, error);
+    if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
+    if (status == UNSEEN_OK)
+        status = us_detector_create(s->device, &s->config->detector, s->config->training.batch,
+                                    false, &s->detector, error);
+    if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
+    free(config);
+    free(model);
+    return status;
+}
+
+static unseen_status describe_scoring(const scoring *s, const char *out, char **json,
+                                      unseen_error *error) {
+    int64_t above = 0;
+    for (int64_t i = 0; i < s->scores.count; i++)
+        above += s->scores.values[0][i] >= s->calibration.threshold;
+    cJSON *object = cJSON_CreateObject();
+    bool complete = add_number(object, "n", (double)s->scores.count) &&
+                    cJSON_AddStringToObject(object, "out", out) &&
+                    cJSON_AddStringToObject(object, "device", s->device->name) &&
+                    add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
+                    add_number(object, "threshold", s->calibration.threshold) &&
+                    add_number(object, "above_threshold", (double)above);
+    *json = complete ? us_json_print(object) : NULL;
+    cJSON_Delete(object);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
+}
+
+unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
+                           const unseen_events *events, char **json, unseen_error *error) {
+    *json = NULL;
+    scoring s = {0};
+    unseen_status status = load_run(run_folder, options, &s, error);
+    double started = us_clock();
+    if (status == UNSEEN_OK)
+        status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
+    s.seconds = us_clock() - started + 1e-9;
+    if (status == UNSEEN_OK)
+        status = us_scores_write_prediction(&s.scores, options->csv_header, options->out, error);
+    if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, json, error);
+    us_scores_destroy(&s.scores);
+    us_detector_destroy(s.detector);
+    if (s.device) us_device_close(s.device);
+    us_dataset_close(&s.dataset);
+    unseen_config_free(s.config);
+    return status;
+}

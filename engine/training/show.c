@@ -1,0 +1,93 @@
+/* unseen_show: what a config amounts to. */
+#include <string.h>
+
+#include "training/config.h"
+
+static cJSON *shape_json(us_shape shape) {
+    return cJSON_CreateIntArray((int[]){shape.channels, shape.height, shape.width}, 3);
+}
+
+static bool add(cJSON *object, const char *name, cJSON *item) {
+    return item && cJSON_AddItemToObject(object, name, item);
+}
+
+static bool add_layer(cJSON *layers, const us_network_spec *network, int index) {
+    const us_layer_spec *layer = &network->layers[index];
+    cJSON *object = cJSON_CreateObject();
+    bool complete =
+        cJSON_AddStringToObject(object, "network", network->name) &&
+        cJSON_AddNumberToObject(object, "index", index) &&
+        cJSON_AddStringToObject(object, "layer", layer->type->name) &&
+        add(object, "input", shape_json(layer->in)) &&
+        add(object, "output", shape_json(layer->out)) &&
+        cJSON_AddNumberToObject(object, "parameters", (double)us_layer_spec_parameters(layer)) &&
+        cJSON_AddNumberToObject(object, "flops_per_image", us_layer_spec_flops(layer));
+    return cJSON_AddItemToArray(layers, object) && complete;
+}
+
+static bool add_network(cJSON *networks, cJSON *layers, const us_network_spec *network) {
+    cJSON *object = cJSON_AddObjectToObject(networks, network->name);
+    bool complete =
+        cJSON_AddNumberToObject(object, "parameters",
+                                (double)us_network_spec_parameters(network)) &&
+        cJSON_AddNumberToObject(object, "flops_per_image", us_network_spec_flops(network)) &&
+        add(object, "input", shape_json(network->in)) &&
+        add(object, "output", shape_json(network->out));
+    for (int i = 0; complete && i < network->count; i++)
+        complete = add_layer(layers, network, i);
+    return complete;
+}
+
+/* Parameters four times (gradients and two moments beside them), the outputs that training keeps,
+ * and the gradients of two layers at a time. Folded activations and views take nothing. */
+static double network_bytes(const us_network_spec *network, int batch) {
+    double kept = 0, largest = 0;
+    for (int i = 0; i < network->count; i++) {
+        const us_layer_spec *layer = &network->layers[i];
+        double floats = (double)us_shape_size(layer->out) * batch;
+        if (layer->type->is_view || layer->type->activation) continue;
+        kept += floats;
+        if (floats > largest) largest = floats;
+    }
+    return 4 * (4 * (double)us_network_spec_parameters(network) + kept + 2 * largest);
+}
+
+static double training_bytes(const unseen_config *config) {
+    double images = (double)us_shape_size(config->input) * config->training.batch;
+    double bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
+    for (int i = 0; i < config->detector.network_count; i++)
+        bytes += network_bytes(&config->detector.networks[i], config->training.batch);
+    return bytes;
+}
+
+unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error) {
+    const us_detector_spec *detector = &config->detector;
+    int64_t parameters = 0;
+    cJSON *object = cJSON_CreateObject();
+    cJSON *networks = cJSON_CreateObject(), *layers = cJSON_CreateArray();
+    bool complete = networks && layers;
+    for (int i = 0; i < detector->network_count; i++) {
+        parameters += us_network_spec_parameters(&detector->networks[i]);
+        complete = complete && add_network(networks, layers, &detector->networks[i]);
+    }
+    complete =
+        complete && cJSON_AddStringToObject(object, "name", config->name) &&
+        cJSON_AddStringToObject(object, "detector", detector->type->name) &&
+        add(object, "input", shape_json(config->input)) &&
+        cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
+        cJSON_AddNumberToObject(object, "parameters", (double)parameters) &&
+        cJSON_AddNumberToObject(object, "flops_per_image", us_detector_scoring_flops(detector)) &&
+        cJSON_AddNumberToObject(object, "training_flops_per_image",
+                                us_detector_training_flops(detector)) &&
+        cJSON_AddNumberToObject(object, "memory_bytes", training_bytes(config));
+    if (complete) {
+        complete = cJSON_AddItemToObject(object, "networks", networks) &&
+                   cJSON_AddItemToObject(object, "layers", layers);
+    } else {
+        cJSON_Delete(networks);
+        cJSON_Delete(layers);
+    }
+    *json = complete ? us_json_print(object) : NULL;
+    cJSON_Delete(object);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "the layer table");
+}

@@ -1,0 +1,344 @@
+#include "training/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double us_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- creation ---- */
+
+static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error) {
+    const us_training_settings *settings = &trainer->config->training;
+    for (int i = 0; i < trainer->detector->spec->network_count; i++) {
+        us_network *network = trainer->detector->networks[i];
+        size_t floats = us_network_floats(network), bytes = floats * sizeof(float);
+        us_optimizer_kind kind = (us_optimizer_kind)settings->optimizers[i].type;
+        if (!floats) continue;
+        US_TRY(us_optimizer_create(trainer->device, kind, floats, &trainer->optimizers[i], error));
+        US_TRY(
+            us_buffer_create(trainer->device, bytes, "first moments", &trainer->moment1[i], error));
+        if (kind != US_OPTIMIZER_SGD)
+            US_TRY(us_buffer_create(trainer->device, bytes, "second moments", &trainer->moment2[i],
+                                    error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
+    const us_dataset *data = trainer->dataset;
+    us_detector *detector = trainer->detector;
+    us_shape shape = detector->spec->input;
+    US_TRY(us_dataset_loader(data, trainer->device, shape, detector->padded, data->selected,
+                             data->selected_count, &trainer->loader, error));
+    if (!data->held_out_count) return UNSEEN_OK;
+    return us_dataset_loader(data, trainer->device, shape, detector->padded, data->held_out,
+                             data->held_out_count, &trainer->held_out_loader, error);
+}
+
+static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
+    us_detector *detector = trainer->detector;
+    int batch = detector->batch;
+    int64_t most = trainer->dataset->selected_count > trainer->dataset->held_out_count
+                       ? trainer->dataset->selected_count
+                       : trainer->dataset->held_out_count;
+    trainer->loss_count = us_detector_loss_count(detector->spec->type);
+    trainer->steps_per_epoch = (trainer->dataset->selected_count + batch - 1) / batch;
+    size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)trainer->loss_count;
+    trainer->host_losses = calloc(floats, sizeof *trainer->host_losses);
+    if (!trainer->host_losses) return us_fail_memory(error, "losses");
+    US_TRY(us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->losses,
+                            error));
+    return us_buffer_create(trainer->device,
+                            us_shape_size(detector->spec->input) * (size_t)detector->padded *
+                                sizeof(float),
+                            "a batch of images", &trainer->x, error);
+}
+
+unseen_status us_trainer_create(const unseen_config *config, us_detector *detector,
+                                const us_dataset *dataset, const char *folder,
+                                const unseen_events *events, us_trainer **out,
+                                unseen_error *error) {
+    *out = NULL;
+    us_trainer *trainer = calloc(1, sizeof *trainer);
+    if (!trainer) return us_fail_memory(error, "a trainer");
+    trainer->config = config;
+    trainer->device = detector->device;
+    trainer->detector = detector;
+    trainer->dataset = dataset;
+    trainer->folder = folder;
+    trainer->events = events;
+    trainer->progress.stopping.best = INFINITY;
+    trainer->progress.loss = trainer->progress.held_out_loss = NAN;
+    unseen_status status = create_optimizers(trainer, error);
+    if (status == UNSEEN_OK) status = create_loaders(trainer, error);
+    if (status == UNSEEN_OK) status = create_buffers(trainer, error);
+    if (status == UNSEEN_OK)
+        status = us_detector_initialize(detector, (uint64_t)config->training.seed, error);
+    if (status == UNSEEN_OK)
+        *out = trainer;
+    else
+        us_trainer_destroy(trainer);
+    return status;
+}
+
+void us_trainer_destroy(us_trainer *trainer) {
+    if (!trainer) return;
+    us_device_finish(trainer->device, NULL); /* reads may still be on their way to host_losses */
+    for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
+        us_optimizer_destroy(trainer->optimizers[i]);
+        us_buffer_destroy(trainer->moment1[i]);
+        us_buffer_destroy(trainer->moment2[i]);
+    }
+    us_image_loader_destroy(trainer->loader);
+    us_image_loader_destroy(trainer->held_out_loader);
+    us_buffer_destroy(trainer->x);
+    us_buffer_destroy(trainer->losses);
+    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
+        us_fence_drop(&trainer->fences[i]);
+    free(trainer->host_losses);
+    free(trainer);
+}
+
+/* ---- a step ---- */
+
+/* Of the whole training, from 0. */
+static int64_t global_step(const us_trainer *trainer) {
+    return trainer->progress.epoch * trainer->steps_per_epoch + trainer->progress.step;
+}
+
+static double learning_rate(const us_trainer *trainer, int network, int64_t step) {
+    const us_training_settings *settings = &trainer->config->training;
+    return settings->optimizers[network].learning_rate *
+           us_schedule_factor(&settings->schedule, step,
+                              settings->epochs * trainer->steps_per_epoch,
+                              trainer->steps_per_epoch);
+}
+
+static unseen_status update_network(void *user, int network, unseen_error *error) {
+    us_trainer *trainer = user;
+    const us_optimizer_settings *settings = &trainer->config->training.optimizers[network];
+    us_network *updated = trainer->detector->networks[network];
+    if (!trainer->optimizers[network]) return UNSEEN_OK;
+    int64_t step = global_step(trainer);
+    us_optimizer_args args = {
+        .parameters = us_network_parameters(updated),
+        .gradients = us_network_gradients(updated),
+        .moment1 = trainer->moment1[network],
+        .moment2 = trainer->moment2[network],
+        .step = step + 1,
+        .learning_rate = learning_rate(trainer, network, step),
+        .beta1 = settings->betas[0],
+        .beta2 = settings->betas[1],
+        .epsilon = settings->epsilon,
+        .momentum = settings->momentum,
+        .weight_decay = settings->weight_decay,
+        .clip_norm = trainer->config->training.clip_norm,
+    };
+    return us_optimizer_run(trainer->optimizers[network], &args, error);
+}
+
+unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
+    us_detector_step step = {
+        .x = trainer->x,
+        .n = n,
+        .step = global_step(trainer),
+        .seed = (uint64_t)trainer->config->training.seed,
+        .losses = trainer->losses,
+        .slot = (int)(trainer->progress.step * trainer->loss_count),
+        .update = update_network,
+        .user = trainer,
+    };
+    US_TRY(trainer->detector->spec->type->train(trainer->detector, &step, error));
+    trainer->progress.step++;
+    size_t offset = (size_t)step.slot, bytes = (size_t)trainer->loss_count * sizeof(float);
+    return us_buffer_read_later(trainer->losses, offset * sizeof(float),
+                                trainer->host_losses + offset, bytes, error);
+}
+
+static int batch_size(const us_trainer *trainer, int64_t step) {
+    int64_t left = trainer->dataset->selected_count - step * trainer->detector->batch;
+    return left < trainer->detector->batch ? (int)left : trainer->detector->batch;
+}
+
+/* ---- an epoch ---- */
+
+static unseen_status check_losses(const us_trainer *trainer, int64_t step, unseen_error *error) {
+    const float *losses = trainer->host_losses + step * trainer->loss_count;
+    for (int i = 0; i < trainer->loss_count; i++)
+        if (!isfinite(losses[i]))
+            return us_fail(error, UNSEEN_DIVERGED,
+                           "training diverged: the %s loss is %g in epoch %d, step %lld; a lower "
+                           "/training/optimizer/learning_rate or a /training/clip_norm may help",
+                           trainer->detector->spec->type->losses[i], losses[i],
+                           trainer->progress.epoch + 1, (long long)step + 1);
+    return UNSEEN_OK;
+}
+
+/* Mean over the images of the first `steps` batches. */
+static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
+    double sum = 0;
+    int64_t images = 0;
+    for (int64_t s = 0; s < steps; s++) {
+        int n = batch_size(trainer, s);
+        sum += (double)n * trainer->host_losses[s * trainer->loss_count + loss];
+        images += n;
+    }
+    return images ? sum / (double)images : NAN;
+}
+
+static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t known_steps) {
+    int64_t done = trainer->progress.step * trainer->detector->batch;
+    int64_t total = trainer->dataset->selected_count;
+    if (done > total) done = total;
+    double elapsed = us_clock() - trainer->epoch_started;
+    double rate = elapsed > 0 ? (double)trainer->images_this_epoch / elapsed : 0;
+    int epochs = trainer->config->training.epochs;
+    int left = epochs - trainer->progress.epoch - 1;
+    unseen_event event = {
+        .kind = kind,
+        .text = "training",
+        .epoch = trainer->progress.epoch + 1,
+        .epochs = epochs,
+        .done = done,
+        .total = total,
+        .loss = known_steps ? trainer->host_losses[(known_steps - 1) * trainer->loss_count] : NAN,
+        .held_out_loss = NAN,
+        .images_per_second = rate,
+        .seconds_left =
+            rate > 0 ? ((double)(total - done) + (double)left * (double)total) / rate : -1,
+    };
+    if (kind == UNSEEN_EVENT_EPOCH) {
+        event.loss = trainer->progress.loss;
+        event.held_out_loss = trainer->progress.held_out_loss;
+    }
+    return us_event_send(trainer->events, &event);
+}
+
+/* Waits for all steps so far; with the losses checked, the state is worth saving. */
+static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *error) {
+    US_TRY(us_device_finish(trainer->device, error));
+    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
+        us_fence_drop(&trainer->fences[i]);
+    for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
+        US_TRY(check_losses(trainer, s, error));
+    return UNSEEN_OK;
+}
+
+static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
+    US_TRY(settle(trainer, 0, error));
+    if (trainer->folder) US_TRY(us_checkpoint_save(trainer, error));
+    return us_fail(error, UNSEEN_INTERRUPTED,
+                   "interrupted in epoch %d; a checkpoint is saved: continue with --resume",
+                   trainer->progress.epoch + 1);
+}
+
+static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
+    const us_training_settings *settings = &trainer->config->training;
+    while (trainer->progress.step < trainer->steps_per_epoch) {
+        int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
+        us_image_batch_args batch = {
+            .out = trainer->x,
+            .first = step * trainer->detector->batch,
+            .n = batch_size(trainer, step),
+            .shuffle = true,
+            .flip = settings->flip,
+            .seed = (uint64_t)settings->seed,
+            .epoch = (uint32_t)trainer->progress.epoch,
+        };
+        US_TRY(us_image_batch_load(trainer->loader, &batch, error));
+        US_TRY(us_trainer_step(trainer, batch.n, error));
+        trainer->images_this_epoch += batch.n;
+
+        /* The host stays this many steps ahead: enough that the device never waits for it. */
+        us_fence *fence = &trainer->fences[step % US_STEPS_IN_FLIGHT];
+        US_TRY(us_fence_set(fence, trainer->device, error));
+        us_fence *oldest = &trainer->fences[(step + 1) % US_STEPS_IN_FLIGHT];
+        bool waited = oldest->event != NULL;
+        US_TRY(us_fence_wait(oldest, trainer->device, error));
+        if (waited && known > 0) US_TRY(check_losses(trainer, known - 1, error));
+        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
+            return interrupt(trainer, error);
+    }
+    return settle(trainer, trainer->steps_per_epoch - US_STEPS_IN_FLIGHT, error);
+}
+
+static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
+    int64_t count = trainer->dataset->held_out_count, batch = trainer->detector->batch;
+    double sum = 0;
+    *loss = NAN;
+    if (!count) return UNSEEN_OK;
+    for (int64_t first = 0; first < count; first += batch) {
+        int n = count - first < batch ? (int)(count - first) : (int)batch;
+        us_image_batch_args args = {.out = trainer->x, .first = first, .n = n};
+        US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
+        US_TRY(trainer->detector->spec->type->validate(
+            trainer->detector, trainer->x, n, trainer->losses, (int)(first / batch), error));
+    }
+    int64_t batches = (count + batch - 1) / batch;
+    float *losses = malloc((size_t)batches * sizeof *losses);
+    if (!losses) return us_fail_memory(error, "losses");
+    unseen_status status =
+        us_buffer_read(trainer->losses, 0, losses, (size_t)batches * sizeof *losses, error);
+    for (int64_t b = 0; b < batches; b++) {
+        int64_t n = count - b * batch < batch ? count - b * batch : batch;
+        sum += (double)n * losses[b];
+    }
+    free(losses);
+    *loss = sum / (double)count;
+    return status;
+}
+
+static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
+    us_progress *progress = &trainer->progress;
+    double losses[US_DETECTOR_MAX_LOSSES], seconds = us_clock() - trainer->epoch_started;
+    double rate = learning_rate(trainer, 0, global_step(trainer) - 1);
+    for (int i = 0; i < trainer->loss_count; i++)
+        losses[i] = mean_loss(trainer, trainer->steps_per_epoch, i);
+    progress->loss = losses[0];
+    US_TRY(measure_held_out(trainer, &progress->held_out_loss, error));
+    progress->seconds += us_clock() - trainer->epoch_started;
+    bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
+
+    double judged = isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
+    bool converged =
+        us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
+    progress->epoch++;
+    progress->step = 0;
+    progress->finished = converged || progress->epoch >= trainer->config->training.epochs;
+    if (converged && progress->epoch < trainer->config->training.epochs)
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "the loss has converged: no improvement in %d epochs",
+                         trainer->config->training.stopping.patience);
+    if (trainer->folder) {
+        US_TRY(us_log_append(trainer, losses, rate, seconds, error));
+        bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
+        if (due || progress->finished || stop) US_TRY(us_checkpoint_save(trainer, error));
+    }
+    if (stop && !progress->finished)
+        return us_fail(error, UNSEEN_INTERRUPTED,
+                       "interrupted after epoch %d; a checkpoint is saved: continue with --resume",
+                       progress->epoch);
+    return UNSEEN_OK;
+}
+
+unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
+    if (trainer->folder) US_TRY(us_log_rewind(trainer, error));
+    /* More epochs may have been asked for than when the checkpoint was saved. */
+    int patience = trainer->config->training.stopping.patience;
+    if (trainer->progress.epoch < trainer->config->training.epochs &&
+        (patience == 0 || trainer->progress.stopping.stale < patience))
+        trainer->progress.finished = false;
+    while (!trainer->progress.finished) {
+        trainer->epoch_started = us_clock();
+        trainer->images_this_epoch = 0;
+        US_TRY(run_epoch(trainer, error));
+        US_TRY(end_epoch(trainer, error));
+    }
+    return UNSEEN_OK;
+}
