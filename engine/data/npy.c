@@ -79,6 +79,15 @@ static unseen_status fail_type(const parser *p, const char *type, const char *ad
                    advice);
 }
 
+/* The size of a number type such as "f4", without its byte order; 0: unknown. */
+static int number_bytes(const char *code) {
+    static const char *const known[] = {"b1", "u1", "u2", "u4", "u8", "i1", "i2",
+                                        "i4", "i8", "f2", "f4", "f8", "f16"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(code, known[i]) == 0) return atoi(code + 1);
+    return 0;
+}
+
 static unseen_status read_descr(parser *p) {
     if (take(p, '['))
         return us_fail(p->error, UNSEEN_BAD_INPUT,
@@ -88,10 +97,7 @@ static unseen_status read_descr(parser *p) {
     char type[32];
     US_TRY(read_string(p, type, sizeof type, "a type such as '|u1'"));
     const char *code = type;
-    char order = strchr("<>|=", *code) && *code ? *code++ : '=';
-    char *rest;
-    unsigned long size = code[0] && code[1] >= '0' && code[1] <= '9' ? strtoul(code + 1, &rest, 10)
-                                                                     : (rest = type, 0);
+    char order = *code && strchr("<>|=", *code) ? *code++ : '=';
     switch (code[0]) {
     case 'O':
         return fail_type(p, type,
@@ -106,14 +112,10 @@ static unseen_status read_descr(parser *p) {
     case 'c':
         return fail_type(p, type, "complex numbers; save real numbers");
     }
-    bool known =
-        *rest == '\0' && ((code[0] == 'f' && (size == 2 || size == 4 || size == 8 || size == 16)) ||
-                          (code[0] == 'b' && size == 1) ||
-                          ((code[0] == 'u' || code[0] == 'i') &&
-                           (size == 1 || size == 2 || size == 4 || size == 8)));
-    if (!known) return fail_type(p, type, "not a type of numbers that is known here");
+    int size = number_bytes(code);
+    if (size == 0) return fail_type(p, type, "not a type of numbers that is known here");
     p->header->kind = code[0];
-    p->header->item_bytes = (int)size;
+    p->header->item_bytes = size;
     p->header->big_endian = order == '>' && size > 1;
     return UNSEEN_OK;
 }
