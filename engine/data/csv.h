@@ -11,7 +11,8 @@
 unseen_status us_csv_labels(const unsigned char *bytes, size_t size, const char *path,
                             int64_t **values, int64_t *count, unseen_error *error);
 
-/* The whole text as a decimal integer, with an optional sign; false when it is none or too large. */
+/* The whole text as a decimal integer, with an optional sign; false when it is none or too large.
+ */
 bool us_csv_integer(const char *text, size_t length, int64_t *value);
 
 #endif

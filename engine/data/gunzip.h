@@ -11,7 +11,7 @@ typedef struct us_gunzip {
     const unsigned char *next; /* packed bytes that zlib has not been given yet */
     size_t left;
     bool open, ended;
-    bool truncated; /* the packed bytes end in the middle of a member */
+    bool truncated;   /* the packed bytes end in the middle of a member */
     const char *path; /* for messages; borrowed */
 } us_gunzip;
 
