@@ -1,0 +1,135 @@
+"""Builds PyTorch networks from the project's JSON configs.
+
+One layer of a config is one module of an nn.Sequential, so that state_dict() has the names of the
+tensors in model.safetensors: <network>.<layer index>.<weight, bias, running_mean, running_var>.
+"""
+
+import json
+import math
+
+from torch import nn
+
+
+class ConfigError(Exception):
+    """A config that cannot be built; the message names file and JSON Pointer."""
+
+
+def load_config(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            config = json.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    for key in ("input", "networks"):
+        if key not in config:
+            raise ConfigError(f"{path}: /{key}: missing")
+    return config
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _expect_rank(shape, rank, layer):
+    if len(shape) != rank:
+        raise ConfigError(f"{layer} needs an input of {rank} dimensions (without the batch), "
+                          f"found {list(shape)}")
+
+
+def _convolution(layer, shape):
+    _expect_rank(shape, 3, "convolution")
+    kernel, stride = _pair(layer["kernel"]), _pair(layer.get("stride", 1))
+    padding = _pair(layer.get("padding", 0))
+    size = [(shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+    module = nn.Conv2d(shape[0], layer["channels"], kernel, stride, padding,
+                       bias=layer.get("bias", True))
+    return module, (layer["channels"], *size)
+
+
+def _convolution_transpose(layer, shape):
+    _expect_rank(shape, 3, "convolution_transpose")
+    kernel, stride = _pair(layer["kernel"]), _pair(layer.get("stride", 1))
+    padding, extra = _pair(layer.get("padding", 0)), _pair(layer.get("output_padding", 0))
+    size = [(shape[1 + i] - 1) * stride[i] - 2 * padding[i] + kernel[i] + extra[i]
+            for i in range(2)]
+    module = nn.ConvTranspose2d(shape[0], layer["channels"], kernel, stride, padding, extra,
+                                bias=layer.get("bias", True))
+    return module, (layer["channels"], *size)
+
+
+def _dense(layer, shape):
+    _expect_rank(shape, 1, "dense")
+    module = nn.Linear(shape[0], layer["units"], bias=layer.get("bias", True))
+    return module, (layer["units"],)
+
+
+def _batchnorm(layer, shape):
+    kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    return kind(shape[0], layer.get("epsilon", 1e-5), layer.get("momentum", 0.1)), shape
+
+
+def _reshape(layer, shape):
+    if math.prod(layer["shape"]) != math.prod(shape):
+        raise ConfigError(f"cannot reshape {list(shape)} to {layer['shape']}")
+    return nn.Unflatten(1, layer["shape"]) if len(shape) == 1 else None, tuple(layer["shape"])
+
+
+LAYERS = {
+    "convolution": _convolution,
+    "convolution_transpose": _convolution_transpose,
+    "dense": _dense,
+    "batchnorm": _batchnorm,
+    "relu": lambda layer, shape: (nn.ReLU(), shape),
+    "leaky_relu": lambda layer, shape: (nn.LeakyReLU(layer.get("slope", 0.01)), shape),
+    "tanh": lambda layer, shape: (nn.Tanh(), shape),
+    "sigmoid": lambda layer, shape: (nn.Sigmoid(), shape),
+    "flatten": lambda layer, shape: (nn.Flatten(), (math.prod(shape),)),
+    "reshape": _reshape,
+}
+
+
+def build_network(layers, shape, where="network"):
+    """An nn.Sequential of the layers on inputs of `shape` (without the batch), and its output shape."""
+    modules = []
+    for index, layer in enumerate(layers):
+        pointer = f"{where}/{index}"
+        kind = layer.get("layer")
+        if kind not in LAYERS:
+            raise ConfigError(f"{pointer}/layer: no such layer: {kind!r}; "
+                              f"there are {', '.join(sorted(LAYERS))}")
+        try:
+            module, shape = LAYERS[kind](layer, tuple(shape))
+        except KeyError as error:
+            raise ConfigError(f"{pointer}: {kind} needs the key {error}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{pointer}: {error}") from error
+        if module is None:
+            raise ConfigError(f"{pointer}: reshape needs a flat input; put flatten before it")
+        if any(n < 1 for n in shape):
+            raise ConfigError(f"{pointer}: {kind} has an empty output {list(shape)}")
+        modules.append(module)
+    return nn.Sequential(*modules), shape
+
+
+def build(config, path="config"):
+    """All networks of a config in an nn.ModuleDict.
+
+    The decoder reads what the encoder writes; every other network reads images.
+    """
+    image = tuple(config["input"][key] for key in ("channels", "height", "width"))
+    networks, shapes = nn.ModuleDict(), {}
+    for name, layers in config["networks"].items():
+        if name == "decoder" and "encoder" not in shapes:
+            raise ConfigError(f"{path}: /networks/decoder: needs an encoder before it")
+        shape = shapes["encoder"] if name == "decoder" else image
+        try:
+            networks[name], shapes[name] = build_network(layers, shape, f"/networks/{name}")
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    return networks, shapes
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
