@@ -1,0 +1,193 @@
+"""Golden training runs: 20 steps of a config's training from numbers that both sides can make.
+
+Parameters: element i (flat, PyTorch's order) of tensor NAME ("encoder.0.weight") is
+bound * (2 u - 1), u = uniform(seed, INITIALIZATION, FNV-1a(NAME), i), bound = 1 / sqrt(fan in), computed
+in float32; a bias has its weight's fan in. BatchNorm starts from weight 1, bias 0, mean 0, variance 1.
+
+Images: pixel p (flat over height, width, channel) of image j of step s (from 0) is
+floor(256 u), u = uniform(seed, TEST, s * BATCH + j, floor(p / 48)): runs of 48 equal bytes, so that a
+reconstruction has something to learn.
+
+An autoencoder's step: loss = mean((D(E(x)) - x)^2), backward, update.
+
+The boss's step:
+  1. r = D(E(x)), all in training mode; reconstruction loss = mean((r - x)^2)
+  2. classifier in training mode on x (target 1), then on r without its gradient (target 1)
+  3. backward of the reconstruction loss, update of encoder and decoder
+  4. noise code z[j][f] = max(0, normal(seed, NOISE, s, j F + f)), f flat over channel, height, width;
+     fake = D(z) with the decoder in eval mode, as updated; classifier in training mode on it (target 0)
+  5. classifier loss = BCE(real) / 2 + BCE(reconstructed) / 2 + BCE(fake), backward, update
+
+A convolution's bias before a BatchNorm has a gradient of exactly zero in theory. In float64 what
+rounding leaves of it is far below Adam's epsilon, so such a bias stays where it began (checked here),
+as in the engine, which takes the gradient as zero.
+
+Two cases. "config" is the config as it is. A network of ReLUs and BatchNorm under Adam is chaotic: a value
+that rounds to the other side of a ReLU's kink, or a gradient near zero that rounds to the other sign,
+moves a parameter by about the learning rate, so float32 leaves float64 by up to some percent per tensor
+within 20 steps, in PyTorch too (make_golden.py --check). "smooth" has neither: every relu and
+leaky_relu is a tanh and every Adam's epsilon is 1e-3; there float32 stays within 1e-5.
+
+Stored, under the case's name: losses/LOSS (one per step, before its update), and for each tensor TENSOR after
+the last step TENSOR/norm (L2) and TENSOR/sample (every stride-th element of its flat PyTorch order,
+from element 0, stride = ceil(elements / 256)).
+"""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+import counter_random as random
+import model
+
+SEED, STEPS, BATCH = 7, 20, 8
+RUN = 48  # equal bytes in a row
+SAMPLE = 256
+
+
+def initialize(networks):
+    with torch.no_grad():
+        for prefix, module in networks.named_modules():
+            if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+                continue
+            # PyTorch's fan in of a transposed convolution is that of weight.size(1), its outputs.
+            fan_in = module.weight[0].numel()
+            bound = np.float32(1 / math.sqrt(fan_in))
+            for kind, parameter in module.named_parameters():
+                unit = random.uniform(SEED, random.INITIALIZATION,
+                                      random.hash_name(f"{prefix}.{kind}"),
+                                      np.arange(parameter.numel()))
+                value = bound * (2 * unit - 1).astype(np.float32)
+                assert value.dtype == np.float32
+                parameter.copy_(torch.from_numpy(value).reshape(parameter.shape))
+
+
+def images(step, shape):
+    """uint8 BATCH,H,W,C"""
+    channels, height, width = shape
+    pixel = np.arange(height * width * channels)
+    result = np.stack([np.floor(256 * random.uniform(SEED, random.TEST, step * BATCH + j,
+                                                     pixel // RUN)) for j in range(BATCH)])
+    return result.astype(np.uint8).reshape(BATCH, height, width, channels)
+
+
+def noise(step, shape):
+    size = math.prod(shape)
+    index = np.arange(BATCH * size)
+    return np.maximum(0, random.normal(SEED, random.NOISE, step, index)).reshape(BATCH, *shape)
+
+
+def smooth(config):
+    """The config without kinks: see above."""
+    config = copy.deepcopy(config)
+    for layers in config["networks"].values():
+        for index, layer in enumerate(layers):
+            if layer["layer"] in ("relu", "leaky_relu"):
+                layers[index] = {"layer": "tanh"}
+    training = config["training"]
+    for settings in [training["optimizer"], *training.get("optimizers", {}).values()]:
+        settings["epsilon"] = 1e-3
+    return config
+
+
+def biases_before_batchnorm(networks):
+    """{name: parameter}"""
+    result = {}
+    for name, network in networks.items():
+        layers = list(network)
+        for index, layer in enumerate(layers[:-1]):
+            if isinstance(layers[index + 1], nn.BatchNorm2d) and layer.bias is not None:
+                result[f"{name}.{index}.bias"] = layer.bias
+    return result
+
+
+def _adam(networks, names, settings):
+    parameters = [p for name in names for p in networks[name].parameters()]
+    return torch.optim.Adam(parameters, lr=settings["learning_rate"],
+                            betas=settings.get("betas", (0.9, 0.999)),
+                            eps=settings.get("epsilon", 1e-8))
+
+
+def autoencoder_step(networks, optimizers, x, code):
+    del code
+    loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
+    optimizers["autoencoder"].zero_grad()
+    loss.backward()
+    optimizers["autoencoder"].step()
+    return {"reconstruction": loss.item()}
+
+
+def boss_step(networks, optimizers, x, code):
+    encoder, decoder, classifier = (networks[n] for n in ("encoder", "decoder", "classifier"))
+    r = decoder(encoder(x))
+    reconstruction = nn.functional.mse_loss(r, x)
+    real, reconstructed = classifier(x), classifier(r.detach())
+    optimizers["autoencoder"].zero_grad()
+    reconstruction.backward()
+    optimizers["autoencoder"].step()
+    decoder.eval()
+    with torch.no_grad():
+        fake_image = decoder(code)
+    decoder.train()
+    fake = classifier(fake_image)
+    entropy = nn.functional.binary_cross_entropy
+    loss = (0.5 * entropy(real, torch.ones_like(real)) +
+            0.5 * entropy(reconstructed, torch.ones_like(reconstructed)) +
+            entropy(fake, torch.zeros_like(fake)))
+    optimizers["classifier"].zero_grad()
+    loss.backward()
+    optimizers["classifier"].step()
+    return {"reconstruction": reconstruction.item(), "classifier": loss.item()}
+
+
+def run(config, dtype=torch.float64):
+    """Tensors of a run, and the strides of the samples."""
+    networks, shapes = model.build(config)
+    initialize(networks)
+    networks = networks.to(dtype)
+    still = {name: bias.detach().clone()
+             for name, bias in biases_before_batchnorm(networks).items()}
+    if dtype != torch.float64:
+        for bias in biases_before_batchnorm(networks).values():
+            bias.register_hook(torch.zeros_like)
+    training = config["training"]
+    boss = "classifier" in networks
+    optimizers = {"autoencoder": _adam(networks, ("encoder", "decoder"), training["optimizer"])}
+    if boss:
+        optimizers["classifier"] = _adam(networks, ("classifier",),
+                                         training["optimizers"]["classifier"])
+    shape = tuple(config["input"][key] for key in ("channels", "height", "width"))
+    losses = []
+    for step in range(STEPS):
+        x = torch.from_numpy(images(step, shape)).permute(0, 3, 1, 2).to(dtype) * 2 / 255 - 1
+        code = torch.from_numpy(noise(step, shapes["encoder"])).to(dtype) if boss else None
+        losses.append((boss_step if boss else autoencoder_step)(networks, optimizers, x, code))
+
+    for name, bias in biases_before_batchnorm(networks).items():
+        moved = float((bias.detach() - still[name]).abs().max())
+        assert moved < 1e-9, f"{name} moved by {moved}"
+
+    tensors = {f"losses/{name}": np.array([loss[name] for loss in losses], np.float32)
+               for name in losses[0]}
+    strides = {}
+    for name, tensor in networks.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        flat = tensor.reshape(-1).double().numpy()
+        strides[name] = -(-len(flat) // SAMPLE)
+        tensors[name + "/norm"] = np.array([np.linalg.norm(flat)], np.float32)
+        tensors[name + "/sample"] = flat[::strides[name]].astype(np.float32)
+    return tensors, strides
+
+
+def cases(config):
+    """{case name: (attributes, tensors)}"""
+    result = {}
+    for name, variant in (("config", config), ("smooth", smooth(config))):
+        tensors, strides = run(variant)
+        result[name] = ({"name": name, "config": config["name"], "seed": SEED, "steps": STEPS,
+                         "batch": BATCH, "strides": strides}, tensors)
+    return result
