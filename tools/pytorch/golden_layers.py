@@ -10,6 +10,7 @@ respect to the activation's input. This is how the engine folds activations (eng
 """
 
 import itertools
+import math
 import zlib
 
 import numpy as np
@@ -61,6 +62,8 @@ def case_name(case):
     parts.append(f"n{case['batch']}")
     if not layer.get("bias", True):
         parts.append("nobias")
+    if not layer.get("affine", True):
+        parts.append("noaffine")
     if layer["layer"] == "batchnorm":
         parts.append("training" if case["training"] else "eval")
     if case.get("activation"):
@@ -128,11 +131,12 @@ def _convolution(channels, image, batch, out, kernel, stride, padding, extra=Non
 
 
 def _fits(case):
+    """Whether the output is neither empty nor so large that the file would be."""
     try:
-        model.build_network([case["layer"]], case["input"])
-        return True
+        _, shape = model.build_network([case["layer"]], case["input"])
     except model.ConfigError:
         return False
+    return math.prod(shape) * case["batch"] <= 10000
 
 
 def _grid(transposed):
@@ -203,12 +207,15 @@ def batchnorms():
             ([3, 7, 5], 1, {}), ([5, 6, 6], 5, {}), ([1, 9, 8], 17, {}), ([3, 1, 1], 5, {}),
             ([7], 17, {}), ([5], 5, {"activation": "relu"}), ([3, 9, 8], 5, {"activation": "relu"}),
             ([12, 4, 4], 17, {"activation": "leaky_relu"}), ([2, 3, 3], 40, {"activation": "tanh"}),
-            ([5, 6, 6], 3, {"input_activation": "relu"}),
+            ([5, 6, 6], 3, {"input_activation": "relu"}), ([4, 3, 3], 5, {"affine": False}),
             ([3, 7, 5], 5, {"activation": "sigmoid", "input_activation": "leaky_relu"})):
+        layer = {"layer": "batchnorm"}
+        if not more.pop("affine", True):
+            layer["affine"] = False
         for training in (True, False):
             # In eval mode BatchNorm is run for scoring alone.
-            yield {"layer": {"layer": "batchnorm"}, "input": shape, "batch": batch,
-                   "training": training, "backward": training, **more}
+            yield {"layer": layer, "input": shape, "batch": batch, "training": training,
+                   "backward": training, **more}
     yield {"layer": {"layer": "batchnorm", "momentum": 0.3, "epsilon": 0.01}, "input": [3, 6, 6],
            "batch": 5, "training": True, "suffix": "momentum0.3_epsilon0.01"}
 

@@ -67,7 +67,8 @@ def _dense(layer, shape):
 
 def _batchnorm(layer, shape):
     kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-    return kind(shape[0], layer.get("epsilon", 1e-5), layer.get("momentum", 0.1)), shape
+    return kind(shape[0], layer.get("epsilon", 1e-5), layer.get("momentum", 0.1),
+                layer.get("affine", True)), shape
 
 
 def _reshape(layer, shape):
