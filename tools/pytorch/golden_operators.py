@@ -10,6 +10,7 @@ Tensors, by the case's `operator`:
 """
 
 import itertools
+import math
 
 import numpy as np
 import torch
@@ -174,16 +175,20 @@ def pixel_scores():
 
 
 def schedule(case, random):
-    """Rates of the steps of a run, from PyTorch's own schedulers; warm-up goes linearly from
-    learning_rate / warmup_steps in the first step to learning_rate in step warmup_steps (from 1), and
-    the schedule proper counts its steps from there."""
+    """Rates of the steps of a run, from PyTorch's own schedulers. With w warm-up steps (warmup_epochs x
+    steps_per_epoch, rounded up) the rate goes linearly from learning_rate / w in the first step to
+    learning_rate in the w-th, and the schedule proper counts its steps from there. `minimum` is a
+    share of learning_rate."""
     del random
-    stepper = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=case["learning_rate"])
-    warmup, steps = case["warmup_steps"], case["steps"]
+    rate, per_epoch, steps = case["learning_rate"], case["steps_per_epoch"], case["steps"]
+    stepper = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=rate)
+    warmup = math.ceil(case["warmup_epochs"] * per_epoch)
     proper = {
         "constant": lambda: lr_scheduler.ConstantLR(stepper, 1.0, 1),
-        "step": lambda: lr_scheduler.StepLR(stepper, case["every"], case["factor"]),
-        "cosine": lambda: lr_scheduler.CosineAnnealingLR(stepper, steps - warmup, case["minimum"]),
+        "step": lambda: lr_scheduler.StepLR(stepper, case["step_epochs"] * per_epoch,
+                                            case["factor"]),
+        "cosine": lambda: lr_scheduler.CosineAnnealingLR(stepper, steps - warmup,
+                                                         case["minimum"] * rate),
     }[case["schedule"]]
     if warmup:
         first = lr_scheduler.LinearLR(stepper, 1 / warmup, 1.0, max(1, warmup - 1))
@@ -199,12 +204,12 @@ def schedule(case, random):
 
 
 def schedules():
-    base = {"operator": "schedule", "learning_rate": 0.001, "steps": 30}
-    for warmup in (0, 1, 7):
-        yield {**base, "schedule": "constant", "warmup_steps": warmup}
-        yield {**base, "schedule": "step", "every": 9, "factor": 0.5, "warmup_steps": warmup}
-        yield {**base, "schedule": "cosine", "minimum": 0.0, "warmup_steps": warmup}
-    yield {**base, "schedule": "cosine", "minimum": 1e-4, "warmup_steps": 0}
+    base = {"operator": "schedule", "learning_rate": 0.001, "steps": 40, "steps_per_epoch": 4}
+    for warmup in (0, 0.25, 1.6):
+        yield {**base, "schedule": "constant", "warmup_epochs": warmup}
+        yield {**base, "schedule": "step", "step_epochs": 2, "factor": 0.5, "warmup_epochs": warmup}
+        yield {**base, "schedule": "cosine", "minimum": 0.0, "warmup_epochs": warmup}
+    yield {**base, "schedule": "cosine", "minimum": 0.1, "warmup_epochs": 1.6}
 
 
 COMPUTE = {"loss": loss, "optimizer": optimizer, "image_batch": image_batch,
@@ -212,11 +217,12 @@ COMPUTE = {"loss": loss, "optimizer": optimizer, "image_batch": image_batch,
 
 
 def case_name(case):
-    def text(value):
-        return "x".join(map(str, value)) if isinstance(value, list) else f"{value}"
     parts = [case["operator"], case.get(case["operator"]) or case.get("score") or "bilinear"]
-    parts += [f"{key}{text(value)}" for key, value in case.items()
-              if key not in ("operator", "score", case["operator"]) and value not in (None, False)]
+    for key, value in case.items():
+        if key in ("operator", "score", case["operator"]) or value is None:
+            continue
+        text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
+        parts.append(key if value is True else key + text)
     return "_".join(parts)
 
 
