@@ -72,7 +72,9 @@ us_json us_json_element(const us_json *array, int index) {
 
 us_json us_json_member_object(us_json *object, const char *name) {
     us_json member = us_json_member(object, name);
-    if (!member.value) member.value = cJSON_AddObjectToObject(object->value, name);
+    /* cJSON would hang a child on a scalar as readily. */
+    if (!member.value && cJSON_IsObject(object->value))
+        member.value = cJSON_AddObjectToObject(object->value, name);
     return member;
 }
 

@@ -77,16 +77,19 @@ static unseen_status array_index(const us_json *array, const char *name, int *in
                         override, size, name);
 }
 
-/* Puts an item under a name, in the place of what may be there. The item is consumed. */
-static bool put(cJSON *parent, const char *name, int index, cJSON *item) {
+/* Puts an item under a name, in the place of `existing` if that is not NULL. The item is consumed.
+ * A replacement takes over the key, as cJSON's own function does not check its copy of it. */
+static bool put(cJSON *parent, const char *name, cJSON *existing, cJSON *item) {
     bool done;
-    if (cJSON_IsArray(parent))
-        done = index < cJSON_GetArraySize(parent) ? cJSON_ReplaceItemInArray(parent, index, item)
-                                                  : cJSON_AddItemToArray(parent, item);
-    else if (cJSON_GetObjectItemCaseSensitive(parent, name))
-        done = cJSON_ReplaceItemInObjectCaseSensitive(parent, name, item);
-    else
+    if (existing) {
+        item->string = existing->string;
+        existing->string = NULL;
+        done = cJSON_ReplaceItemViaPointer(parent, existing, item);
+    } else if (cJSON_IsArray(parent)) {
+        done = cJSON_AddItemToArray(parent, item);
+    } else {
         done = cJSON_AddItemToObject(parent, name, item);
+    }
     if (!done) cJSON_Delete(item);
     return done;
 }
@@ -113,7 +116,8 @@ static unseen_status apply(us_json *root, const pieces *path, cJSON **value, con
         if (last || !next.value) {
             cJSON *item = last ? *value : cJSON_CreateObject();
             if (last) *value = NULL;
-            if (!item || !put(at.value, name, index, item)) return us_fail_memory(error, override);
+            if (!item || !put(at.value, name, next.value, item))
+                return us_fail_memory(error, override);
             next.value = item;
         }
         at = next;

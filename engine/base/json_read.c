@@ -318,16 +318,20 @@ static bool add_number_schema(cJSON *schema, const us_key *key) {
     return done;
 }
 
+/* An empty object at the end of an array. */
+static cJSON *add_object(cJSON *array) {
+    cJSON *object = cJSON_CreateObject();
+    return add_element(array, object) ? object : NULL;
+}
+
 /* One number, or an array of `count`. */
 static bool add_numbers_schema(cJSON *schema, const us_key *key) {
     cJSON *either = cJSON_AddArrayToObject(schema, "anyOf");
-    cJSON *one = cJSON_CreateObject(), *many = cJSON_CreateObject();
-    bool done = either && add_element(either, one);
-    done = add_element(done ? either : NULL, many) && done;
-    if (!done) return false;
-    cJSON *items = cJSON_CreateObject();
-    return add_number_schema(one, key) && add(many, "type", cJSON_CreateString("array")) &&
-           add(many, "items", items) && add_number_schema(items, key) &&
+    cJSON *one = add_object(either), *many = add_object(either);
+    if (!one || !many) return false;
+    cJSON *items = cJSON_AddObjectToObject(many, "items");
+    return items && add_number_schema(one, key) && add_number_schema(items, key) &&
+           add(many, "type", cJSON_CreateString("array")) &&
            add(many, "minItems", cJSON_CreateNumber(key->count)) &&
            add(many, "maxItems", cJSON_CreateNumber(key->count));
 }
@@ -371,9 +375,8 @@ static bool add_key_schema(cJSON *schema, const us_key *key) {
 static bool fill_schema(cJSON *schema, const us_key *keys) {
     if (!add(schema, "type", cJSON_CreateString("object"))) return false;
     cJSON *properties = cJSON_AddObjectToObject(schema, "properties");
-    cJSON *required = cJSON_CreateArray();
-    bool done = properties && add(schema, "required", required);
-    if (!properties) cJSON_Delete(required);
+    cJSON *required = cJSON_AddArrayToObject(schema, "required");
+    bool done = properties && required;
     for (const us_key *key = keys; done && key->kind != US_KEY_END; key++) {
         cJSON *property = cJSON_AddObjectToObject(properties, key->name);
         done = property && add_key_schema(property, key);

@@ -225,7 +225,10 @@ static void cursors_know_their_place(void **state) {
     us_json added = us_json_member_object(&root, "new");
     assert_true(cJSON_IsObject(added.value));
     assert_ptr_equal(us_json_member_object(&root, "new").value, added.value);
-    assert_true(cJSON_IsNumber(us_json_member_object(&root, "s").value));
+    us_json scalar = us_json_member_object(&root, "s");
+    assert_true(cJSON_IsNumber(scalar.value));
+    assert_null(us_json_member_object(&scalar, "x").value);
+    assert_null(scalar.value->child);
     cJSON_Delete(root.value);
 }
 

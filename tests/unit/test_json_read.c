@@ -305,11 +305,57 @@ static void makes_schemas(void **state) {
     cJSON_Delete(schema);
 }
 
+/* ---- memory ---- */
+
+static long allocations_left;
+
+static void *scarce_malloc(size_t size) {
+    return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* Everything in turn, with memory for so many of cJSON's allocations. */
+static unseen_status everything(long allocations) {
+    static const char text[] = "{\"batch\":3,\"list\":[1,{\"a\":\"b\"}],\"name\":\"x\"}";
+    unseen_error error = {0};
+    us_json root = {0};
+    values v;
+    allocations_left = allocations;
+    cJSON *schema = NULL;
+    unseen_status status = us_json_parse(text, sizeof text - 1, "a.json", &root, &error);
+    if (status == UNSEEN_OK) status = us_json_override(&root, "/data/a/b=[1,\"c\"]", &error);
+    if (status == UNSEEN_OK) status = us_json_override(&root, "/list/-/a=bare", &error);
+    if (status == UNSEEN_OK) status = us_json_override(&root, "/name=other", &error);
+    if (status == UNSEEN_OK) status = us_json_read(&root, keys, &v, &error);
+    if (status == UNSEEN_OK) {
+        us_json_release(keys, &v);
+        schema = us_json_schema(keys);
+        if (!schema) status = us_fail_memory(&error, "the schema");
+    }
+    allocations_left = 0;
+    if (status != UNSEEN_OK) assert_contains(error.message, "out of host memory");
+    cJSON_Delete(schema);
+    cJSON_Delete(root.value);
+    return status;
+}
+
+/* Leaks are the sanitizer's to find. */
+static void memory_may_run_out_anywhere(void **state) {
+    (void)state;
+    cJSON_Hooks hooks = {.malloc_fn = scarce_malloc, .free_fn = free};
+    cJSON_InitHooks(&hooks);
+    long allocations = 0;
+    while (allocations < 10000 && everything(allocations) == UNSEEN_FAILURE)
+        allocations++;
+    cJSON_InitHooks(NULL);
+    assert_in_range(allocations, 100, 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_and_resolves),         cmocka_unit_test(reads_every_kind),
-        cmocka_unit_test(explains_what_is_wrong),     cmocka_unit_test(limits_of_every_shape),
-        cmocka_unit_test(found_values_are_made_safe), cmocka_unit_test(makes_schemas),
+        cmocka_unit_test(reads_and_resolves),          cmocka_unit_test(reads_every_kind),
+        cmocka_unit_test(explains_what_is_wrong),      cmocka_unit_test(limits_of_every_shape),
+        cmocka_unit_test(found_values_are_made_safe),  cmocka_unit_test(makes_schemas),
+        cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
