@@ -76,7 +76,8 @@ unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what
     unseen_status status = us_buffer_zero(made, error);
     if (status != UNSEEN_OK) {
         us_buffer_destroy(made);
-        return us_error_context(error, "allocating %s", what);
+        us_error_context(error, "allocating %s", what);
+        return status;
     }
     *buffer = made;
     return UNSEEN_OK;

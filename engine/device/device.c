@@ -123,14 +123,17 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
     const cl_context_properties properties[] = {
         CL_CONTEXT_PLATFORM, (cl_context_properties)(uintptr_t)opened->platform, 0};
     cl_int code;
+    const char *call = "opening it (clCreateContext)";
     opened->context = clCreateContext(properties, 1, &opened->id, NULL, NULL, &code);
-    if (!opened->context) {
-        status = us_device_fail(opened, error, code, "opening the device (clCreateContext)");
-        goto done;
+    if (opened->context) {
+        call = "opening it (clCreateCommandQueue)";
+        opened->queue = clCreateCommandQueue(opened->context, opened->id, 0, &code);
     }
-    opened->queue = clCreateCommandQueue(opened->context, opened->id, 0, &code);
-    if (!opened->queue)
-        status = us_device_fail(opened, error, code, "opening the device (clCreateCommandQueue)");
+    if (!opened->queue) {
+        us_device_fail(opened, error, code, call);
+        status = UNSEEN_NO_DEVICE;
+        if (error) error->status = status;
+    }
 
 done:
     us_selection_release(&selection);

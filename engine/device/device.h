@@ -32,7 +32,7 @@ typedef struct us_device {
     size_t max_group_size;
     uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
     size_t alignment;    /* of views into a buffer, in bytes */
-    uint64_t allocated_bytes, peak_bytes; /* by us_buffer_create */
+    uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
     struct us_program *programs; /* built so far, by source and options */
     struct us_buffer *scratch;
 } us_device;
@@ -73,7 +73,8 @@ typedef struct us_buffer {
 } us_buffer;
 
 /* Device memory, zeroed. `what` names it in errors ("activations of encoder"). A size beyond the
- * largest allocation is UNSEEN_OUT_OF_DEVICE_MEMORY and says what to lower. bytes >= 1. */
+ * largest allocation is UNSEEN_OUT_OF_DEVICE_MEMORY and says what to lower; so is
+ * one that no longer fits beside the other buffers. bytes >= 1. */
 unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what,
                                us_buffer **buffer, unseen_error *error);
 
@@ -126,8 +127,9 @@ void us_kernel_destroy(us_kernel *kernel); /* NULL is fine */
 unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
                             const char *types, ...);
 
-/* Launches `items` work-items in one dimension, one per element, in groups of the runtime's choice;
- * for element-wise kernels, which must ignore ids beyond their count (it is rounded up). */
+/* Launches `items` work-items in one dimension, one per element, in groups of up to 256; for
+ * element-wise kernels without GROUP_ATTRIBUTE, which must ignore ids beyond their count (it is
+ * rounded up). */
 unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_error *error,
                                      const char *types, ...);
 

@@ -22,6 +22,8 @@ enum { INCLUDE_DEPTH = 4, FILE_LIMIT = 1 << 20 };
 /* A file of the folder stands in for the embedded one of that name. *text stays NULL without. */
 static unseen_status read_override(const char *folder, const char *name, char **text,
                                    unseen_error *error) {
+    if (!us_file_exists(folder))
+        return us_fail(error, UNSEEN_BAD_INPUT, "UNSEEN_KERNEL_DIR: there is no folder %s", folder);
     char *path = us_path_join(folder, name);
     if (!path) return us_fail_memory(error, name);
     size_t size;
@@ -135,10 +137,10 @@ static char *build_log(const us_device *device, cl_program program) {
 }
 
 /* The language, and how exact its arithmetic is. -cl-fast-relaxed-math is not among these: it would
- * let tanh, exp and comparisons with NaN go wrong, and kernels gain nothing from it that they do
- * not spell out with fma. Denormals are flushed because the moments of weights that no longer move
- * decay into them, where CPUs take a hundred times as long. All of it gives the same bits on every
- * run. */
+ * let drivers shorten tanh and exp and assume that NaN, by which divergence is noticed, does not
+ * occur; measured on PoCL it makes nothing faster. Denormals are flushed because the moments of
+ * weights that no longer move decay into them, where many CPUs slow down a hundredfold. The bits of
+ * a build do not change from run to run. */
 static unseen_status full_options(const us_device *device, const char *options, char **full,
                                   unseen_error *error) {
     cl_device_fp_config config = 0;

@@ -291,8 +291,8 @@ static void explain_none(us_selection *selection, const char *selector, us_wish 
                  "%s %.100s cannot be used: %s; there are: %s", refused->facts.index,
                  refused->facts.name, refused->why_not, devices);
     else
-        snprintf(selection->why, sizeof selection->why, "no device is \"%.100s\"%s; there are: %s",
-                 selector ? selector : "",
+        snprintf(selection->why, sizeof selection->why,
+                 "no device matches \"%.100s\"%s; there are: %s", selector ? selector : "",
                  wish == WISH_NAME ? " (gpu, cpu, P:D, or part of a device's or platform's name)"
                                    : "",
                  devices);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const char arguments_text[] =
@@ -288,6 +289,48 @@ static void missing_things_are_named(void **state) {
     assert_non_null(strstr(error.message, "circle.cl"));
 }
 
+static void a_wrong_kernel_folder_is_an_error(void **state) {
+    unseen_error error;
+    us_kernel *kernel;
+    setenv("UNSEEN_KERNEL_DIR", "/nonexistent/kernels", 1);
+    unseen_status status = us_kernel_create(*state, "random", "k", &kernel, &error, "%s", "");
+    setenv("UNSEEN_KERNEL_DIR", folder, 1);
+    assert_int_equal(status, UNSEEN_BAD_INPUT);
+    assert_non_null(strstr(error.message, "/nonexistent/kernels"));
+}
+
+/* Images are read where they lie in a mapped file, on devices that share the host's memory. */
+static void kernels_read_mapped_bytes(void **state) {
+    us_device *device = *state;
+    enum { N = 3000 };
+    static float in[N + 32], got[4 * N];
+    for (int i = 0; i < N + 32; i++)
+        in[i] = 1.0f + (float)i;
+    char path[128];
+    snprintf(path, sizeof path, "%s/mapped", folder);
+    FILE *file = fopen(path, "w+");
+    assert_non_null(file);
+    unlink(path);
+    assert_int_equal(fwrite(in, sizeof in, 1, file), 1);
+    fflush(file);
+    unsigned char *mapped = mmap(NULL, sizeof in, PROT_READ, MAP_PRIVATE, fileno(file), 0);
+    fclose(file);
+    assert_true(mapped != MAP_FAILED);
+    unseen_error error;
+    us_buffer *x, *y;
+    TEST_OK(us_buffer_from_host(device, mapped + 128, N * 4, "images", &x, &error));
+    TEST_OK(us_buffer_create(device, sizeof got, "test", &y, &error));
+    us_kernel *kernel = take(device, "launch", "functions");
+    TEST_OK(us_kernel_run_elements(kernel, N, &error, "bbi", y, x, N));
+    TEST_OK(us_buffer_read(y, 0, got, sizeof got, &error));
+    for (int i = 0; i < N; i++)
+        assert_true(fabs((double)got[4 * i + 2] * in[i + 32] - 1.0) < 1e-6);
+    us_kernel_destroy(kernel);
+    us_buffer_destroy(y);
+    us_buffer_destroy(x);
+    munmap(mapped, sizeof in);
+}
+
 static int result_of_changing(us_device *device) {
     unseen_error error;
     us_buffer *out;
@@ -326,6 +369,8 @@ int main(void) {
         cmocka_unit_test(functions_are_exact_enough),
         cmocka_unit_test(failed_builds_show_the_log),
         cmocka_unit_test(missing_things_are_named),
+        cmocka_unit_test(a_wrong_kernel_folder_is_an_error),
+        cmocka_unit_test(kernels_read_mapped_bytes),
         cmocka_unit_test(programs_are_kept_by_what_they_are_built_from),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
