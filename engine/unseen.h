@@ -136,8 +136,9 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
 
-/* Compares a CSV of scores with labels (.npy, IDX or CSV). normal: the normal class, every other
- * being anomalous; NULL: labels are 0 (normal) and 1.
+/* Compares a CSV of scores with labels (.npy, IDX or CSV; NULL: the CSV's own column "anomalous",
+ * which scores.csv of a labelled run has). normal: the normal class, every other being anomalous;
+ * NULL: labels are 0 (normal) and 1.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}}} */
 UNSEEN_API unseen_status unseen_evaluate(const char *scores, const char *labels, const char *normal,

@@ -2,12 +2,16 @@
 #ifndef US_EVALUATION_REPORT_H
 #define US_EVALUATION_REPORT_H
 
-#include "base/error.h"
+#include "evaluation/report_run.h"
 
-/* Reads config.json, log.jsonl, metrics.json, scores.csv (else prediction.csv) of the folder as far
- * as they are there, and writes report.html into it: a summary, the loss curve, the ROC curve and
- * score histograms per class where labels are known (metrics.json holds "anomalous_path" and
- * "normal"), thresholds, the config. Charts are inline SVG. */
+/* Reads metrics.json, config.json, log.jsonl and scores.csv (else prediction.csv) of the folder,
+ * all but the first as far as they are there, and writes report.html into it: warnings, a summary,
+ * the ROC curve and histograms of scores per class where scores.csv has labels, the loss curve, the
+ * metrics of every score, the threshold, the config. Charts are inline SVG. UNSEEN_BAD_INPUT when
+ * the folder has no metrics.json, or names the file that is damaged. */
 unseen_status us_report_run(const char *run_folder, unseen_error *error);
+
+/* The same for a run that has been read. */
+unseen_status us_report_write(const us_run *run, unseen_error *error);
 
 #endif
