@@ -112,7 +112,7 @@ void us_page_begin(FILE *page, const char *title, const char *subtitle) {
 
 void us_page_end(FILE *page) {
     fprintf(page, "<footer>Written by unseen %s.</footer>\n</main>\n</body>\n</html>\n",
-            UNSEEN_VERSION);
+            unseen_version());
 }
 
 void us_page_card(FILE *page, const char *name, const char *value, const char *note) {
