@@ -5,7 +5,7 @@
 #include "evaluation/report_page.h"
 
 /* In the units of the view box; the picture is scaled to the width of its column. */
-enum { WIDTH = 480, HEIGHT = 320, LEFT = 66, RIGHT = 14, TOP = 12, BOTTOM = 48, MAX_TICKS = 12 };
+enum { WIDTH = 480, HEIGHT = 320, LEFT = 66, RIGHT = 26, TOP = 12, BOTTOM = 48, MAX_TICKS = 12 };
 
 static double place(const us_axis *axis, double value) {
     if (axis->logarithmic)
@@ -35,7 +35,7 @@ us_axis us_chart_axis(const us_series *series, int count, bool of_y, bool may_be
         }
     us_axis axis = {.label = label, .low = 0, .high = 1};
     if (low > high) return axis;
-    axis.logarithmic = may_be_logarithmic && low > 0 && high / low > 20;
+    axis.logarithmic = may_be_logarithmic && low > 0 && high / low > 10;
     double margin = axis.logarithmic ? 0 : 0.04 * (high - low);
     if (low == high) margin = low == 0 ? 1 : 0.1 * fabs(low);
     axis.low = axis.logarithmic ? low / 1.1 : low - margin;

@@ -40,7 +40,7 @@ typedef struct us_chart {
 void us_chart_write(FILE *page, const us_chart *chart);
 
 /* An axis that holds every finite value of the series in the direction of x or y, a little widened;
- * logarithmic where asked, possible, and the values span more than a factor of 20. label as in
+ * logarithmic where asked, possible, and the values span more than a factor of 10. label as in
  * axis. */
 us_axis us_chart_axis(const us_series *series, int count, bool of_y, bool may_be_logarithmic,
                       const char *label);

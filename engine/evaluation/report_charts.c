@@ -75,6 +75,7 @@ static bool histogram_range(double *sorted, int64_t n, double range[2]) {
 typedef struct us_histogram {
     double x[2 * BINS], y[2 * BINS]; /* the outline: two points per bin */
     int64_t images;
+    bool beyond; /* there are scores out of range */
 } us_histogram;
 
 /* Shares of the images of one class (-1: of all) per bin; scores beyond the range count in the
@@ -83,9 +84,11 @@ static void fill(const us_scores *scores, int column, int class, const double ra
                  us_histogram *histogram) {
     int64_t counts[BINS] = {0};
     histogram->images = 0;
+    histogram->beyond = false;
     for (int64_t i = 0; i < scores->count; i++) {
         if (class >= 0 && scores->anomalous[i] != class) continue;
         double bin = (scores->values[column][i] - range[0]) / (range[1] - range[0]) * BINS;
+        histogram->beyond = histogram->beyond || bin < 0 || bin > BINS;
         counts[bin < 0 ? 0 : bin >= BINS ? BINS - 1 : (int)bin]++;
         histogram->images++;
     }
@@ -102,7 +105,6 @@ static void write_histogram(FILE *page, const us_run *run, int column, const dou
     us_chart chart = {
         .title = title,
         .description = "Histogram of scores, as a share of the images of each class",
-        .note = "The outermost bars hold all scores beyond the axis.",
         .count = scores->anomalous ? 2 : 1,
         .marker_x = column == 0 ? us_run_number(run->metrics.value, "threshold") : NAN,
         .marker = "threshold",
@@ -110,6 +112,8 @@ static void write_histogram(FILE *page, const us_run *run, int column, const dou
     snprintf(title, sizeof title, "Scores of test images: %s", scores->names[column]);
     for (int s = 0; s < chart.count; s++) {
         fill(scores, column, scores->anomalous ? s : -1, range, &histograms[s]);
+        if (histograms[s].beyond)
+            chart.note = "The outermost bars hold all scores beyond the axis.";
         us_text_count((double)histograms[s].images, number);
         snprintf(names[s], sizeof names[s], "%s (%s)",
                  !scores->anomalous ? "all images"

@@ -29,7 +29,8 @@ static const char style[] =
     ".card,figure,.box{background:var(--card);border:1px solid var(--edge);border-radius:8px}\n"
     ".card{padding:.65rem .85rem;min-width:0}.card dt{color:var(--soft);font-size:.85rem}\n"
     ".card dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.3;overflow-wrap:anywhere}\n"
-    ".card dd.long{font-size:1rem}.card dd+dd{font-size:.85rem;font-weight:400;"
+    ".card dd.long{font-size:1rem}.card:has(.long){grid-column:span 2}.card "
+    "dd+dd{font-size:.85rem;font-weight:400;"
     "color:var(--soft)}\n"
     ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));"
     "gap:.75rem}\n"
@@ -116,9 +117,9 @@ void us_page_end(FILE *page) {
 }
 
 void us_page_card(FILE *page, const char *name, const char *value, const char *note) {
-    fputs("<div class=\"card\"><dt>", page);
+    fprintf(page, "<div class=\"card%s\"><dt>", strlen(value) > 16 ? " long" : "");
     us_page_text(page, name);
-    fprintf(page, "</dt><dd%s>", strlen(value) > 14 ? " class=\"long\"" : "");
+    fputs("</dt><dd>", page);
     us_page_text(page, value);
     if (note) {
         fputs("</dd><dd>", page);
