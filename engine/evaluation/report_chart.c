@@ -5,7 +5,7 @@
 #include "evaluation/report_page.h"
 
 /* In the units of the view box; the picture is scaled to the width of its column. */
-enum { WIDTH = 480, HEIGHT = 320, LEFT = 66, RIGHT = 26, TOP = 12, BOTTOM = 48, MAX_TICKS = 12 };
+enum { WIDTH = 480, HEIGHT = 320, LEFT = 76, RIGHT = 26, TOP = 12, BOTTOM = 48, MAX_TICKS = 12 };
 
 static double place(const us_axis *axis, double value) {
     if (axis->logarithmic)
@@ -126,7 +126,7 @@ static void write_axes(FILE *page, const us_chart *chart) {
             HEIGHT - 8);
     us_page_text(page, chart->x.label);
     fprintf(page,
-            "</text>\n<text transform=\"translate(15 %d) rotate(-90)\" text-anchor=\"middle\">",
+            "</text>\n<text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
             (TOP + HEIGHT - BOTTOM) / 2);
     us_page_text(page, chart->y.label);
     if (chart->y.logarithmic) fputs(" (log scale)", page);

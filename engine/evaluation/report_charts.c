@@ -159,23 +159,38 @@ static bool any_finite(const double *values, int64_t count) {
     return false;
 }
 
+/* Adds a series if it has anything to show. */
+static void add_series(us_chart *chart, const us_run_log *log, const char *name,
+                       const double *values) {
+    if (chart->count < US_CHART_MAX_SERIES && any_finite(values, log->count))
+        chart->series[chart->count++] =
+            (us_series){.name = name, .x = log->epoch, .y = values, .count = log->count};
+}
+
+static void write_by_epoch(FILE *page, us_chart *chart) {
+    if (!chart->count) return;
+    chart->tell_points = true;
+    chart->marker_x = NAN;
+    chart->x = us_chart_axis(chart->series, chart->count, false, false, "epoch");
+    chart->y = us_chart_axis(chart->series, chart->count, true, true, "loss");
+    chart->x.whole = true;
+    us_chart_write(page, chart);
+}
+
 void us_report_loss(FILE *page, const us_run *run) {
     const us_run_log *log = &run->log;
-    us_chart chart = {
+    us_chart whole = {
         .title = "Loss by epoch",
         .description = "Training loss, and held-out loss where there is one, against the epoch",
-        .tell_points = true,
-        .marker_x = NAN,
     };
-    if (any_finite(log->loss, log->count))
-        chart.series[chart.count++] =
-            (us_series){.name = "training", .x = log->epoch, .y = log->loss, .count = log->count};
-    if (any_finite(log->held_out_loss, log->count))
-        chart.series[chart.count++] = (us_series){
-            .name = "held out", .x = log->epoch, .y = log->held_out_loss, .count = log->count};
-    if (!chart.count) return;
-    chart.x = us_chart_axis(chart.series, chart.count, false, false, "epoch");
-    chart.y = us_chart_axis(chart.series, chart.count, true, true, "loss");
-    chart.x.whole = true;
-    us_chart_write(page, &chart);
+    us_chart parts = {
+        .title = "Parts of the training loss by epoch",
+        .description = "Every part of the training loss against the epoch",
+    };
+    add_series(&whole, log, "training", log->loss);
+    add_series(&whole, log, "held out", log->held_out_loss);
+    write_by_epoch(page, &whole);
+    for (int i = 0; log->parts > 1 && i < log->parts; i++)
+        add_series(&parts, log, log->part_names[i], log->part[i]);
+    write_by_epoch(page, &parts);
 }

@@ -12,7 +12,8 @@ unseen_status us_report_roc(FILE *page, const us_run *run, unseen_error *error);
 /* Histograms of one score, per class where labels are known. */
 unseen_status us_report_histogram(FILE *page, const us_run *run, int column, unseen_error *error);
 
-/* Training loss, and held-out loss where there is one. */
+/* Training loss, and held-out loss where there is one; the parts of the loss where it has several.
+ */
 void us_report_loss(FILE *page, const us_run *run);
 
 #endif

@@ -39,18 +39,31 @@ static unseen_status log_reserve(us_run_log *log, int64_t lines, unseen_error *e
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         if (!(*columns[i] = calloc((size_t)lines + 1, sizeof(double))))
             return us_fail_memory(error, "the log of a run");
+    for (int i = 0; i < US_RUN_PARTS; i++)
+        if (!(log->part[i] = calloc((size_t)lines + 1, sizeof(double))))
+            return us_fail_memory(error, "the log of a run");
     return UNSEEN_OK;
 }
 
 static void log_add(us_run_log *log, const cJSON *line) {
+    const cJSON *losses = cJSON_GetObjectItemCaseSensitive(line, "losses"), *loss;
     double epoch = us_run_number(line, "epoch");
     if (!isfinite(epoch)) return;
+    if (!log->parts && cJSON_IsObject(losses)) {
+        cJSON_ArrayForEach(loss, losses) {
+            if (log->parts == US_RUN_PARTS || strlen(loss->string) >= sizeof log->part_names[0])
+                continue;
+            strcpy(log->part_names[log->parts++], loss->string);
+        }
+    }
     while (log->count && log->epoch[log->count - 1] >= epoch)
         log->count--;
     log->epoch[log->count] = epoch;
     log->loss[log->count] = us_run_number(line, "loss");
     log->held_out_loss[log->count] = us_run_number(line, "held_out_loss");
     log->images_per_second[log->count] = us_run_number(line, "images_per_second");
+    for (int i = 0; i < log->parts; i++)
+        log->part[i][log->count] = us_run_number(losses, log->part_names[i]);
     log->count++;
 }
 
@@ -157,6 +170,8 @@ void us_run_release(us_run *run) {
     free(run->log.loss);
     free(run->log.held_out_loss);
     free(run->log.images_per_second);
+    for (int i = 0; i < US_RUN_PARTS; i++)
+        free(run->log.part[i]);
     us_scores_destroy(&run->scores);
     free(run->metrics_path);
     free(run->config_path);

@@ -5,10 +5,16 @@
 #include "base/json.h"
 #include "evaluation/scores.h"
 
+enum { US_RUN_PARTS = 6 };
+
 /* One series per number of log.jsonl; entries are NaN where the line has none. */
 typedef struct us_run_log {
     int64_t count;
     double *epoch, *loss, *held_out_loss, *images_per_second;
+    int parts; /* of the loss: the members of "losses" of the first line, as many as there is room
+                */
+    char part_names[US_RUN_PARTS][32];
+    double *part[US_RUN_PARTS];
 } us_run_log;
 
 typedef struct us_run {

@@ -221,6 +221,25 @@ static void test_runs_own_metrics_and_warnings(void **unused) {
     free(page);
 }
 
+static void test_parts_of_the_loss(void **unused) {
+    (void)unused;
+    put(run_a, "metrics.json", "{}");
+    put(run_a, "log.jsonl",
+        "{\"epoch\":1,\"loss\":3,\"losses\":{\"re<con\":1,\"real\":2,\"a name that is longer than "
+        "thirty-one bytes\":1}}\n{\"epoch\":2,\"loss\":2,\"losses\":{\"real\":0.5}}\n");
+    char *page = report(run_a);
+    assert_well_formed(page);
+    assert_has(page, "Parts of the training loss");
+    assert_has(page, "re&lt;con, epoch 1: 1</title>");
+    assert_lacks(page, "re&lt;con, epoch 2");
+    assert_has(page, "real, epoch 2: 0.5</title>");
+    free(page);
+    put(run_a, "log.jsonl", "{\"epoch\":1,\"loss\":3,\"losses\":{\"only\":3}}\n");
+    page = report(run_a);
+    assert_lacks(page, "Parts of the training loss");
+    free(page);
+}
+
 static void test_without_labels(void **unused) {
     (void)unused;
     put(run_a, "metrics.json", metrics);
@@ -355,6 +374,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_whole_run, start_empty),
         cmocka_unit_test_setup(test_runs_own_metrics_and_warnings, start_empty),
+        cmocka_unit_test_setup(test_parts_of_the_loss, start_empty),
         cmocka_unit_test_setup(test_without_labels, start_empty),
         cmocka_unit_test_setup(test_scores_that_tell_nothing, start_empty),
         cmocka_unit_test_setup(test_strange_numbers, start_empty),
