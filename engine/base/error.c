@@ -19,8 +19,8 @@ unseen_status us_fail_memory(unseen_error *error, const char *what) {
     return us_fail(error, UNSEEN_FAILURE, "out of host memory for %s", what);
 }
 
-unseen_status us_error_context(unseen_error *error, const char *format, ...) {
-    if (!error) return UNSEEN_FAILURE;
+void us_error_context(unseen_error *error, const char *format, ...) {
+    if (!error) return;
     char context[512];
     va_list arguments;
     va_start(arguments, format);
@@ -36,5 +36,4 @@ unseen_status us_error_context(unseen_error *error, const char *format, ...) {
         memcpy(error->message + used, message, length);
         error->message[used + length] = '\0';
     }
-    return error->status;
 }

@@ -12,8 +12,8 @@ unseen_status us_fail(unseen_error *error, unseen_status status, const char *for
 /* UNSEEN_FAILURE: memory ran out on the host while allocating `what`. */
 unseen_status us_fail_memory(unseen_error *error, const char *what);
 
-/* Puts "context: " before the message and returns the error's status. */
-unseen_status us_error_context(unseen_error *error, const char *format, ...)
+/* Puts "context: " before the message. */
+void us_error_context(unseen_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
 /* Returns from the calling function when a step fails. */

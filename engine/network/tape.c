@@ -84,10 +84,11 @@ us_buffer *us_tape_output(const us_tape *tape) {
     return tape->output;
 }
 
-static unseen_status stage_context(const us_network *network, const us_stage *stage,
-                                   const char *pass, unseen_error *error) {
-    return us_error_context(error, "layer %s.%d (%s), %s", network->spec->name, stage->index,
-                            stage->spec->type->name, pass);
+static unseen_status stage_failed(const us_network *network, const us_stage *stage,
+                                  const char *pass, unseen_status status, unseen_error *error) {
+    us_error_context(error, "layer %s.%d (%s), %s", network->spec->name, stage->index,
+                     stage->spec->type->name, pass);
+    return status;
 }
 
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
@@ -103,8 +104,8 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
             .n = n,
             .training = training,
         };
-        if (stage->spec->type->forward(stage->layer, &args, error) != UNSEEN_OK)
-            return stage_context(network, stage, "forward", error);
+        unseen_status status = stage->spec->type->forward(stage->layer, &args, error);
+        if (status != UNSEEN_OK) return stage_failed(network, stage, "forward", status, error);
         tape->output = args.y;
     }
     return UNSEEN_OK;
@@ -127,8 +128,8 @@ unseen_status us_network_backward(us_network *network, us_tape *tape,
             .accumulate = args->accumulate,
         };
         if (!layer.dx && !layer.gradients) break;
-        if (stage->spec->type->backward(stage->layer, &layer, error) != UNSEEN_OK)
-            return stage_context(network, stage, "backward", error);
+        unseen_status status = stage->spec->type->backward(stage->layer, &layer, error);
+        if (status != UNSEEN_OK) return stage_failed(network, stage, "backward", status, error);
         dy = layer.dx;
     }
     return UNSEEN_OK;

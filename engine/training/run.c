@@ -37,6 +37,18 @@ static void release(run *r) {
 
 /* ---- inputs, all of them looked at before anything is written ---- */
 
+/* An AUC needs both classes; better said before training than after. */
+static unseen_status check_classes(const run *r, const char *path, unseen_error *error) {
+    int64_t positives = 0;
+    for (int64_t i = 0; i < r->test.images.count; i++)
+        positives += r->anomalous[i];
+    if (positives > 0 && positives < r->test.images.count) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: every test image is %s, so no AUC can be computed; leave --labels out to "
+                   "score alone",
+                   path, positives ? "anomalous" : "normal");
+}
+
 static unseen_status open_labels(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
     us_labels labels;
@@ -46,7 +58,7 @@ static unseen_status open_labels(run *r, unseen_error *error) {
     if (status == UNSEEN_OK)
         status = us_labels_anomalous(&labels, data->normal, &r->anomalous, error);
     us_labels_close(&labels);
-    return status;
+    return status == UNSEEN_OK ? check_classes(r, data->labels, error) : status;
 }
 
 static unseen_status open_inputs(run *r, unseen_error *error) {
