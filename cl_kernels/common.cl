@@ -58,6 +58,21 @@ inline float vec_sum(vec v) {
 #define vec_mask(x, first, n) select((vec)(0.0f), (x), vec_lanes(first) < (n))
 #endif
 
+/* The sum of v over the items of a work-group, given to each of them and added up in a fixed order.
+ * Every item calls it; room is the kernel's `__local float room[GROUP_SIZE]`. */
+#if GROUP_SIZE == 1
+#define group_sum(v, room) (v)
+#else
+inline float group_sum(float v, __local float *room) {
+    room[get_local_id(0)] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = 0.0f;
+    for (int i = 0; i < GROUP_SIZE; i++) sum += room[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+#endif
+
 /* Activations by the numbers of us_activation_kind in engine/ops/layer.h. ACTIVATION (with SLOPE) is
  * applied to what a kernel writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it reads. */
 #ifndef ACTIVATION

@@ -1,0 +1,156 @@
+/* Stored images, [image][height][width][channel] in bytes or floats, become a normalised batch
+ * [CHANNELS][HEIGHT][WIDTH][BATCH].
+ *
+ * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH; CHANNELS,
+ * HEIGHT, WIDTH; PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they
+ * are); STAGED (the pixels at hand are those of the batch, in order); SHUFFLE_STREAM, FLIP_STREAM
+ * (us_stream); and how the work is cut: VECTORS of the batch and STRIP pixels of a row per item.
+ *
+ * An item takes a strip of each of its lanes' images in turn into a tile whose lanes are innermost,
+ * then writes the tile out in whole vectors: both sides touch memory in runs. */
+
+#include "random.cl"
+
+#define DIRECT                                                                                     \
+    (CHANNELS == SOURCE_CHANNELS && HEIGHT == SOURCE_HEIGHT && WIDTH == SOURCE_WIDTH)
+#define IMAGE ((size_t)SOURCE_CHANNELS * SOURCE_HEIGHT * SOURCE_WIDTH)
+
+#if FLOATS
+typedef float pixel;
+#else
+typedef uchar pixel;
+#endif
+
+/* Bytes stay bytes in the tile where nothing needs computing; else it holds results. */
+#if DIRECT && !FLOATS && !PARTIAL
+#define BYTE_TILE 1
+typedef uchar cell;
+#else
+#define BYTE_TILE 0
+typedef float cell;
+#endif
+
+#if VECTOR_WIDTH == 1
+#define vec_from_bytes(p) ((float)*(p))
+#elif VECTOR_WIDTH == 4
+#define vec_from_bytes(p) convert_float4(vload4(0, p))
+#elif VECTOR_WIDTH == 8
+#define vec_from_bytes(p) convert_float8(vload8(0, p))
+#else
+#define vec_from_bytes(p) convert_float16(vload16(0, p))
+#endif
+
+/* chosen: [the stored image of each lane][whether it is flipped]. selection may be NULL. */
+__kernel GROUP_ATTRIBUTE void choose(__global const uint *restrict selection,
+                                     __global uint *restrict chosen, uint selected, uint first,
+                                     int n, int shuffle, int flip, ulong seed, uint epoch) {
+    const int lane = (int)get_group_id(0) * GROUP_SIZE + (int)get_local_id(0);
+    if (lane >= n) return;
+    const uint place = first + (uint)lane;
+    uint index = place;
+    if (shuffle) index = us_random_permute(seed, SHUFFLE_STREAM, epoch, selected, place);
+    chosen[lane] = selection ? selection[index] : index;
+    chosen[BATCH + lane] = flip && us_random_uniform(seed, FLIP_STREAM, epoch, place) < 0.5f;
+}
+
+/* What an item works on. */
+typedef struct {
+    int y, x, pixels; /* its strip: row, first column, length */
+    float scale, offset;
+} strip;
+
+/* One channel of one stored pixel, in the output's channels. */
+inline float sample(__global const pixel *image, int y, int x, int channel) {
+    __global const pixel *p = image + ((size_t)y * SOURCE_WIDTH + x) * SOURCE_CHANNELS;
+#if CHANNELS == SOURCE_CHANNELS
+    return (float)p[channel];
+#elif SOURCE_CHANNELS == 1
+    return (float)p[0];
+#else
+    return 0.299f * (float)p[0] + 0.587f * (float)p[1] + 0.114f * (float)p[2];
+#endif
+}
+
+inline float2 source_position(int i, float ratio) {
+    const float position = fmax(((float)i + 0.5f) * ratio - 0.5f, 0.0f);
+    const float whole = floor(position);
+    return (float2)(whole, position - whole);
+}
+
+/* Column `lane` of the tile from one image. */
+inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, strip s) {
+#if DIRECT
+    UNROLL for (int p = 0; p < STRIP; p++) {
+        if (WIDTH % STRIP && p >= s.pixels) break;
+        const int x = flip ? WIDTH - 1 - s.x - p : s.x + p;
+        __global const pixel *from = image + (s.y * WIDTH + x) * CHANNELS;
+        UNROLL for (int c = 0; c < CHANNELS; c++)
+#if BYTE_TILE
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = from[c];
+#else
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = (float)from[c] * s.scale + s.offset;
+#endif
+    }
+#else
+    const float2 row = source_position(s.y, (float)SOURCE_HEIGHT / (float)HEIGHT);
+    const int y0 = (int)row.x, y1 = min(y0 + 1, SOURCE_HEIGHT - 1);
+    for (int p = 0; p < s.pixels; p++) {
+        const float2 column = source_position(s.x + p, (float)SOURCE_WIDTH / (float)WIDTH);
+        int x0 = (int)column.x, x1 = min(x0 + 1, SOURCE_WIDTH - 1);
+        /* The image is flipped, then resized. */
+        if (flip) {
+            x0 = SOURCE_WIDTH - 1 - x0;
+            x1 = SOURCE_WIDTH - 1 - x1;
+        }
+        for (int c = 0; c < CHANNELS; c++) {
+            const float top = mix(sample(image, y0, x0, c), sample(image, y0, x1, c), column.y);
+            const float low = mix(sample(image, y1, x0, c), sample(image, y1, x1, c), column.y);
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
+                mix(top, low, row.y) * s.scale + s.offset;
+        }
+    }
+#endif
+}
+
+/* The tile as it stands in memory already, or 0. */
+inline void fill_other(cell *tile, int lane, __global const float *out, bool keep, strip s) {
+    for (int p = 0; p < s.pixels; p++)
+        for (int c = 0; c < CHANNELS; c++)
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
+                keep ? (cell)out[((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH] : (cell)0;
+}
+
+/* pixels holds the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
+__kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
+                                     __global const uint *restrict chosen,
+                                     __global float *restrict out, int n, uint low, uint count,
+                                     float scale, float offset) {
+    cell tile[STRIP * CHANNELS * VECTOR_WIDTH];
+    strip s;
+    s.y = (int)get_group_id(1);
+    s.x = (int)get_group_id(2) * STRIP;
+    s.pixels = min(STRIP, WIDTH - s.x);
+    s.scale = scale;
+    s.offset = offset;
+    for (int j = 0; j < VECTORS; j++) {
+        const int first = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
+        for (int l = 0; l < VECTOR_WIDTH; l++) {
+            const int lane = first + l;
+            const uint index = lane >= n ? 0 : STAGED ? (uint)lane : chosen[lane] - low;
+            if (lane < n && (!PARTIAL || index < count))
+                fill(tile, l, pixels + (size_t)index * IMAGE, chosen[BATCH + lane] != 0, s);
+            else
+                fill_other(tile, l, out + lane, lane < n, s);
+        }
+        for (int p = 0; p < s.pixels; p++)
+            UNROLL for (int c = 0; c < CHANNELS; c++) {
+                const cell *row = tile + (p * CHANNELS + c) * VECTOR_WIDTH;
+#if BYTE_TILE
+                const vec v = vec_mask(vec_from_bytes(row) * scale + offset, first, n);
+#else
+                const vec v = vec_load(row);
+#endif
+                vec_store(v, out + ((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH + first);
+            }
+    }
+}

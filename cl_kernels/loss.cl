@@ -1,0 +1,80 @@
+/* A loss and its gradient in one pass over [FEATURES][BATCH], and the sum of its parts.
+ *
+ * Options: KIND (us_loss_kind), FEATURES, BATCH, INPUT_ACTIVATION (the one that produced y), and how
+ * the work is cut: VECTORS per item side by side in the batch, ROWS features per item. Work-groups
+ * are (lane groups, splits of the features); each leaves one part of the sum. */
+
+#define SPLITS ((FEATURES + ROWS - 1) / ROWS)
+#define LANE_GROUPS (BATCH / (VECTORS * LANE_STRIDE))
+#define PARTS (SPLITS * LANE_GROUPS)
+
+#if VECTOR_WIDTH == 1
+#define CHOOSE(no, yes, condition) ((condition) ? (yes) : (no))
+#else
+#define CHOOSE(no, yes, condition) select(no, yes, condition)
+#endif
+
+#define MEAN_SQUARED_ERROR 0
+#define BINARY_CROSS_ENTROPY 1
+
+/* Comparisons are written so that a NaN stays one: it tells of divergence. */
+inline vec at_least(vec v, float low) {
+    return CHOOSE(v, (vec)(low), v < (vec)(low));
+}
+
+inline vec loss(vec y, vec t) {
+#if KIND == MEAN_SQUARED_ERROR
+    return (y - t) * (y - t);
+#elif KIND == BINARY_CROSS_ENTROPY
+    return -(t * at_least(log(y), -100.0f) + (1.0f - t) * at_least(log1p(-y), -100.0f));
+#else
+    return at_least(y, 0.0f) - y * t + log1p(exp(-fabs(y)));
+#endif
+}
+
+inline vec gradient(vec y, vec t) {
+#if KIND == MEAN_SQUARED_ERROR
+    return 2.0f * (y - t);
+#elif KIND == BINARY_CROSS_ENTROPY
+    return (y - t) / at_least(y * (1.0f - y), 1e-12f);
+#else
+    return 1.0f / (1.0f + exp(-y)) - t;
+#endif
+}
+
+__kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
+                                         __global const float *restrict target,
+                                         float target_constant, __global float *restrict dy,
+                                         __global float *restrict parts, int n, float scale,
+                                         int accumulate) {
+    __local float room[GROUP_SIZE];
+    const int first = LANE_BASE(get_group_id(0), VECTORS);
+    const int first_row = (int)get_group_id(1) * ROWS, end_row = min(first_row + ROWS, FEATURES);
+    vec sum = (vec)(0.0f);
+    for (int r = first_row; r < end_row; r++)
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = first + j * LANE_STRIDE;
+            const size_t i = (size_t)r * BATCH + lane;
+            const vec value = vec_load(y + i);
+            const vec t = target ? vec_load(target + i) : (vec)(target_constant);
+            sum += vec_mask(loss(value, t), lane, n);
+            if (dy) {
+                vec d = input_activation_backward(scale * gradient(value, t), value);
+                d = vec_mask(d, lane, n);
+                vec_store(accumulate ? vec_load(dy + i) + d : d, dy + i);
+            }
+        }
+    const float total = group_sum(vec_sum(sum), room);
+    if (get_local_id(0) == 0) parts[get_group_id(1) * LANE_GROUPS + get_group_id(0)] = total;
+}
+
+/* One work-group. */
+__kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
+                                       __global float *restrict losses, int slot, float scale,
+                                       int accumulate) {
+    __local float room[GROUP_SIZE];
+    float sum = 0.0f;
+    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
+    sum = group_sum(sum, room);
+    if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * sum;
+}

@@ -1,0 +1,141 @@
+/* The reconstruction score of each lane, from [CHANNELS][PIXELS][BATCH].
+ *
+ * Options: KIND (us_pixel_score_kind), CHANNELS, PIXELS, BATCH, TOP (how many of the largest), and how
+ * the work is cut: VECTORS of the batch and ROWS pixels per item. */
+
+#define ROOT_SUM 0
+#define MEAN 1
+#define MAXIMUM 2
+#define TOP_K 3
+#define SPLITS ((PIXELS + ROWS - 1) / ROWS)
+
+/* max of which a NaN in b survives. */
+#if VECTOR_WIDTH == 1
+#define CHOOSE(no, yes, condition) ((condition) ? (yes) : (no))
+typedef uint bits;
+typedef int counts;
+#define as_bits as_uint
+#define as_vec as_float
+#elif VECTOR_WIDTH == 4
+#define CHOOSE(no, yes, condition) select(no, yes, condition)
+typedef uint4 bits;
+typedef int4 counts;
+#define as_bits as_uint4
+#define as_vec as_float4
+#elif VECTOR_WIDTH == 8
+#define CHOOSE(no, yes, condition) select(no, yes, condition)
+typedef uint8 bits;
+typedef int8 counts;
+#define as_bits as_uint8
+#define as_vec as_float8
+#else
+#define CHOOSE(no, yes, condition) select(no, yes, condition)
+typedef uint16 bits;
+typedef int16 counts;
+#define as_bits as_uint16
+#define as_vec as_float16
+#endif
+
+/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH]. */
+__kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
+                                     __global const float *restrict y,
+                                     __global float *restrict parts) {
+    const int first = LANE_BASE(get_group_id(0), VECTORS), split = get_group_id(1);
+    const int first_row = split * ROWS, end_row = min(first_row + ROWS, PIXELS);
+    for (int j = 0; j < VECTORS; j++) {
+        const int lane = first + j * LANE_STRIDE;
+        vec part = (vec)(0.0f);
+        for (int p = first_row; p < end_row; p++) {
+            vec e = (vec)(0.0f);
+            for (int c = 0; c < CHANNELS; c++) {
+                const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
+                const vec d = vec_load(x + i) - vec_load(y + i);
+                e += d * d;
+            }
+#if KIND == TOP_K
+            vec_store(e, parts + (size_t)p * BATCH + lane);
+#elif KIND == MAXIMUM
+            part = CHOOSE(e, part, e <= part);
+#else
+            part += e;
+#endif
+        }
+#if KIND != TOP_K
+        vec_store(part, parts + (size_t)split * BATCH + lane);
+#endif
+    }
+}
+
+#if KIND == TOP_K
+/* The mean of the TOP largest errors. The bits of floats that are not negative are ordered as the
+ * floats, so the TOP-th largest is found bit by bit: the largest value that TOP errors reach. */
+inline vec combine_parts(__global const float *parts) {
+    bits threshold = (bits)(0u);
+    for (int bit = 30; bit >= 0; bit--) {
+        const bits candidate = threshold | (bits)(1u << bit);
+        counts reached = (counts)(0);
+        for (int p = 0; p < PIXELS; p++) {
+            const bits e = as_bits(vec_load(parts + (size_t)p * BATCH));
+#if VECTOR_WIDTH == 1
+            reached += e >= candidate;
+#else
+            reached -= e >= candidate; /* true is -1 in every lane */
+#endif
+        }
+        threshold = CHOOSE(threshold, candidate, reached >= (counts)(TOP));
+    }
+    vec sum = (vec)(0.0f);
+    counts above = (counts)(0);
+    for (int p = 0; p < PIXELS; p++) {
+        const vec e = vec_load(parts + (size_t)p * BATCH);
+#if VECTOR_WIDTH == 1
+        if (as_bits(e) > threshold) {
+            sum += e;
+            above++;
+        }
+#else
+        const counts more = as_bits(e) > threshold;
+        sum += select((vec)(0.0f), e, more);
+        above -= more;
+#endif
+    }
+    /* Those equal to the threshold fill the rest. */
+    const bits rest = as_bits(threshold);
+    const counts ties = (counts)(TOP) - above;
+#if VECTOR_WIDTH == 1
+    const float tied = (float)ties;
+#elif VECTOR_WIDTH == 4
+    const vec tied = convert_float4(ties);
+#elif VECTOR_WIDTH == 8
+    const vec tied = convert_float8(ties);
+#else
+    const vec tied = convert_float16(ties);
+#endif
+    return (sum + tied * as_vec(rest)) / (float)TOP;
+}
+#else
+inline vec combine_parts(__global const float *parts) {
+    vec total = (vec)(0.0f);
+    for (int s = 0; s < SPLITS; s++) {
+        const vec part = vec_load(parts + (size_t)s * BATCH);
+#if KIND == MAXIMUM
+        total = CHOOSE(part, total, part <= total);
+#else
+        total += part;
+#endif
+    }
+#if KIND == ROOT_SUM
+    return sqrt(total);
+#elif KIND == MEAN
+    return total / (float)(CHANNELS * PIXELS);
+#else
+    return total;
+#endif
+}
+#endif
+
+__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict parts,
+                                      __global float *restrict scores) {
+    const int lane = LANE_BASE(get_group_id(0), 1);
+    vec_store(combine_parts(parts + lane), scores + lane);
+}

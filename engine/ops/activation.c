@@ -1,0 +1,160 @@
+/* Activations as layers of their own, for where no layer before them can compute them: at a
+ * network's start or after a view. */
+#include <stdlib.h>
+
+#include "ops/activation.h"
+#include "ops/attributes.h"
+
+typedef struct us_activation_layer {
+    us_kernel *forward, *backward;
+    size_t groups;
+} us_activation_layer;
+
+typedef struct us_activation_tuning {
+    int vectors; /* per work-item */
+} us_activation_tuning;
+
+static us_activation_tuning activation_tuning_default(const us_device *device) {
+    return (us_activation_tuning){.vectors = device->execution == US_EXECUTION_VECTOR ? 512 : 4};
+}
+
+static void destroy(void *pointer) {
+    us_activation_layer *layer = pointer;
+    if (!layer) return;
+    us_kernel_destroy(layer->forward);
+    us_kernel_destroy(layer->backward);
+    free(layer);
+}
+
+static unseen_status create(const us_layer_plan *plan, us_activation activation, void **out,
+                            unseen_error *error) {
+    *out = NULL;
+    us_device *device = plan->device;
+    const us_activation_tuning tuning = activation_tuning_default(device);
+    const size_t count = us_shape_size(plan->in) * (size_t)plan->batch;
+    const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(device);
+    if (count > INT32_MAX - per_group)
+        return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
+                       "an activation of %zu values in a batch is beyond what one kernel can "
+                       "address: lower /training/batch",
+                       count);
+    us_activation_layer *layer = calloc(1, sizeof *layer);
+    if (!layer) return us_fail_memory(error, "an activation layer");
+    layer->groups = (count + per_group - 1) / per_group;
+    char options[US_ACTIVATION_OPTIONS];
+    us_activation_options(options, activation, plan->input_activation);
+    unseen_status status =
+        us_kernel_create(device, "activation", "forward", &layer->forward, error,
+                         "-DCOUNT=%zu -DVECTORS=%d %s", count, tuning.vectors, options);
+    if (status == UNSEEN_OK)
+        status = us_kernel_create(device, "activation", "backward", &layer->backward, error,
+                                  "-DCOUNT=%zu -DVECTORS=%d %s", count, tuning.vectors, options);
+    if (status != UNSEEN_OK) {
+        destroy(layer);
+        return status;
+    }
+    *out = layer;
+    return UNSEEN_OK;
+}
+
+static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
+    us_activation_layer *layer = pointer;
+    return us_kernel_run(layer->forward, (size_t[]){layer->groups, 1, 1}, error, "bb", args->x,
+                         args->y);
+}
+
+/* dy is already with respect to x, the value before the activation, so that only the derivative of
+ * what produced x remains to be multiplied. */
+static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
+    us_activation_layer *layer = pointer;
+    if (!args->dx) return UNSEEN_OK;
+    return us_kernel_run(layer->backward, (size_t[]){layer->groups, 1, 1}, error, "bbb", args->x,
+                         args->dy, args->dx);
+}
+
+static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
+                           unseen_error *error) {
+    (void)attributes;
+    (void)error;
+    *out = in;
+    return UNSEEN_OK;
+}
+
+static const us_key no_keys[] = {{.kind = US_KEY_END}};
+
+/* The functions of a layer type whose activation is KIND. */
+#define DEFINE_ACTIVATION(NAME, KIND, SLOPE)                                                       \
+    static us_activation NAME##_activation(const void *attributes) {                               \
+        (void)attributes;                                                                          \
+        return (us_activation){KIND, SLOPE};                                                       \
+    }                                                                                              \
+    static unseen_status NAME##_create(const us_layer_plan *plan, void **layer,                    \
+                                       unseen_error *error) {                                      \
+        return create(plan, NAME##_activation(plan->attributes), layer, error);                    \
+    }
+
+DEFINE_ACTIVATION(relu, US_ACTIVATION_RELU, 0)
+DEFINE_ACTIVATION(leaky_relu, US_ACTIVATION_LEAKY_RELU,
+                  (float)((const us_leaky_relu_attributes *)attributes)->slope)
+DEFINE_ACTIVATION(tanh, US_ACTIVATION_TANH, 0)
+DEFINE_ACTIVATION(sigmoid, US_ACTIVATION_SIGMOID, 0)
+
+static const us_key leaky_relu_keys[] = {
+    {.name = "slope",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_leaky_relu_attributes, slope),
+     .minimum = 0,
+     .maximum = 1e6,
+     .fallback = {0.01},
+     .help = "What negative values are multiplied by."},
+    {.kind = US_KEY_END},
+};
+
+const us_layer_type us_relu_layer = {
+    .name = "relu",
+    .help = "max(0, x).",
+    .keys = no_keys,
+    .infer = infer,
+    .activation = relu_activation,
+    .create = relu_create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};
+
+const us_layer_type us_leaky_relu_layer = {
+    .name = "leaky_relu",
+    .help = "x where it is positive, slope times x elsewhere.",
+    .keys = leaky_relu_keys,
+    .attributes_size = sizeof(us_leaky_relu_attributes),
+    .infer = infer,
+    .activation = leaky_relu_activation,
+    .create = leaky_relu_create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};
+
+const us_layer_type us_tanh_layer = {
+    .name = "tanh",
+    .help = "The hyperbolic tangent, from -1 to 1.",
+    .keys = no_keys,
+    .infer = infer,
+    .activation = tanh_activation,
+    .create = tanh_create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};
+
+const us_layer_type us_sigmoid_layer = {
+    .name = "sigmoid",
+    .help = "1 / (1 + exp(-x)), from 0 to 1.",
+    .keys = no_keys,
+    .infer = infer,
+    .activation = sigmoid_activation,
+    .create = sigmoid_create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};

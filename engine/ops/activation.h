@@ -1,0 +1,20 @@
+/* How activations reach kernels: as build options that common.cl understands. */
+#ifndef US_OPS_ACTIVATION_H
+#define US_OPS_ACTIVATION_H
+
+#include <stdio.h>
+
+#include "ops/layer.h"
+
+enum { US_ACTIVATION_OPTIONS = 128 };
+
+/* The options for a kernel that applies `own` to what it writes and whose input `input` produced.
+ */
+static inline void us_activation_options(char text[US_ACTIVATION_OPTIONS], us_activation own,
+                                         us_activation input) {
+    snprintf(text, US_ACTIVATION_OPTIONS,
+             "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef", own.kind,
+             (double)own.slope, input.kind, (double)input.slope);
+}
+
+#endif

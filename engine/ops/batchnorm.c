@@ -1,0 +1,264 @@
+/* BatchNorm, over images and pixels per channel. Running statistics move by `momentum` towards the
+ * batch's mean and unbiased variance, as PyTorch's do. With one value per channel (one image of one
+ * pixel), where PyTorch refuses to train, the variance is 0 and so is what moves the running one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/activation.h"
+#include "ops/attributes.h"
+
+/* How the work is cut. */
+typedef struct us_batchnorm_tuning {
+    int vectors;  /* of the batch per work-item: all of them, or 1 for LANES */
+    int rows;     /* pixels per work-item */
+    int channels; /* channels per work-item */
+} us_batchnorm_tuning;
+
+typedef struct us_batchnorm {
+    us_device *device;
+    us_batchnorm_attributes attributes;
+    int channels;
+    size_t groups[3], parts_bytes;
+    us_buffer *statistics; /* mean and 1 / deviation where the caller keeps none */
+    us_buffer *means;      /* of gradients, between two kernels of backward */
+    us_kernel *statistics_parts, *finish_statistics, *running_statistics, *normalize;
+    us_kernel *gradient_sums, *finish_gradients, *input_gradient;
+} us_batchnorm;
+
+enum {
+    PART_FLOATS = 32768,   /* of a part on a CPU: what a cache keeps for the second look at it */
+    LANES_ITEMS = 1024,    /* wanted per compute unit of a GPU */
+    LANES_MAX_SPLITS = 64, /* so that adding up the parts stays short */
+};
+
+static int clamp_int(int64_t value, int low, int high) {
+    return value < low ? low : value > high ? high : (int)value;
+}
+
+static us_batchnorm_tuning batchnorm_tuning_default(const us_device *device, us_shape shape,
+                                                    int batch) {
+    us_batchnorm_tuning tuning = {.vectors = 1, .channels = 1};
+    const int pixels = shape.height * shape.width;
+    if (device->execution == US_EXECUTION_LANES) {
+        const int64_t items = (int64_t)device->compute_units * LANES_ITEMS;
+        tuning.rows = clamp_int((int64_t)us_shape_size(shape) * batch / items,
+                                (pixels + LANES_MAX_SPLITS - 1) / LANES_MAX_SPLITS, pixels);
+        return tuning;
+    }
+    tuning.vectors = batch / device->vector_width;
+    tuning.rows = clamp_int(PART_FLOATS / batch, 1, pixels);
+    /* Few channels on many cores: cut finer, so that all have work. */
+    const int wanted = (4 * device->compute_units + shape.channels - 1) / shape.channels;
+    tuning.rows = clamp_int(tuning.rows, 1, (pixels + wanted - 1) / wanted);
+    if (tuning.rows == pixels) {
+        const int most = (shape.channels + wanted - 1) / wanted;
+        const int cores =
+            (shape.channels + 4 * device->compute_units - 1) / (4 * device->compute_units);
+        tuning.channels =
+            clamp_int(PART_FLOATS / ((int64_t)pixels * batch), 1, cores < most ? cores : most);
+    }
+    return tuning;
+}
+
+static void destroy(void *pointer) {
+    us_batchnorm *layer = pointer;
+    if (!layer) return;
+    us_buffer_destroy(layer->statistics);
+    us_buffer_destroy(layer->means);
+    us_kernel *const kernels[] = {layer->statistics_parts,   layer->finish_statistics,
+                                  layer->running_statistics, layer->normalize,
+                                  layer->gradient_sums,      layer->finish_gradients,
+                                  layer->input_gradient};
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        us_kernel_destroy(kernels[i]);
+    free(layer);
+}
+
+static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *plan,
+                                    const us_batchnorm_tuning *tuning, unseen_error *error) {
+    const struct {
+        const char *name;
+        us_kernel **kernel;
+    } kernels[] = {
+        {"statistics", &layer->statistics_parts},
+        {"finish_statistics", &layer->finish_statistics},
+        {"running_statistics", &layer->running_statistics},
+        {"normalize", &layer->normalize},
+        {"gradient_sums", &layer->gradient_sums},
+        {"finish_gradients", &layer->finish_gradients},
+        {"input_gradient", &layer->input_gradient},
+    };
+    char options[US_ACTIVATION_OPTIONS];
+    us_activation_options(options, plan->activation, plan->input_activation);
+    int step = 8;
+    while (tuning->vectors % step)
+        step /= 2;
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        US_TRY(us_kernel_create(layer->device, "batchnorm", kernels[i].name, kernels[i].kernel,
+                                error,
+                                "-DCHANNELS=%d -DPIXELS=%d -DBATCH=%d -DAFFINE=%d -DVECTORS=%d "
+                                "-DSTEP=%d -DROWS=%d -DITEM_CHANNELS=%d %s",
+                                plan->in.channels, plan->in.height * plan->in.width, plan->batch,
+                                layer->attributes.affine, tuning->vectors, step, tuning->rows,
+                                tuning->channels, options));
+    return UNSEEN_OK;
+}
+
+static unseen_status create(const us_layer_plan *plan, void **out, unseen_error *error) {
+    *out = NULL;
+    us_batchnorm *layer = calloc(1, sizeof *layer);
+    if (!layer) return us_fail_memory(error, "a batchnorm layer");
+    us_device *device = layer->device = plan->device;
+    memcpy(&layer->attributes, plan->attributes, sizeof layer->attributes);
+    layer->channels = plan->in.channels;
+    const us_batchnorm_tuning tuning = batchnorm_tuning_default(device, plan->in, plan->batch);
+    const int pixels = plan->in.height * plan->in.width;
+    layer->groups[0] = (size_t)(plan->batch / (tuning.vectors * us_device_lanes(device)));
+    layer->groups[1] = (size_t)((pixels + tuning.rows - 1) / tuning.rows);
+    layer->groups[2] = (size_t)((layer->channels + tuning.channels - 1) / tuning.channels);
+    layer->parts_bytes =
+        layer->groups[0] * layer->groups[1] * (size_t)layer->channels * 2 * sizeof(float);
+    const size_t pair = (size_t)layer->channels * 2 * sizeof(float);
+    us_buffer *scratch;
+    unseen_status status;
+    US_CHECK(us_buffer_create(device, pair, "batchnorm statistics", &layer->statistics, error));
+    US_CHECK(us_buffer_create(device, pair, "batchnorm gradients", &layer->means, error));
+    US_CHECK(us_device_scratch(device, layer->parts_bytes, &scratch, error));
+    US_CHECK(create_kernels(layer, plan, &tuning, error));
+    *out = layer;
+    return UNSEEN_OK;
+
+done:
+    destroy(layer);
+    return status;
+}
+
+/* The tensors by name; without affine there are only the running statistics. */
+static us_buffer *tensor(const us_batchnorm *layer, us_buffer *const *tensors, int index) {
+    if (!tensors) return NULL;
+    if (layer->attributes.affine) return tensors[index];
+    return index < 2 ? NULL : tensors[index - 2];
+}
+enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
+
+static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
+    us_batchnorm *layer = pointer;
+    us_buffer *statistics = args->training && args->saved ? args->saved : layer->statistics;
+    us_buffer *mean = tensor(layer, args->tensors, RUNNING_MEAN);
+    us_buffer *variance = tensor(layer, args->tensors, RUNNING_VARIANCE);
+    if (args->training) {
+        us_buffer *parts;
+        US_TRY(us_device_scratch(layer->device, layer->parts_bytes, &parts, error));
+        US_TRY(us_kernel_run(layer->statistics_parts, layer->groups, error, "bbi", args->x, parts,
+                             args->n));
+        US_TRY(us_kernel_run_elements(layer->finish_statistics, (size_t)layer->channels, error,
+                                      "bbbbiff", parts, statistics, mean, variance, args->n,
+                                      layer->attributes.momentum, layer->attributes.epsilon));
+    } else {
+        US_TRY(us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
+                                      "bbbf", mean, variance, statistics,
+                                      layer->attributes.epsilon));
+    }
+    return us_kernel_run(layer->normalize, layer->groups, error, "bbbbb", args->x, statistics,
+                         tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
+                         args->y);
+}
+
+static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
+    us_batchnorm *layer = pointer;
+    us_buffer *parts;
+    US_TRY(us_device_scratch(layer->device, layer->parts_bytes, &parts, error));
+    US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbb", args->x, args->dy,
+                         args->saved, parts));
+    US_TRY(us_kernel_run_elements(layer->finish_gradients, (size_t)layer->channels, error,
+                                  "bbbbbii", parts, args->saved, layer->means,
+                                  tensor(layer, args->gradients, WEIGHT),
+                                  tensor(layer, args->gradients, BIAS), args->n, args->accumulate));
+    if (!args->dx) return UNSEEN_OK;
+    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbbi", args->x, args->dy,
+                         args->saved, layer->means, tensor(layer, args->tensors, WEIGHT), args->dx,
+                         args->n);
+}
+
+static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
+                           unseen_error *error) {
+    (void)attributes;
+    if ((int64_t)in.height * in.width > INT32_MAX)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%d x %d pixels are more than a layer can have",
+                       in.height, in.width);
+    *out = in;
+    return UNSEEN_OK;
+}
+
+static int tensors(const void *attributes, us_shape in,
+                   us_tensor_spec specs[US_LAYER_MAX_TENSORS]) {
+    const us_batchnorm_attributes *batchnorm = attributes;
+    const us_tensor_spec all[] = {
+        {.name = "weight", .trainable = true, .value = 1},
+        {.name = "bias", .trainable = true, .value = 0},
+        {.name = "running_mean", .value = 0},
+        {.name = "running_var", .value = 1},
+    };
+    int count = 0;
+    for (int i = batchnorm->affine ? 0 : 2; i < 4; i++, count++) {
+        specs[count] = all[i];
+        specs[count].rank = 1;
+        specs[count].dims[0] = in.channels;
+        specs[count].init = US_INIT_CONSTANT;
+    }
+    return count;
+}
+
+static double flops(const void *attributes, us_shape in, us_shape out) {
+    (void)attributes;
+    (void)out;
+    return 2.0 * (double)us_shape_size(in);
+}
+
+static size_t saved_floats(const void *attributes, us_shape in, int batch) {
+    (void)attributes;
+    (void)batch;
+    return 2 * (size_t)in.channels;
+}
+
+static const us_key keys[] = {
+    {.name = "momentum",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_batchnorm_attributes, momentum),
+     .minimum = 0,
+     .maximum = 1,
+     .fallback = {0.1},
+     .help = "How far one batch moves the running statistics, which scoring uses."},
+    {.name = "epsilon",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_batchnorm_attributes, epsilon),
+     .minimum = 0,
+     .maximum = 1,
+     .above_minimum = true,
+     .fallback = {1e-5},
+     .help = "Added to the variance before its root is taken."},
+    {.name = "affine",
+     .kind = US_KEY_BOOL,
+     .offset = offsetof(us_batchnorm_attributes, affine),
+     .fallback = {1},
+     .help = "Whether a weight and a bias per channel are learned."},
+    {.kind = US_KEY_END},
+};
+
+const us_layer_type us_batchnorm_layer = {
+    .name = "batchnorm",
+    .help = "Takes each channel's mean away and divides by its standard deviation.",
+    .keys = keys,
+    .attributes_size = sizeof(us_batchnorm_attributes),
+    .infer = infer,
+    .tensors = tensors,
+    .flops = flops,
+    .saved_floats = saved_floats,
+    .folds_activation = true,
+    .is_normalization = true,
+    .create = create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};

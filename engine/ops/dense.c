@@ -1,0 +1,314 @@
+/* Dense layers: y[o] = a(sum over i of weight[i][o] x[i] + bias[o]). All three passes are one
+ * product, described in cl_kernels/dense.cl. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/activation.h"
+#include "ops/attributes.h"
+
+typedef enum us_product_form { FORWARD, INPUT, WEIGHT } us_product_form;
+
+/* How a product is cut; see cl_kernels/dense.cl. */
+typedef struct us_product_tuning {
+    int tile_rows, tile_vectors, item_tiles, item_columns, block, slice;
+    bool pack;
+} us_product_tuning;
+
+typedef struct us_product {
+    us_product_form form;
+    int rows, terms, width, columns; /* M, R, WIDTH, COLUMNS */
+    us_product_tuning tuning;
+    us_kernel *multiply, *combine;
+    size_t groups[3], combine_groups[3];
+    size_t slices_bytes, panels_bytes; /* of scratch; 0: none */
+} us_product;
+
+typedef struct us_dense {
+    us_device *device;
+    bool bias, bias_gradient_is_zero;
+    us_product products[3]; /* by form; those of backward are made when first needed */
+    us_kernel *panels, *bias_gradient;
+    size_t panel_groups, bias_groups;
+} us_dense;
+
+static int smaller(int64_t a, int64_t b) {
+    return (int)(a < b ? a : b);
+}
+
+static int divide_up(int64_t a, int64_t b) {
+    return (int)((a + b - 1) / b);
+}
+
+/* The largest count of rows up to `most` that divides `rows`, if it is not under half of `most`. */
+static int rows_per_tile(int rows, int most) {
+    if (rows <= most) return rows;
+    for (int i = most; 2 * i > most; i--)
+        if (rows % i == 0) return i;
+    return most;
+}
+
+enum {
+    VECTOR_BLOCK = 128,     /* terms: 64 KiB of B at a batch of 128 */
+    VECTOR_ITEM_ROWS = 128, /* rows of A that are packed together */
+    VECTOR_SLICE = 512,     /* terms worth an item of their own */
+    ITEMS_PER_UNIT = 4,     /* work-groups per core, so that none waits long for the last */
+    LANES_ITEMS = 1024,     /* work-items per compute unit of a GPU, to hide its latencies */
+    LANES_SLICE = 64,
+    BIAS_ROWS = 32,
+};
+
+/* TILE_VECTORS for `vectors` vectors side by side. */
+static int vectors_per_tile(int vectors) {
+    const int preferred[] = {4, 2, 3};
+    for (int i = 0; i < 3; i++)
+        if (vectors % preferred[i] == 0) return preferred[i];
+    return 1;
+}
+
+static us_product_tuning product_tuning_default(const us_device *device, us_product_form form,
+                                                int rows, int terms, int width) {
+    us_product_tuning t = {.item_tiles = 1, .item_columns = 1};
+    const int vectors = divide_up(width, us_device_lanes(device));
+    t.slice = terms;
+    if (device->execution == US_EXECUTION_LANES) {
+        t.tile_vectors = 1;
+        t.tile_rows = rows_per_tile(rows, 8);
+        const int64_t items = (int64_t)divide_up(rows, t.tile_rows) * width;
+        const int64_t wanted = (int64_t)device->compute_units * LANES_ITEMS / items;
+        if (form != WEIGHT && wanted > 1)
+            t.slice =
+                smaller(terms, divide_up(terms, wanted) > LANES_SLICE ? divide_up(terms, wanted)
+                                                                      : LANES_SLICE);
+        t.block = t.slice;
+        return t;
+    }
+    t.tile_vectors = vectors_per_tile(vectors);
+    const int tile_rows[] = {0, 16, 12, 8, 6};
+    t.tile_rows = rows_per_tile(rows, tile_rows[t.tile_vectors]);
+    t.block = smaller(VECTOR_BLOCK, terms);
+    t.pack = true;
+    t.item_tiles = smaller(divide_up(VECTOR_ITEM_ROWS, t.tile_rows), divide_up(rows, t.tile_rows));
+    if (form != WEIGHT) t.item_columns = vectors / t.tile_vectors;
+    /* Where rows and columns make too few items, the sums are cut as well. */
+    const int wanted = device->compute_units * ITEMS_PER_UNIT;
+    const int items = divide_up(rows, t.item_tiles * t.tile_rows);
+    if (form != WEIGHT && items < wanted)
+        t.slice = smaller(terms, divide_up(terms, divide_up(wanted, items)) > VECTOR_SLICE
+                                     ? divide_up(terms, divide_up(wanted, items))
+                                     : VECTOR_SLICE);
+    return t;
+}
+
+/* Sizes and build options of a product. */
+static void plan_product(us_product *product, const us_layer_plan *plan, us_product_form form) {
+    const us_device *device = plan->device;
+    const int in = plan->in.channels, out = plan->out.channels;
+    product->form = form;
+    product->rows = form == FORWARD ? out : in;
+    product->terms = form == FORWARD ? in : form == INPUT ? out : plan->batch;
+    product->width = form == WEIGHT ? out : plan->batch;
+    const us_product_tuning t =
+        product_tuning_default(device, form, product->rows, product->terms, product->width);
+    product->tuning = t;
+    const int tile_width = t.tile_vectors * us_device_lanes(device);
+    product->columns = divide_up(product->width, tile_width) * tile_width;
+    product->groups[0] = (size_t)divide_up(product->columns / tile_width, t.item_columns);
+    product->groups[1] = (size_t)divide_up(product->rows, (int64_t)t.item_tiles * t.tile_rows);
+    product->groups[2] = (size_t)divide_up(product->terms, t.slice);
+    product->combine_groups[0] = device->execution == US_EXECUTION_VECTOR
+                                     ? 1
+                                     : (size_t)(product->columns / us_device_lanes(device));
+    product->combine_groups[1] = (size_t)product->rows;
+    product->combine_groups[2] = 1;
+    if (product->groups[2] > 1)
+        product->slices_bytes =
+            product->groups[2] * (size_t)product->rows * (size_t)product->columns * sizeof(float);
+    if (form == WEIGHT)
+        product->panels_bytes = (size_t)product->terms * (size_t)product->columns * sizeof(float);
+}
+
+static unseen_status create_kernel(const us_product *product, const us_layer_plan *plan,
+                                   const char *name, us_kernel **kernel, unseen_error *error) {
+    const us_product_tuning *t = &product->tuning;
+    const us_dense_attributes *attributes = plan->attributes;
+    const us_product_form form = product->form;
+    const int out = plan->out.channels;
+    char activations[US_ACTIVATION_OPTIONS];
+    us_activation_options(activations, plan->activation, plan->input_activation);
+    /* weight is [in][out]; x of the weight's gradient [in][batch] */
+    const int a_row = form == FORWARD ? 1 : form == INPUT ? out : plan->batch;
+    const int a_step = form == FORWARD ? out : 1;
+    const int vectors = product->columns / us_device_lanes(plan->device);
+    return us_kernel_create(
+        plan->device, "dense", name, kernel, error,
+        "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DA_ROW=%d -DA_STEP=%d -DBIAS=%d "
+        "-DTILE_ROWS=%d -DTILE_VECTORS=%d -DITEM_TILES=%d -DITEM_COLUMNS=%d -DBLOCK=%d -DSLICE=%d "
+        "-DPACK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
+        form, product->rows, product->terms, product->columns, product->width, a_row, a_step,
+        attributes->bias, t->tile_rows, t->tile_vectors, t->item_tiles, t->item_columns, t->block,
+        t->slice, t->pack, plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS,
+        activations);
+}
+
+static void destroy(void *pointer) {
+    us_dense *layer = pointer;
+    if (!layer) return;
+    for (int form = 0; form < 3; form++) {
+        us_kernel_destroy(layer->products[form].multiply);
+        us_kernel_destroy(layer->products[form].combine);
+    }
+    us_kernel_destroy(layer->panels);
+    us_kernel_destroy(layer->bias_gradient);
+    free(layer);
+}
+
+static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
+                                    us_product_form form, unseen_error *error) {
+    us_product *product = &layer->products[form];
+    plan_product(product, plan, form);
+    us_buffer *scratch;
+    const size_t bytes = product->slices_bytes + product->panels_bytes;
+    if (bytes) US_TRY(us_device_scratch(layer->device, bytes, &scratch, error));
+    US_TRY(create_kernel(product, plan, "product", &product->multiply, error));
+    if (product->slices_bytes)
+        US_TRY(create_kernel(product, plan, "combine", &product->combine, error));
+    return UNSEEN_OK;
+}
+
+static unseen_status create(const us_layer_plan *plan, void **out, unseen_error *error) {
+    *out = NULL;
+    us_dense *layer = calloc(1, sizeof *layer);
+    if (!layer) return us_fail_memory(error, "a dense layer");
+    layer->device = plan->device;
+    layer->bias = ((const us_dense_attributes *)plan->attributes)->bias;
+    layer->bias_gradient_is_zero = plan->bias_gradient_is_zero;
+    unseen_status status;
+    for (us_product_form form = FORWARD; form <= WEIGHT; form++)
+        US_CHECK(create_product(layer, plan, form, error));
+    const us_product *weight = &layer->products[WEIGHT];
+    layer->panel_groups = (size_t)(weight->columns / us_device_lanes(plan->device));
+    layer->bias_groups = (size_t)divide_up(plan->out.channels, BIAS_ROWS);
+    US_CHECK(create_kernel(weight, plan, "panels", &layer->panels, error));
+    US_CHECK(create_kernel(weight, plan, "bias_gradient", &layer->bias_gradient, error));
+    *out = layer;
+    return UNSEEN_OK;
+
+done:
+    destroy(layer);
+    return status;
+}
+
+/* c = a b, finished with `extra`. */
+static unseen_status multiply(us_dense *layer, us_product_form form, us_buffer *a, us_buffer *b,
+                              us_buffer *extra, us_buffer *c, bool accumulate,
+                              unseen_error *error) {
+    us_product *product = &layer->products[form];
+    us_buffer *slices = NULL;
+    if (product->slices_bytes)
+        US_TRY(us_device_scratch(layer->device, product->slices_bytes, &slices, error));
+    US_TRY(us_kernel_run(product->multiply, product->groups, error, "bbbbbi", a, b, extra, c,
+                         slices, accumulate));
+    if (!slices) return UNSEEN_OK;
+    return us_kernel_run(product->combine, product->combine_groups, error, "bbb", slices, extra, c);
+}
+
+static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
+    us_dense *layer = pointer;
+    return multiply(layer, FORWARD, args->tensors[0], args->x,
+                    layer->bias ? args->tensors[1] : NULL, args->y, false, error);
+}
+
+static unseen_status backward_weight(us_dense *layer, const us_layer_backward *args,
+                                     unseen_error *error) {
+    us_buffer *panels;
+    US_TRY(us_device_scratch(layer->device, layer->products[WEIGHT].panels_bytes, &panels, error));
+    US_TRY(us_kernel_run(layer->panels, (size_t[]){layer->panel_groups, 1, 1}, error, "bb",
+                         args->dy, panels));
+    return multiply(layer, WEIGHT, args->x, panels, NULL, args->gradients[0], args->accumulate,
+                    error);
+}
+
+static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
+    us_dense *layer = pointer;
+    if (args->gradients && args->gradients[0]) US_TRY(backward_weight(layer, args, error));
+    if (args->gradients && layer->bias && args->gradients[1] && !layer->bias_gradient_is_zero)
+        US_TRY(us_kernel_run(layer->bias_gradient, (size_t[]){layer->bias_groups, 1, 1}, error,
+                             "bbi", args->dy, args->gradients[1], args->accumulate));
+    if (!args->dx) return UNSEEN_OK;
+    return multiply(layer, INPUT, args->tensors[0], args->dy, args->x, args->dx, false, error);
+}
+
+static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
+                           unseen_error *error) {
+    const us_dense_attributes *dense = attributes;
+    if (in.height != 1 || in.width != 1)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "a dense layer takes one row of features: put {\"layer\": \"flatten\"} "
+                       "before it");
+    if ((int64_t)in.channels * dense->units > INT32_MAX)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%d x %d weights are more than a layer can have",
+                       in.channels, dense->units);
+    *out = (us_shape){dense->units, 1, 1};
+    return UNSEEN_OK;
+}
+
+/* torch.nn.Linear's: uniform within 1 / sqrt(inputs), weight and bias alike. */
+static int tensors(const void *attributes, us_shape in,
+                   us_tensor_spec specs[US_LAYER_MAX_TENSORS]) {
+    const us_dense_attributes *dense = attributes;
+    const float bound = (float)(1 / sqrt((double)in.channels));
+    specs[0] = (us_tensor_spec){
+        .name = "weight",
+        .rank = 2,
+        .dims = {dense->units, in.channels},
+        .order = {1, 0},
+        .trainable = true,
+        .init = US_INIT_UNIFORM,
+        .value = bound,
+    };
+    specs[1] = (us_tensor_spec){
+        .name = "bias",
+        .rank = 1,
+        .dims = {dense->units},
+        .trainable = true,
+        .init = US_INIT_UNIFORM,
+        .value = bound,
+    };
+    return dense->bias ? 2 : 1;
+}
+
+static double flops(const void *attributes, us_shape in, us_shape out) {
+    (void)attributes;
+    return 2.0 * in.channels * out.channels;
+}
+
+static const us_key keys[] = {
+    {.name = "units",
+     .kind = US_KEY_INT,
+     .offset = offsetof(us_dense_attributes, units),
+     .required = true,
+     .minimum = 1,
+     .maximum = 1 << 24,
+     .help = "Features of the output."},
+    {.name = "bias",
+     .kind = US_KEY_BOOL,
+     .offset = offsetof(us_dense_attributes, bias),
+     .fallback = {1},
+     .help = "Whether a number per output is added."},
+    {.kind = US_KEY_END},
+};
+
+const us_layer_type us_dense_layer = {
+    .name = "dense",
+    .help = "Every output is a weighted sum of all inputs.",
+    .keys = keys,
+    .attributes_size = sizeof(us_dense_attributes),
+    .infer = infer,
+    .tensors = tensors,
+    .flops = flops,
+    .folds_activation = true,
+    .create = create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};

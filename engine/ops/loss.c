@@ -1,0 +1,78 @@
+#include "ops/loss.h"
+
+#include <stdlib.h>
+
+#include "ops/activation.h"
+
+typedef struct us_loss_tuning {
+    int vectors; /* of the batch per work-item: all of them, or 1 for LANES */
+    int rows;    /* features per work-item */
+} us_loss_tuning;
+
+struct us_loss {
+    us_device *device;
+    us_kernel *parts, *sum;
+    size_t groups[3], parts_bytes;
+    double features;
+};
+
+static us_loss_tuning loss_tuning_default(const us_device *device, size_t features, int batch) {
+    const bool lanes = device->execution == US_EXECUTION_LANES;
+    us_loss_tuning tuning = {.vectors = lanes ? 1 : batch / device->vector_width};
+    const size_t items = (size_t)device->compute_units * 16;
+    const size_t room = lanes ? items * 64 / (size_t)batch + 1 : items;
+    size_t rows = (features + room - 1) / room;
+    /* Long enough to be worth a work-group. */
+    if (!lanes && rows * (size_t)batch < 4096) rows = 4096 / (size_t)batch + 1;
+    tuning.rows = (int)(rows < features ? rows : features);
+    return tuning;
+}
+
+unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shape, int batch,
+                             us_activation activation, us_loss **out, unseen_error *error) {
+    *out = NULL;
+    us_loss *loss = calloc(1, sizeof *loss);
+    if (!loss) return us_fail_memory(error, "a loss");
+    const size_t features = us_shape_size(shape);
+    const us_loss_tuning tuning = loss_tuning_default(device, features, batch);
+    loss->device = device;
+    loss->features = (double)features;
+    loss->groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
+    loss->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
+    loss->groups[2] = 1;
+    loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);
+    char activations[US_ACTIVATION_OPTIONS];
+    us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
+    const char *const names[] = {"loss_parts", "loss_sum"};
+    us_kernel **const kernels[] = {&loss->parts, &loss->sum};
+    us_buffer *scratch;
+    unseen_status status = us_device_scratch(device, loss->parts_bytes, &scratch, error);
+    for (int i = 0; i < 2 && status == UNSEEN_OK; i++)
+        status = us_kernel_create(device, "loss", names[i], kernels[i], error,
+                                  "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DVECTORS=%d -DROWS=%d %s",
+                                  kind, features, batch, tuning.vectors, tuning.rows, activations);
+    if (status != UNSEEN_OK) {
+        us_loss_destroy(loss);
+        return status;
+    }
+    *out = loss;
+    return UNSEEN_OK;
+}
+
+void us_loss_destroy(us_loss *loss) {
+    if (!loss) return;
+    us_kernel_destroy(loss->parts);
+    us_kernel_destroy(loss->sum);
+    free(loss);
+}
+
+unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error) {
+    us_buffer *parts;
+    US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
+    const double scale = (double)args->weight / (loss->features * args->n);
+    US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbifi", args->y, args->target,
+                         (double)args->target_constant, args->dy, parts, args->n, scale,
+                         args->accumulate_gradient));
+    return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
+                         args->slot, scale, args->accumulate_loss);
+}

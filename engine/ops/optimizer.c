@@ -1,0 +1,98 @@
+#include "ops/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct us_optimizer_tuning {
+    int vectors; /* per work-item */
+} us_optimizer_tuning;
+
+struct us_optimizer {
+    us_device *device;
+    us_optimizer_kind kind;
+    us_kernel *update, *norm_parts, *norm_finish;
+    us_buffer *coefficient; /* what clipping multiplies gradients by */
+    size_t groups;
+};
+
+static us_optimizer_tuning optimizer_tuning_default(const us_device *device, size_t floats) {
+    us_optimizer_tuning tuning = {.vectors = 4};
+    if (device->execution == US_EXECUTION_VECTOR) {
+        const size_t vectors = floats / (size_t)device->vector_width;
+        const size_t share = vectors / ((size_t)device->compute_units * 8);
+        tuning.vectors = share < 64 ? 64 : share > 4096 ? 4096 : (int)share;
+    }
+    return tuning;
+}
+
+unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, size_t floats,
+                                  us_optimizer **out, unseen_error *error) {
+    *out = NULL;
+    const us_optimizer_tuning tuning = optimizer_tuning_default(device, floats);
+    const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(device);
+    if (floats < 1 || floats > INT32_MAX - per_group)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "a network of %zu parameters cannot be optimized: 1 to %zu are possible",
+                       floats, INT32_MAX - per_group);
+    us_optimizer *optimizer = calloc(1, sizeof *optimizer);
+    if (!optimizer) return us_fail_memory(error, "an optimizer");
+    optimizer->device = device;
+    optimizer->kind = kind;
+    optimizer->groups = (floats + per_group - 1) / per_group;
+    const struct {
+        const char *name;
+        us_kernel **kernel;
+    } kernels[] = {{"update", &optimizer->update},
+                   {"norm_parts", &optimizer->norm_parts},
+                   {"norm_finish", &optimizer->norm_finish}};
+    us_buffer *scratch;
+    unseen_status status;
+    US_CHECK(us_device_scratch(device, optimizer->groups * sizeof(float), &scratch, error));
+    US_CHECK(us_buffer_create(device, sizeof(float), "gradient clipping", &optimizer->coefficient,
+                              error));
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+        US_CHECK(us_kernel_create(device, "optimizer", kernels[i].name, kernels[i].kernel, error,
+                                  "-DKIND=%d -DCOUNT=%zu -DVECTORS=%d -DPARTS=%zu", kind, floats,
+                                  tuning.vectors, optimizer->groups));
+    *out = optimizer;
+    return UNSEEN_OK;
+
+done:
+    us_optimizer_destroy(optimizer);
+    return status;
+}
+
+void us_optimizer_destroy(us_optimizer *optimizer) {
+    if (!optimizer) return;
+    us_kernel_destroy(optimizer->update);
+    us_kernel_destroy(optimizer->norm_parts);
+    us_kernel_destroy(optimizer->norm_finish);
+    us_buffer_destroy(optimizer->coefficient);
+    free(optimizer);
+}
+
+unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args *args,
+                               unseen_error *error) {
+    const size_t groups[3] = {optimizer->groups, 1, 1};
+    us_buffer *coefficient = NULL;
+    if (args->clip_norm > 0) {
+        us_buffer *parts;
+        US_TRY(
+            us_device_scratch(optimizer->device, optimizer->groups * sizeof(float), &parts, error));
+        US_TRY(us_kernel_run(optimizer->norm_parts, groups, error, "bb", args->gradients, parts));
+        US_TRY(us_kernel_run(optimizer->norm_finish, (size_t[]){1, 1, 1}, error, "bbf", parts,
+                             optimizer->coefficient, args->clip_norm));
+        coefficient = optimizer->coefficient;
+    }
+    double step = args->learning_rate, root = 1, beta1 = args->beta1, decay = args->weight_decay;
+    if (optimizer->kind == US_OPTIMIZER_SGD) {
+        beta1 = args->momentum;
+    } else {
+        step /= 1 - pow(args->beta1, (double)args->step);
+        root = 1 / sqrt(1 - pow(args->beta2, (double)args->step));
+    }
+    if (optimizer->kind == US_OPTIMIZER_ADAMW) decay *= args->learning_rate;
+    return us_kernel_run(optimizer->update, groups, error, "bbbbbffffffff", args->parameters,
+                         args->gradients, args->moment1, args->moment2, coefficient, step, root,
+                         beta1, 1 - beta1, args->beta2, 1 - args->beta2, args->epsilon, decay);
+}

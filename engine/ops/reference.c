@@ -1,0 +1,200 @@
+/* Dense, BatchNorm and activation layers on the host, and the table of all references. */
+#include "ops/reference.h"
+
+#include <math.h>
+
+#include "ops/attributes.h"
+
+double us_reference_activate(us_activation activation, double v) {
+    switch (activation.kind) {
+    case US_ACTIVATION_RELU:
+        return v > 0 ? v : 0;
+    case US_ACTIVATION_LEAKY_RELU:
+        return v > 0 ? v : v * (double)activation.slope;
+    case US_ACTIVATION_TANH:
+        return tanh(v);
+    case US_ACTIVATION_SIGMOID:
+        return 1 / (1 + exp(-v));
+    case US_ACTIVATION_NONE:
+        break;
+    }
+    return v;
+}
+
+double us_reference_activation_slope(us_activation activation, double y) {
+    switch (activation.kind) {
+    case US_ACTIVATION_RELU:
+        return y > 0 ? 1 : 0;
+    case US_ACTIVATION_LEAKY_RELU:
+        return y > 0 ? 1 : (double)activation.slope;
+    case US_ACTIVATION_TANH:
+        return 1 - y * y;
+    case US_ACTIVATION_SIGMOID:
+        return y * (1 - y);
+    case US_ACTIVATION_NONE:
+        break;
+    }
+    return 1;
+}
+
+static size_t values(const us_reference *call, us_shape shape) {
+    return us_shape_size(shape) * (size_t)call->n;
+}
+
+/* ---- dense: y[o] = sum over i of weight[i][o] x[i] + bias[o] ---- */
+
+static void dense_forward(const us_reference *call) {
+    const us_dense_attributes *dense = call->attributes;
+    const int in = call->in.channels, out = call->out.channels, n = call->n;
+    const double *weight = call->tensors[0];
+    for (int o = 0; o < out; o++)
+        for (int j = 0; j < n; j++) {
+            double sum = dense->bias ? call->tensors[1][o] : 0;
+            for (int i = 0; i < in; i++)
+                sum += weight[(size_t)i * (size_t)out + (size_t)o] * call->x[i * n + j];
+            call->y[o * n + j] = us_reference_activate(call->activation, sum);
+        }
+}
+
+static void dense_gradients(const us_reference *call) {
+    const us_dense_attributes *dense = call->attributes;
+    const int in = call->in.channels, out = call->out.channels, n = call->n;
+    for (int i = 0; call->gradients[0] && i < in; i++)
+        for (int o = 0; o < out; o++) {
+            double sum = 0;
+            for (int j = 0; j < n; j++)
+                sum += call->x[i * n + j] * call->dy[o * n + j];
+            call->gradients[0][(size_t)i * (size_t)out + (size_t)o] = sum;
+        }
+    for (int o = 0; dense->bias && call->gradients[1] && o < out; o++) {
+        double sum = 0;
+        for (int j = 0; j < n; j++)
+            sum += call->dy[o * n + j];
+        call->gradients[1][o] = sum;
+    }
+}
+
+static void dense_backward(const us_reference *call) {
+    const int in = call->in.channels, out = call->out.channels, n = call->n;
+    if (call->gradients) dense_gradients(call);
+    for (int i = 0; call->dx && i < in; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int o = 0; o < out; o++)
+                sum += call->tensors[0][(size_t)i * (size_t)out + (size_t)o] * call->dy[o * n + j];
+            call->dx[i * n + j] =
+                sum * us_reference_activation_slope(call->input_activation, call->x[i * n + j]);
+        }
+}
+
+/* ---- BatchNorm: y = (x - mean) / sqrt(variance + epsilon) weight + bias ---- */
+
+typedef struct moments {
+    double mean, variance, deviation;
+} moments;
+
+static moments measure(const us_reference *call, int channel) {
+    const us_batchnorm_attributes *batchnorm = call->attributes;
+    const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
+    const double *x = call->x + (size_t)channel * count;
+    moments m = {0, 0, 0};
+    for (size_t i = 0; i < count; i++)
+        m.mean += x[i] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        m.variance += (x[i] - m.mean) * (x[i] - m.mean) / (double)count;
+    m.deviation = sqrt(m.variance + batchnorm->epsilon);
+    return m;
+}
+
+static void batchnorm_forward(const us_reference *call) {
+    const us_batchnorm_attributes *batchnorm = call->attributes;
+    const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
+    double *const *running = call->tensors + (batchnorm->affine ? 2 : 0);
+    for (int c = 0; c < call->in.channels; c++) {
+        moments m = {running[0][c], running[1][c], sqrt(running[1][c] + batchnorm->epsilon)};
+        if (call->training) {
+            m = measure(call, c);
+            const double unbiased = count > 1 ? (double)count / (double)(count - 1) : 1;
+            running[0][c] += batchnorm->momentum * (m.mean - running[0][c]);
+            running[1][c] += batchnorm->momentum * (m.variance * unbiased - running[1][c]);
+        }
+        const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
+        const double bias = batchnorm->affine ? call->tensors[1][c] : 0;
+        for (size_t i = (size_t)c * count; i < (size_t)(c + 1) * count; i++)
+            call->y[i] = us_reference_activate(call->activation,
+                                               (call->x[i] - m.mean) / m.deviation * weight + bias);
+    }
+}
+
+static void batchnorm_backward(const us_reference *call) {
+    const us_batchnorm_attributes *batchnorm = call->attributes;
+    const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
+    for (int c = 0; c < call->in.channels; c++) {
+        const moments m = measure(call, c);
+        const double *x = call->x + (size_t)c * count, *dy = call->dy + (size_t)c * count;
+        double sum = 0, product = 0;
+        for (size_t i = 0; i < count; i++) {
+            sum += dy[i];
+            product += dy[i] * (x[i] - m.mean) / m.deviation;
+        }
+        if (call->gradients && batchnorm->affine) {
+            if (call->gradients[0]) call->gradients[0][c] = product;
+            if (call->gradients[1]) call->gradients[1][c] = sum;
+        }
+        const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
+        for (size_t i = 0; call->dx && i < count; i++) {
+            const double normal = (x[i] - m.mean) / m.deviation;
+            const double d = dy[i] - sum / (double)count - normal * product / (double)count;
+            call->dx[(size_t)c * count + i] =
+                d * weight / m.deviation *
+                us_reference_activation_slope(call->input_activation, x[i]);
+        }
+    }
+}
+
+/* ---- activations as layers: dy is with respect to x already ---- */
+
+static void activate(const us_reference *call, us_activation activation) {
+    for (size_t i = 0; i < values(call, call->in); i++)
+        call->y[i] = us_reference_activate(activation, call->x[i]);
+}
+
+static void relu_forward(const us_reference *call) {
+    activate(call, us_relu_layer.activation(call->attributes));
+}
+
+static void leaky_relu_forward(const us_reference *call) {
+    activate(call, us_leaky_relu_layer.activation(call->attributes));
+}
+
+static void tanh_forward(const us_reference *call) {
+    activate(call, us_tanh_layer.activation(call->attributes));
+}
+
+static void sigmoid_forward(const us_reference *call) {
+    activate(call, us_sigmoid_layer.activation(call->attributes));
+}
+
+static void activation_backward(const us_reference *call) {
+    for (size_t i = 0; call->dx && i < values(call, call->in); i++)
+        call->dx[i] =
+            call->dy[i] * us_reference_activation_slope(call->input_activation, call->x[i]);
+}
+
+static const us_reference_layer layers[] = {
+    {&us_convolution_layer, us_reference_convolution_forward, us_reference_convolution_backward},
+    {&us_convolution_transpose_layer, us_reference_convolution_transpose_forward,
+     us_reference_convolution_transpose_backward},
+    {&us_dense_layer, dense_forward, dense_backward},
+    {&us_batchnorm_layer, batchnorm_forward, batchnorm_backward},
+    {&us_relu_layer, relu_forward, activation_backward},
+    {&us_leaky_relu_layer, leaky_relu_forward, activation_backward},
+    {&us_tanh_layer, tanh_forward, activation_backward},
+    {&us_sigmoid_layer, sigmoid_forward, activation_backward},
+};
+
+const us_reference_layer *us_reference_find(const us_layer_type *type) {
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        if (layers[i].type == type) return &layers[i];
+    return NULL;
+}

@@ -1,0 +1,162 @@
+#include "ops/selftest.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/event.h"
+#include "base/random.h"
+
+enum { SEED = 20 };
+
+unseen_status us_test_values_create(us_selftest *test, size_t rows, int n, int batch,
+                                    us_test_values *values, unseen_error *error) {
+    *values = (us_test_values){.rows = rows, .n = n, .batch = batch};
+    values->host = calloc(rows * (size_t)n, sizeof *values->host);
+    if (!values->host) return us_fail_memory(error, "the self-test");
+    return us_buffer_create(test->device, rows * (size_t)batch * sizeof(float), "the self-test",
+                            &values->device, error);
+}
+
+void us_test_values_destroy(us_test_values *values) {
+    free(values->host);
+    us_buffer_destroy(values->device);
+    *values = (us_test_values){0};
+}
+
+void us_test_values_random(us_selftest *test, us_test_values *values, double scale, double shift) {
+    const uint32_t stream = test->streams++;
+    for (size_t i = 0; i < values->rows * (size_t)values->n; i++)
+        values->host[i] =
+            (double)(float)(scale * (double)us_random_normal(SEED, US_STREAM_TEST, stream, i) +
+                            shift);
+}
+
+unseen_status us_test_values_upload(us_test_values *values, float padding, unseen_error *error) {
+    const size_t batch = (size_t)values->batch, n = (size_t)values->n;
+    float *floats = malloc(values->rows * batch * sizeof *floats);
+    if (!floats) return us_fail_memory(error, "the self-test");
+    for (size_t r = 0; r < values->rows; r++)
+        for (size_t j = 0; j < batch; j++)
+            floats[r * batch + j] = j < n ? (float)values->host[r * n + j] : padding;
+    unseen_status status =
+        us_buffer_write(values->device, 0, floats, values->rows * batch * sizeof *floats, error);
+    free(floats);
+    return status;
+}
+
+static unseen_status add_result(us_selftest *test, const char *operator_name, const char *what,
+                                us_shape shape, int n, double wrong, double limit,
+                                unseen_error *error) {
+    if (!isfinite(wrong)) wrong = DBL_MAX;
+    const bool passed = wrong <= limit;
+    test->cases++;
+    test->failed += !passed;
+    if (wrong > test->worst) test->worst = wrong;
+    char text[96];
+    snprintf(text, sizeof text, "%d x %d x %d, batch %d", shape.channels, shape.height, shape.width,
+             n);
+    cJSON *result = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(result, "operator", operator_name) &&
+                 cJSON_AddStringToObject(result, "what", what) &&
+                 cJSON_AddStringToObject(result, "shape", text) &&
+                 cJSON_AddNumberToObject(result, "error", wrong) &&
+                 cJSON_AddNumberToObject(result, "limit", limit) &&
+                 cJSON_AddBoolToObject(result, "passed", passed);
+    if (whole && cJSON_AddItemToArray(test->results, result)) return UNSEEN_OK;
+    cJSON_Delete(result);
+    return us_fail_memory(error, "the self-test's results");
+}
+
+unseen_status us_test_values_compare(us_selftest *test, const us_test_values *values,
+                                     const char *operator_name, const char *what, us_shape shape,
+                                     double limit, double floor, bool zero_padding,
+                                     unseen_error *error) {
+    const size_t batch = (size_t)values->batch, n = (size_t)values->n;
+    const size_t bytes = values->rows * batch * sizeof(float);
+    float *floats = malloc(bytes);
+    if (!floats) return us_fail_memory(error, "the self-test");
+    unseen_status status = us_buffer_read(values->device, 0, floats, bytes, error);
+    double largest = floor, difference = 0;
+    for (size_t r = 0; status == UNSEEN_OK && r < values->rows; r++)
+        for (size_t j = 0; j < batch; j++) {
+            const double got = (double)floats[r * batch + j];
+            if (j >= n) {
+                if (zero_padding && got != 0) difference = INFINITY;
+                continue;
+            }
+            const double expected = values->host[r * n + j];
+            largest = fmax(largest, fabs(expected));
+            /* Written so that a NaN counts. */
+            if (!(fabs(got - expected) <= difference))
+                difference = isnan(got) ? INFINITY : fabs(got - expected);
+        }
+    free(floats);
+    if (status != UNSEEN_OK) return status;
+    return add_result(test, operator_name, what, shape, values->n,
+                      difference > 0 ? difference / largest : 0, limit, error);
+}
+
+void us_selftest_progress(us_selftest *test) {
+    const unseen_event event = {
+        .kind = UNSEEN_EVENT_PROGRESS,
+        .text = "self-test",
+        .done = test->done++,
+        .total = test->total,
+        .loss = NAN,
+        .held_out_loss = NAN,
+        .seconds_left = -1,
+    };
+    test->stop = us_event_send(test->events, &event) || test->stop;
+}
+
+static unseen_status run(us_selftest *test, unseen_error *error) {
+    test->total =
+        us_selftest_layer_cases() + us_selftest_training_cases() + us_selftest_image_cases();
+    US_TRY(us_selftest_layers(test, error));
+    US_TRY(us_selftest_training(test, error));
+    US_TRY(us_selftest_images(test, error));
+    us_selftest_progress(test);
+    return UNSEEN_OK;
+}
+
+/* Takes the results. */
+static unseen_status write_json(us_selftest *test, char **json, unseen_error *error) {
+    cJSON *root = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(root, "device", test->device->name) &&
+                 cJSON_AddNumberToObject(root, "cases", test->cases) &&
+                 cJSON_AddNumberToObject(root, "failed", test->failed) &&
+                 cJSON_AddNumberToObject(root, "worst_error", test->worst) &&
+                 cJSON_AddItemToObject(root, "results", test->results);
+    if (whole) {
+        test->results = NULL;
+        *json = us_json_print(root);
+    }
+    cJSON_Delete(root);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "the self-test's results");
+}
+
+unseen_status unseen_selftest(const char *selector, const unseen_events *events, char **json,
+                              unseen_error *error) {
+    *json = NULL;
+    us_selftest test = {.events = events};
+    US_TRY(us_device_open(selector, &test.device, error));
+    unseen_status status;
+    test.results = cJSON_CreateArray();
+    if (test.results)
+        status = run(&test, error);
+    else
+        status = us_fail_memory(error, "the self-test's results");
+    if (status == UNSEEN_OK) status = write_json(&test, json, error);
+    if (status == UNSEEN_OK && test.failed)
+        status = us_fail(error, UNSEEN_SELFTEST_FAILED,
+                         "%s: %d of %d results differ from the reference: do not trust it",
+                         test.device->name, test.failed, test.cases);
+    else if (status == UNSEEN_OK && test.stop)
+        status = us_fail(error, UNSEEN_INTERRUPTED, "stopped after %lld of %lld cases",
+                         (long long)test.done - 1, (long long)test.total);
+    cJSON_Delete(test.results);
+    us_device_close(test.device);
+    return status;
+}

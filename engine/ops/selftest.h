@@ -1,0 +1,58 @@
+/* Within the self-test: collecting results, and moving values to and from the device. Values on the
+ * host are [rows][n] in double; on the device [rows][batch] floats. */
+#ifndef US_OPS_SELFTEST_H
+#define US_OPS_SELFTEST_H
+
+#include "base/json.h"
+#include "ops/layer.h"
+
+typedef struct us_selftest {
+    us_device *device;
+    const unseen_events *events;
+    cJSON *results;
+    int cases, failed;
+    double worst; /* error */
+    int64_t done, total;
+    uint32_t streams; /* of random numbers, handed out so far */
+    bool stop;
+} us_selftest;
+
+/* Values for a test, each exact in single precision. */
+typedef struct us_test_values {
+    size_t rows;
+    int n, batch;
+    double *host;
+    us_buffer *device;
+} us_test_values;
+
+/* Room for values, zero on the host and on the device. */
+unseen_status us_test_values_create(us_selftest *test, size_t rows, int n, int batch,
+                                    us_test_values *values, unseen_error *error);
+void us_test_values_destroy(us_test_values *values);
+
+/* scale * N(0, 1) + shift on the host. */
+void us_test_values_random(us_selftest *test, us_test_values *values, double scale, double shift);
+
+/* Host to device; `padding` goes to the padded lanes. */
+unseen_status us_test_values_upload(us_test_values *values, float padding, unseen_error *error);
+
+/* Compares the device with the host: the largest difference as a part of the largest value on the
+ * host (or of `floor` if that is more). Where padded lanes must be 0, one that is not is infinitely
+ * wrong. */
+unseen_status us_test_values_compare(us_selftest *test, const us_test_values *values,
+                                     const char *operator_name, const char *what, us_shape shape,
+                                     double limit, double floor, bool zero_padding,
+                                     unseen_error *error);
+
+/* The operators in their groups; each adds its cases' results. */
+unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
+unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
+unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
+int us_selftest_layer_cases(void);
+int us_selftest_training_cases(void);
+int us_selftest_image_cases(void);
+
+/* Tells of progress before a case; sets test->stop when the caller asks to stop. */
+void us_selftest_progress(us_selftest *test);
+
+#endif

@@ -1,0 +1,334 @@
+/* Batches of images, scores and random codes against the host. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "ops/image_batch.h"
+#include "ops/pixel_score.h"
+#include "ops/random_codes.h"
+#include "ops/reference.h"
+#include "ops/selftest.h"
+
+/* ---- batches of images ---- */
+
+typedef struct image_case {
+    const char *what;
+    bool is_float, select, shuffle, flip;
+    int count, height, width, channels; /* of the source */
+    us_shape shape;
+    int n, room;
+    int parts;   /* that the source must be cut into; 0: as the device likes */
+    bool staged; /* as if the images did not fit into the device's memory */
+} image_case;
+
+static const image_case image_cases[] = {
+    {"bytes", false, false, false, false, 40, 7, 5, 3, {3, 7, 5}, 17, 0, 0, false},
+    {"bytes, flipped", false, false, true, true, 40, 64, 64, 3, {3, 64, 64}, 33, 0, 0, false},
+    {"floats", true, false, true, true, 40, 7, 5, 1, {1, 7, 5}, 17, 100, 0, false},
+    {"selected", false, true, true, true, 60, 9, 33, 1, {1, 9, 33}, 5, 0, 0, false},
+    {"enlarged", false, false, true, true, 20, 7, 5, 1, {3, 16, 12}, 17, 0, 0, false},
+    {"made smaller", true, true, true, true, 20, 16, 12, 3, {3, 7, 5}, 3, 0, 0, false},
+    {"RGB to grey", false, false, true, false, 20, 7, 5, 3, {1, 7, 5}, 17, 0, 0, false},
+    {"many channels", false, false, true, true, 40, 3, 5, 5, {5, 3, 5}, 1, 0, 0, false},
+    {"one pixel", false, false, true, true, 3, 1, 1, 1, {1, 1, 1}, 1, 0, 0, false},
+    {"in parts", false, false, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 4, false},
+    {"float parts", true, true, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 3, false},
+    {"staged", false, true, true, true, 2000, 7, 5, 3, {3, 7, 5}, 33, 0, 0, true},
+};
+
+enum { IMAGE_CASES = sizeof image_cases / sizeof *image_cases, EPOCH = 2 };
+static const uint64_t IMAGE_SEED = 0x123456789abcdefULL;
+
+static double stored(const image_case *wanted, const void *pixels, uint32_t image, int y, int x,
+                     int c) {
+    const size_t i =
+        (((size_t)image * (size_t)wanted->height + (size_t)y) * (size_t)wanted->width + (size_t)x) *
+            (size_t)wanted->channels +
+        (size_t)c;
+    return wanted->is_float ? (double)((const float *)pixels)[i]
+                            : (double)((const unsigned char *)pixels)[i];
+}
+
+static double in_channel(const image_case *wanted, const void *pixels, uint32_t image, int y, int x,
+                         int c) {
+    if (wanted->channels == wanted->shape.channels) return stored(wanted, pixels, image, y, x, c);
+    if (wanted->channels == 1) return stored(wanted, pixels, image, y, x, 0);
+    return 0.299 * stored(wanted, pixels, image, y, x, 0) +
+           0.587 * stored(wanted, pixels, image, y, x, 1) +
+           0.114 * stored(wanted, pixels, image, y, x, 2);
+}
+
+/* Where i of `size` pixels lies among `from` pixels: the pixel before and how far beyond it. */
+static int place(int i, int size, int from, double *beyond) {
+    const double position = fmax((i + 0.5) * from / size - 0.5, 0);
+    *beyond = position - floor(position);
+    return (int)position;
+}
+
+static double resized(const image_case *wanted, const void *pixels, uint32_t image, bool flip,
+                      int y, int x, int c) {
+    double down, right;
+    const int y0 = place(y, wanted->shape.height, wanted->height, &down);
+    int x0 = place(x, wanted->shape.width, wanted->width, &right);
+    const int y1 = y0 + 1 < wanted->height ? y0 + 1 : y0;
+    int x1 = x0 + 1 < wanted->width ? x0 + 1 : x0;
+    if (flip) {
+        x0 = wanted->width - 1 - x0;
+        x1 = wanted->width - 1 - x1;
+    }
+    const double top = (1 - right) * in_channel(wanted, pixels, image, y0, x0, c) +
+                       right * in_channel(wanted, pixels, image, y0, x1, c);
+    const double low = (1 - right) * in_channel(wanted, pixels, image, y1, x0, c) +
+                       right * in_channel(wanted, pixels, image, y1, x1, c);
+    return (1 - down) * top + down * low;
+}
+
+static void expect_images(const image_case *wanted, const us_image_source *source,
+                          const uint32_t *selection, int64_t selected, int64_t first,
+                          us_test_values *values) {
+    const us_shape shape = wanted->shape;
+    for (int j = 0; j < wanted->n; j++) {
+        uint32_t index = (uint32_t)(first + j);
+        const bool flip = wanted->flip && us_random_uniform(IMAGE_SEED, US_STREAM_FLIP, EPOCH,
+                                                            (uint64_t)(first + j)) < 0.5f;
+        if (wanted->shuffle)
+            index =
+                us_random_permute(IMAGE_SEED, US_STREAM_SHUFFLE, EPOCH, (uint32_t)selected, index);
+        if (selection) index = selection[index];
+        for (int c = 0; c < shape.channels; c++)
+            for (int y = 0; y < shape.height; y++)
+                for (int x = 0; x < shape.width; x++) {
+                    const double v = resized(wanted, source->pixels, index, flip, y, x, c);
+                    const int row = (c * shape.height + y) * shape.width + x;
+                    values->host[row * wanted->n + j] =
+                        2 * (v - source->black) / (source->white - source->black) - 1;
+                }
+    }
+}
+
+/* Numbers that look like no regular pattern. */
+static void *make_pixels(const image_case *wanted, size_t count) {
+    if (wanted->is_float) {
+        float *floats = malloc(count * sizeof *floats);
+        for (size_t i = 0; floats && i < count; i++)
+            floats[i] = (float)(i * 7919 % 1009) / 1008;
+        return floats;
+    }
+    unsigned char *bytes = malloc(count);
+    for (size_t i = 0; bytes && i < count; i++)
+        bytes[i] = (unsigned char)(i * 7919 % 1009);
+    return bytes;
+}
+
+/* Shrinks the device for one loader, as the case wants. */
+static unseen_status create_loader(us_selftest *test, const image_case *wanted,
+                                   const us_image_source *source, const uint32_t *selection,
+                                   int64_t selected, int batch, us_image_loader **loader,
+                                   unseen_error *error) {
+    us_device *device = test->device;
+    const uint64_t largest = device->largest_allocation_bytes, memory = device->memory_bytes;
+    const size_t pixel = wanted->is_float ? sizeof(float) : 1;
+    const uint64_t image =
+        (uint64_t)wanted->height * (uint64_t)wanted->width * (uint64_t)wanted->channels * pixel;
+    const uint64_t total = image * (uint64_t)wanted->count;
+    if (wanted->parts)
+        device->largest_allocation_bytes =
+            image * (uint64_t)((wanted->count + wanted->parts - 1) / wanted->parts);
+    if (wanted->staged) device->memory_bytes = device->allocated_bytes + total;
+    unseen_status status = us_image_loader_create(device, source, selection, selected,
+                                                  wanted->shape, batch, loader, error);
+    device->largest_allocation_bytes = largest;
+    device->memory_bytes = memory;
+    return status;
+}
+
+static unseen_status check_images(us_selftest *test, const image_case *wanted,
+                                  const us_image_source *source, const uint32_t *selection,
+                                  int64_t selected, us_test_values *values, unseen_error *error) {
+    us_image_loader *loader;
+    US_TRY(create_loader(test, wanted, source, selection, selected, values->batch, &loader, error));
+    const us_image_batch_args args = {
+        .out = values->device,
+        .first = selected - wanted->n,
+        .n = wanted->n,
+        .shuffle = wanted->shuffle,
+        .flip = wanted->flip,
+        .seed = IMAGE_SEED,
+        .epoch = EPOCH,
+    };
+    unseen_status status = us_image_batch_load(loader, &args, error);
+    expect_images(wanted, source, selection, selected, args.first, values);
+    if (status == UNSEEN_OK)
+        status = us_test_values_compare(test, values, "image batch", wanted->what, wanted->shape,
+                                        1e-5, 1, true, error);
+    us_image_loader_destroy(loader);
+    return status;
+}
+
+static unseen_status run_images(us_selftest *test, const image_case *wanted, unseen_error *error) {
+    const int batch =
+        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    const size_t values_each =
+        (size_t)wanted->height * (size_t)wanted->width * (size_t)wanted->channels;
+    us_image_source source = {
+        .pixels = make_pixels(wanted, values_each * (size_t)wanted->count),
+        .is_float = wanted->is_float,
+        .count = wanted->count,
+        .height = wanted->height,
+        .width = wanted->width,
+        .channels = wanted->channels,
+        .black = 0,
+        .white = wanted->is_float ? 1 : 255,
+    };
+    /* Every image but the first, backwards. */
+    const int64_t selected = wanted->select ? wanted->count - 1 : wanted->count;
+    uint32_t *selection = calloc((size_t)wanted->count, sizeof *selection);
+    us_test_values values = {0};
+    unseen_status status = us_fail_memory(error, "the self-test");
+    if (source.pixels && selection)
+        status = us_test_values_create(test, us_shape_size(wanted->shape), wanted->n, batch,
+                                       &values, error);
+    for (int64_t i = 0; selection && i < selected; i++)
+        selection[i] = (uint32_t)(wanted->count - 1 - i);
+    if (status == UNSEEN_OK)
+        status = check_images(test, wanted, &source, wanted->select ? selection : NULL, selected,
+                              &values, error);
+    us_test_values_destroy(&values);
+    free(selection);
+    free((void *)(uintptr_t)source.pixels);
+    return status;
+}
+
+/* ---- scores ---- */
+
+typedef struct score_case {
+    const char *what;
+    us_pixel_score_kind kind;
+    int top_k;
+    us_shape shape;
+    int n;
+} score_case;
+
+static const score_case score_cases[] = {
+    {"root of the sum", US_PIXEL_SCORE_ROOT_SUM, 0, {3, 7, 5}, 17},
+    {"mean", US_PIXEL_SCORE_MEAN, 0, {5, 33, 31}, 1},
+    {"maximum", US_PIXEL_SCORE_MAXIMUM, 0, {3, 7, 5}, 17},
+    {"largest", US_PIXEL_SCORE_TOP_K, 5, {3, 7, 5}, 17},
+    {"largest", US_PIXEL_SCORE_TOP_K, 100, {1, 33, 31}, 33},
+    {"largest of too few", US_PIXEL_SCORE_TOP_K, 9, {1, 1, 1}, 1},
+};
+
+enum { SCORE_CASES = sizeof score_cases / sizeof *score_cases };
+
+static unseen_status check_score(us_selftest *test, const score_case *wanted,
+                                 us_test_values values[3], us_pixel_score **score,
+                                 unseen_error *error) {
+    const us_shape shape = wanted->shape;
+    const int batch = us_device_pad(test->device, wanted->n);
+    for (int i = 0; i < 3; i++)
+        US_TRY(us_test_values_create(test, i < 2 ? us_shape_size(shape) : 1, wanted->n, batch,
+                                     &values[i], error));
+    us_test_values_random(test, &values[0], 1, 0);
+    us_test_values_random(test, &values[1], 1, 0);
+    /* Equal errors must be told apart by number alone. */
+    for (int j = 0; j < wanted->n; j++)
+        for (size_t i = 0; i < values[0].rows; i += 3)
+            values[0].host[i * (size_t)wanted->n + (size_t)j] =
+                values[1].host[i * (size_t)wanted->n + (size_t)j] + 2;
+    US_TRY(us_test_values_upload(&values[0], 1, error));
+    US_TRY(us_test_values_upload(&values[1], 2, error));
+    US_TRY(us_pixel_score_create(test->device, wanted->kind, wanted->top_k, shape, batch, score,
+                                 error));
+    US_TRY(us_pixel_score_run(*score, values[0].device, values[1].device, values[2].device, error));
+    double *errors = calloc((size_t)shape.height * (size_t)shape.width, sizeof *errors);
+    if (!errors) return us_fail_memory(error, "the self-test");
+    us_reference_pixel_score(wanted->kind, wanted->top_k, shape, wanted->n, values[0].host,
+                             values[1].host, values[2].host, errors);
+    free(errors);
+    return us_test_values_compare(test, &values[2], "pixel score", wanted->what, shape, 1e-5, 1e-3,
+                                  false, error);
+}
+
+static unseen_status run_score(us_selftest *test, const score_case *wanted, unseen_error *error) {
+    us_test_values values[3] = {{0}};
+    us_pixel_score *score = NULL;
+    unseen_status status = check_score(test, wanted, values, &score, error);
+    us_pixel_score_destroy(score);
+    for (int i = 0; i < 3; i++)
+        us_test_values_destroy(&values[i]);
+    return status;
+}
+
+/* ---- random codes ---- */
+
+typedef struct code_case {
+    const char *what;
+    us_distribution distribution;
+    us_shape shape;
+    int n, room;
+} code_case;
+
+static const code_case code_cases[] = {
+    {"normal", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 0},
+    {"rectified normal", US_DISTRIBUTION_RECTIFIED_NORMAL, {5, 1, 1}, 1, 100},
+    {"uniform", US_DISTRIBUTION_UNIFORM, {1, 7, 5}, 33, 0},
+};
+
+enum { CODE_CASES = sizeof code_cases / sizeof *code_cases };
+
+static unseen_status run_codes(us_selftest *test, const code_case *wanted, unseen_error *error) {
+    const size_t features = us_shape_size(wanted->shape);
+    const int batch =
+        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    const float scale = 1.5f;
+    const uint32_t substream = 7;
+    us_random_codes *codes = NULL;
+    us_test_values values = {0};
+    unseen_status status;
+    US_CHECK(us_test_values_create(test, features, wanted->n, batch, &values, error));
+    US_CHECK(us_random_codes_create(test->device, wanted->distribution, wanted->shape, batch,
+                                    &codes, error));
+    US_CHECK(
+        us_random_codes_draw(codes, values.device, wanted->n, scale, IMAGE_SEED, substream, error));
+    for (size_t f = 0; f < features; f++)
+        for (size_t j = 0; j < (size_t)wanted->n; j++) {
+            const uint64_t index = j * features + f;
+            double v = (double)us_random_normal(IMAGE_SEED, US_STREAM_NOISE, substream, index);
+            if (wanted->distribution == US_DISTRIBUTION_RECTIFIED_NORMAL) v = fmax(v, 0);
+            if (wanted->distribution == US_DISTRIBUTION_UNIFORM)
+                v = 2 * (double)us_random_uniform(IMAGE_SEED, US_STREAM_NOISE, substream, index) -
+                    1;
+            values.host[f * (size_t)wanted->n + j] = (double)scale * v;
+        }
+    status = us_test_values_compare(test, &values, "random codes", wanted->what, wanted->shape,
+                                    1e-5, 1e-3, true, error);
+
+done:
+    us_random_codes_destroy(codes);
+    us_test_values_destroy(&values);
+    return status;
+}
+
+int us_selftest_image_cases(void) {
+    return IMAGE_CASES + SCORE_CASES + CODE_CASES;
+}
+
+unseen_status us_selftest_images(us_selftest *test, unseen_error *error) {
+    for (int i = 0; i < IMAGE_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop && run_images(test, &image_cases[i], error) != UNSEEN_OK)
+            return us_error_context(error, "image batch, %s", image_cases[i].what);
+    }
+    for (int i = 0; i < SCORE_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop && run_score(test, &score_cases[i], error) != UNSEEN_OK)
+            return us_error_context(error, "pixel score, %s", score_cases[i].what);
+    }
+    for (int i = 0; i < CODE_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop && run_codes(test, &code_cases[i], error) != UNSEEN_OK)
+            return us_error_context(error, "random codes, %s", code_cases[i].what);
+    }
+    return UNSEEN_OK;
+}

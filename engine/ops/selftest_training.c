@@ -1,0 +1,208 @@
+/* Losses and optimizers against their references. */
+#include <math.h>
+
+#include "ops/reference.h"
+#include "ops/selftest.h"
+
+/* ---- losses ---- */
+
+typedef struct loss_case {
+    const char *name;
+    us_loss_kind kind;
+    us_activation activation;
+    us_shape shape;
+    int n, room;
+    bool constant_target, accumulate;
+    double scale; /* of y before its activation */
+} loss_case;
+
+#define SQUARED US_LOSS_MEAN_SQUARED_ERROR
+#define ENTROPY US_LOSS_BINARY_CROSS_ENTROPY
+#define LOGITS US_LOSS_BINARY_CROSS_ENTROPY_LOGITS
+
+static const loss_case loss_cases[] = {
+    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, false, false, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, true, false, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, false, true, 1},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, true, true, 3},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, false, false, 1},
+    {"cross entropy of logits", LOGITS, {US_ACTIVATION_NONE, 0}, {3, 1, 1}, 17, 0, true, false, 30},
+    {"cross entropy of logits",
+     LOGITS,
+     {US_ACTIVATION_LEAKY_RELU, 0.2f},
+     {1, 7, 5},
+     5,
+     0,
+     false,
+     true,
+     2},
+};
+
+enum { LOSS_CASES = sizeof loss_cases / sizeof *loss_cases, SLOT = 3, SLOTS = 5 };
+
+typedef struct loss_test {
+    us_test_values y, target, dy, losses;
+    us_loss *loss;
+} loss_test;
+
+static unseen_status create_loss(us_selftest *test, const loss_case *wanted, loss_test *t,
+                                 unseen_error *error) {
+    us_device *device = test->device;
+    const size_t rows = us_shape_size(wanted->shape);
+    const int batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    us_test_values *const all[] = {&t->y, &t->target, &t->dy};
+    for (int i = 0; i < 3; i++) {
+        US_TRY(us_test_values_create(test, rows, wanted->n, batch, all[i], error));
+        us_test_values_random(test, all[i], i == 0 ? wanted->scale : 1, 0);
+    }
+    for (size_t i = 0; i < rows * (size_t)wanted->n; i++) {
+        t->y.host[i] = (double)(float)us_reference_activate(wanted->activation, t->y.host[i]);
+        if (wanted->kind != SQUARED) t->target.host[i] = t->target.host[i] > 0;
+    }
+    US_TRY(us_test_values_upload(&t->y, 0.25f, error));
+    US_TRY(us_test_values_upload(&t->target, 0.75f, error));
+    US_TRY(us_test_values_upload(&t->dy, 0, error));
+    US_TRY(us_test_values_create(test, SLOTS, 1, 1, &t->losses, error));
+    us_test_values_random(test, &t->losses, 1, 0);
+    US_TRY(us_test_values_upload(&t->losses, 0, error));
+    return us_loss_create(device, wanted->kind, wanted->shape, batch, wanted->activation, &t->loss,
+                          error);
+}
+
+static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss_test *t,
+                                unseen_error *error) {
+    const float weight = 0.7f, constant = 0.9f;
+    const us_loss_args args = {
+        .y = t->y.device,
+        .target = wanted->constant_target ? NULL : t->target.device,
+        .target_constant = constant,
+        .dy = t->dy.device,
+        .losses = t->losses.device,
+        .slot = SLOT,
+        .n = wanted->n,
+        .weight = weight,
+        .accumulate_loss = wanted->accumulate,
+        .accumulate_gradient = wanted->accumulate,
+    };
+    US_TRY(us_loss_run(t->loss, &args, error));
+    const size_t count = t->y.rows * (size_t)wanted->n;
+    us_test_values gradient;
+    unseen_status status =
+        us_test_values_create(test, t->y.rows, wanted->n, t->y.batch, &gradient, error);
+    if (status == UNSEEN_OK) {
+        const double loss = us_reference_loss(wanted->kind, wanted->activation, count, t->y.host,
+                                              wanted->constant_target ? NULL : t->target.host,
+                                              (double)constant, gradient.host);
+        t->losses.host[SLOT] =
+            (wanted->accumulate ? t->losses.host[SLOT] : 0) + (double)weight * loss;
+        for (size_t i = 0; i < count; i++)
+            t->dy.host[i] =
+                (wanted->accumulate ? t->dy.host[i] : 0) + (double)weight * gradient.host[i];
+    }
+    us_test_values_destroy(&gradient);
+    US_TRY(status);
+    US_TRY(us_test_values_compare(test, &t->losses, wanted->name, "loss", wanted->shape, 1e-5, 1e-3,
+                                  false, error));
+    return us_test_values_compare(test, &t->dy, wanted->name, "gradient", wanted->shape, 1e-5, 1e-9,
+                                  true, error);
+}
+
+static unseen_status run_loss(us_selftest *test, const loss_case *wanted, unseen_error *error) {
+    loss_test t = {0};
+    unseen_status status = create_loss(test, wanted, &t, error);
+    if (status == UNSEEN_OK) status = check_loss(test, wanted, &t, error);
+    us_test_values *const all[] = {&t.y, &t.target, &t.dy, &t.losses};
+    for (int i = 0; i < 4; i++)
+        us_test_values_destroy(all[i]);
+    us_loss_destroy(t.loss);
+    return status;
+}
+
+/* ---- optimizers ---- */
+
+typedef struct optimizer_case {
+    const char *name;
+    us_optimizer_kind kind;
+    int floats;
+    us_optimizer_args numbers;
+} optimizer_case;
+
+#define ADAM_NUMBERS .learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8
+
+static const optimizer_case optimizer_cases[] = {
+    {"adam", US_OPTIMIZER_ADAM, 1, {ADAM_NUMBERS}},
+    {"adam", US_OPTIMIZER_ADAM, 20011, {ADAM_NUMBERS, .weight_decay = 0.1}},
+    {"adam, clipped", US_OPTIMIZER_ADAM, 4099, {ADAM_NUMBERS, .clip_norm = 0.5}},
+    {"adamw", US_OPTIMIZER_ADAMW, 131, {ADAM_NUMBERS, .weight_decay = 0.1}},
+    {"sgd", US_OPTIMIZER_SGD, 131, {.learning_rate = 0.1}},
+    {"sgd, clipped",
+     US_OPTIMIZER_SGD,
+     65,
+     {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01, .clip_norm = 1e6}},
+};
+
+enum { OPTIMIZER_CASES = sizeof optimizer_cases / sizeof *optimizer_cases, STEPS = 3 };
+
+typedef struct optimizer_test {
+    us_test_values parameters, gradients, moment1, moment2;
+    us_optimizer *optimizer;
+} optimizer_test;
+
+static unseen_status check_optimizer(us_selftest *test, const optimizer_case *wanted,
+                                     optimizer_test *t, unseen_error *error) {
+    const size_t count = (size_t)wanted->floats;
+    const bool pair = wanted->kind != US_OPTIMIZER_SGD;
+    us_test_values *const all[] = {&t->parameters, &t->gradients, &t->moment1, &t->moment2};
+    for (int i = 0; i < 4; i++) {
+        US_TRY(us_test_values_create(test, count, 1, 1, all[i], error));
+        if (i < 2) us_test_values_random(test, all[i], 1, 0);
+        US_TRY(us_test_values_upload(all[i], 0, error));
+    }
+    US_TRY(us_optimizer_create(test->device, wanted->kind, count, &t->optimizer, error));
+    us_optimizer_args args = wanted->numbers;
+    args.parameters = t->parameters.device;
+    args.gradients = t->gradients.device;
+    args.moment1 = t->moment1.device;
+    args.moment2 = pair ? t->moment2.device : NULL;
+    for (args.step = 1; args.step <= STEPS; args.step++) {
+        US_TRY(us_optimizer_run(t->optimizer, &args, error));
+        us_reference_optimizer(wanted->kind, &args, count, t->parameters.host, t->gradients.host,
+                               t->moment1.host, t->moment2.host);
+    }
+    const us_shape shape = {wanted->floats, 1, 1};
+    US_TRY(us_test_values_compare(test, &t->parameters, wanted->name, "parameters", shape, 1e-6, 0,
+                                  false, error));
+    US_TRY(us_test_values_compare(test, &t->moment1, wanted->name, "first moment", shape, 1e-5, 0,
+                                  false, error));
+    return us_test_values_compare(test, &t->moment2, wanted->name, "second moment", shape, 1e-5,
+                                  1e-30, false, error);
+}
+
+static unseen_status run_optimizer(us_selftest *test, const optimizer_case *wanted,
+                                   unseen_error *error) {
+    optimizer_test t = {0};
+    unseen_status status = check_optimizer(test, wanted, &t, error);
+    us_test_values *const all[] = {&t.parameters, &t.gradients, &t.moment1, &t.moment2};
+    for (int i = 0; i < 4; i++)
+        us_test_values_destroy(all[i]);
+    us_optimizer_destroy(t.optimizer);
+    return status;
+}
+
+int us_selftest_training_cases(void) {
+    return LOSS_CASES + OPTIMIZER_CASES;
+}
+
+unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
+    for (int i = 0; i < LOSS_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop && run_loss(test, &loss_cases[i], error) != UNSEEN_OK)
+            return us_error_context(error, "%s", loss_cases[i].name);
+    }
+    for (int i = 0; i < OPTIMIZER_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop && run_optimizer(test, &optimizer_cases[i], error) != UNSEEN_OK)
+            return us_error_context(error, "%s", optimizer_cases[i].name);
+    }
+    return UNSEEN_OK;
+}
