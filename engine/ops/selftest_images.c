@@ -317,18 +317,27 @@ int us_selftest_image_cases(void) {
 unseen_status us_selftest_images(us_selftest *test, unseen_error *error) {
     for (int i = 0; i < IMAGE_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        if (!test->stop && run_images(test, &image_cases[i], error) != UNSEEN_OK)
-            return us_error_context(error, "image batch, %s", image_cases[i].what);
+        unseen_status status = test->stop ? UNSEEN_OK : run_images(test, &image_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "image batch, %s", image_cases[i].what);
+            return status;
+        }
     }
     for (int i = 0; i < SCORE_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        if (!test->stop && run_score(test, &score_cases[i], error) != UNSEEN_OK)
-            return us_error_context(error, "pixel score, %s", score_cases[i].what);
+        unseen_status status = test->stop ? UNSEEN_OK : run_score(test, &score_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "pixel score, %s", score_cases[i].what);
+            return status;
+        }
     }
     for (int i = 0; i < CODE_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        if (!test->stop && run_codes(test, &code_cases[i], error) != UNSEEN_OK)
-            return us_error_context(error, "random codes, %s", code_cases[i].what);
+        unseen_status status = test->stop ? UNSEEN_OK : run_codes(test, &code_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "random codes, %s", code_cases[i].what);
+            return status;
+        }
     }
     return UNSEEN_OK;
 }

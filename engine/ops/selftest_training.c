@@ -196,13 +196,19 @@ int us_selftest_training_cases(void) {
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
     for (int i = 0; i < LOSS_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        if (!test->stop && run_loss(test, &loss_cases[i], error) != UNSEEN_OK)
-            return us_error_context(error, "%s", loss_cases[i].name);
+        unseen_status status = test->stop ? UNSEEN_OK : run_loss(test, &loss_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "%s", loss_cases[i].name);
+            return status;
+        }
     }
     for (int i = 0; i < OPTIMIZER_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        if (!test->stop && run_optimizer(test, &optimizer_cases[i], error) != UNSEEN_OK)
-            return us_error_context(error, "%s", optimizer_cases[i].name);
+        unseen_status status = test->stop ? UNSEEN_OK : run_optimizer(test, &optimizer_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "%s", optimizer_cases[i].name);
+            return status;
+        }
     }
     return UNSEEN_OK;
 }
