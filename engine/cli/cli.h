@@ -1,0 +1,70 @@
+/* What the verbs share: their entry points and the way they speak to the user. Names begin with
+ * cli_, for the us_ of the library are linked into the same program. */
+#ifndef US_CLI_CLI_H
+#define US_CLI_CLI_H
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+#include "unseen.h"
+
+/* Each verb gets its own arguments (argv[0] is "unseen VERB") and returns the exit code. */
+int cli_cmd_run(int argc, char **argv);
+int cli_cmd_train(int argc, char **argv);
+int cli_cmd_score(int argc, char **argv);
+int cli_cmd_eval(int argc, char **argv);
+int cli_cmd_report(int argc, char **argv);
+int cli_cmd_show(int argc, char **argv);
+int cli_cmd_check(int argc, char **argv);
+int cli_cmd_devices(int argc, char **argv);
+int cli_cmd_selftest(int argc, char **argv);
+int cli_cmd_bench(int argc, char **argv);
+
+/* ---- speaking (say.c) ---- */
+
+/* "unseen: message" on stderr. Control characters, which a hostile file may have put into a
+ * message, become question marks. Returns the error's status. */
+unseen_status cli_say_error(const unseen_error *error);
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes text to the stream, control characters other than newline as question marks. */
+void cli_put_clean(const char *text, FILE *stream);
+
+/* Whether a stream is a terminal that may be drawn on (TERM is not "dumb"), and whether colours are
+ * wanted there too (NO_COLOR is unset or empty). */
+bool cli_is_terminal(FILE *stream);
+bool cli_wants_colour(FILE *stream);
+
+/* Exits with UNSEEN_FAILURE unless pointer is set: the program, unlike the library, may exit. */
+void *cli_need(void *pointer);
+
+/* Heap; exits when memory runs out. */
+char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- results (result.c) ---- */
+
+/* Prints a library result: the JSON itself, or what `render` makes of it. Frees json. Returns the
+ * status, or UNSEEN_FAILURE where standard output could not be written. */
+int cli_result_print(unseen_status status, char *json, bool as_json,
+                     void (*render)(const cJSON *result));
+
+/* The end of every verb that prints: flushes standard output and says if that failed (a reader that
+ * has gone away is not worth a message). */
+int cli_finish_output(int status);
+
+/* Members of a result; NaN, "" and -1 stand for absent ones. */
+double cli_number(const cJSON *object, const char *name);
+const char *cli_text(const cJSON *object, const char *name);
+int64_t cli_integer(const cJSON *object, const char *name);
+
+/* Heap strings for people. */
+char *cli_grouped(int64_t number);   /* 4,364,140 */
+char *cli_bytes(double bytes);       /* 1.5 GiB */
+char *cli_count(double number);      /* 12.3 M */
+char *cli_duration(double seconds);  /* 1h02m, 2m05s, 7s; under ten seconds 0.42s */
+char *cli_shape(const cJSON *shape); /* 3x64x64 */
+
+/* The metrics of an evaluation as aligned lines; nothing where there is no AUC. */
+void cli_print_metrics(const cJSON *result);
+
+#endif

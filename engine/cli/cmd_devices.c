@@ -1,0 +1,88 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "options.h"
+#include "table.h"
+
+static void line(const char *label, char *text) {
+    if (*text) {
+        printf("      %-14s ", label);
+        cli_put_clean(text, stdout);
+        putchar('\n');
+    }
+    free(text);
+}
+
+static void print_device(const cJSON *device, const char *picked) {
+    const char *index = cli_text(device, "index");
+    bool usable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(device, "usable"));
+    printf("%c %s  ", *index && strcmp(index, picked) == 0 ? '*' : ' ', *index ? index : "-");
+    cli_put_clean(*cli_text(device, "device") ? cli_text(device, "device") : "no device", stdout);
+    putchar('\n');
+    line("platform", cli_format("%s", cli_text(device, "platform")));
+    line("type", cli_format("%s", cli_text(device, "type")));
+    line("OpenCL", cli_format("%s", cli_text(device, "opencl")));
+    line("driver", cli_format("%s", cli_text(device, "driver")));
+    double units = cli_number(device, "compute_units"), memory = cli_number(device, "memory_bytes");
+    if (units > 0) line("compute units", cli_format("%.0f", units));
+    if (memory > 0) {
+        char *all = cli_bytes(memory);
+        char *largest = cli_bytes(cli_number(device, "largest_allocation_bytes"));
+        line("memory", cli_format("%s, at most %s in one piece", all, largest));
+        free(all);
+        free(largest);
+    }
+    double width = cli_number(device, "vector_width");
+    if (width > 0) line("vectors", cli_format("of %.0f floats", width));
+    line("execution", cli_format("%s", cli_text(device, "execution")));
+    if (!usable) line("not usable", cli_format("%s", cli_text(device, "why_not")));
+}
+
+static void print_devices(const cJSON *result) {
+    const char *picked = cli_text(result, "picked");
+    const cJSON *devices = cJSON_GetObjectItemCaseSensitive(result, "devices"), *device;
+    cJSON_ArrayForEach(device, devices) {
+        print_device(device, picked);
+        putchar('\n');
+    }
+    if (*picked)
+        printf("Picked: %s", picked);
+    else
+        fputs("No device would be picked", stdout);
+    if (*cli_text(result, "why")) {
+        fputs(", ", stdout);
+        cli_put_clean(cli_text(result, "why"), stdout);
+    }
+    putchar('\n');
+}
+
+int cli_cmd_devices(int argc, char **argv) {
+    static const cli_usage usage = {
+        .arguments = "",
+        .help =
+            "Lists every OpenCL platform and device of this machine, whether it can be used, and "
+            "which one would be picked (marked *) and why, given --device or UNSEEN_DEVICE if "
+            "there is one. The exit code is 3 where none would be picked."
+            "\vExample:\n"
+            "  unseen devices --device gpu",
+        .groups = CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+    };
+    cli_options options;
+    cli_options_parse(&usage, argc, argv, &options);
+    char *json = NULL;
+    unseen_error error = {0};
+    unseen_status status = unseen_devices(options.device, &json, &error);
+    int code;
+    if (status == UNSEEN_OK) {
+        cJSON *result = cli_need(cJSON_Parse(json));
+        if (!*cli_text(result, "picked")) status = UNSEEN_NO_DEVICE;
+        cJSON_Delete(result);
+        code = cli_result_print(status, json, options.json, print_devices);
+    } else {
+        code = cli_say_error(&error);
+    }
+    cli_options_free(&options);
+    return code;
+}

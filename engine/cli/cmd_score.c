@@ -1,0 +1,63 @@
+#include <stdlib.h>
+
+#include "cli.h"
+#include "options.h"
+#include "progress.h"
+#include "table.h"
+
+static void print_score(const cJSON *result) {
+    char *n = cli_grouped(cli_integer(result, "n"));
+    cli_table table;
+    cli_table_begin(&table, "ll");
+    cli_table_cell(&table, "images");
+    double speed = cli_number(result, "images_per_second");
+    cli_table_take(&table,
+                   speed > 0 ? cli_format("%s, %.0f a second", n, speed) : cli_format("%s", n));
+    free(n);
+    if (cJSON_HasObjectItem(result, "threshold") && cli_integer(result, "above_threshold") >= 0) {
+        char *above = cli_grouped(cli_integer(result, "above_threshold"));
+        cli_table_cell(&table, "anomalous");
+        cli_table_take(&table, cli_format("%s, with scores from %.6g", above,
+                                          cli_number(result, "threshold")));
+        free(above);
+    }
+    cli_table_cell(&table, "device");
+    cli_table_cell(&table, cli_text(result, "device"));
+    cli_table_cell(&table, "scores");
+    cli_table_cell(&table, cli_text(result, "out"));
+    cli_table_end(&table, 0);
+}
+
+int cli_cmd_score(int argc, char **argv) {
+    static const cli_usage usage = {
+        .arguments = "RUN",
+        .help =
+            "Scores images with the model in the run folder RUN and writes a CSV with one line "
+            "an image, ids from 0. The higher the score, the less the image is like those that the "
+            "model was trained on."
+            "\vExample:\n"
+            "  unseen score runs/faces --data unknown.npy --out unknown.csv",
+        .groups = CLI_OPTION_SCORE | CLI_OPTION_CSV | CLI_OPTION_DEVICE | CLI_OPTION_JSON |
+                  CLI_OPTION_QUIET,
+        .minimum = 1,
+        .maximum = 1,
+        .required = {"data", "out"},
+    };
+    cli_options options;
+    cli_options_parse(&usage, argc, argv, &options);
+    unseen_score_options score = {.device = options.device,
+                                  .csv_header = options.csv_header,
+                                  .data = options.data,
+                                  .out = options.out};
+    cli_progress progress;
+    cli_progress_begin(&progress, options.quiet);
+    unseen_events events = cli_progress_events(&progress);
+    char *json = NULL;
+    unseen_error error = {0};
+    unseen_status status = unseen_score(options.arguments[0], &score, &events, &json, &error);
+    cli_progress_end(&progress);
+    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_score)
+                                   : (int)cli_say_error(&error);
+    cli_options_free(&options);
+    return code;
+}

@@ -1,0 +1,112 @@
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "progress.h"
+#include "table.h"
+
+static bool exists(const char *folder, const char *name) {
+    char *path = cli_format("%s/%s", folder, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* The config's own name, which is what the default folder is called after. */
+static unseen_status config_name(const unseen_config *config, char **name) {
+    char *json = NULL;
+    unseen_error error = {0};
+    if (unseen_config_resolved(config, &json, &error) != UNSEEN_OK) return cli_say_error(&error);
+    cJSON *resolved = cli_need(cJSON_Parse(json));
+    unseen_string_free(json);
+    *name = cli_format("%s", cli_text(resolved, "name"));
+    cJSON_Delete(resolved);
+    if (**name && !strchr(*name, '/') && **name != '.') return UNSEEN_OK;
+    cli_say("the config's name \"%s\" names no folder: say where the run goes with --out DIR",
+            *name);
+    return UNSEEN_BAD_INPUT;
+}
+
+/* runs/NAME, if no run would be lost by it. */
+static unseen_status default_folder(const cli_options *options, const unseen_config *config,
+                                    char **folder) {
+    char *name = NULL;
+    unseen_status status = config_name(config, &name);
+    if (status == UNSEEN_OK) {
+        *folder = cli_format("runs/%s", name);
+        if (!options->resume && exists(*folder, "config.json")) {
+            cli_say("%s already holds a run: name another folder with --out DIR, or go on with "
+                    "that run by --resume",
+                    *folder);
+            status = UNSEEN_BAD_INPUT;
+        }
+    }
+    free(name);
+    return status;
+}
+
+static void print_job(const cJSON *result) {
+    cli_print_metrics(result);
+    cli_table table;
+    cli_table_begin(&table, "ll");
+    char *seconds = cli_duration(cli_number(result, "train_seconds"));
+    cli_table_cell(&table, "training");
+    cli_table_take(&table, cli_format("%lld epochs in %s, last loss %.6g",
+                                      (long long)cli_integer(result, "epochs"), seconds,
+                                      cli_number(result, "loss")));
+    free(seconds);
+    cli_table_cell(&table, "device");
+    cli_table_cell(&table, cli_text(result, "device"));
+    cli_table_cell(&table, "files");
+    cli_table_cell(&table, cli_text(result, "out"));
+    cli_table_end(&table, 0);
+}
+
+static int do_job(const cli_options *options, const unseen_config *config, bool train_only) {
+    char *folder = NULL;
+    if (!options->out) {
+        unseen_status status = default_folder(options, config, &folder);
+        if (status != UNSEEN_OK) {
+            free(folder);
+            return status;
+        }
+    }
+    unseen_run_options run = {.device = options->device,
+                              .out = options->out ? options->out : folder,
+                              .csv_header = options->csv_header,
+                              .resume = options->resume,
+                              .train_only = train_only};
+    cli_progress progress;
+    cli_progress_begin(&progress, options->quiet);
+    unseen_events events = cli_progress_events(&progress);
+    char *json = NULL;
+    unseen_error error = {0};
+    unseen_status status = unseen_run(config, &run, &events, &json, &error);
+    cli_progress_end(&progress);
+    free(folder);
+    return status == UNSEEN_OK ? cli_result_print(status, json, options->json, print_job)
+                               : (int)cli_say_error(&error);
+}
+
+int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {
+    cli_options options;
+    cli_options_parse(usage, argc, argv, &options);
+    char *path = NULL;
+    int status = UNSEEN_BAD_INPUT;
+    if (options.argument_count)
+        path = cli_format("%s", options.arguments[0]);
+    else if (options.out)
+        path = cli_format("%s/config.json", options.out);
+    else
+        cli_say("--resume needs the run's folder, --out DIR, or a CONFIG");
+    unseen_config *config = NULL;
+    if (path) status = cli_options_config(&options, path, &config);
+    if (config) status = do_job(&options, config, train_only);
+    unseen_config_free(config);
+    free(path);
+    cli_options_free(&options);
+    return status;
+}

@@ -1,0 +1,128 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "table.h"
+
+typedef struct verb {
+    const char *name, *arguments, *summary;
+    int (*run)(int argc, char **argv);
+} verb;
+
+static const verb verbs[] = {
+    {"run", "CONFIG", "train, score and evaluate: the main job", cli_cmd_run},
+    {"train", "CONFIG", "train only", cli_cmd_train},
+    {"score", "RUN --data FILE --out FILE", "score images with a trained model", cli_cmd_score},
+    {"eval", "--scores FILE --labels FILE", "compare scores with labels", cli_cmd_eval},
+    {"report", "RUN...", "write report.html into run folders", cli_cmd_report},
+    {"show", "CONFIG", "layers, parameters, FLOPs and memory of a config", cli_cmd_show},
+    {"check", "CONFIG...", "check configs", cli_cmd_check},
+    {"devices", "", "OpenCL devices, and which one would be picked", cli_cmd_devices},
+    {"selftest", "", "check a device's arithmetic", cli_cmd_selftest},
+    {"bench", "CONFIG", "measure the speed of a config on a device", cli_cmd_bench},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static const char overview[] =
+    "Usage: unseen VERB [ARGUMENTS...]\n"
+    "\n"
+    "Trains a model on images of one kind and then tells, for any new image, how far it is from "
+    "what\n"
+    "the model has seen, on any OpenCL device. A network is described in a JSON config.\n"
+    "\n"
+    "Verbs:\n";
+static const char overview_end[] =
+    "\n"
+    "unseen VERB --help tells more of a verb, unseen --version which program this is.\n"
+    "\n"
+    "Environment: UNSEEN_DEVICE, the device where --device is not given; UNSEEN_CACHE_DIR, where\n"
+    "compiled kernels are kept.\n"
+    "\n"
+    "Exit codes: 0 done, 1 failure, 2 bad usage, config or input, 3 no usable device,\n"
+    "4 self-test failed, 5 training diverged, 6 out of device memory, 130 interrupted after saving "
+    "a\n"
+    "checkpoint.\n";
+
+static int print_overview(void) {
+    fputs(overview, stdout);
+    cli_table table;
+    cli_table_begin(&table, "ll");
+    for (int i = 0; i < VERBS; i++) {
+        cli_table_take(&table, cli_format("%s %s", verbs[i].name, verbs[i].arguments));
+        cli_table_cell(&table, verbs[i].summary);
+    }
+    cli_table_end(&table, 2);
+    fputs(overview_end, stdout);
+    return cli_finish_output(UNSEEN_OK);
+}
+
+static int print_version(void) {
+    printf("unseen %s\n", unseen_version());
+    printf("OpenCL %d.%d devices; images from .npy and IDX, plain or gzip; cJSON %s\n", 1, 2,
+           cJSON_Version());
+    return cli_finish_output(UNSEEN_OK);
+}
+
+static size_t smallest(size_t a, size_t b, size_t c) {
+    size_t ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance between words of at most 31 characters; longer ones are far apart. */
+static size_t distance(const char *a, const char *b) {
+    size_t rows = strlen(a), columns = strlen(b), row[32];
+    if (rows > 31 || columns > 31) return 31;
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= rows; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t above = row[j];
+            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[columns];
+}
+
+static int unknown_verb(const char *word) {
+    const char *nearest = NULL;
+    size_t least = 3; /* farther than two letters off is another word */
+    for (int i = 0; i < VERBS; i++) {
+        size_t far = distance(word, verbs[i].name);
+        if (far < least && far < strlen(verbs[i].name)) {
+            least = far;
+            nearest = verbs[i].name;
+        }
+    }
+    if (nearest)
+        cli_say("there is no verb '%s': did you mean '%s'?", word, nearest);
+    else
+        cli_say("there is no verb '%s'; unseen --help lists them", word);
+    return UNSEEN_BAD_INPUT;
+}
+
+static int run_verb(const verb *chosen, int argc, char **argv) {
+    char *name = cli_format("unseen %s", chosen->name); /* what usage messages begin with */
+    argv[0] = name;
+    int code = chosen->run(argc, argv);
+    free(name);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a training run */
+    if (argc < 2) {
+        cli_say("no verb is given; unseen --help lists them");
+        return UNSEEN_BAD_INPUT;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+        return print_overview();
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) return print_version();
+    for (int i = 0; i < VERBS; i++)
+        if (strcmp(word, verbs[i].name) == 0) return run_verb(&verbs[i], argc - 1, argv + 1);
+    return unknown_verb(word);
+}

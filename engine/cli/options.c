@@ -1,0 +1,203 @@
+#include "options.h"
+
+#include <argp.h>
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* What an option does with its value. */
+typedef enum target {
+    TARGET_STRING_OVERRIDE, /* --set POINTER="value", always a string */
+    TARGET_VALUE_OVERRIDE,  /* --set POINTER=value */
+    TARGET_OVERRIDE,        /* the value is an override itself */
+    TARGET_TEXT,            /* a char * field */
+    TARGET_FLAG,            /* a bool field */
+} target;
+
+typedef struct option_row {
+    const char *name, *value, *help;
+    unsigned groups;
+    target target;
+    const char *pointer; /* of overrides */
+    size_t offset;       /* of fields */
+} option_row;
+
+#define FIELD(name) offsetof(cli_options, name)
+
+static const option_row rows[] = {
+    {"train", "FILE", "Images to train on (.npy or IDX, plain or gzip)", CLI_OPTION_TRAIN,
+     TARGET_STRING_OVERRIDE, "/data/train", 0},
+    {"train-labels", "FILE", "Labels of the training images; only the class --normal is trained on",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/train_labels", 0},
+    {"test", "FILE", "Images to score after training", CLI_OPTION_TEST, TARGET_STRING_OVERRIDE,
+     "/data/test", 0},
+    {"labels", "FILE", "Labels of the test images (.npy, IDX or CSV), used for the AUC alone",
+     CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/labels", 0},
+    {"normal", "CLASS",
+     "The normal class; every other one is anomalous. Without it labels are 0 "
+     "(normal) and 1",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/normal", 0},
+    {"epochs", "N", "Passes over the training images", CLI_OPTION_TRAINING, TARGET_VALUE_OVERRIDE,
+     "/training/epochs", 0},
+    {"batch", "N", "Images in a training step", CLI_OPTION_CONFIG, TARGET_VALUE_OVERRIDE,
+     "/training/batch", 0},
+    {"seed", "N", "Where all random numbers come from", CLI_OPTION_TRAINING, TARGET_VALUE_OVERRIDE,
+     "/training/seed", 0},
+    {"set", "POINTER=VALUE",
+     "Sets any key of the config by its JSON Pointer, as in "
+     "--set /training/optimizer/learning_rate=1e-4; may be repeated",
+     CLI_OPTION_CONFIG, TARGET_OVERRIDE, NULL, 0},
+    {"out", "DIR", "The run's folder (default: runs/ and the config's name)", CLI_OPTION_RUN,
+     TARGET_TEXT, NULL, FIELD(out)},
+    {"resume", NULL,
+     "Go on from the checkpoint in --out, to the result of a run that was never "
+     "interrupted; CONFIG may be left out",
+     CLI_OPTION_RUN, TARGET_FLAG, NULL, FIELD(resume)},
+    {"csv", "ID,SCORE", "The header of the CSV of scores (default: Id,Predicted)", CLI_OPTION_CSV,
+     TARGET_TEXT, NULL, FIELD(csv_header)},
+    {"data", "FILE", "Images to score (.npy or IDX, plain or gzip)", CLI_OPTION_SCORE, TARGET_TEXT,
+     NULL, FIELD(data)},
+    {"out", "FILE", "The CSV to write", CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(out)},
+    {"scores", "FILE", "A CSV of scores: ids from 0, one or more columns of numbers",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(scores)},
+    {"labels", "FILE", "The labels (.npy, IDX or CSV)", CLI_OPTION_EVAL, TARGET_TEXT, NULL,
+     FIELD(labels)},
+    {"normal", "CLASS",
+     "The normal class; every other one is anomalous. Without it labels are 0 "
+     "(normal) and 1",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(normal)},
+    {"out", "FILE", "An HTML page that compares the runs", CLI_OPTION_REPORT, TARGET_TEXT, NULL,
+     FIELD(out)},
+    {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
+     NULL, FIELD(schema)},
+    {"device", "D",
+     "The device: gpu, cpu, P:D as clinfo -l numbers them, or part of a name "
+     "(environment: UNSEEN_DEVICE)",
+     CLI_OPTION_DEVICE, TARGET_TEXT, NULL, FIELD(device)},
+    {"json", NULL, "Print one JSON object instead of text", CLI_OPTION_JSON, TARGET_FLAG, NULL,
+     FIELD(json)},
+    {"quiet", NULL, "No progress, no messages: errors only", CLI_OPTION_QUIET, TARGET_FLAG, NULL,
+     FIELD(quiet)},
+};
+enum { ROWS = sizeof rows / sizeof *rows, FIRST_KEY = 0x100 };
+
+typedef struct parse_state {
+    const cli_usage *usage;
+    cli_options *options;
+} parse_state;
+
+static void append(char ***list, size_t *count, char *text) {
+    *list = cli_need(reallocarray(*list, *count + 1, sizeof **list));
+    (*list)[(*count)++] = text;
+}
+
+static char *json_string(const char *text) {
+    cJSON *string = cli_need(cJSON_CreateString(text));
+    char *quoted = cli_need(cJSON_PrintUnformatted(string));
+    cJSON_Delete(string);
+    return quoted;
+}
+
+static void apply(const option_row *row, char *value, cli_options *options) {
+    char **text = (char **)((char *)options + row->offset);
+    char *quoted;
+    switch (row->target) {
+    case TARGET_STRING_OVERRIDE:
+        quoted = json_string(value);
+        append(&options->overrides, &options->override_count,
+               cli_format("%s=%s", row->pointer, quoted));
+        cJSON_free(quoted);
+        break;
+    case TARGET_VALUE_OVERRIDE:
+        append(&options->overrides, &options->override_count,
+               cli_format("%s=%s", row->pointer, value));
+        break;
+    case TARGET_OVERRIDE:
+        append(&options->overrides, &options->override_count, cli_format("%s", value));
+        break;
+    case TARGET_TEXT:
+        *text = value;
+        break;
+    case TARGET_FLAG:
+        *(bool *)text = true;
+        break;
+    }
+}
+
+static void require_options(const cli_usage *usage, cli_options *options,
+                            struct argp_state *state) {
+    for (int i = 0; i < ROWS; i++)
+        for (const char *const *name = usage->required; *name; name++) {
+            if (!(rows[i].groups & usage->groups) || strcmp(rows[i].name, *name) != 0) continue;
+            if (!*(char **)((char *)options + rows[i].offset))
+                argp_error(state, "--%s %s is missing", *name, rows[i].value);
+        }
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state) {
+    parse_state *parse = state->input;
+    const cli_usage *usage = parse->usage;
+    cli_options *options = parse->options;
+    if (key >= FIRST_KEY && key < FIRST_KEY + ROWS) {
+        const option_row *row = &rows[key - FIRST_KEY];
+        if (value && !*value) argp_error(state, "--%s: the value is empty", row->name);
+        apply(row, value, options);
+        return 0;
+    }
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (usage->maximum >= 0 && (int)state->arg_num >= usage->maximum)
+            argp_error(state, "unexpected argument '%s'", value);
+        append(&options->arguments, &options->argument_count, cli_format("%s", value));
+        return 0;
+    case ARGP_KEY_END:
+        require_options(usage, options, state);
+        if ((int)options->argument_count < usage->minimum && !options->resume && !options->schema)
+            argp_error(state, "%s is missing", usage->arguments);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options) {
+    struct argp_option table[ROWS + 1] = {0};
+    int count = 0;
+    for (int i = 0; i < ROWS; i++)
+        if (rows[i].groups & usage->groups)
+            table[count++] = (struct argp_option){.name = rows[i].name,
+                                                  .key = FIRST_KEY + i,
+                                                  .arg = rows[i].value,
+                                                  .doc = rows[i].help};
+    struct argp argp = {
+        .options = table, .parser = parse_option, .args_doc = usage->arguments, .doc = usage->help};
+    parse_state state = {usage, options};
+    *options = (cli_options){0};
+    argp_err_exit_status = UNSEEN_BAD_INPUT;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &state) != 0) exit(UNSEEN_BAD_INPUT);
+
+    const char *device = getenv("UNSEEN_DEVICE");
+    if (!options->device && device && *device) options->device = device;
+}
+
+static void free_list(char **list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+}
+
+void cli_options_free(cli_options *options) {
+    free_list(options->arguments, options->argument_count);
+    free_list(options->overrides, options->override_count);
+    *options = (cli_options){0};
+}
+
+unseen_status cli_options_config(const cli_options *options, const char *path,
+                                 unseen_config **config) {
+    unseen_error error = {0};
+    unseen_status status = unseen_config_load(path, (const char *const *)options->overrides,
+                                              options->override_count, config, &error);
+    return status == UNSEEN_OK ? status : cli_say_error(&error);
+}

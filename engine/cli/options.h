@@ -1,0 +1,51 @@
+/* Every option of every verb is declared once, in options.c; a verb names the groups that it takes.
+ */
+#ifndef US_CLI_OPTIONS_H
+#define US_CLI_OPTIONS_H
+
+#include "unseen.h"
+
+typedef enum cli_option_group {
+    CLI_OPTION_TRAIN = 1 << 0,    /* --train --train-labels --normal: overrides of the config */
+    CLI_OPTION_TEST = 1 << 1,     /* --test --labels: likewise */
+    CLI_OPTION_TRAINING = 1 << 2, /* --epochs --seed: likewise */
+    CLI_OPTION_CONFIG = 1 << 3,   /* --batch --set: likewise */
+    CLI_OPTION_RUN = 1 << 4,      /* --out DIR --resume */
+    CLI_OPTION_CSV = 1 << 5,      /* --csv */
+    CLI_OPTION_DEVICE = 1 << 6,   /* --device */
+    CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE */
+    CLI_OPTION_EVAL = 1 << 8,     /* --scores --labels --normal, as paths of their own */
+    CLI_OPTION_REPORT = 1 << 9,   /* --out FILE, optional */
+    CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
+    CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
+    CLI_OPTION_JSON = 1 << 12,    /* --json */
+} cli_option_group;
+
+/* What a verb says about itself. */
+typedef struct cli_usage {
+    const char *arguments;   /* of the help's first line: "CONFIG" */
+    const char *help;        /* a paragraph, '\v', an example */
+    unsigned groups;         /* of cli_option_group */
+    int minimum, maximum;    /* number of arguments; maximum -1: any */
+    const char *required[3]; /* names of options that must be given; NULL ends them */
+} cli_usage;
+
+typedef struct cli_options {
+    char **arguments; /* those that are not options */
+    size_t argument_count;
+    char **overrides; /* for unseen_config_load, in the order given */
+    size_t override_count;
+    const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
+    const char *out, *csv_header, *data, *scores, *labels, *normal;
+    bool resume, schema, quiet, json;
+} cli_options;
+
+/* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */
+void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options);
+void cli_options_free(cli_options *options);
+
+/* Loads the config at `path` with the overrides. On failure says why. */
+unseen_status cli_options_config(const cli_options *options, const char *path,
+                                 unseen_config **config);
+
+#endif
