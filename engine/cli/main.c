@@ -59,8 +59,7 @@ static int print_overview(void) {
 
 static int print_version(void) {
     printf("unseen %s\n", unseen_version());
-    printf("OpenCL %d.%d devices; images from .npy and IDX, plain or gzip; cJSON %s\n", 1, 2,
-           cJSON_Version());
+    puts("Features: OpenCL 1.2 devices and later; images from .npy and IDX files, plain or gzip");
     return cli_finish_output(UNSEEN_OK);
 }
 
@@ -115,7 +114,8 @@ static int run_verb(const verb *chosen, int argc, char **argv) {
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a training run */
     if (argc < 2) {
-        cli_say("no verb is given; unseen --help lists them");
+        print_overview();
+        cli_say("no verb is given");
         return UNSEEN_BAD_INPUT;
     }
     const char *word = argv[1];

@@ -15,7 +15,7 @@
 static const double redraw_seconds = 0.1;
 
 /* The only way for a signal handler to hear and tell anything. */
-static volatile sig_atomic_t stop_requested, silent;
+static volatile sig_atomic_t stop_requested, silent, on_terminal;
 
 static void set_handler(void (*handler)(int)) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
@@ -27,10 +27,11 @@ static void set_handler(void (*handler)(int)) {
 static void request_stop(int number) {
     (void)number;
     static const char text[] = "\nunseen: stopping after this step; once more to stop at once\n";
+    const char *start = on_terminal ? text : text + 1; /* there the bar's line ends first */
     int saved = errno;
     stop_requested = 1;
     set_handler(SIG_DFL); /* the second signal ends the program */
-    if (!silent && write(STDERR_FILENO, text, sizeof text - 1) < 0) silent = 1;
+    if (!silent && write(STDERR_FILENO, start, strlen(start)) < 0) silent = 1;
     errno = saved;
 }
 
@@ -41,6 +42,7 @@ void cli_progress_begin(cli_progress *progress, bool quiet) {
                                .drawn_at = -1};
     stop_requested = 0;
     silent = quiet;
+    on_terminal = progress->terminal;
     set_handler(request_stop);
 }
 
@@ -76,8 +78,10 @@ static void put_figures(FILE *stream, const unseen_event *event) {
     if (isfinite(event->loss)) fprintf(stream, "  loss %.6g", event->loss);
     if (isfinite(event->held_out_loss)) fprintf(stream, "  held out %.6g", event->held_out_loss);
     if (event->images_per_second > 0) fprintf(stream, "  %.0f images/s", event->images_per_second);
-    if (event->seconds_left >= 0) {
-        char *left = cli_duration(event->seconds_left);
+    if (event->seconds_left > 0) {
+        /* Whole seconds: hundredths would only flicker. */
+        char *left = event->seconds_left < 10 ? cli_format("%.0fs", event->seconds_left)
+                                              : cli_duration(event->seconds_left);
         fprintf(stream, "  %s left", left);
         free(left);
     }
