@@ -1,0 +1,87 @@
+"""Makes the images and labels of the command line's tests: make_data.py OUTDIR.
+
+Normal images are smooth ramps, anomalous ones are noise; 16x16, one channel. The bad_* files are each
+wrong in the way that their name tells.
+"""
+import random
+import struct
+import sys
+from pathlib import Path
+
+SIDE = 16
+
+
+def npy(path, dtype, shape, body, fortran=False, version=1):
+    shape_text = "(" + "".join(f"{extent}, " for extent in shape) + ")"
+    header = f"{{'descr': '{dtype}', 'fortran_order': {fortran}, 'shape': {shape_text}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    magic = b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(header))
+    Path(path).write_bytes(magic + header.encode() + body)
+
+
+def ramp(generator):
+    slope, offset = generator.randint(2, 9), generator.randint(0, 60)
+    return bytes(min(255, offset + slope * (x + y)) for y in range(SIDE) for x in range(SIDE))
+
+
+def noise(generator):
+    return generator.randbytes(SIDE * SIDE)
+
+
+def good(out, generator):
+    train = [ramp(generator) for _ in range(75)]  # not a multiple of the batch
+    npy(out / "train.npy", "|u1", (75, SIDE, SIDE, 1), b"".join(train))
+    anomalous = [index % 3 == 0 for index in range(37)]
+    test = [(noise if bad else ramp)(generator) for bad in anomalous]
+    npy(out / "test.npy", "|u1", (37, SIDE, SIDE, 1), b"".join(test))
+    npy(out / "labels.npy", "|u1", (37,), bytes(anomalous))
+    classes = bytes(4 if bad else 7 for bad in anomalous)
+    npy(out / "classes.npy", "<i8", (37,), struct.pack("<37q", *classes))
+    mixed = [(noise if index % 5 == 0 else ramp)(generator) for index in range(100)]
+    npy(out / "mixed.npy", "|u1", (100, SIDE, SIDE), b"".join(mixed))
+    npy(out / "mixed_classes.npy", "|u1", (100,),
+        bytes(4 if index % 5 == 0 else 7 for index in range(100)))
+
+
+def bad(out, generator):
+    body = b"".join(ramp(generator) for _ in range(10))
+    shape = (10, SIDE, SIDE, 1)
+    floats = struct.pack(f"<{len(body)}f", *(byte / 255 for byte in body))
+    npy(out / "bad_truncated.npy", "|u1", shape, body[:-100])
+    npy(out / "bad_fortran.npy", "|u1", shape, body, fortran=True)
+    npy(out / "bad_object.npy", "|O", shape, body)
+    npy(out / "bad_float64.npy", "<f8", shape, struct.pack(f"<{len(body)}d", *body))
+    npy(out / "bad_big_endian.npy", ">f4", shape, floats)
+    npy(out / "bad_huge.npy", "|u1", (2**40, 2**20, 2**20, 3), body)
+    npy(out / "bad_negative.npy", "|u1", (-10, SIDE, SIDE, 1), body)
+    npy(out / "bad_no_images.npy", "|u1", (0, SIDE, SIDE, 1), b"")
+    npy(out / "bad_rank.npy", "|u1", (10 * SIDE * SIDE,), body)
+    npy(out / "bad_nan.npy", "<f4", shape, floats[:-4] + struct.pack("<f", float("nan")))
+    npy(out / "bad_range.npy", "<f4", shape, floats[:-4] + struct.pack("<f", 1e6))
+    npy(out / "bad_version.npy", "|u1", shape, body, version=9)
+    (out / "bad_empty.npy").write_bytes(b"")
+    (out / "bad_text.npy").write_bytes(b"these are no images\n" * 20)
+    (out / "bad_header.npy").write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': '|u1', ")
+    (out / "bad_gzip.npy").write_bytes(b"\x1f\x8b\x08\x00garbage")
+    (out / "bad_idx").write_bytes(struct.pack(">HBBIII", 0, 8, 3, 1000, SIDE, SIDE) + body)
+
+
+def bad_labels(out):
+    npy(out / "badlabels_count.npy", "|u1", (36,), bytes(36))
+    npy(out / "badlabels_classes.npy", "|u1", (37,), bytes(index % 3 for index in range(37)))
+    npy(out / "badlabels_all_normal.npy", "|u1", (37,), bytes(37))
+    npy(out / "badlabels_float.npy", "<f4", (37,), bytes(4 * 37))
+    npy(out / "badlabels_truncated.npy", "|u1", (37,), bytes(30))
+    (out / "badlabels_text.csv").write_text("Id,label\n" + "".join(f"{i},yes\n" for i in range(37)))
+
+
+def main():
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    generator = random.Random(20240229)
+    good(out, generator)
+    bad(out, generator)
+    bad_labels(out)
+
+
+main()
