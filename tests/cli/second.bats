@@ -1,0 +1,35 @@
+# The same on a second OpenCL implementation, Mesa's rusticl on its CPU driver, which runs kernels the
+# way of a GPU. Skips where it is absent.
+load common.bash
+
+setup_file() { make_data; }
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    export RUSTICL_ENABLE=llvmpipe
+    "$UNSEEN" devices --json --device rusticl >devices.json 2>/dev/null ||
+        skip "rusticl with llvmpipe is not installed (Debian: mesa-opencl-icd)"
+    job=(--train "$DATA/train.npy" --test "$DATA/test.npy" --labels "$DATA/labels.npy")
+}
+
+# Largest relative difference between the scores of two CSVs.
+difference() {
+    join -t, <(tail -n +2 "$1" | sort) <(tail -n +2 "$2" | sort) |
+        awk -F, '{ d = ($2 - $3) / ($2 > 1 ? $2 : 1); if (d < 0) d = -d; if (d > worst) worst = d }
+                 END { if (NR != 37) exit 1; printf "%.9f\n", worst }'
+}
+
+@test "a model trained on one implementation scores alike on the other" {
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --device cpu --out first
+    succeeds score first --device rusticl --data "$DATA/test.npy" --out second.csv
+    worst=$(difference first/prediction.csv second.csv)
+    awk "BEGIN { exit !($worst < 1e-4) }" || fail "scores differ by $worst"
+}
+
+@test "the second implementation trains to the same result" {
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --device rusticl --json --out second
+    [[ $(jq -r .device <<<"$output") == *llvmpipe* ]] || fail "ran elsewhere"
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --device cpu --json --out first
+    worst=$(difference first/prediction.csv second/prediction.csv)
+    awk "BEGIN { exit !($worst < 1e-2) }" || fail "scores differ by $worst"
+}
