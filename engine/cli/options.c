@@ -4,8 +4,10 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
+#include "cli/paths.h"
 
 /* What an option does with its value. */
 typedef enum target {
@@ -194,10 +196,23 @@ void cli_options_free(cli_options *options) {
     *options = (cli_options){0};
 }
 
+/* The path of a config that was installed with the program, where `name` is the bare name of one
+ * and not a file; heap, or NULL. */
+static char *installed_config(const char *name) {
+    if (strchr(name, '/') || access(name, F_OK) == 0) return NULL;
+    char *path = cli_format("%s/%s.json", UNSEEN_CONFIG_DIR, name);
+    if (access(path, R_OK) == 0) return path;
+    free(path);
+    return NULL;
+}
+
 unseen_status cli_options_config(const cli_options *options, const char *path,
                                  unseen_config **config) {
     unseen_error error = {0};
-    unseen_status status = unseen_config_load(path, (const char *const *)options->overrides,
-                                              options->override_count, config, &error);
+    char *installed = installed_config(path);
+    unseen_status status =
+        unseen_config_load(installed ? installed : path, (const char *const *)options->overrides,
+                           options->override_count, config, &error);
+    free(installed);
     return status == UNSEEN_OK ? status : cli_say_error(&error);
 }

@@ -44,7 +44,8 @@ typedef struct cli_options {
 void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options);
 void cli_options_free(cli_options *options);
 
-/* Loads the config at `path` with the overrides. On failure says why. */
+/* Loads the config at `path`, or the installed one of that name ("strong"), with the overrides. On
+ * failure says why. */
 unseen_status cli_options_config(const cli_options *options, const char *path,
                                  unseen_config **config);
 

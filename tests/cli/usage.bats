@@ -71,6 +71,13 @@ verbs="run train score eval report show check devices selftest bench"
     [ -z "$output" ]
 }
 
+@test "check: the schema beside the configs is no wrong config" {
+    succeeds check "$SOURCE"/configs/*.json
+    [[ $output == *"schema.json: OK, the schema"* ]]
+    sed 's/"batch"/"batches"/' "$SOURCE/configs/schema.json" >"$BATS_TEST_TMPDIR/other.json"
+    fails_with 2 other.json check "$BATS_TEST_TMPDIR/other.json"
+}
+
 @test "check --json: one object, with each file's error" {
     unseen check --json "$TESTS/tiny.json" /nowhere.json
     [ "$status" -eq 2 ] && [ -z "$stderr" ]

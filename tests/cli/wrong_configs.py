@@ -94,7 +94,9 @@ def wrong_object(schema, pointer, config, whole=None):
 
     def wrong(name, value):
         at = f"{pointer}/{name}"
-        if whole is None:
+        if at == "/detector/type" and not isinstance(value, str):
+            emit(config, at, value, pointer)
+        elif whole is None:
             emit(config, at, value)
         else:
             emit(config, pointer, {**whole, name: value}, at if name in schema["properties"] else pointer)
@@ -133,7 +135,9 @@ def main():
     properties = schema["properties"]
     configs = {}
     for path in sys.argv[2:]:
-        configs.setdefault(json.load(open(path))["detector"]["type"], path)
+        config = json.load(open(path))
+        if "detector" in config:
+            configs.setdefault(config["detector"]["type"], path)
     first = sys.argv[2]
     networks, detector = properties["networks"], properties["detector"]
     plain = {name: key for name, key in properties.items() if name not in ("networks", "detector")}
