@@ -67,4 +67,7 @@ char *cli_shape(const cJSON *shape); /* 3x64x64 */
 /* The metrics of an evaluation as aligned lines; nothing where there is no AUC. */
 void cli_print_metrics(const cJSON *result);
 
+/* The warnings of a result, a line each. */
+void cli_print_warnings(const cJSON *result);
+
 #endif

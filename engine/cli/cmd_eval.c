@@ -1,6 +1,11 @@
 #include "cli.h"
 #include "options.h"
 
+static void print_eval(const cJSON *result) {
+    cli_print_metrics(result);
+    cli_print_warnings(result);
+}
+
 int cli_cmd_eval(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "",
@@ -20,7 +25,7 @@ int cli_cmd_eval(int argc, char **argv) {
     unseen_error error = {0};
     unseen_status status =
         unseen_evaluate(options.scores, options.labels, options.normal, &json, &error);
-    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, cli_print_metrics)
+    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_eval)
                                    : (int)cli_say_error(&error);
     cli_options_free(&options);
     return code;

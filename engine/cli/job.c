@@ -2,18 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "progress.h"
 #include "table.h"
-
-static bool exists(const char *folder, const char *name) {
-    char *path = cli_format("%s/%s", folder, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
 
 /* The config's own name, which is what the default folder is called after. */
 static unseen_status config_name(const unseen_config *config, char **name) {
@@ -30,20 +22,11 @@ static unseen_status config_name(const unseen_config *config, char **name) {
     return UNSEEN_BAD_INPUT;
 }
 
-/* runs/NAME, if no run would be lost by it. */
-static unseen_status default_folder(const cli_options *options, const unseen_config *config,
-                                    char **folder) {
+/* runs/NAME. That no earlier run there is lost is the library's care. */
+static unseen_status default_folder(const unseen_config *config, char **folder) {
     char *name = NULL;
     unseen_status status = config_name(config, &name);
-    if (status == UNSEEN_OK) {
-        *folder = cli_format("runs/%s", name);
-        if (!options->resume && exists(*folder, "config.json")) {
-            cli_say("%s already holds a run: name another folder with --out DIR, or go on with "
-                    "that run by --resume",
-                    *folder);
-            status = UNSEEN_BAD_INPUT;
-        }
-    }
+    if (status == UNSEEN_OK) *folder = cli_format("runs/%s", name);
     free(name);
     return status;
 }
@@ -52,6 +35,12 @@ static void print_job(const cJSON *result) {
     cli_print_metrics(result);
     cli_table table;
     cli_table_begin(&table, "ll");
+    int64_t scored = cli_integer(result, "n");
+    if (scored >= 0 && !cJSON_HasObjectItem(result, "auc")) {
+        cli_table_cell(&table, "images");
+        cli_table_take(
+            &table, cli_format("%lld scored; without labels there is no AUC", (long long)scored));
+    }
     char *seconds = cli_duration(cli_number(result, "train_seconds"));
     cli_table_cell(&table, "training");
     cli_table_take(&table, cli_format("%lld epochs in %s, last loss %.6g",
@@ -65,14 +54,17 @@ static void print_job(const cJSON *result) {
     cli_table_end(&table, 0);
 }
 
+/* Warnings were events, which --quiet has kept back: but a result that means little says so. */
+static void print_job_quiet(const cJSON *result) {
+    print_job(result);
+    cli_print_warnings(result);
+}
+
 static int do_job(const cli_options *options, const unseen_config *config, bool train_only) {
     char *folder = NULL;
     if (!options->out) {
-        unseen_status status = default_folder(options, config, &folder);
-        if (status != UNSEEN_OK) {
-            free(folder);
-            return status;
-        }
+        unseen_status status = default_folder(config, &folder);
+        if (status != UNSEEN_OK) return status;
     }
     unseen_run_options run = {.device = options->device,
                               .out = options->out ? options->out : folder,
@@ -87,7 +79,8 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
     unseen_status status = unseen_run(config, &run, &events, &json, &error);
     cli_progress_end(&progress);
     free(folder);
-    return status == UNSEEN_OK ? cli_result_print(status, json, options->json, print_job)
+    return status == UNSEEN_OK ? cli_result_print(status, json, options->json,
+                                                  options->quiet ? print_job_quiet : print_job)
                                : (int)cli_say_error(&error);
 }
 

@@ -153,6 +153,9 @@ void cli_print_metrics(const cJSON *result) {
         }
         cli_table_end(&table, 2);
     }
+}
+
+void cli_print_warnings(const cJSON *result) {
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(result, "warnings"), *warning;
     cJSON_ArrayForEach(warning, warnings) {
         if (!cJSON_IsString(warning)) continue;

@@ -7,7 +7,7 @@ setup_file() { make_data; }
 @test "images that cannot be trained on" {
     cd "$BATS_TEST_TMPDIR"
     for file in "$DATA"/bad_* /nowhere.npy "$DATA"; do
-        fails_with 2 "${file##*/}" run "$TESTS/tiny.json" --train "$file" --out run
+        fails_with 2 "${file##*/}" train "$TESTS/tiny.json" --train "$file" --out run
         nothing_written run
     done
 }
@@ -30,9 +30,9 @@ setup_file() { make_data; }
     done
     fails_with 2 "36.*37|37.*36" run "$TESTS/tiny.json" --train "$DATA/train.npy" \
         --test "$DATA/test.npy" --labels "$DATA/badlabels_count.npy" --out run
-    fails_with 2 "mixed_classes" run "$TESTS/tiny.json" --train "$DATA/train.npy" \
+    fails_with 2 "mixed_classes" train "$TESTS/tiny.json" --train "$DATA/train.npy" \
         --train-labels "$DATA/mixed_classes.npy" --normal 7 --out run
-    fails_with 2 "9" run "$TESTS/tiny.json" --train "$DATA/mixed.npy" \
+    fails_with 2 "9" train "$TESTS/tiny.json" --train "$DATA/mixed.npy" \
         --train-labels "$DATA/mixed_classes.npy" --normal 9 --out run
     nothing_written run
 }
@@ -40,7 +40,7 @@ setup_file() { make_data; }
 @test "data that is missing" {
     cd "$BATS_TEST_TMPDIR"
     fails_with 2 "--train|/data/train" run "$TESTS/tiny.json" --out run
-    fails_with 2 "normal" run "$TESTS/tiny.json" --train "$DATA/mixed.npy" \
+    fails_with 2 "normal" train "$TESTS/tiny.json" --train "$DATA/mixed.npy" \
         --train-labels "$DATA/mixed_classes.npy" --out run
     fails_with 2 "test" run "$TESTS/tiny.json" --train "$DATA/train.npy" \
         --labels "$DATA/labels.npy" --out run
@@ -62,8 +62,8 @@ setup_file() { make_data; }
 @test "no OpenCL implementation at all" {
     cd "$BATS_TEST_TMPDIR"
     mkdir vendors
-    OCL_ICD_VENDORS=$PWD/vendors fails_with 3 "." run "$TESTS/tiny.json" --train "$DATA/train.npy" \
-        --out run
+    OCL_ICD_VENDORS=$PWD/vendors fails_with 3 "." train "$TESTS/tiny.json" \
+        --train "$DATA/train.npy" --out run
     nothing_written run
     OCL_ICD_VENDORS=$PWD/vendors unseen devices
     [ "$status" -eq 3 ]
@@ -72,9 +72,9 @@ setup_file() { make_data; }
 @test "a folder that cannot be written" {
     cd "$BATS_TEST_TMPDIR"
     : >file
-    fails_with 1 "file" run "$TESTS/tiny.json" --train "$DATA/train.npy" --out file/run
-    fails_with 1 "file" run "$TESTS/tiny.json" --train "$DATA/train.npy" --out file
-    fails_with 1 "/proc/" run "$TESTS/tiny.json" --train "$DATA/train.npy" --out /proc/run
+    fails_with 1 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file/run
+    fails_with 1 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file
+    fails_with 1 "/proc/" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out /proc/run
 }
 
 @test "run folders that are none" {

@@ -77,7 +77,7 @@ same_result() {
         code=0
         wait $pid || code=$?
         [ "$code" -eq 130 ] || fail "exit code $code"
-        [ ! -s $signal.out ] && [ -d $signal/checkpoint ]
+        [ ! -s $signal.out ] && [ -s $signal/checkpoint/state.safetensors ]
         [ ! -e $signal/prediction.csv ] || fail "scored an unfinished model"
     done
     done_so_far=$(sed -n 's/^epoch \([0-9]*\).*/\1/p' INT.log | tail -n 1)
@@ -93,9 +93,11 @@ same_result() {
 @test "the default folder is never run over" {
     succeeds run "$TESTS/tiny.json" "${job[@]}"
     [ -s runs/tiny/prediction.csv ]
-    sum=$(sha256sum runs/tiny/*)
-    fails_with 2 "runs/tiny already holds a run.*--out.*--resume" run "$TESTS/tiny.json" "${job[@]}"
-    [ "$(sha256sum runs/tiny/*)" = "$sum" ]
+    sum=$(find runs/tiny -type f -exec sha256sum {} +)
+    fails_with 2 "runs/tiny already holds a run.*--resume.*--out" run "$TESTS/tiny.json" "${job[@]}"
+    [ "$(find runs/tiny -type f -exec sha256sum {} +)" = "$sum" ]
+    fails_with 2 "already holds a run" train "$TESTS/tiny.json" --train "$DATA/train.npy" \
+        --out runs/tiny
 }
 
 @test "train, score, eval, report: the parts give what run gives" {
