@@ -72,9 +72,9 @@ setup_file() { make_data; }
 @test "a folder that cannot be written" {
     cd "$BATS_TEST_TMPDIR"
     : >file
-    fails_with 1 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file/run
-    fails_with 1 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file
-    fails_with 1 "/proc/" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out /proc/run
+    fails_with 2 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file/run
+    fails_with 2 "file" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out file
+    fails_with 2 "/proc/run" train "$TESTS/tiny.json" --train "$DATA/train.npy" --out /proc/run
 }
 
 @test "run folders that are none" {
