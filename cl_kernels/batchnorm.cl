@@ -116,7 +116,7 @@ __kernel void running_statistics(__global const float *restrict running_mean,
     saved[CHANNELS + c] = 1.0f / sqrt(running_variance[c] + epsilon);
 }
 
-__kernel GROUP_ATTRIBUTE void normalize(__global const float *restrict x,
+__kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
                                         __global const float *restrict saved,
                                         __global const float *restrict weight,
                                         __global const float *restrict bias,

@@ -22,7 +22,7 @@ typedef struct us_batchnorm {
     size_t groups[3], parts_bytes;
     us_buffer *statistics; /* mean and 1 / deviation where the caller keeps none */
     us_buffer *means;      /* of gradients, between two kernels of backward */
-    us_kernel *statistics_parts, *finish_statistics, *running_statistics, *normalize;
+    us_kernel *statistics_parts, *finish_statistics, *running_statistics, *apply;
     us_kernel *gradient_sums, *finish_gradients, *input_gradient;
 } us_batchnorm;
 
@@ -67,7 +67,7 @@ static void destroy(void *pointer) {
     us_buffer_destroy(layer->statistics);
     us_buffer_destroy(layer->means);
     us_kernel *const kernels[] = {layer->statistics_parts,   layer->finish_statistics,
-                                  layer->running_statistics, layer->normalize,
+                                  layer->running_statistics, layer->apply,
                                   layer->gradient_sums,      layer->finish_gradients,
                                   layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
@@ -84,7 +84,7 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
         {"statistics", &layer->statistics_parts},
         {"finish_statistics", &layer->finish_statistics},
         {"running_statistics", &layer->running_statistics},
-        {"normalize", &layer->normalize},
+        {"apply", &layer->apply},
         {"gradient_sums", &layer->gradient_sums},
         {"finish_gradients", &layer->finish_gradients},
         {"input_gradient", &layer->input_gradient},
@@ -160,7 +160,7 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
                                       "bbbf", mean, variance, statistics,
                                       layer->attributes.epsilon));
     }
-    return us_kernel_run(layer->normalize, layer->groups, error, "bbbbb", args->x, statistics,
+    return us_kernel_run(layer->apply, layer->groups, error, "bbbbb", args->x, statistics,
                          tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
                          args->y);
 }
