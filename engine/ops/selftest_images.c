@@ -34,7 +34,7 @@ static const image_case image_cases[] = {
     {"one pixel", false, false, true, true, 3, 1, 1, 1, {1, 1, 1}, 1, 0, 0, false},
     {"in parts", false, false, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 4, false},
     {"float parts", true, true, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 3, false},
-    {"staged", false, true, true, true, 2000, 7, 5, 3, {3, 7, 5}, 33, 0, 0, true},
+    {"staged", false, true, true, true, 40000, 7, 5, 3, {3, 7, 5}, 33, 0, 0, true},
 };
 
 enum { IMAGE_CASES = sizeof image_cases / sizeof *image_cases, EPOCH = 2 };
