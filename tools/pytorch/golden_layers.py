@@ -5,8 +5,9 @@ their gradients as d<name>, and for BatchNorm running_mean and running_var befor
 and after_running_var after, the forward pass.
 
 Where a case has `activation`, y = activation(layer(x)) and dy is with respect to the layer's value
-before that activation; a layer that is an activation itself is one on the value x. Where it has `input_activation`, x is that activation's output, and dx is with
-respect to the activation's input. This is how the engine folds activations (engine/ops/layer.h).
+before that activation; to a layer that is itself an activation, that value is x. Where it has
+`input_activation`, x is that activation's output, and dx is with respect to the activation's input.
+This is how the engine folds activations (engine/ops/layer.h).
 """
 
 import itertools
