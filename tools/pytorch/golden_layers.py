@@ -5,8 +5,9 @@ their gradients as d<name>, and for BatchNorm running_mean and running_var befor
 and after_running_var after, the forward pass.
 
 Where a case has `activation`, y = activation(layer(x)) and dy is with respect to the layer's value
-before that activation. Where it has `input_activation`, x is that activation's output, and dx is with
-respect to the activation's input. This is how the engine folds activations (engine/ops/layer.h).
+before that activation; to a layer that is itself an activation, that value is x. Where it has
+`input_activation`, x is that activation's output, and dx is with respect to the activation's input.
+This is how the engine folds activations (engine/ops/layer.h).
 """
 
 import itertools
@@ -101,12 +102,15 @@ def compute(case):
         before = inverse(rounded(ACTIVATIONS[case["input_activation"]](before)))
     before.requires_grad_(True)
     x = ACTIVATIONS[case.get("input_activation")](before)
-    value = layer(x)
-    y = ACTIVATIONS[case.get("activation")](value)
+    if case["layer"]["layer"] in ACTIVATIONS:
+        value, y = x, layer(x)
+    else:
+        value = layer(x)
+        y = ACTIVATIONS[case.get("activation")](value)
     tensors.update(x=x, y=y)
     if case.get("backward", True):
         dy = normals(random, *value.shape)
-        value.backward(dy)
+        value.backward(dy)  # with respect to `before` and the parameters
         tensors.update(dy=dy, dx=before.grad)
         for name, parameter in layer.named_parameters():
             tensors["d" + name] = parameter.grad
@@ -223,8 +227,9 @@ def batchnorms():
 def activations():
     for kind in ("relu", "leaky_relu", "tanh", "sigmoid"):
         layer = {"layer": kind, **({"slope": SLOPE} if kind == "leaky_relu" else {})}
-        for shape, batch in (([3, 7, 5], 5), ([1, 1, 1], 1), ([5], 17)):
-            yield {"layer": layer, "input": shape, "batch": batch}
+        for shape, batch, more in (([3, 7, 5], 5, {"input_activation": "tanh"}), ([1, 1, 1], 1, {}),
+                                   ([5], 17, {"input_activation": "leaky_relu"})):
+            yield {"layer": layer, "input": shape, "batch": batch, **more}
 
 
 def cases():
