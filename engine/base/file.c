@@ -314,18 +314,3 @@ char *us_path_join(const char *folder, const char *name) {
     char *path;
     return asprintf(&path, "%s%s%s", folder, slash, name) < 0 ? NULL : path;
 }
-
-static const char *environment(const char *name) {
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
-char *us_path_cache(void) {
-    const char *folder = environment("UNSEEN_CACHE_DIR");
-    if (folder) return strdup(folder);
-    /* A relative XDG path is to be ignored (XDG Base Directory Specification). */
-    folder = environment("XDG_CACHE_HOME");
-    if (folder && *folder == '/') return us_path_join(folder, "unseen");
-    folder = environment("HOME");
-    return folder ? us_path_join(folder, ".cache/unseen") : NULL;
-}

@@ -40,8 +40,4 @@ bool us_file_exists(const char *path);
 /* folder/name on the heap; NULL: no memory. */
 char *us_path_join(const char *folder, const char *name);
 
-/* The cache folder: UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen, else HOME/.cache/unseen. Heap;
- * NULL when none is known. */
-char *us_path_cache(void);
-
 #endif

@@ -327,35 +327,12 @@ static void check_join(const char *a, const char *b, const char *expected) {
     free(path);
 }
 
-static void check_cache(const char *expected) {
-    char *path = us_path_cache();
-    if (expected)
-        assert_string_equal(path, expected);
-    else
-        assert_null(path);
-    free(path);
-}
-
 static void paths(void **state) {
     (void)state;
     check_join("a", "b", "a/b");
     check_join("a/", "b", "a/b");
     check_join("/", "b", "/b");
     check_join("", "b", "b");
-
-    setenv("UNSEEN_CACHE_DIR", "here", 1);
-    setenv("XDG_CACHE_HOME", "/x", 1);
-    setenv("HOME", "/h", 1);
-    check_cache("here");
-    setenv("UNSEEN_CACHE_DIR", "", 1);
-    check_cache("/x/unseen");
-    setenv("XDG_CACHE_HOME", "relative", 1);
-    check_cache("/h/.cache/unseen");
-    unsetenv("UNSEEN_CACHE_DIR");
-    unsetenv("XDG_CACHE_HOME");
-    check_cache("/h/.cache/unseen");
-    unsetenv("HOME");
-    check_cache(NULL);
 }
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
