@@ -128,6 +128,7 @@ typedef struct unseen_score_options {
     const char *csv_header; /* NULL: "Id,Predicted" */
     const char *data;       /* images to score */
     const char *out;        /* the CSV to write */
+    const char *columns;    /* NULL, or another CSV, with every score that the detector gives */
 } unseen_score_options;
 
 /* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,

@@ -17,7 +17,7 @@ int cli_cmd_eval(int argc, char **argv) {
             "\vExample:\n"
             "  unseen eval --scores runs/faces/prediction.csv --labels unknown-labels.npy",
         .groups = CLI_OPTION_EVAL | CLI_OPTION_JSON | CLI_OPTION_QUIET,
-        .required = {"scores", "labels"},
+        .required = {"scores"},
     };
     cli_options options;
     cli_options_parse(&usage, argc, argv, &options);

@@ -48,7 +48,8 @@ int cli_cmd_score(int argc, char **argv) {
     unseen_score_options score = {.device = options.device,
                                   .csv_header = options.csv_header,
                                   .data = options.data,
-                                  .out = options.out};
+                                  .out = options.out,
+                                  .columns = options.columns};
     cli_progress progress;
     cli_progress_begin(&progress, options.quiet);
     unseen_events events = cli_progress_events(&progress);

@@ -36,7 +36,7 @@ typedef struct cli_options {
     char **overrides; /* for unseen_config_load, in the order given */
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
-    const char *out, *csv_header, *data, *scores, *labels, *normal;
+    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal;
     bool resume, schema, quiet, json;
 } cli_options;
 

@@ -324,6 +324,8 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     s.seconds = us_clock() - started + 1e-9;
     if (status == UNSEEN_OK)
         status = us_scores_write_prediction(&s.scores, options->csv_header, options->out, error);
+    if (status == UNSEEN_OK && options->columns)
+        status = us_scores_write_all(&s.scores, NULL, options->columns, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
