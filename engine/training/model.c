@@ -219,9 +219,9 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
     uint32_t *sampled = NULL;
     const uint32_t *selection = training->held_out;
     int64_t count = training->held_out_count;
-    *source = "held_out";
+    *source = "held-out images";
     if (!selection) {
-        *source = "training";
+        *source = "training images";
         count = training->selected_count < CALIBRATION_IMAGES ? training->selected_count
                                                               : CALIBRATION_IMAGES;
         US_TRY(sample(training, seed, count, &sampled, error));

@@ -21,7 +21,7 @@ unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
 void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]);
 
 /* Statistics and threshold from images known to be normal: the held-out ones, or else up to 4096 of
- * the training images. *source names which: "held_out" or "training". */
+ * the training images. *source names which: "held-out images" or "training images". */
 unseen_status us_model_calibrate(us_detector *detector, const us_dataset *training, uint64_t seed,
                                  const unseen_events *events, us_calibration *calibration,
                                  const char **source, unseen_error *error);
