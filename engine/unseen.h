@@ -157,6 +157,50 @@ UNSEEN_API unseen_status unseen_bench(const unseen_config *config, const char *d
 UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,
                                        const char *out, char **json, unseen_error *error);
 
+/* ---- sweeps ---- */
+
+typedef struct unseen_sweep_options {
+    const char *device;           /* selector as above */
+    const char *out;              /* folder of the sweep; created */
+    const char *const *overrides; /* of every run, over those of the plan; may be NULL */
+    size_t override_count;
+    const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
+    bool list_only; /* only check the plan and say what is done of it; nothing is written */
+} unseen_sweep_options;
+
+/* Trains many variants of a config, each as unseen_run does, into OUT/NNN-SLUG. The plan is JSON:
+ *   {"name": "widths", "base": "../strong.json",
+ *    "set": ["/training/epochs=5"],
+ *    "grid": {"/training/batch": [64, 128], "/training/optimizer/learning_rate": [1e-3, 3e-4]},
+ *    "runs": [["/networks/encoder/0/channels=24"], {"/networks/encoder": [{"layer": ..}, ..]}],
+ *    "repeat_seeds": [1, 2, 3]}
+ * base is a path from the plan's folder (paths of data are from the current one, as in a config);
+ * set applies to every run; every combination of the grid's values is a run, its last key changing
+ * fastest; runs adds single ones; and each is repeated with every one of repeat_seeds. An override
+ * is text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
+ * plan's set, the caller's, the run's.
+ *
+ * Every config is checked, and data files looked for, before anything runs. A run without
+ * /data/test is trained and not scored. What is done is what the folders hold: a call with the same
+ * plan and folder continues an interrupted sweep, to the same bits, and tries failed runs once
+ * more. A folder belongs to the run whose whole config it holds, so runs may be added to a plan,
+ * removed or reordered between calls; other runs in OUT are left alone.
+ *
+ * A run that fails does not end the sweep. The result is UNSEEN_OK where any run is done, else the
+ * failure of the last one; UNSEEN_INTERRUPTED where the caller asked to stop; UNSEEN_NO_DEVICE at
+ * once.
+ *
+ * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
+ * only on request, as then the labels choose the model, and the result says so. After every run
+ * OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the result:
+ * {name, plan, out, by, done, failed, best: a folder or null, warnings: [..], label_informed,
+ *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "done", "diverged", "failed"
+ * or "interrupted", message (of failures), parameters, held_out_loss, loss, auc, auc_ci95, epochs,
+ *  train_seconds}]}; numbers that are not known are null. */
+UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
+                                      const unseen_events *events, char **json,
+                                      unseen_error *error);
+
 UNSEEN_API void unseen_string_free(char *string);
 UNSEEN_API const char *unseen_version(void);
 

@@ -19,6 +19,7 @@ int cli_cmd_check(int argc, char **argv);
 int cli_cmd_devices(int argc, char **argv);
 int cli_cmd_selftest(int argc, char **argv);
 int cli_cmd_bench(int argc, char **argv);
+int cli_cmd_sweep(int argc, char **argv);
 
 /* ---- speaking (say.c) ---- */
 

@@ -21,6 +21,7 @@ static const verb verbs[] = {
     {"devices", "", "OpenCL devices, and which one would be picked", cli_cmd_devices},
     {"selftest", "", "check a device's arithmetic", cli_cmd_selftest},
     {"bench", "CONFIG", "measure the speed of a config on a device", cli_cmd_bench},
+    {"sweep", "PLAN", "train and rank many variants of a config", cli_cmd_sweep},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 

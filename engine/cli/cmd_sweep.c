@@ -1,0 +1,112 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "options.h"
+#include "progress.h"
+#include "table.h"
+
+static void cell_number(cli_table *table, const char *format, double number) {
+    char text[64] = "-";
+    if (isfinite(number)) snprintf(text, sizeof text, format, number);
+    cli_table_cell(table, text);
+}
+
+/* The folder within the sweep's own, which the table's last line names. */
+static const char *short_folder(const cJSON *run) {
+    const char *folder = cli_text(run, "out"), *slash = strrchr(folder, '/');
+    return slash ? slash + 1 : folder;
+}
+
+static void add_run(cli_table *table, const cJSON *run) {
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(run, "auc_ci95");
+    const cJSON *low = cJSON_GetArrayItem(interval, 0), *high = cJSON_GetArrayItem(interval, 1);
+    cell_number(table, "%.0f", cli_number(run, "rank"));
+    cli_table_cell(table, short_folder(run));
+    cli_table_cell(table, cli_text(run, "status"));
+    cell_number(table, "%.6g", cli_number(run, "held_out_loss"));
+    cell_number(table, "%.6g", cli_number(run, "loss"));
+    cell_number(table, "%.5f", cli_number(run, "auc"));
+    cli_table_take(table, cJSON_IsNumber(low) && cJSON_IsNumber(high)
+                              ? cli_format("%.3f to %.3f", low->valuedouble, high->valuedouble)
+                              : cli_format("-"));
+    cli_table_take(table, cli_grouped(cli_integer(run, "parameters")));
+    cli_table_take(table, cli_duration(cli_number(run, "train_seconds")));
+}
+
+static void print_sweep(const cJSON *result) {
+    static const char *const header[] = {"rank",           "run",        "status",
+                                         "held out",       "loss",       "AUC",
+                                         "95% confidence", "parameters", "training"};
+    cli_table table;
+    cli_table_begin(&table, "rllrrrrrr");
+    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
+        cli_table_cell(&table, header[i]);
+    const cJSON *run;
+    cJSON_ArrayForEach(run, cJSON_GetObjectItemCaseSensitive(result, "runs")) {
+        add_run(&table, run);
+    }
+    cli_table_end(&table, 0);
+    if (cli_number(result, "done") > 0)
+        printf("\nranked by %s; runs and leaderboard.csv in ", cli_text(result, "by"));
+    else
+        printf("\nno run is done yet in ");
+    cli_put_clean(cli_text(result, "out"), stdout);
+    putchar('\n');
+    cli_print_warnings(result);
+}
+
+/* configs/sweeps/widths.json goes to runs/widths. */
+static char *default_folder(const char *plan) {
+    const char *slash = strrchr(plan, '/'), *name = slash ? slash + 1 : plan;
+    size_t length = strlen(name);
+    if (length > 5 && strcmp(name + length - 5, ".json") == 0) length -= 5;
+    return cli_format("runs/%.*s", (int)length, name);
+}
+
+int cli_cmd_sweep(int argc, char **argv) {
+    static const cli_usage usage = {
+        .arguments = "PLAN",
+        .help =
+            "Trains many variants of a config and ranks them. PLAN is JSON: a base config, a "
+            "grid of values by JSON Pointer, of which every combination is a run, and single runs. "
+            "Options that set keys of the config apply to every run. The same command continues an "
+            "interrupted sweep, tries failed runs again, and runs what was added to the plan; a "
+            "run's folder is known by the config in it. Runs are ranked by their loss on held-out "
+            "images (/training/held_out), else by the training loss."
+            "\vExample, PLAN being\n"
+            "  {\"base\": \"strong.json\", \"set\": [\"/training/held_out=0.1\"],\n"
+            "   \"grid\": {\"/training/batch\": [64, 128],\n"
+            "            \"/training/optimizer/learning_rate\": [1e-3, 3e-4]},\n"
+            "   \"runs\": [[\"/networks/encoder/0/channels=24\", \"/training/batch=32\"]]}\n\n"
+            "  unseen sweep PLAN --train faces.npy --test unknown.npy --list\n"
+            "  unseen sweep PLAN --train faces.npy --test unknown.npy --out runs/widths",
+        .groups = CLI_OPTION_TRAIN | CLI_OPTION_TEST | CLI_OPTION_TRAINING | CLI_OPTION_CONFIG |
+                  CLI_OPTION_SWEEP | CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+        .minimum = 1,
+        .maximum = 1,
+    };
+    cli_options options;
+    cli_options_parse(&usage, argc, argv, &options);
+    const char *plan = options.arguments[0];
+    char *folder = options.out ? cli_format("%s", options.out) : default_folder(plan);
+    unseen_sweep_options sweep = {.device = options.device,
+                                  .out = folder,
+                                  .overrides = (const char *const *)options.overrides,
+                                  .override_count = options.override_count,
+                                  .by = options.by,
+                                  .list_only = options.list};
+    cli_progress progress;
+    cli_progress_begin(&progress, options.quiet);
+    unseen_events events = cli_progress_events(&progress);
+    char *json = NULL;
+    unseen_error error = {0};
+    unseen_status status = unseen_sweep(plan, &sweep, &events, &json, &error);
+    cli_progress_end(&progress);
+    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_sweep)
+                                   : (int)cli_say_error(&error);
+    free(folder);
+    cli_options_free(&options);
+    return code;
+}

@@ -1,0 +1,312 @@
+#include "sweep/leaderboard.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
+static const char *const statuses[] = {"waiting", "done", "diverged", "failed", "interrupted"};
+
+unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_error *error) {
+    if (!options->by) return UNSEEN_OK;
+    for (int i = 0; criteria[i]; i++)
+        if (strcmp(criteria[i], options->by) == 0) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "runs are ranked by held_out_loss, by loss or by auc, not by \"%s\"",
+                   options->by);
+}
+
+/* ---- ranking ---- */
+
+static double metric(const us_entry *entry, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+/* Held-out and training losses do not compare, so all runs are ranked by the same one. */
+static const char *criterion(const us_sweep *sweep) {
+    if (sweep->options->by) return sweep->options->by;
+    bool held_out = false, all = true;
+    for (size_t i = 0; i < sweep->count; i++) {
+        if (sweep->entries[i].status != US_ENTRY_DONE) continue;
+        bool has = isfinite(metric(&sweep->entries[i], "held_out_loss"));
+        held_out = held_out || has;
+        all = all && has;
+    }
+    return held_out && all ? "held_out_loss" : "loss";
+}
+
+typedef struct place {
+    const us_entry *entry;
+    double value; /* the smaller the better; NaN: unranked */
+} place;
+
+/* Entries lie in the order of the plan, which decides where nothing else does. */
+static int compare(const void *a, const void *b) {
+    const place *one = a, *other = b;
+    bool first = !isnan(one->value), second = !isnan(other->value);
+    if (first != second) return first ? -1 : 1;
+    if (first && one->value != other->value) return one->value < other->value ? -1 : 1;
+    return one->entry < other->entry ? -1 : one->entry > other->entry;
+}
+
+/* NULL: no memory. */
+static place *rank(const us_sweep *sweep, const char *by) {
+    place *places = calloc(sweep->count, sizeof *places);
+    double sign = strcmp(by, "auc") == 0 ? -1 : 1;
+    for (size_t i = 0; places && i < sweep->count; i++)
+        places[i] =
+            (place){.entry = &sweep->entries[i], .value = sign * metric(&sweep->entries[i], by)};
+    if (places) qsort(places, sweep->count, sizeof *places, compare);
+    return places;
+}
+
+/* ---- JSON ---- */
+
+static bool add(cJSON *object, const char *name, cJSON *item) {
+    if (item && cJSON_AddItemToObject(object, name, item)) return true;
+    cJSON_Delete(item);
+    return false;
+}
+
+static cJSON *number_or_null(double number) {
+    return isfinite(number) ? cJSON_CreateNumber(number) : cJSON_CreateNull();
+}
+
+static bool add_metrics(cJSON *run, const us_entry *entry) {
+    static const char *const names[] = {"held_out_loss", "loss", "auc", "epochs", "train_seconds"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!add(run, names[i], number_or_null(metric(entry, names[i])))) return false;
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(entry->metrics, "auc_ci95");
+    return add(run, "auc_ci95", interval ? cJSON_Duplicate(interval, true) : cJSON_CreateNull());
+}
+
+static cJSON *entry_json(const place *where, size_t rank_number) {
+    const us_entry *entry = where->entry;
+    cJSON *run = cJSON_CreateObject();
+    bool ranked = !isnan(where->value);
+    bool complete =
+        add(run, "rank", ranked ? cJSON_CreateNumber((double)rank_number) : cJSON_CreateNull()) &&
+        add(run, "out", cJSON_CreateString(entry->folder)) &&
+        add(run, "overrides",
+            cJSON_CreateStringArray((const char *const *)entry->overrides->items,
+                                    (int)entry->overrides->count)) &&
+        add(run, "status", cJSON_CreateString(statuses[entry->status])) &&
+        add(run, "parameters", cJSON_CreateNumber(entry->parameters)) && add_metrics(run, entry);
+    if (complete && entry->message)
+        complete = add(run, "message", cJSON_CreateString(entry->message));
+    if (complete) return run;
+    cJSON_Delete(run);
+    return NULL;
+}
+
+static bool detectors_differ(const us_sweep *sweep) {
+    for (size_t i = 1; i < sweep->count; i++)
+        if (sweep->entries[i].detector != sweep->entries[0].detector) return true;
+    return false;
+}
+
+static bool add_warnings(cJSON *object, const us_sweep *sweep, const char *by) {
+    bool label_informed = strcmp(by, "auc") == 0;
+    cJSON *warnings = cJSON_AddArrayToObject(object, "warnings");
+    bool done = warnings && cJSON_AddBoolToObject(object, "label_informed", label_informed);
+    if (done && label_informed)
+        done = cJSON_AddItemToArray(
+            warnings,
+            cJSON_CreateString(
+                "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
+                "no estimate for new images, as these labels chose it"));
+    if (done && !label_informed && detectors_differ(sweep))
+        done = cJSON_AddItemToArray(
+            warnings, cJSON_CreateString("the runs have different detectors, whose losses are "
+                                         "sums of different things: do not compare them"));
+    return done;
+}
+
+static bool add_counts(cJSON *object, const us_sweep *sweep) {
+    size_t done = 0, failed = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        us_entry_status status = sweep->entries[i].status;
+        done += status == US_ENTRY_DONE;
+        failed += status == US_ENTRY_DIVERGED || status == US_ENTRY_FAILED;
+    }
+    return cJSON_AddNumberToObject(object, "done", (double)done) &&
+           cJSON_AddNumberToObject(object, "failed", (double)failed);
+}
+
+static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const place *places) {
+    bool ranked = !isnan(places[0].value);
+    const char *best = ranked ? places[0].entry->folder : NULL;
+    bool complete = cJSON_AddStringToObject(object, "name", sweep->plan.name) &&
+                    cJSON_AddStringToObject(object, "plan", sweep->plan.path) &&
+                    cJSON_AddStringToObject(object, "out", sweep->options->out) &&
+                    cJSON_AddStringToObject(object, "by", by) && add_counts(object, sweep) &&
+                    add(object, "best", best ? cJSON_CreateString(best) : cJSON_CreateNull()) &&
+                    add_warnings(object, sweep, by);
+    cJSON *runs = complete ? cJSON_AddArrayToObject(object, "runs") : NULL;
+    for (size_t i = 0; runs && i < sweep->count; i++) {
+        cJSON *run = entry_json(&places[i], i + 1);
+        if (!run) return false;
+        cJSON_AddItemToArray(runs, run);
+    }
+    return runs != NULL;
+}
+
+unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_error *error) {
+    const char *by = criterion(sweep);
+    place *places = rank(sweep, by);
+    *json = places ? cJSON_CreateObject() : NULL;
+    bool complete = *json && fill(*json, sweep, by, places);
+    free(places);
+    if (complete) return UNSEEN_OK;
+    cJSON_Delete(*json);
+    *json = NULL;
+    return us_fail_memory(error, "a leaderboard");
+}
+
+/* ---- CSV ---- */
+
+/* A cell by RFC 4180. A sheet would take a leading '=', '+' or '@' for a formula, but no number,
+ * name of ours or JSON begins so; the paths and strings of a config that do are the user's own. */
+static void put_cell(FILE *out, const char *text) {
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+/* Nothing stands for null. */
+static bool put_value(FILE *out, const cJSON *value) {
+    fputc(',', out);
+    if (!value || cJSON_IsNull(value)) return true;
+    if (cJSON_IsString(value)) {
+        put_cell(out, value->valuestring);
+        return true;
+    }
+    char *text = cJSON_PrintUnformatted(value);
+    if (!text) return false;
+    put_cell(out, text);
+    cJSON_free(text);
+    return true;
+}
+
+/* One override for every place that any run sets, in the order of the plan: the columns. */
+static const char **list_places(const us_sweep *sweep, size_t *count) {
+    const char **places = NULL;
+    *count = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        const us_overrides *overrides = sweep->entries[i].overrides;
+        for (size_t j = 0; j < overrides->count; j++) {
+            size_t k = 0;
+            while (k < *count && !us_override_same_place(places[k], overrides->items[j]))
+                k++;
+            if (k < *count) continue;
+            const char **more = reallocarray(places, *count + 1, sizeof *places);
+            if (!more) {
+                free(places);
+                return NULL;
+            }
+            places = more;
+            places[(*count)++] = overrides->items[j];
+        }
+    }
+    return places ? places : calloc(1, sizeof *places);
+}
+
+/* The override of the place `where` that holds, the last one; empty where the run has none. */
+static bool put_override(FILE *out, const cJSON *overrides, const char *where) {
+    const cJSON *item;
+    const char *found = NULL;
+    cJSON_ArrayForEach(item, overrides) {
+        if (us_override_same_place(item->valuestring, where)) found = item->valuestring;
+    }
+    fputc(',', out);
+    if (!found) return true;
+    char *value = us_override_value(found);
+    if (!value) return false;
+    put_cell(out, value);
+    free(value);
+    return true;
+}
+
+static bool put_run(FILE *out, const cJSON *run, const char **places, size_t count) {
+    static const char *const names[] = {"out", "status", "held_out_loss", "loss",
+                                        "auc", "epochs", "parameters",    "train_seconds"};
+    const cJSON *rank_item = cJSON_GetObjectItemCaseSensitive(run, "rank");
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(run, "auc_ci95");
+    if (cJSON_IsNumber(rank_item)) fprintf(out, "%.0f", rank_item->valuedouble);
+    bool done = true;
+    for (size_t i = 0; done && i < sizeof names / sizeof *names; i++) {
+        done = put_value(out, cJSON_GetObjectItemCaseSensitive(run, names[i]));
+        if (strcmp(names[i], "auc") == 0)
+            done = done && put_value(out, cJSON_GetArrayItem(interval, 0)) &&
+                   put_value(out, cJSON_GetArrayItem(interval, 1));
+    }
+    const cJSON *overrides = cJSON_GetObjectItemCaseSensitive(run, "overrides");
+    for (size_t i = 0; done && i < count; i++)
+        done = put_override(out, overrides, places[i]);
+    fputc('\n', out);
+    return done;
+}
+
+static bool put_header(FILE *out, const char **places, size_t count) {
+    fputs("rank,out,status,held_out_loss,loss,auc,auc_low,auc_high,epochs,parameters,train_seconds",
+          out);
+    for (size_t i = 0; i < count; i++) {
+        char *pointer = strndup(places[i], strcspn(places[i], "="));
+        if (!pointer) return false;
+        fputc(',', out);
+        put_cell(out, pointer);
+        free(pointer);
+    }
+    fputc('\n', out);
+    return true;
+}
+
+static unseen_status write_csv(const us_sweep *sweep, const cJSON *json, const char *path,
+                               unseen_error *error) {
+    size_t count;
+    us_file_writer writer;
+    US_TRY(us_file_begin(path, &writer, error));
+    const char **places = list_places(sweep, &count);
+    bool done = places && put_header(writer.stream, places, count);
+    const cJSON *run;
+    cJSON_ArrayForEach(run, cJSON_GetObjectItemCaseSensitive(json, "runs")) {
+        done = done && put_run(writer.stream, run, places, count);
+    }
+    free(places);
+    if (done) return us_file_commit(&writer, error);
+    us_file_abandon(&writer);
+    return us_fail_memory(error, "a leaderboard");
+}
+
+static unseen_status write_json(const cJSON *json, const char *path, unseen_error *error) {
+    char *text = us_json_print(json);
+    if (!text) return us_fail_memory(error, "a leaderboard");
+    unseen_status status = us_file_write(path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error) {
+    cJSON *json;
+    US_TRY(us_leaderboard_json(sweep, &json, error));
+    char *document = us_path_join(sweep->options->out, "sweep.json");
+    char *table = us_path_join(sweep->options->out, "leaderboard.csv");
+    unseen_status status =
+        document && table ? UNSEEN_OK : us_fail_memory(error, "the path of a leaderboard");
+    if (status == UNSEEN_OK) status = write_json(json, document, error);
+    if (status == UNSEEN_OK) status = write_csv(sweep, json, table, error);
+    free(document);
+    free(table);
+    cJSON_Delete(json);
+    return status;
+}

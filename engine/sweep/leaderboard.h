@@ -1,0 +1,16 @@
+/* What a sweep found, best run first: as JSON, OUT/sweep.json and OUT/leaderboard.csv. */
+#ifndef US_SWEEP_LEADERBOARD_H
+#define US_SWEEP_LEADERBOARD_H
+
+#include "sweep/state.h"
+
+/* UNSEEN_BAD_INPUT where options->by is nothing to rank by. */
+unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_error *error);
+
+/* The document that unseen_sweep returns; the caller deletes it. */
+unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_error *error);
+
+/* Writes both files, each whole. */
+unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error);
+
+#endif

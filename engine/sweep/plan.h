@@ -1,0 +1,43 @@
+/* Plans of sweeps: a base config, and the lists of overrides that make runs of it. */
+#ifndef US_SWEEP_PLAN_H
+#define US_SWEEP_PLAN_H
+
+#include "base/error.h"
+
+enum { US_SWEEP_MAX_RUNS = 10000 };
+
+/* Overrides as us_json_override takes them, in the order in which they apply. */
+typedef struct us_overrides {
+    char **items;
+    size_t count;
+} us_overrides;
+
+typedef struct us_sweep_plan {
+    char *path, *name;
+    char *base;       /* the base config's path, as seen from here and not from the plan's folder */
+    us_overrides set; /* of every run */
+    us_overrides *runs; /* each run's own: the grid's first, whose last key changes fastest, then
+                           the listed ones; each once per seed, where seeds are given */
+    size_t run_count;   /* 1 to US_SWEEP_MAX_RUNS */
+} us_sweep_plan;
+
+/* Reads a plan. Whether its overrides fit the base config is for the reader of configs to say. */
+unseen_status us_sweep_plan_load(const char *path, us_sweep_plan *plan, unseen_error *error);
+void us_sweep_plan_release(us_sweep_plan *plan);
+
+/* ---- slug.c: overrides for people ---- */
+
+/* The value of an override as one would say it: the content of a string, or else the JSON text as
+ * it stands. Heap; NULL: no memory. */
+char *us_override_value(const char *override);
+
+/* Whether two overrides set the same place ("a/b=1" and "/a/b=2" do). */
+bool us_override_same_place(const char *a, const char *b);
+
+/* A short name for a folder, of letters, digits, '.', '_', '-' and '=' alone, as in
+ * "batch=64_learning_rate=0.001": what the run is called where it sets /name, or else what it
+ * overrides; "base" where that is nothing. Values that are objects or arrays leave their key alone.
+ * Heap; NULL: no memory. */
+char *us_sweep_slug(const us_overrides *overrides);
+
+#endif

@@ -1,0 +1,361 @@
+#include "sweep/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "base/file.h"
+
+static const char *const data_files[] = {"train", "train_labels", "test", "labels"};
+enum { DATA_FILES = sizeof data_files / sizeof *data_files };
+
+/* ---- identities ---- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
+}
+
+/* Writes a value so that equal values give equal text whatever the order of their keys. */
+static bool put(FILE *out, const cJSON *value);
+
+static bool put_object(FILE *out, const cJSON *object) {
+    size_t count = (size_t)cJSON_GetArraySize(object), i = 0;
+    const cJSON **members = calloc(count + 1, sizeof *members), *child;
+    if (!members) return false;
+    cJSON_ArrayForEach(child, object) {
+        members[i++] = child;
+    }
+    qsort(members, count, sizeof *members, by_name);
+    fputc('{', out);
+    bool done = true;
+    for (i = 0; done && i < count; i++) {
+        fprintf(out, "%zu:%s ", strlen(members[i]->string), members[i]->string);
+        done = put(out, members[i]);
+    }
+    fputc('}', out);
+    free(members);
+    return done;
+}
+
+static bool put(FILE *out, const cJSON *value) {
+    if (cJSON_IsObject(value)) return put_object(out, value);
+    if (cJSON_IsArray(value)) {
+        bool done = true;
+        const cJSON *child;
+        fputc('[', out);
+        cJSON_ArrayForEach(child, value) {
+            done = done && put(out, child);
+        }
+        fputc(']', out);
+        return done;
+    }
+    char *text = cJSON_PrintUnformatted(value);
+    if (!text) return false;
+    fprintf(out, "%s,", text);
+    cJSON_free(text);
+    return true;
+}
+
+/* What two configs of the same run may differ in: words for people, and how a path is written. */
+static bool normalize(cJSON *config, const char *range) {
+    cJSON_DeleteItemFromObjectCaseSensitive(config, "$schema");
+    cJSON_DeleteItemFromObjectCaseSensitive(config, "description");
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
+    bool done = true;
+    for (int i = 0; i < DATA_FILES; i++) {
+        const char *path =
+            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, data_files[i]));
+        char *whole = path ? realpath(path, NULL) : NULL;
+        if (whole)
+            done = done && cJSON_ReplaceItemInObjectCaseSensitive(data, data_files[i],
+                                                                  cJSON_CreateString(whole));
+        free(whole);
+    }
+    cJSON *input = cJSON_GetObjectItemCaseSensitive(config, "input");
+    if (range)
+        done = done &&
+               cJSON_ReplaceItemInObjectCaseSensitive(input, "range", cJSON_CreateString(range));
+    return done;
+}
+
+/* range: stands in for the config's own; NULL: does not. Heap; NULL: no memory. */
+static char *identify(const unseen_config *config, const char *range) {
+    cJSON *copy = cJSON_Duplicate(config->root.value, true);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = copy && normalize(copy, range) ? open_memstream(&text, &size) : NULL;
+    bool done = out && put(out, copy);
+    done = out && !ferror(out) && fclose(out) == 0 && done;
+    cJSON_Delete(copy);
+    if (done) return text;
+    free(text);
+    return NULL;
+}
+
+static int by_identity(const void *a, const void *b) {
+    return strcmp((*(us_entry *const *)a)->identity, (*(us_entry *const *)b)->identity);
+}
+
+/* The entries in the order of their identities; NULL: no memory. */
+static us_entry **sort_entries(const us_sweep *sweep) {
+    us_entry **sorted = calloc(sweep->count, sizeof(us_entry *));
+    for (size_t i = 0; sorted && i < sweep->count; i++)
+        sorted[i] = &sweep->entries[i];
+    if (sorted) qsort(sorted, sweep->count, sizeof *sorted, by_identity);
+    return sorted;
+}
+
+/* ---- checking ---- */
+
+/* "run 3 (/training/batch=64, ..)" */
+static void describe(const us_sweep *sweep, const us_entry *entry, char *text, size_t size) {
+    size_t used = (size_t)snprintf(text, size, "run %zu (", (size_t)(entry - sweep->entries) + 1);
+    for (size_t i = 0; i < entry->overrides->count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
+                                 entry->overrides->items[i]);
+    if (!entry->overrides->count && used < size)
+        used += (size_t)snprintf(text + used, size - used, "the base config");
+    snprintf(used + 1 < size ? text + used : text + size - 5, 5, used + 1 < size ? ")" : "..)");
+}
+
+enum { DESCRIPTION = 300 };
+
+unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unseen_config **config,
+                              unseen_error *error) {
+    const us_overrides *set = &sweep->plan.set, *own = entry->overrides;
+    const unseen_sweep_options *options = sweep->options;
+    size_t count = 0;
+    const char **all = calloc(set->count + options->override_count + own->count + 1, sizeof *all);
+    if (!all) return us_fail_memory(error, "a config");
+    for (size_t i = 0; i < set->count; i++)
+        all[count++] = set->items[i];
+    for (size_t i = 0; i < options->override_count; i++)
+        all[count++] = options->overrides[i];
+    for (size_t i = 0; i < own->count; i++)
+        all[count++] = own->items[i];
+    unseen_status status = unseen_config_load(sweep->plan.base, all, count, config, error);
+    free(all);
+    return status;
+}
+
+static unseen_status check_files(const unseen_config *config, unseen_error *error) {
+    const us_data_settings *data = &config->data;
+    const char *const paths[DATA_FILES] = {data->train, data->train_labels, data->test,
+                                           data->labels};
+    if (!data->train)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: /data/train: no images to train on: give --train FILE, or set it in "
+                       "the base config or the plan's \"set\"",
+                       config->path);
+    for (int i = 0; i < DATA_FILES; i++)
+        if (paths[i] && access(paths[i], R_OK) != 0)
+            return us_fail(error, UNSEEN_BAD_INPUT, "%s: /data/%s: %s: %s", config->path,
+                           data_files[i], paths[i], strerror(errno));
+    return UNSEEN_OK;
+}
+
+static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
+    unseen_config *config;
+    US_TRY(us_sweep_config(sweep, entry, &config, error));
+    unseen_status status = check_files(config, error);
+    if (status == UNSEEN_OK && !(entry->identity = identify(config, NULL)))
+        status = us_fail_memory(error, "a config");
+    for (int i = 0; i < config->detector.network_count; i++)
+        entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
+    entry->detector = config->detector.type;
+    unseen_config_free(config);
+    return status;
+}
+
+/* A flag on what the plan varies would be without effect. */
+static unseen_status check_caller(const us_sweep *sweep, const us_entry *entry,
+                                  unseen_error *error) {
+    for (size_t i = 0; i < sweep->options->override_count; i++)
+        for (size_t j = 0; j < entry->overrides->count; j++)
+            if (us_override_same_place(sweep->options->overrides[i], entry->overrides->items[j]))
+                return us_fail(error, UNSEEN_BAD_INPUT,
+                               "%s: %s is given for all runs, but the plan sets it by run (%s): "
+                               "leave one of them out",
+                               sweep->plan.path, sweep->options->overrides[i],
+                               entry->overrides->items[j]);
+    return UNSEEN_OK;
+}
+
+static unseen_status check_distinct(const us_sweep *sweep, unseen_error *error) {
+    us_entry **sorted = sort_entries(sweep);
+    if (!sorted) return us_fail_memory(error, "a plan");
+    unseen_status status = UNSEEN_OK;
+    for (size_t i = 1; i < sweep->count && status == UNSEEN_OK; i++) {
+        if (by_identity(&sorted[i - 1], &sorted[i]) != 0) continue;
+        char one[DESCRIPTION], other[DESCRIPTION];
+        describe(sweep, sorted[i - 1], one, sizeof one);
+        describe(sweep, sorted[i], other, sizeof other);
+        status = us_fail(error, UNSEEN_BAD_INPUT,
+                         "%s: %s and %s are the same config: leave one of them out",
+                         sweep->plan.path, one, other);
+    }
+    free(sorted);
+    return status;
+}
+
+unseen_status us_sweep_open(const char *plan, const unseen_sweep_options *options,
+                            const unseen_events *events, us_sweep *sweep, unseen_error *error) {
+    *sweep = (us_sweep){.options = options, .events = events, .lock = -1};
+    US_TRY(us_sweep_plan_load(plan, &sweep->plan, error));
+    sweep->entries = calloc(sweep->plan.run_count, sizeof *sweep->entries);
+    if (!sweep->entries) return us_fail_memory(error, "a plan");
+    sweep->count = sweep->plan.run_count;
+    for (size_t i = 0; i < sweep->count; i++) {
+        us_entry *entry = &sweep->entries[i];
+        entry->overrides = &sweep->plan.runs[i];
+        US_TRY(check_caller(sweep, entry, error));
+        unseen_status status = check_entry(sweep, entry, error);
+        if (status == UNSEEN_OK) continue;
+        char text[DESCRIPTION];
+        describe(sweep, entry, text, sizeof text);
+        us_error_context(error, "%s: %s", sweep->plan.path, text);
+        return status;
+    }
+    return check_distinct(sweep, error);
+}
+
+void us_sweep_close(us_sweep *sweep) {
+    for (size_t i = 0; i < sweep->count; i++) {
+        us_entry *entry = &sweep->entries[i];
+        free(entry->identity);
+        free(entry->folder);
+        free(entry->message);
+        cJSON_Delete(entry->metrics);
+    }
+    free(sweep->entries);
+    us_sweep_plan_release(&sweep->plan);
+    if (sweep->lock >= 0) close(sweep->lock);
+    *sweep = (us_sweep){.lock = -1};
+}
+
+/* ---- folders ---- */
+
+/* NNN-anything; a number of more digits than any sweep has is another's folder. */
+static int is_run_folder(const struct dirent *entry) {
+    size_t digits = strspn(entry->d_name, "0123456789");
+    return digits >= 3 && digits <= 9 && entry->d_name[digits] == '-';
+}
+
+/* Which run a folder's config makes; NULL: none. Images whose range was found out when the run
+ * began have it written there. */
+static unseen_status find_entry(const char *folder, us_entry *const *sorted, size_t count,
+                                us_entry **found, bool *claimed, unseen_error *error) {
+    static const char *const ranges[] = {NULL, "auto"};
+    char *path = us_path_join(folder, "config.json");
+    if (!path) return us_fail_memory(error, "a path");
+    unseen_config *config = NULL;
+    unseen_status status = UNSEEN_OK;
+    *found = NULL;
+    *claimed = us_file_exists(path);
+    /* One that cannot be read is not this sweep's, or it is damaged: either way it is left alone.
+     */
+    if (*claimed && unseen_config_load(path, NULL, 0, &config, NULL) == UNSEEN_OK) {
+        for (int i = 0; i < 2 && !*found && status == UNSEEN_OK; i++) {
+            us_entry key = {.identity = identify(config, ranges[i])}, *wanted = &key;
+            if (!key.identity) {
+                status = us_fail_memory(error, "a config");
+                break;
+            }
+            us_entry *const *hit = bsearch(&wanted, sorted, count, sizeof *sorted, by_identity);
+            if (hit) *found = *hit;
+            free(key.identity);
+        }
+    }
+    unseen_config_free(config);
+    free(path);
+    return status;
+}
+
+/* A run that has its results is done; they are written last. */
+static unseen_status look_into(us_entry *entry, unseen_error *error) {
+    char *path = us_path_join(entry->folder, "metrics.json");
+    if (!path) return us_fail_memory(error, "a path");
+    us_json metrics = {0};
+    entry->started = true;
+    if (us_file_exists(path) && us_json_load(path, &metrics, NULL) == UNSEEN_OK) {
+        entry->metrics = metrics.value;
+        entry->status = US_ENTRY_DONE;
+    }
+    free(path);
+    return UNSEEN_OK;
+}
+
+/* The numbers that are taken, each once or more. */
+typedef struct numbers {
+    size_t *items, count, largest;
+} numbers;
+
+static unseen_status take_folder(us_sweep *sweep, us_entry *const *sorted, const char *name,
+                                 numbers *taken, unseen_error *error) {
+    char *folder = us_path_join(sweep->options->out, name);
+    if (!folder) return us_fail_memory(error, "a path");
+    us_entry *entry = NULL;
+    bool claimed = false;
+    unseen_status status = find_entry(folder, sorted, sweep->count, &entry, &claimed, error);
+    if (claimed) {
+        size_t number = strtoul(name, NULL, 10);
+        taken->items[taken->count++] = number;
+        if (number > taken->largest) taken->largest = number;
+    }
+    if (status == UNSEEN_OK && entry && !entry->folder) {
+        entry->folder = folder;
+        return look_into(entry, error);
+    }
+    sweep->strangers += claimed;
+    free(folder);
+    return status;
+}
+
+static bool is_taken(const numbers *taken, size_t number) {
+    for (size_t i = 0; i < taken->count; i++)
+        if (taken->items[i] == number) return true;
+    return false;
+}
+
+static unseen_status name_new_folders(us_sweep *sweep, numbers *taken, unseen_error *error) {
+    size_t next = taken->largest > sweep->count ? taken->largest : sweep->count;
+    for (size_t i = 0; i < sweep->count; i++) {
+        us_entry *entry = &sweep->entries[i];
+        if (entry->folder) continue;
+        size_t number = is_taken(taken, i + 1) ? ++next : i + 1;
+        char *slug = us_sweep_slug(entry->overrides), *name = NULL;
+        if (slug && asprintf(&name, "%03zu-%s", number, slug) < 0) name = NULL;
+        entry->folder = name ? us_path_join(sweep->options->out, name) : NULL;
+        free(name);
+        free(slug);
+        if (!entry->folder) return us_fail_memory(error, "a path");
+    }
+    return UNSEEN_OK;
+}
+
+unseen_status us_sweep_find_folders(us_sweep *sweep, unseen_error *error) {
+    struct dirent **found = NULL;
+    int count = scandir(sweep->options->out, &found, is_run_folder, alphasort);
+    if (count < 0 && errno != ENOENT)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: cannot read the folder: %s",
+                       sweep->options->out, strerror(errno));
+    if (count < 0) count = 0;
+    us_entry **sorted = sort_entries(sweep);
+    numbers taken = {.items = calloc((size_t)count + 1, sizeof *taken.items)};
+    unseen_status status =
+        sorted && taken.items ? UNSEEN_OK : us_fail_memory(error, "a list of folders");
+    for (int i = 0; i < count; i++) {
+        if (status == UNSEEN_OK)
+            status = take_folder(sweep, sorted, found[i]->d_name, &taken, error);
+        free(found[i]);
+    }
+    free(found);
+    if (status == UNSEEN_OK) status = name_new_folders(sweep, &taken, error);
+    free(taken.items);
+    free(sorted);
+    return status;
+}

@@ -1,0 +1,56 @@
+/* A sweep under way: its runs, and what their folders say of them. */
+#ifndef US_SWEEP_STATE_H
+#define US_SWEEP_STATE_H
+
+#include "base/json.h"
+#include "sweep/plan.h"
+#include "training/config.h"
+
+typedef enum us_entry_status {
+    US_ENTRY_WAITING,
+    US_ENTRY_DONE,
+    US_ENTRY_DIVERGED,
+    US_ENTRY_FAILED,
+    US_ENTRY_INTERRUPTED,
+} us_entry_status;
+
+/* One run. Its identity is its whole config: two runs are the same where their configs are, however
+ * they came by them. */
+typedef struct us_entry {
+    const us_overrides *overrides;
+    char *identity;
+    char *folder; /* OUT/NNN-slug */
+    bool started; /* the folder holds this run's config */
+    us_entry_status status;
+    char *message;  /* of what went wrong; NULL: nothing did */
+    cJSON *metrics; /* of a run that is done */
+    double parameters;
+    const us_detector_type *detector;
+} us_entry;
+
+typedef struct us_sweep {
+    us_sweep_plan plan;
+    const unseen_sweep_options *options;
+    const unseen_events *events;
+    us_entry *entries; /* in the order of the plan */
+    size_t count;
+    size_t strangers; /* run folders in OUT that belong to no run of the plan */
+    int lock;         /* descriptor of OUT; -1: none */
+    bool stop;        /* asked for by the caller */
+} us_sweep;
+
+/* Reads the plan and checks the config of every run, and that its data files are there. Two runs of
+ * one config are an error. Call us_sweep_close after a failure too. */
+unseen_status us_sweep_open(const char *plan, const unseen_sweep_options *options,
+                            const unseen_events *events, us_sweep *sweep, unseen_error *error);
+void us_sweep_close(us_sweep *sweep);
+
+/* The config of a run: the plan's base, then the plan's own overrides, the caller's, the run's. */
+unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unseen_config **config,
+                              unseen_error *error);
+
+/* Finds the folders of earlier calls by the configs that they hold, and names those of new runs:
+ * after the run's place in the plan where that number is free, else after the largest number. */
+unseen_status us_sweep_find_folders(us_sweep *sweep, unseen_error *error);
+
+#endif

@@ -1,0 +1,175 @@
+/* unseen_sweep: runs what is still to be run of a plan. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/event.h"
+#include "base/file.h"
+#include "sweep/leaderboard.h"
+
+/* Two sweeps in one folder would train in each other's runs. File systems without locks are let be.
+ */
+static unseen_status lock(us_sweep *sweep, unseen_error *error) {
+    const char *out = sweep->options->out;
+    sweep->lock = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (sweep->lock < 0 || flock(sweep->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: another sweep is under way in this folder: wait for it, or give another "
+                   "folder with --out",
+                   out);
+}
+
+/* ---- events ---- */
+
+/* Passes events on and remembers that the caller asked to stop, as the run under way may be over
+ * before it looks. */
+static int pass_on(const unseen_event *event, void *user) {
+    us_sweep *sweep = user;
+    if (us_event_send(sweep->events, event)) sweep->stop = true;
+    return sweep->stop;
+}
+
+static const char *folder_name(const us_entry *entry) {
+    const char *slash = strrchr(entry->folder, '/');
+    return slash ? slash + 1 : entry->folder;
+}
+
+static double metric(const us_entry *entry, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+/* One line on how a run went. */
+static void tell(const us_sweep *sweep, const us_entry *entry, const unseen_events *events) {
+    size_t number = (size_t)(entry - sweep->entries) + 1;
+    if (entry->status != US_ENTRY_DONE) {
+        us_event_message(events, UNSEEN_EVENT_WARNING, "run %zu of %zu, %s: %s", number,
+                         sweep->count, folder_name(entry), entry->message ? entry->message : "");
+        return;
+    }
+    char held_out[48] = "", auc[48] = "";
+    if (isfinite(metric(entry, "held_out_loss")))
+        snprintf(held_out, sizeof held_out, ", held out %.6g", metric(entry, "held_out_loss"));
+    if (isfinite(metric(entry, "auc")))
+        snprintf(auc, sizeof auc, ", AUC %.5f", metric(entry, "auc"));
+    us_event_message(events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu, %s: done, loss %.6g%s%s",
+                     number, sweep->count, folder_name(entry), metric(entry, "loss"), held_out,
+                     auc);
+}
+
+/* ---- one run ---- */
+
+static unseen_status train(us_sweep *sweep, us_entry *entry, const unseen_events *events,
+                           unseen_error *error) {
+    unseen_config *config;
+    US_TRY(us_sweep_config(sweep, entry, &config, error));
+    unseen_run_options options = {.device = sweep->options->device,
+                                  .out = entry->folder,
+                                  .resume = entry->started,
+                                  .train_only = !config->data.test};
+    char *json = NULL;
+    unseen_status status = unseen_run(config, &options, events, &json, error);
+    unseen_config_free(config);
+    if (status == UNSEEN_OK && !(entry->metrics = cJSON_Parse(json)))
+        status = us_fail_memory(error, "results");
+    unseen_string_free(json);
+    return status;
+}
+
+/* Runs one entry and writes down how it went. A run's own failure is not the sweep's: `failure`
+ * keeps it. What would stop every other run too ends the sweep. */
+static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *failure,
+                               unseen_error *error) {
+    const unseen_events events = {pass_on, sweep};
+    us_event_message(&events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
+                     (size_t)(entry - sweep->entries) + 1, sweep->count, entry->folder);
+    unseen_error own = {0};
+    unseen_status status = train(sweep, entry, &events, &own);
+    if (status == UNSEEN_NO_DEVICE) {
+        if (error) *error = own;
+        return status;
+    }
+    entry->status = status == UNSEEN_OK            ? US_ENTRY_DONE
+                    : status == UNSEEN_DIVERGED    ? US_ENTRY_DIVERGED
+                    : status == UNSEEN_INTERRUPTED ? US_ENTRY_INTERRUPTED
+                                                   : US_ENTRY_FAILED;
+    if (status != UNSEEN_OK) {
+        if (!(entry->message = strdup(own.message))) return us_fail_memory(error, "a message");
+        if (status != UNSEEN_INTERRUPTED) *failure = own;
+    }
+    US_TRY(us_leaderboard_write(sweep, error));
+    if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, &events);
+    return UNSEEN_OK;
+}
+
+/* ---- the sweep ---- */
+
+static void tell_beginning(const us_sweep *sweep) {
+    size_t done = 0, started = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        done += sweep->entries[i].status == US_ENTRY_DONE;
+        started += sweep->entries[i].started;
+    }
+    us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE,
+                     "%s: %zu runs in %s, %zu of them done and %zu begun", sweep->plan.name,
+                     sweep->count, sweep->options->out, done, started - done);
+    if (sweep->strangers)
+        us_event_message(
+            sweep->events, UNSEEN_EVENT_MESSAGE,
+            "%s holds %zu runs more, whose configs are not (or no longer) in the plan: "
+            "they stay as they are, and the leaderboard leaves them out",
+            sweep->options->out, sweep->strangers);
+}
+
+static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
+    unseen_error failure = {0};
+    size_t done = 0;
+    for (size_t i = 0; i < sweep->count; i++) {
+        us_entry *entry = &sweep->entries[i];
+        if (entry->status != US_ENTRY_DONE && !sweep->stop)
+            US_TRY(run_entry(sweep, entry, &failure, error));
+        done += entry->status == US_ENTRY_DONE;
+    }
+    if (sweep->stop && done < sweep->count)
+        return us_fail(error, UNSEEN_INTERRUPTED,
+                       "interrupted with %zu of %zu runs done; the same sweep into %s continues",
+                       done, sweep->count, sweep->options->out);
+    if (done) return UNSEEN_OK;
+    if (error) *error = failure;
+    us_error_context(error, "none of the %zu runs succeeded; the last one", sweep->count);
+    return failure.status;
+}
+
+static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
+    if (!sweep->options->list_only) {
+        US_TRY(us_folder_create(sweep->options->out, error));
+        US_TRY(lock(sweep, error));
+    }
+    US_TRY(us_sweep_find_folders(sweep, error));
+    if (sweep->options->list_only) return UNSEEN_OK;
+    tell_beginning(sweep);
+    US_TRY(us_leaderboard_write(sweep, error));
+    return run_all(sweep, error);
+}
+
+unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
+                           const unseen_events *events, char **json, unseen_error *error) {
+    *json = NULL;
+    if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no folder is given for the sweep");
+    US_TRY(us_leaderboard_check(options, error));
+    us_sweep sweep;
+    cJSON *document = NULL;
+    unseen_status status = us_sweep_open(plan, options, events, &sweep, error);
+    if (status == UNSEEN_OK) status = sweep_all(&sweep, error);
+    if (status == UNSEEN_OK) status = us_leaderboard_json(&sweep, &document, error);
+    if (status == UNSEEN_OK && !(*json = us_json_print(document)))
+        status = us_fail_memory(error, "a leaderboard");
+    cJSON_Delete(document);
+    us_sweep_close(&sweep);
+    return status;
+}
