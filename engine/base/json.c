@@ -312,17 +312,25 @@ static void print_value(FILE *out, const cJSON *value, int indent, int column, b
     fputc(object ? '}' : ']', out);
 }
 
-char *us_json_print(const cJSON *value) {
+static char *print(const cJSON *value, bool line) {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     if (!out) return NULL;
-    print_value(out, value, 0, 0, false);
-    fputc('\n', out);
+    print_value(out, value, 0, 0, line);
+    if (!line) fputc('\n', out);
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);
         return NULL;
     }
     return text;
+}
+
+char *us_json_print(const cJSON *value) {
+    return print(value, false);
+}
+
+char *us_json_print_line(const cJSON *value) {
+    return print(value, true);
 }

@@ -87,4 +87,7 @@ cJSON *us_json_schema(const us_key *keys);
  * memory. Numbers keep every digit that a double needs. */
 char *us_json_print(const cJSON *value);
 
+/* The same on one line, without the newline. (cJSON's own printing drops last digits.) */
+char *us_json_print_line(const cJSON *value);
+
 #endif

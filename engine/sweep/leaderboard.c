@@ -191,10 +191,10 @@ static bool put_value(FILE *out, const cJSON *value) {
         put_cell(out, value->valuestring);
         return true;
     }
-    char *text = cJSON_PrintUnformatted(value);
+    char *text = us_json_print_line(value);
     if (!text) return false;
     put_cell(out, text);
-    cJSON_free(text);
+    free(text);
     return true;
 }
 

@@ -101,9 +101,9 @@ static unseen_status add_member(us_overrides *list, const us_json *at, const cha
         return us_json_fail(at, error,
                             "expected the JSON Pointer of a key of the config, such as "
                             "\"/training/batch\"");
-    char *printed = cJSON_PrintUnformatted(value), *text = NULL;
+    char *printed = us_json_print_line(value), *text = NULL;
     if (printed && asprintf(&text, "%s=%s", pointer, printed) < 0) text = NULL;
-    cJSON_free(printed);
+    free(printed);
     return add(list, text, error);
 }
 
@@ -177,7 +177,7 @@ static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen
     for (int i = 0; i < cJSON_GetArraySize(seeds->value); i++) {
         us_json seed = us_json_element(seeds, i);
         double number = cJSON_IsNumber(seed.value) ? seed.value->valuedouble : -1;
-        if (!(number >= 0 && number <= 0x1p53) || number != (double)(int64_t)number)
+        if (!(number >= 0 && number < 0x1p53) || number != (double)(int64_t)number)
             return us_json_fail(&seed, error, "expected a seed: an integer of at least 0");
         US_TRY(add_member(list, &seed, "/training/seed", seed.value, error));
     }

@@ -50,7 +50,7 @@ static void put(slug *s, const char *text, size_t length) {
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                      c == '.' || c == '_' || c == '-' || c == '=';
         if (!plain) c = '-';
-        if (!plain && s->length && s->text[s->length - 1] == '-') continue;
+        if (c == '-' && s->length && s->text[s->length - 1] == '-') continue;
         s->text[s->length++] = c;
     }
     s->text[s->length] = '\0';

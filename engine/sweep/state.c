@@ -53,10 +53,10 @@ static bool put(FILE *out, const cJSON *value) {
         fputc(']', out);
         return done;
     }
-    char *text = cJSON_PrintUnformatted(value);
+    char *text = us_json_print_line(value);
     if (!text) return false;
     fprintf(out, "%s,", text);
-    cJSON_free(text);
+    free(text);
     return true;
 }
 
