@@ -1,7 +1,7 @@
 # Options, verbs, help and where output goes. No device is used.
 load common.bash
 
-verbs="run train score eval report show check devices selftest bench"
+verbs="run train score eval report show check devices selftest bench sweep"
 
 @test "no verb: an overview, and exit code 2" {
     unseen
@@ -48,6 +48,8 @@ verbs="run train score eval report show check devices selftest bench"
         fails_with 2 "CONFIG is missing" "$verb"
         fails_with 2 "unexpected argument 'b'" "$verb" a b
     done
+    fails_with 2 "PLAN is missing" sweep
+    fails_with 2 "unexpected argument 'b'" sweep a b
     fails_with 2 "RUN is missing" score --data x --out y
     fails_with 2 "--data FILE is missing" score runs/x --out y
     fails_with 2 "--out FILE is missing" score runs/x --data x
