@@ -15,6 +15,13 @@ static void line(const char *label, char *text) {
     free(text);
 }
 
+/* How kernels are shaped for a device, in words. */
+static const char *execution_words(const char *execution) {
+    if (strcmp(execution, "vector") == 0) return "one work-item at a time, on whole vectors";
+    if (strcmp(execution, "lanes") == 0) return "many work-items side by side, a number each";
+    return execution;
+}
+
 static void print_device(const cJSON *device, const char *picked) {
     const char *index = cli_text(device, "index");
     bool usable = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(device, "usable"));
@@ -36,7 +43,7 @@ static void print_device(const cJSON *device, const char *picked) {
     }
     double width = cli_number(device, "vector_width");
     if (width > 0) line("vectors", cli_format("of %.0f floats", width));
-    line("execution", cli_format("%s", cli_text(device, "execution")));
+    line("kernels", cli_format("%s", execution_words(cli_text(device, "execution"))));
     if (!usable) line("not usable", cli_format("%s", cli_text(device, "why_not")));
 }
 
