@@ -42,7 +42,7 @@ static void print_device(const cJSON *device, const char *picked) {
         free(largest);
     }
     double width = cli_number(device, "vector_width");
-    if (width > 0) line("vectors", cli_format("of %.0f floats", width));
+    if (width > 1) line("vectors", cli_format("of %.0f floats", width));
     line("kernels", cli_format("%s", execution_words(cli_text(device, "execution"))));
     if (!usable) line("not usable", cli_format("%s", cli_text(device, "why_not")));
 }
