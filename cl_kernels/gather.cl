@@ -4,132 +4,242 @@
  *   UP 0  input row of tap ky at output row oy:  oy * STRIDE_Y - PADDING_Y + ky
  *   UP 1  the transpose: the row iy for which     iy * STRIDE_Y - PADDING_Y + ky = oy
  *
- * Either way the taps that exist are ky = k0 + j * KEY_STEP with input row i0 + j * ROW_STEP for j in a
- * range, so that no tap is ever tested. Tiles of channels and vectors that do not divide their
- * dimension overlap: the last one is moved back, and writes some values a second time. */
+ * Either way the taps that exist are ky = phase + j * PHASES for j in a range, and j's input row is
+ * row 0's plus or minus j, so that no tap is ever tested. UP has as many phases as the stride, as
+ * neighbouring output pixels have other taps; down has one. Tiles of channels and vectors that do not
+ * divide their dimension overlap: the last one is moved back, and writes some values a second time. */
+#if UP
+#define PHASES_Y STRIDE_Y
+#define PHASES_X STRIDE_X
+#define INPUT_STEP (-1)
+#else
+#define PHASES_Y 1
+#define PHASES_X 1
+#define INPUT_STEP 1
+#endif
 #define TAPS (KERNEL_H * KERNEL_W)
 #define TILE_FIRST(tile) min((tile) * TILE_CHANNELS, OUT_CHANNELS - TILE_CHANNELS)
 #define VECTORS (BATCH / LANE_STRIDE)
 #define CHUNKS ((VECTORS + TILE_VECTORS - 1) / TILE_VECTORS)
-#define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
+#define CHUNK_LANE(chunk)                                                                          \
+    (LANE_BASE(0, 0) + (size_t)min((chunk) * TILE_VECTORS, VECTORS - TILE_VECTORS) * LANE_STRIDE)
 #define TILES ((OUT_CHANNELS + TILE_CHANNELS - 1) / TILE_CHANNELS)
 
-/* The weights in the order in which the gather reads them: [tile][input channel][tap][channel of the
- * tile]. Launched with a work-group per input channel and tile. */
+/* Taps of a phase, and those of the phases before it. */
+inline int phase_taps(int phase, int phases, int kernel_size) {
+    return (kernel_size + phases - 1 - phase) / phases;
+}
+inline int taps_before(int phase, int phases, int kernel_size) {
+    return phase * (kernel_size / phases) + min(phase, kernel_size % phases);
+}
+
+/* Where the weights of a phase begin, as the gather reads them:
+ * [tile][phase_y][phase_x][input channel][tap_y of the phase][tap_x][channel of the tile]. */
+inline size_t packed_offset(int tile, int phase_y, int phase_x) {
+    const int before =
+        taps_before(phase_y, PHASES_Y, KERNEL_H) * KERNEL_W +
+        phase_taps(phase_y, PHASES_Y, KERNEL_H) * taps_before(phase_x, PHASES_X, KERNEL_W);
+    return ((size_t)tile * TAPS + before) * IN_CHANNELS * TILE_CHANNELS;
+}
+
+/* Puts the weights in that order. Launched with a work-group per input channel and tile. */
 __kernel GROUP_ATTRIBUTE void gather_pack(const __global float *restrict weights,
                                           __global float *restrict packed) {
     const int c = get_group_id(0), tile = get_group_id(1);
     const __global float *from =
         weights + (size_t)c * IN_STRIDE + (size_t)TILE_FIRST(tile) * OUT_STRIDE;
-    __global float *to = packed + ((size_t)tile * IN_CHANNELS + c) * (TAPS * TILE_CHANNELS);
-    for (int i = get_local_id(0); i < TAPS * TILE_CHANNELS; i += GROUP_SIZE)
-        to[i] = from[(size_t)(i / TILE_CHANNELS) * TAP_STRIDE +
-                     (size_t)(i % TILE_CHANNELS) * OUT_STRIDE];
+    for (int i = get_local_id(0); i < TAPS * TILE_CHANNELS; i += GROUP_SIZE) {
+        const int tap = i / TILE_CHANNELS, ky = tap / KERNEL_W, kx = tap % KERNEL_W;
+        const int phase_y = ky % PHASES_Y, phase_x = kx % PHASES_X;
+        const size_t row =
+            (size_t)c * phase_taps(phase_y, PHASES_Y, KERNEL_H) + ky / PHASES_Y;
+        const size_t at = row * phase_taps(phase_x, PHASES_X, KERNEL_W) + kx / PHASES_X;
+        packed[packed_offset(tile, phase_y, phase_x) + at * TILE_CHANNELS + i % TILE_CHANNELS] =
+            from[(size_t)tap * TAP_STRIDE + (size_t)(i % TILE_CHANNELS) * OUT_STRIDE];
+    }
 }
 
 typedef struct tap_range {
-    int first, last; /* j */
-    int tap, input;  /* of j = 0 */
+    int first, last; /* taps of the phase that meet the input */
+    int input;       /* where tap 0 does */
+    int phase, taps;
 } tap_range;
 
+inline tap_range taps_of(int out, int in_size, int kernel_size, int stride, int padding) {
+    tap_range r;
 #if UP
-#define TAP_STEP(stride) (stride)
-#define INPUT_STEP (-1)
-inline tap_range taps_of(int out, int size, int kernel_size, int stride, int padding) {
-    tap_range r;
     const int position = out + padding;
-    r.tap = position % stride;
+    r.phase = position % stride;
+    r.taps = phase_taps(r.phase, stride, kernel_size);
     r.input = position / stride;
-    const int count = r.tap < kernel_size ? (kernel_size - 1 - r.tap) / stride + 1 : 0;
-    r.first = max(0, r.input - size + 1);
-    r.last = min(count, r.input + 1);
-    return r;
-}
+    r.first = max(0, r.input - in_size + 1);
+    r.last = min(r.taps, r.input + 1);
 #else
-#define TAP_STEP(stride) 1
-#define INPUT_STEP 1
-inline tap_range taps_of(int out, int size, int kernel_size, int stride, int padding) {
-    tap_range r;
-    r.tap = 0;
+    r.phase = 0;
+    r.taps = kernel_size;
     r.input = out * stride - padding;
     r.first = max(0, -r.input);
-    r.last = min(kernel_size, size - r.input);
+    r.last = min(r.taps, in_size - r.input);
+#endif
     return r;
 }
-#endif
+#define ROW_TAPS(oy) taps_of(oy, IN_HEIGHT, KERNEL_H, STRIDE_Y, PADDING_Y)
+#define COLUMN_TAPS(ox) taps_of(ox, IN_WIDTH, KERNEL_W, STRIDE_X, PADDING_X)
 
+#define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
+#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+
+#if BIAS
+#define SUM_START(channel) ((vec)(bias[channel]))
+#else
+#define SUM_START(channel) ((vec)(0.0f))
+#endif
+#define ADD_TAP(weights, inputs)                                                                   \
+    FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j])
+
+#if INPUT_ACTIVATION
+#define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
+#else
+#define FINISH(value, at) activate(value)
+#endif
+#define WRITE_TILE(channel, lane)                                                                  \
+    FOR_CHANNELS {                                                                                 \
+        const size_t at =                                                                          \
+            (((size_t)((channel) + i) * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + (lane);       \
+        FOR_VECTORS vec_store(FINISH(sum[i][j], at + j * LANE_STRIDE), y + at + j * LANE_STRIDE);  \
+    }
+
+/* Takes the next coordinate off a linear index. */
+#define NEXT(name, count)                                                                          \
+    const int name = group % (count);                                                              \
+    group /= (count)
+
+#if !STAGED
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN pixels
  * of a row, one after the other. */
+#define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
 __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
                                      const __global float *restrict packed,
                                      const __global float *restrict bias,
                                      const __global float *restrict input,
                                      __global float *restrict y) {
     size_t group = get_group_id(0);
-    const int chunk = group % CHUNKS;
-    group /= CHUNKS;
-#if TILE_OUTERMOST
-    const int run = group % RUNS;
-    group /= RUNS;
-    const int oy = group % OUT_HEIGHT;
-    const int tile = group / OUT_HEIGHT;
-#else
-    const int tile = group % TILES;
-    group /= TILES;
-    const int run = group % RUNS;
-    const int oy = group / RUNS;
-#endif
-    const int channel = TILE_FIRST(tile);
-    const size_t lane = LANE_BASE(0, 0) +
-                        (size_t)min(chunk * TILE_VECTORS, VECTORS - TILE_VECTORS) * LANE_STRIDE;
-    const tap_range rows = taps_of(oy, IN_HEIGHT, KERNEL_H, STRIDE_Y, PADDING_Y);
+    NEXT(chunk, CHUNKS);
+    NEXT(tile, TILES);
+    NEXT(run, RUNS);
+    const int oy = group;
+    const size_t lane = CHUNK_LANE(chunk);
+    const tap_range rows = ROW_TAPS(oy);
     const int last = min(run * TILE_RUN + TILE_RUN, OUT_WIDTH);
-
-    x += lane;
-    packed += (size_t)tile * (IN_CHANNELS * (size_t)(TAPS * TILE_CHANNELS));
     for (int ox = run * TILE_RUN; ox < last; ox++) {
-        const tap_range columns = taps_of(ox, IN_WIDTH, KERNEL_W, STRIDE_X, PADDING_X);
+        const tap_range columns = COLUMN_TAPS(ox);
+        const __global float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
+        const int row_weights = columns.taps * TILE_CHANNELS;
         vec sum[TILE_CHANNELS][TILE_VECTORS];
-        UNROLL for (int i = 0; i < TILE_CHANNELS; i++) {
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++) {
-#if BIAS
-                sum[i][j] = (vec)(bias[channel + i]);
-#else
-                sum[i][j] = (vec)(0.0f);
-#endif
-            }
-        }
+        FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
         for (int c = 0; c < IN_CHANNELS; c++) {
+            const __global float *plane = x + (size_t)c * (IN_HEIGHT * (size_t)IN_WIDTH * BATCH) +
+                                          lane;
             for (int jy = rows.first; jy < rows.last; jy++) {
-                const int iy = rows.input + jy * INPUT_STEP;
-                const int ky = rows.tap + jy * TAP_STEP(STRIDE_Y);
-                const __global float *from =
-                    x + (((size_t)c * IN_HEIGHT + iy) * IN_WIDTH + columns.input) * BATCH;
-                const __global float *w =
-                    packed + ((size_t)c * TAPS + ky * KERNEL_W + columns.tap) * TILE_CHANNELS;
+                const __global float *row =
+                    plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
                 for (int jx = columns.first; jx < columns.last; jx++) {
-                    const __global float *pixel = from + (long)(jx * INPUT_STEP) * BATCH;
-                    const __global float *tap = w + jx * (TAP_STEP(STRIDE_X) * TILE_CHANNELS);
+                    const __global float *pixel =
+                        row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
                     vec v[TILE_VECTORS];
-                    UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                        v[j] = vec_load(pixel + j * LANE_STRIDE);
-                    UNROLL for (int i = 0; i < TILE_CHANNELS; i++) {
-                        UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                            sum[i][j] = fma((vec)(tap[i]), v[j], sum[i][j]);
-                    }
+                    FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
+                    ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
                 }
             }
+            tap += rows.taps * row_weights;
         }
-        UNROLL for (int i = 0; i < TILE_CHANNELS; i++) {
-            const size_t at =
-                (((size_t)(channel + i) * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + lane;
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++) {
-#if INPUT_ACTIVATION
-                sum[i][j] = input_activation_backward(sum[i][j],
-                                                      vec_load(input + at + j * LANE_STRIDE));
+        WRITE_TILE(TILE_FIRST(tile), lane)
+    }
+}
+
+#else
+/* Where many tiles of channels read the same pixels, these are first copied to where they lie side by
+ * side: planes of powers of two would fight for the same places of a cache. A work-item (one per
+ * work-group) computes all channels of TILE_RUN chunks of vectors of a pixel, STAGED input channels at
+ * a time; between them the sums wait in `sums`. */
+#define GROUPS_OF_CHUNKS ((CHUNKS + TILE_RUN - 1) / TILE_RUN)
+#define WINDOW_TAPS                                                                                \
+    (((KERNEL_H + PHASES_Y - 1) / PHASES_Y) * ((KERNEL_W + PHASES_X - 1) / PHASES_X))
+#define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
+__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
+                                     const __global float *restrict packed,
+                                     const __global float *restrict bias,
+                                     const __global float *restrict input,
+                                     __global float *restrict y) {
+    __local vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
+#if BLOCKS > 1
+    __local vec sums[TILES * TILE_RUN][TILE_CHANNELS][TILE_VECTORS];
 #endif
-                vec_store(activate(sum[i][j]), y + at + j * LANE_STRIDE);
+    size_t group = get_group_id(0);
+    NEXT(chunk_group, GROUPS_OF_CHUNKS);
+    NEXT(ox, OUT_WIDTH);
+    const int oy = group;
+    const tap_range rows = ROW_TAPS(oy), columns = COLUMN_TAPS(ox);
+    const int first_chunk = chunk_group * TILE_RUN;
+    const int chunks = min(TILE_RUN, CHUNKS - first_chunk);
+    const int row_weights = columns.taps * TILE_CHANNELS;
+
+    for (int block = 0; block < BLOCKS; block++) {
+        const int first_channel = block * STAGED;
+        const int channels = min(STAGED, IN_CHANNELS - first_channel);
+        __local vec *to = window;
+        for (int chunk = 0; chunk < chunks; chunk++) {
+            const __global float *plane = x + CHUNK_LANE(first_chunk + chunk) +
+                                          (size_t)first_channel * (IN_HEIGHT * (size_t)IN_WIDTH * BATCH);
+            for (int c = 0; c < channels; c++) {
+                for (int jy = rows.first; jy < rows.last; jy++) {
+                    const __global float *row =
+                        plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
+                    for (int jx = columns.first; jx < columns.last; jx++) {
+                        const __global float *pixel =
+                            row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
+                        FOR_VECTORS *to++ = vec_load(pixel + j * LANE_STRIDE);
+                    }
+                }
+                plane += IN_HEIGHT * (size_t)IN_WIDTH * BATCH;
+            }
+        }
+        for (int tile = 0; tile < TILES; tile++) {
+            const __global float *weights = packed +
+                                            packed_offset(tile, rows.phase, columns.phase) +
+                                            (size_t)first_channel * rows.taps * row_weights;
+            const __local vec *from = window;
+            for (int chunk = 0; chunk < chunks; chunk++) {
+                vec sum[TILE_CHANNELS][TILE_VECTORS];
+#if BLOCKS > 1
+                if (block > 0) {
+                    FOR_CHANNELS FOR_VECTORS sum[i][j] = sums[tile * TILE_RUN + chunk][i][j];
+                } else
+#endif
+                {
+                    FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
+                }
+                const __global float *tap = weights;
+                for (int c = 0; c < channels; c++) {
+                    for (int jy = rows.first; jy < rows.last; jy++) {
+                        for (int jx = columns.first; jx < columns.last; jx++) {
+                            vec v[TILE_VECTORS];
+                            FOR_VECTORS v[j] = *from++;
+                            ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
+                        }
+                    }
+                    tap += rows.taps * row_weights;
+                }
+#if BLOCKS > 1
+                if (block < BLOCKS - 1) {
+                    FOR_CHANNELS FOR_VECTORS sums[tile * TILE_RUN + chunk][i][j] = sum[i][j];
+                } else
+#endif
+                {
+                    WRITE_TILE(TILE_FIRST(tile), CHUNK_LANE(first_chunk + chunk))
+                }
             }
         }
     }
 }
+#endif

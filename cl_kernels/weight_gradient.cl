@@ -23,12 +23,12 @@ __kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict lar
                                               const __global float *restrict small,
                                               __global float *restrict partial, int accumulate) {
     size_t group = get_group_id(0);
-    const int small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
-    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
     const int tap_tile = group % COUNT(TILE_TAPS, KERNEL_W);
     group /= COUNT(TILE_TAPS, KERNEL_W);
     const int ky = group % KERNEL_H;
     group /= KERNEL_H;
+    const int small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
+    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
     const int large_tile = group % COUNT(TILE_LARGE, LARGE_CHANNELS);
     const int split = group / COUNT(TILE_LARGE, LARGE_CHANNELS);
     const int s0 = FIRST(small_tile, TILE_SMALL, SMALL_CHANNELS);

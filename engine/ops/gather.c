@@ -18,6 +18,41 @@ static int even_tile(int size, int most) {
     return divide_up(size, divide_up(size, most));
 }
 
+static int smaller(int a, int b) {
+    return a < b ? a : b;
+}
+
+static int window_taps(const us_gather_spec *spec) {
+    int h = spec->up ? divide_up(spec->kernel[0], spec->stride[0]) : spec->kernel[0];
+    int w = spec->up ? divide_up(spec->kernel[1], spec->stride[1]) : spec->kernel[1];
+    return h * w;
+}
+
+/* Copying pays where several tiles of output channels read it, and is needed where a pixel's inputs
+ * are many. Sizes fit an L2 cache of 512 KiB, and leave what others need of the local memory. */
+static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
+    enum { LEAST_TILES = 5, LEAST_CHANNELS = 32, CACHE_BYTES = 512 * 1024 };
+    const us_device *device = spec->device;
+    int output_tiles = divide_up(spec->out.channels, tiles->channels);
+    if (output_tiles < LEAST_TILES || spec->in.channels < LEAST_CHANNELS) return;
+    int lanes = us_device_lanes(device), chunks = divide_up(spec->batch / lanes, tiles->vectors);
+    size_t pixels = (size_t)spec->out.height * (size_t)spec->out.width;
+    size_t limit = device->local_bytes / 4 * 3 < CACHE_BYTES ? (size_t)device->local_bytes / 4 * 3
+                                                             : CACHE_BYTES;
+    for (int run = smaller(chunks, 4); run >= 1; run--) {
+        bool busy = pixels * (size_t)divide_up(chunks, run) >= 8 * (size_t)device->compute_units;
+        if (!busy && run > 1) continue;
+        size_t chunk = (size_t)(run * tiles->vectors * lanes) * sizeof(float);
+        size_t sums = chunk * (size_t)output_tiles * (size_t)tiles->channels;
+        size_t window = chunk * (size_t)window_taps(spec);
+        if (sums + 4 * window > limit) continue;
+        size_t channels = (limit / 2 < limit - sums ? limit / 2 : limit - sums) / window;
+        tiles->run = run;
+        tiles->staged = even_tile(spec->in.channels, channels < 4096 ? (int)channels : 4096);
+        return;
+    }
+}
+
 us_gather_tiles us_gather_default(const us_gather_spec *spec) {
     us_gather_tiles tiles = {.vectors = 1, .run = 1};
     if (spec->device->execution == US_EXECUTION_LANES) {
@@ -28,8 +63,8 @@ us_gather_tiles us_gather_default(const us_gather_spec *spec) {
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
     tiles.channels = even_tile(spec->out.channels, 12);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    int most = sums / tiles.channels < 8 ? sums / tiles.channels : 8;
-    tiles.vectors = even_tile(vectors, most);
+    tiles.vectors = even_tile(vectors, smaller(sums / tiles.channels, 8));
+    stage(spec, &tiles);
     return tiles;
 }
 
@@ -41,14 +76,14 @@ static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *ti
         "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d -DSTRIDE_X=%d "
         "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d "
         "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef "
-        "-DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DTILE_OUTERMOST=%d",
+        "-DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d",
         spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
         spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->kernel[1],
         spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->in_stride,
         spec->tap_stride, spec->out_stride, spec->bias, spec->activation.kind,
         (double)spec->activation.slope, spec->input_activation.kind,
         (double)spec->input_activation.slope, tiles->channels, tiles->vectors, tiles->run,
-        tiles->tile_outermost);
+        tiles->staged);
 }
 
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
@@ -61,14 +96,20 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     made->in_channels = (size_t)spec->in.channels;
     made->tiles = (size_t)divide_up(spec->out.channels, chosen.channels);
     size_t taps = (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
-    made->packed = made->tiles == 1 && spec->out_stride == 1 &&
+    bool one_phase = !spec->up || (spec->stride[0] == 1 && spec->stride[1] == 1);
+    made->packed = one_phase && made->tiles == 1 && spec->out_stride == 1 &&
                    (taps == 1 || spec->tap_stride == (size_t)chosen.channels) &&
                    spec->in_stride == taps * (size_t)chosen.channels;
     made->packed_bytes =
         made->tiles * made->in_channels * taps * (size_t)chosen.channels * sizeof(float);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    made->groups = made->tiles * (size_t)divide_up(vectors, chosen.vectors) *
-                   (size_t)spec->out.height * (size_t)divide_up(spec->out.width, chosen.run);
+    int chunks = divide_up(vectors, chosen.vectors);
+    made->groups = (size_t)spec->out.height;
+    if (chosen.staged > 0)
+        made->groups *= (size_t)spec->out.width * (size_t)divide_up(chunks, chosen.run);
+    else
+        made->groups *=
+            made->tiles * (size_t)chunks * (size_t)divide_up(spec->out.width, chosen.run);
 
     unseen_status status;
     US_CHECK(build(spec, &chosen, "gather", &made->gather, error));

@@ -21,11 +21,12 @@ typedef struct us_gather_spec {
 
 /* How it is computed; results do not depend on it beyond rounding. */
 typedef struct us_gather_tiles {
-    int channels;        /* output channels per work-item, at most out.channels */
-    int vectors;         /* vectors of the batch per work-item, at most those of the batch */
-    int run;             /* pixels of a row that a work-item computes, one after the other */
-    bool tile_outermost; /* work-groups of one tile of channels follow each other, else of one pixel
-                          */
+    int channels; /* output channels per work-item, at most out.channels */
+    int vectors;  /* vectors of the batch per work-item, at most those of the batch */
+    int staged;   /* input channels copied side by side at a time, for all output channels of a
+                     pixel; 0: not copied. Only for US_EXECUTION_VECTOR */
+    int run;      /* work of a work-item, one after the other: pixels of a row, or, when staged,
+                     times `vectors` of the batch */
 } us_gather_tiles;
 
 us_gather_tiles us_gather_default(const us_gather_spec *spec);

@@ -35,6 +35,28 @@ static size_t count_items(const us_weight_gradient_spec *spec,
            (size_t)divide_up(spec->kernel[1], tiles->taps);
 }
 
+/* Enough splits to keep the device busy, and for what work-items of the same split read to stay in
+ * a cache. Partial sums are traffic too: no more of it than an eighth of reading the small side for
+ * every large channel. */
+static int count_splits(const us_weight_gradient_spec *spec,
+                        const us_weight_gradient_tiles *tiles) {
+    enum { CACHE_BYTES = 256 * 1024 };
+    size_t items = count_items(spec, tiles), weights = count_weights(spec);
+    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
+    size_t pixel_bytes = (size_t)spec->batch * sizeof(float);
+    size_t row_bytes =
+        ((size_t)tiles->small * (size_t)spec->small.width +
+         (size_t)tiles->large * (size_t)spec->large.width * (size_t)spec->stride[0]) *
+        pixel_bytes;
+    size_t cached = (row_bytes * (size_t)spec->small.height + CACHE_BYTES - 1) / CACHE_BYTES;
+    if (spec->device->execution == US_EXECUTION_VECTOR && wanted < cached) wanted = cached;
+    size_t most = us_shape_size(spec->small) * (size_t)spec->batch / 8 *
+                  (size_t)spec->large.channels / weights;
+    if (wanted > most) wanted = most;
+    if (wanted > (size_t)spec->small.height) wanted = (size_t)spec->small.height;
+    return wanted < 1 ? 1 : (int)wanted;
+}
+
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
     /* Sums per item: what the registers hold. */
     bool wide = spec->device->vector_width >= 16 || spec->device->execution == US_EXECUTION_LANES;
@@ -52,13 +74,7 @@ us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spe
     tiles.small = divide_up(spec->small.channels, divide_up(spec->small.channels, tiles.small));
     tiles.large = divide_up(spec->large.channels, divide_up(spec->large.channels, tiles.large));
 
-    /* Partial sums are traffic too: no more of it than reading the small side once. */
-    size_t items = count_items(spec, &tiles), weights = count_weights(spec);
-    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
-    size_t most = us_shape_size(spec->small) * (size_t)spec->batch / weights;
-    if (wanted > most) wanted = most;
-    if (wanted > (size_t)spec->small.height) wanted = (size_t)spec->small.height;
-    tiles.splits = wanted < 1 ? 1 : (int)wanted;
+    tiles.splits = count_splits(spec, &tiles);
     return tiles;
 }
 

@@ -1,0 +1,228 @@
+/* Times the kernels of convolutions one by one:
+ *
+ *   bench_ops [-c] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
+ *
+ * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
+ * c3x64-12k4s2p1. -g gives the tiles of the gathers (channels,vectors,run,staged), -w those of
+ * the weight gradient (small,large,taps,splits); otherwise the defaults are timed. Each number is
+ * the best launch of SECONDS (default 0.5), and its share of the rate of bare multiply-adds
+ * measured just before. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ops/convolution.h"
+#include "ops/gather.h"
+#include "ops/peak.h"
+#include "ops/weight_gradient.h"
+
+static us_device *device;
+static unseen_error failure;
+static double seconds = 0.5;
+static bool processor_time;
+
+static void check(unseen_status status) {
+    if (status == UNSEEN_OK) return;
+    fprintf(stderr, "%s\n", failure.message);
+    exit(1);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double spent(void) {
+    if (!processor_time) return now();
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / device->compute_units;
+}
+
+/* One operator with what it runs on. */
+typedef struct operation {
+    us_gather *gather;
+    us_weight_gradient *gradient;
+    us_buffer *x, *y, *weights, *bias;
+} operation;
+
+static void launch(const operation *op) {
+    if (op->gather) {
+        check(us_gather_run(op->gather, op->x, op->weights, op->bias, op->y, op->y, &failure));
+    } else {
+        check(us_weight_gradient_run(op->gradient, op->x, op->y, op->weights, op->bias, false,
+                                     &failure));
+    }
+    check(us_device_finish(device, &failure));
+}
+
+enum { MOST_LAUNCHES = 1000 };
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of a fast launch: the lower quartile, as single ones are now and then timed too short. */
+static double fast(const operation *op, double during) {
+    static double taken[MOST_LAUNCHES];
+    launch(op);
+    double end = now() + during;
+    int count = 0;
+    while (count < MOST_LAUNCHES && (count < 3 || now() < end)) {
+        double start = spent();
+        launch(op);
+        taken[count++] = spent() - start;
+    }
+    qsort(taken, (size_t)count, sizeof *taken, compare);
+    return taken[count / 4];
+}
+
+static us_buffer *buffer(size_t floats) {
+    us_buffer *made;
+    check(us_buffer_create(device, floats * sizeof(float), "operand", &made, &failure));
+    float *values = malloc(floats * sizeof(float));
+    if (!values) exit(1);
+    for (size_t i = 0; i < floats; i++)
+        values[i] = (float)((i * 2654435761u >> 8 & 255) + 1) / 256.0f - 0.5f;
+    check(us_buffer_write(made, 0, values, floats * sizeof(float), &failure));
+    free(values);
+    return made;
+}
+
+static void report(const char *what, const operation *op, double flops) {
+    double top, taken = fast(op, seconds);
+    check(us_peak_measure(device, &top, &failure));
+    printf("  %s %7.1f (%3.0f%%) %8.3f ms", what, flops / taken * 1e-9, flops / taken / top * 100,
+           taken * 1e3);
+    fflush(stdout);
+}
+
+typedef struct layer {
+    bool transposed;
+    us_shape large, small;
+    us_convolution_attributes attributes;
+    int batch;
+} layer;
+
+static void bench_gather(const layer *l, bool up, bool backward, const us_gather_tiles *tiles,
+                         operation op, double flops) {
+    const us_convolution_attributes *a = &l->attributes;
+    us_shape out = l->transposed ? l->large : l->small;
+    size_t stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)out.channels;
+    us_gather_spec spec = {
+        .device = device,
+        .up = up,
+        .in = up ? l->small : l->large,
+        .out = up ? l->large : l->small,
+        .batch = l->batch,
+        .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]},
+        .padding = {a->padding[0], a->padding[1]},
+        .in_stride = backward ? 1 : stride,
+        .tap_stride = (size_t)out.channels,
+        .out_stride = backward ? stride : 1,
+        .bias = !backward,
+        .activation = {backward ? US_ACTIVATION_NONE : US_ACTIVATION_RELU, 0},
+        .input_activation = {backward ? US_ACTIVATION_RELU : US_ACTIVATION_NONE, 0},
+    };
+    check(us_gather_create(&spec, tiles, &op.gather, &failure));
+    report(backward ? "dx" : "forward", &op, flops);
+    us_gather_destroy(op.gather);
+}
+
+static void bench_layer(const char *text, int batch, const us_gather_tiles *gather_tiles,
+                        const us_weight_gradient_tiles *gradient_tiles) {
+    int in, side, out, kernel, stride, padding;
+    if ((*text != 'c' && *text != 't') ||
+        sscanf(text + 1, "%dx%d-%dk%ds%dp%d", &in, &side, &out, &kernel, &stride, &padding) != 6) {
+        fprintf(stderr, "%s: not a layer\n", text);
+        exit(2);
+    }
+    layer l = {
+        .transposed = *text == 't',
+        .attributes = {.channels = out,
+                       .kernel = {kernel, kernel},
+                       .stride = {stride, stride},
+                       .padding = {padding, padding},
+                       .bias = true},
+        .batch = us_device_pad(device, batch),
+    };
+    const us_layer_type *type =
+        l.transposed ? &us_convolution_transpose_layer : &us_convolution_layer;
+    us_shape from = {in, side, side}, to;
+    check(type->infer(&l.attributes, from, &to, &failure));
+    l.large = l.transposed ? to : from;
+    l.small = l.transposed ? from : to;
+    double flops = type->flops(&l.attributes, from, to) * l.batch;
+    operation op = {
+        .x = buffer(us_shape_size(l.large) * (size_t)l.batch),
+        .y = buffer(us_shape_size(l.small) * (size_t)l.batch),
+        .weights = buffer((size_t)in * (size_t)out * (size_t)kernel * (size_t)kernel),
+        .bias = buffer((size_t)out),
+    };
+    operation swapped = op;
+    swapped.x = op.y;
+    swapped.y = op.x;
+    printf("%-18s", text);
+    bench_gather(&l, l.transposed, false, gather_tiles, l.transposed ? swapped : op, flops);
+    bench_gather(&l, !l.transposed, true, gather_tiles, l.transposed ? op : swapped, flops);
+    us_weight_gradient_spec spec = {
+        .device = device,
+        .large = l.large,
+        .small = l.small,
+        .batch = l.batch,
+        .kernel = {kernel, kernel},
+        .stride = {stride, stride},
+        .padding = {padding, padding},
+        .large_stride = l.transposed ? 1 : (size_t)(kernel * kernel * out),
+        .tap_stride = (size_t)out,
+        .small_stride = l.transposed ? (size_t)(kernel * kernel * out) : 1,
+        .bias_of_large = l.transposed,
+    };
+    check(us_weight_gradient_create(&spec, gradient_tiles, &op.gradient, &failure));
+    report("dw", &op, flops);
+    us_weight_gradient_destroy(op.gradient);
+    spec.bias = true;
+    check(us_weight_gradient_create(&spec, gradient_tiles, &op.gradient, &failure));
+    report("dw+db", &op, flops);
+    us_weight_gradient_destroy(op.gradient);
+    printf("\n");
+    us_buffer_destroy(op.x);
+    us_buffer_destroy(op.y);
+    us_buffer_destroy(op.weights);
+    us_buffer_destroy(op.bias);
+}
+
+int main(int argc, char **argv) {
+    const char *selector = NULL;
+    int batch = 128;
+    us_gather_tiles gather;
+    us_weight_gradient_tiles gradient;
+    bool gather_given = false, gradient_given = false;
+    for (int option; (option = getopt(argc, argv, "cd:b:r:g:w:")) != -1;) {
+        if (option == 'c') processor_time = true;
+        if (option == 'd') selector = optarg;
+        if (option == 'b') batch = atoi(optarg);
+        if (option == 'r') seconds = atof(optarg);
+        if (option == 'g')
+            gather_given = sscanf(optarg, "%d,%d,%d,%d", &gather.channels, &gather.vectors,
+                                  &gather.run, &gather.staged) == 4;
+        if (option == 'w')
+            gradient_given = sscanf(optarg, "%d,%d,%d,%d", &gradient.small, &gradient.large,
+                                    &gradient.taps, &gradient.splits) == 4;
+        if (option == '?') return 2;
+    }
+    check(us_device_open(selector, &device, &failure));
+    double top;
+    check(us_peak_measure(device, &top, &failure));
+    printf("%s, %.1f GFLOP/s of bare multiply-adds\n", device->name, top * 1e-9);
+    for (int i = optind; i < argc; i++)
+        bench_layer(argv[i], batch, gather_given ? &gather : NULL,
+                    gradient_given ? &gradient : NULL);
+    us_device_close(device);
+    return 0;
+}
