@@ -114,6 +114,20 @@ inline tap_range taps_of(int out, int in_size, int kernel_size, int stride, int 
     const int name = group % (count);                                                              \
     group /= (count)
 
+#define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
+
+/* Asks a CPU's cache for what is needed a few input channels later: planes are too far apart for it to
+ * guess. */
+#if !LANES && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(address) (void)0
+#endif
+#define AHEAD 3
+
 #if !STAGED
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN pixels
  * of a row, one after the other. */
@@ -138,8 +152,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
         vec sum[TILE_CHANNELS][TILE_VECTORS];
         FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
         for (int c = 0; c < IN_CHANNELS; c++) {
-            const __global float *plane = x + (size_t)c * (IN_HEIGHT * (size_t)IN_WIDTH * BATCH) +
-                                          lane;
+            const __global float *plane = x + (size_t)c * PLANE + lane;
             for (int jy = rows.first; jy < rows.last; jy++) {
                 const __global float *row =
                     plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
@@ -148,6 +161,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
                         row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
+                    FOR_VECTORS PREFETCH(pixel + AHEAD * PLANE + j * LANE_STRIDE);
                     ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
                 }
             }
@@ -190,7 +204,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
         __local vec *to = window;
         for (int chunk = 0; chunk < chunks; chunk++) {
             const __global float *plane = x + CHUNK_LANE(first_chunk + chunk) +
-                                          (size_t)first_channel * (IN_HEIGHT * (size_t)IN_WIDTH * BATCH);
+                                          (size_t)first_channel * PLANE;
             for (int c = 0; c < channels; c++) {
                 for (int jy = rows.first; jy < rows.last; jy++) {
                     const __global float *row =
@@ -201,7 +215,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
                         FOR_VECTORS *to++ = vec_load(pixel + j * LANE_STRIDE);
                     }
                 }
-                plane += IN_HEIGHT * (size_t)IN_WIDTH * BATCH;
+                plane += PLANE;
             }
         }
         for (int tile = 0; tile < TILES; tile++) {
