@@ -49,24 +49,28 @@ inline vec finish(vec sum, int m, int l, __global const float *extra) {
 #endif
 }
 
-/* Only gradients of weights end within a vector. */
+/* Only the columns of weights' gradients may end within a vector. */
+#if FORM == WEIGHT && WIDTH % (TILE_VECTORS * LANE_STRIDE)
 inline vec load_c(__global const float *c, int l) {
-    if (FORM != WEIGHT || WIDTH % VECTOR_WIDTH == 0 || l + VECTOR_WIDTH <= WIDTH)
-        return FORM != WEIGHT || l < WIDTH ? vec_load(c) : (vec)(0.0f);
+    if (l + VECTOR_WIDTH <= WIDTH) return vec_load(c);
     float lanes[VECTOR_WIDTH];
     for (int k = 0; k < VECTOR_WIDTH; k++) lanes[k] = l + k < WIDTH ? c[k] : 0.0f;
     return vec_load(lanes);
 }
 
 inline void store_c(vec v, __global float *c, int l) {
-    if (FORM != WEIGHT || l + VECTOR_WIDTH <= WIDTH) {
+    if (l + VECTOR_WIDTH <= WIDTH) {
         vec_store(v, c);
-    } else if (WIDTH % VECTOR_WIDTH) {
-        float lanes[VECTOR_WIDTH];
-        vec_store(v, lanes);
-        for (int k = 0; k < VECTOR_WIDTH && l + k < WIDTH; k++) c[k] = lanes[k];
+        return;
     }
+    float lanes[VECTOR_WIDTH];
+    vec_store(v, lanes);
+    for (int k = 0; k < VECTOR_WIDTH && l + k < WIDTH; k++) c[k] = lanes[k];
 }
+#else
+#define load_c(c, l) vec_load(c)
+#define store_c(v, c, l) vec_store(v, c)
+#endif
 
 #if PACK
 typedef const float *packed_rows;
