@@ -15,8 +15,6 @@
  *     BLOCK                      terms of the sums taken at a time, so that they stay in a cache
  *     SLICE                      terms of the sums that an item adds up; where they are not all, the
  *                                slices' sums go to a buffer and `combine` adds them in their order
- *     PACK                       whether an item first copies its part of A to where it reads it in
- *                                sequence: rows of A that lie a power of two apart evict each other
  *
  * Work-groups are (columns, rows, slices). */
 
@@ -72,25 +70,16 @@ inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-#if PACK
-typedef const float *packed_rows;
-#define A_AT(a, i, r) (a)[(r) * TILE_ROWS + (i)]
-#else
-typedef __global const float *packed_rows;
-#define A_AT(a, i, r) (a)[(size_t)row[i] * A_ROW + (size_t)(r) * A_STEP]
-#endif
-
 /* One tile: rows m0 .., columns l .. of c, over `terms` terms. begin: c holds nothing yet; end: the
  * sums are whole. */
-inline void multiply_tile(packed_rows a, __global const float *b, int terms, int m0, int l,
+inline void multiply_tile(__global const float *a, __global const float *b, int terms, int m0, int l,
                           __global float *c, bool begin, bool end,
                           __global const float *extra) {
     const int stride = FORM == WEIGHT ? WIDTH : COLUMNS;
     vec sums[TILE_ROWS][TILE_VECTORS];
-#if !PACK
-    int row[TILE_ROWS];
-    UNROLL for (int i = 0; i < TILE_ROWS; i++) row[i] = min(m0 + i, M - 1);
-#endif
+    /* Beyond the last row the last one is read again, and not written. */
+    size_t row[TILE_ROWS];
+    UNROLL for (int i = 0; i < TILE_ROWS; i++) row[i] = (size_t)min(m0 + i, M - 1) * A_ROW;
     UNROLL for (int i = 0; i < TILE_ROWS; i++)
         UNROLL for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (vec)(0.0f);
     if (!begin) {
@@ -105,7 +94,7 @@ inline void multiply_tile(packed_rows a, __global const float *b, int terms, int
         UNROLL for (int j = 0; j < TILE_VECTORS; j++)
             terms_b[j] = vec_load(b + (size_t)r * B_ROW + j * LANE_STRIDE);
         UNROLL for (int i = 0; i < TILE_ROWS; i++) {
-            const vec term_a = (vec)(A_AT(a, i, r));
+            const vec term_a = (vec)(a[row[i] + (size_t)r * A_STEP]);
             UNROLL for (int j = 0; j < TILE_VECTORS; j++)
                 sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
         }
@@ -119,26 +108,6 @@ inline void multiply_tile(packed_rows a, __global const float *b, int terms, int
             }
 }
 
-#if PACK
-/* packed[tile][r][row of the tile] */
-inline void pack(float *packed, __global const float *a, int first_row, int terms) {
-#if A_STEP == 1
-    for (int m = 0; m < ITEM_ROWS; m++) {
-        __global const float *from = a + (size_t)min(first_row + m, M - 1) * A_ROW;
-        float *to = packed + (m / TILE_ROWS) * (BLOCK * TILE_ROWS) + m % TILE_ROWS;
-        for (int r = 0; r < terms; r++) to[r * TILE_ROWS] = from[r];
-    }
-#else
-    for (int r = 0; r < terms; r++)
-        for (int t = 0; t < ITEM_TILES; t++)
-            UNROLL for (int i = 0; i < TILE_ROWS; i++)
-                packed[(t * BLOCK + r) * TILE_ROWS + i] =
-                    a[(size_t)min(first_row + t * TILE_ROWS + i, M - 1) * A_ROW +
-                      (size_t)r * A_STEP];
-#endif
-}
-#endif
-
 /* slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
@@ -151,25 +120,15 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     const int lane = (int)get_local_id(0) * VECTOR_WIDTH;
     const int tiles = min(ITEM_TILES, (M - first_row + TILE_ROWS - 1) / TILE_ROWS);
     __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
-#if PACK
-    float packed[ITEM_TILES * BLOCK * TILE_ROWS];
-#endif
     for (int block = begin; block < end; block += BLOCK) {
         const int terms = min(BLOCK, end - block);
         const bool ends = SLICES == 1 && block + BLOCK >= end;
         const bool begins = block == begin && !(FORM == WEIGHT && accumulate);
-#if PACK
-        pack(packed, a + (size_t)block * A_STEP, first_row, terms);
-#endif
         for (int tile = first_tile;
              tile < min(first_tile + ITEM_COLUMNS, COLUMNS / TILE_WIDTH); tile++)
             for (int t = 0; t < tiles; t++)
                 multiply_tile(
-#if PACK
-                    packed + t * (BLOCK * TILE_ROWS),
-#else
                     a + (size_t)block * A_STEP,
-#endif
                     b + B_TILE(tile) + (size_t)block * B_ROW + lane, terms,
                     first_row + t * TILE_ROWS, tile * TILE_WIDTH + lane, to, begins, ends, extra);
     }

@@ -11,7 +11,6 @@ typedef enum us_product_form { FORWARD, INPUT, WEIGHT } us_product_form;
 /* How a product is cut; see cl_kernels/dense.cl. */
 typedef struct us_product_tuning {
     int tile_rows, tile_vectors, item_tiles, item_columns, block, slice;
-    bool pack;
 } us_product_tuning;
 
 typedef struct us_product {
@@ -39,63 +38,73 @@ static int divide_up(int64_t a, int64_t b) {
     return (int)((a + b - 1) / b);
 }
 
-/* The largest count of rows up to `most` that divides `rows`, if it is not under half of `most`. */
-static int rows_per_tile(int rows, int most) {
-    if (rows <= most) return rows;
-    for (int i = most; 2 * i > most; i--)
-        if (rows % i == 0) return i;
-    return most;
-}
-
 enum {
-    VECTOR_BLOCK = 128,     /* terms: 64 KiB of B at a batch of 128 */
-    VECTOR_ITEM_ROWS = 128, /* rows of A that are packed together */
-    VECTOR_SLICE = 512,     /* terms worth an item of their own */
-    ITEMS_PER_UNIT = 4,     /* work-groups per core, so that none waits long for the last */
-    LANES_ITEMS = 1024,     /* work-items per compute unit of a GPU, to hide its latencies */
+    VECTOR_BLOCK = 256,   /* terms: with the columns below, what a core's cache keeps of B */
+    VECTOR_COLUMNS = 256, /* columns of an item */
+    VECTOR_ITEM_ROWS = 128,
+    VECTOR_SLICE = 512, /* terms worth an item of their own */
+    ITEMS_PER_UNIT = 4, /* work-groups per core, so that none waits long for the last */
+    LANES_TILE_ROWS = 8,
+    LANES_ITEMS = 1024, /* work-items per compute unit of a GPU, to hide its latencies */
     LANES_SLICE = 64,
     BIAS_ROWS = 32,
 };
 
-/* TILE_VECTORS for `vectors` vectors side by side. */
-static int vectors_per_tile(int vectors) {
-    const int preferred[] = {4, 2, 3};
-    for (int i = 0; i < 3; i++)
-        if (vectors % preferred[i] == 0) return preferred[i];
-    return 1;
+/* A tile's count of rows, at most `most` and not much below, that leaves the fewest of a last tile
+ * unused; a tile costs as much as its rows and one more. */
+static int rows_per_tile(int rows, int most) {
+    if (rows <= most) return rows;
+    int best = most;
+    int64_t best_cost = INT64_MAX;
+    for (int i = most; 3 * i > 2 * most; i--) {
+        const int64_t cost = (int64_t)divide_up(rows, i) * (i + 1);
+        if (cost < best_cost) {
+            best = i;
+            best_cost = cost;
+        }
+    }
+    return best;
+}
+
+/* The terms of a slice, so that there are `wanted` times as many items, each of at least `least`.
+ */
+static int cut_terms(int terms, int64_t wanted, int least) {
+    const int slice = divide_up(terms, wanted > 1 ? wanted : 1);
+    return smaller(terms, slice > least ? slice : least);
+}
+
+static us_product_tuning tune_lanes(const us_device *device, us_product_form form, int rows,
+                                    int terms, int width) {
+    us_product_tuning t = {.tile_vectors = 1, .item_tiles = 1, .item_columns = 1, .slice = terms};
+    t.tile_rows = rows_per_tile(rows, LANES_TILE_ROWS);
+    const int64_t items = (int64_t)divide_up(rows, t.tile_rows) * width;
+    if (form != WEIGHT)
+        t.slice =
+            cut_terms(terms, (int64_t)device->compute_units * LANES_ITEMS / items, LANES_SLICE);
+    t.block = t.slice;
+    return t;
 }
 
 static us_product_tuning product_tuning_default(const us_device *device, us_product_form form,
                                                 int rows, int terms, int width) {
-    us_product_tuning t = {.item_tiles = 1, .item_columns = 1};
-    const int vectors = divide_up(width, us_device_lanes(device));
-    t.slice = terms;
-    if (device->execution == US_EXECUTION_LANES) {
-        t.tile_vectors = 1;
-        t.tile_rows = rows_per_tile(rows, 8);
-        const int64_t items = (int64_t)divide_up(rows, t.tile_rows) * width;
-        const int64_t wanted = (int64_t)device->compute_units * LANES_ITEMS / items;
-        if (form != WEIGHT && wanted > 1)
-            t.slice =
-                smaller(terms, divide_up(terms, wanted) > LANES_SLICE ? divide_up(terms, wanted)
-                                                                      : LANES_SLICE);
-        t.block = t.slice;
-        return t;
-    }
-    t.tile_vectors = vectors_per_tile(vectors);
-    const int tile_rows[] = {0, 16, 12, 8, 6};
+    if (device->execution == US_EXECUTION_LANES)
+        return tune_lanes(device, form, rows, terms, width);
+    us_product_tuning t = {.slice = terms, .block = smaller(VECTOR_BLOCK, terms)};
+    /* Most rows for which the sums of a tile fit into 32 registers, and measured to be best. */
+    static const int tile_rows[] = {0, 8, 6, 7, 6};
+    const int vectors = divide_up(width, device->vector_width);
+    t.tile_vectors = vectors % 4 == 0 ? 4 : vectors % 3 == 0 ? 3 : vectors % 2 == 0 ? 2 : 1;
     t.tile_rows = rows_per_tile(rows, tile_rows[t.tile_vectors]);
-    t.block = smaller(VECTOR_BLOCK, terms);
-    t.pack = true;
     t.item_tiles = smaller(divide_up(VECTOR_ITEM_ROWS, t.tile_rows), divide_up(rows, t.tile_rows));
-    if (form != WEIGHT) t.item_columns = vectors / t.tile_vectors;
+    const int columns = t.tile_vectors * device->vector_width;
+    t.item_columns =
+        form == WEIGHT ? 1 : smaller(divide_up(VECTOR_COLUMNS, columns), divide_up(width, columns));
     /* Where rows and columns make too few items, the sums are cut as well. */
-    const int wanted = device->compute_units * ITEMS_PER_UNIT;
-    const int items = divide_up(rows, t.item_tiles * t.tile_rows);
-    if (form != WEIGHT && items < wanted)
-        t.slice = smaller(terms, divide_up(terms, divide_up(wanted, items)) > VECTOR_SLICE
-                                     ? divide_up(terms, divide_up(wanted, items))
-                                     : VECTOR_SLICE);
+    const int64_t items = (int64_t)divide_up(rows, (int64_t)t.item_tiles * t.tile_rows) *
+                          divide_up(width, (int64_t)t.item_columns * columns);
+    if (form != WEIGHT)
+        t.slice = cut_terms(
+            terms, divide_up((int64_t)device->compute_units * ITEMS_PER_UNIT, items), VECTOR_SLICE);
     return t;
 }
 
@@ -143,10 +152,10 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
         plan->device, "dense", name, kernel, error,
         "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DA_ROW=%d -DA_STEP=%d -DBIAS=%d "
         "-DTILE_ROWS=%d -DTILE_VECTORS=%d -DITEM_TILES=%d -DITEM_COLUMNS=%d -DBLOCK=%d -DSLICE=%d "
-        "-DPACK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
+        "-DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
         form, product->rows, product->terms, product->columns, product->width, a_row, a_step,
         attributes->bias, t->tile_rows, t->tile_vectors, t->item_tiles, t->item_columns, t->block,
-        t->slice, t->pack, plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS,
+        t->slice, plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS,
         activations);
 }
 
