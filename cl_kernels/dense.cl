@@ -108,7 +108,7 @@ inline void multiply_tile(__global const float *a, __global const float *b, int 
             }
 }
 
-/* slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL and they go to c. */
+/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
@@ -123,7 +123,7 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     for (int block = begin; block < end; block += BLOCK) {
         const int terms = min(BLOCK, end - block);
         const bool ends = SLICES == 1 && block + BLOCK >= end;
-        const bool begins = block == begin && !(FORM == WEIGHT && accumulate);
+        const bool begins = block == begin && !accumulate;
         for (int tile = first_tile;
              tile < min(first_tile + ITEM_COLUMNS, COLUMNS / TILE_WIDTH); tile++)
             for (int t = 0; t < tiles; t++)
