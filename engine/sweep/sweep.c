@@ -116,7 +116,7 @@ static void tell_beginning(const us_sweep *sweep) {
         started += sweep->entries[i].started;
     }
     us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE,
-                     "%s: %zu runs in %s, %zu of them done and %zu begun", sweep->plan.name,
+                     "%s: %zu runs in %s, %zu of them done, %zu more begun", sweep->plan.name,
                      sweep->count, sweep->options->out, done, started - done);
     if (sweep->strangers)
         us_event_message(

@@ -1,0 +1,95 @@
+# Sweeps from the command line; the rest of what they promise is tested from C.
+load common.bash
+
+setup_file() {
+    make_data
+    cat >"$BATS_FILE_TMPDIR/plan.json" <<EOF
+{
+  "base": "$TESTS/tiny.json",
+  "set": ["/training/held_out=0.2", "/training/epochs=1"],
+  "grid": {"/training/optimizer/learning_rate": [0.01, 0.001]},
+  "runs": [["/name=small batches", "/training/batch=8"]]
+}
+EOF
+    export PLAN=$BATS_FILE_TMPDIR/plan.json
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    job=(--train "$DATA/train.npy" --test "$DATA/test.npy" --labels "$DATA/labels.npy")
+}
+
+@test "--list: what a plan comes to, and nothing written" {
+    succeeds sweep "$PLAN" "${job[@]}" --list --json
+    jq -e '[.runs[] | .status] == ["waiting", "waiting", "waiting"] and .best == null and
+           .runs[2].out == "runs/plan/003-small-batches" and .runs[0].parameters > 0' <<<"$output"
+    succeeds sweep "$PLAN" "${job[@]}" --list
+    [[ $output == *001-learning_rate=0.01*002-learning_rate=0.001* ]]
+    [ ! -e runs ]
+}
+
+@test "a sweep: one JSON object, files, a leaderboard, and no run twice" {
+    succeeds sweep "$PLAN" "${job[@]}" --json
+    jq -e '.done == 3 and .by == "held_out_loss" and .best == .runs[0].out and
+           (.label_informed | not) and ([.runs[] | .auc] | all(. >= 0 and . <= 1)) and
+           [.runs[] | .held_out_loss] == ([.runs[] | .held_out_loss] | sort)' <<<"$output"
+    [ "$(jq -S . <<<"$output")" = "$(jq -S . runs/plan/sweep.json)" ]
+    [ "$(grep -c '^run [123] of 3, .*: done, loss ' <<<"$stderr")" -eq 3 ]
+    [ "$(head -n 2 runs/plan/leaderboard.csv | tail -n 1 | cut -d, -f2)" = "$(jq -r .best <<<"$output")" ]
+    [ "$(wc -l <runs/plan/leaderboard.csv)" -eq 4 ]
+    for folder in runs/plan/00*; do [ -s "$folder/report.html" ] || fail "no report: $folder"; done
+
+    sum=$(sha256sum runs/plan/00*/*.*)
+    succeeds sweep "$PLAN" "${job[@]}" --by auc
+    [[ $stderr == *"3 of them done"* && $stderr != *epoch* ]]
+    [[ $output == *"warning: "*"informed by labels"* ]]
+    [ "$(sha256sum runs/plan/00*/*.*)" = "$sum" ]
+    succeeds sweep "$PLAN" "${job[@]}" --quiet
+    [ -z "$stderr" ]
+
+    # a run of a sweep is what run alone makes of its config
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 1 --set /training/held_out=0.2 --out alone \
+        --set /training/optimizer/learning_rate=0.001
+    cmp alone/model.safetensors "runs/plan/002-learning_rate=0.001/model.safetensors"
+}
+
+@test "interrupted: exit code 130, and the same command continues" {
+    long=(--epochs 400 --out long)
+    "$UNSEEN" sweep "$PLAN" "${job[@]}" "${long[@]}" >/dev/null 2>long.log &
+    pid=$!
+    for _ in $(seq 1 3000); do
+        grep -q '^epoch' long.log || ! kill -0 $pid 2>/dev/null && break
+        sleep 0.02
+    done
+    kill -TERM $pid
+    code=0
+    wait $pid || code=$?
+    [ "$code" -eq 130 ] || fail "exit code $code: $(tail -n 3 long.log)"
+    jq -e '[.runs[] | .status] | index("interrupted")' long/sweep.json
+    [ -s "long/001-learning_rate=0.01/checkpoint/state.safetensors" ]
+    succeeds sweep "$PLAN" "${job[@]}" "${long[@]}" --json
+    jq -e '.done == 3' <<<"$output"
+    [ "$(wc -l <"long/001-learning_rate=0.01/log.jsonl")" -eq 400 ]
+}
+
+@test "wrong plans and wrong use" {
+    fails_with 2 "/data/train" sweep "$PLAN"
+    fails_with 2 "nowhere.npy" sweep "$PLAN" --train nowhere.npy
+    fails_with 2 "by held_out_loss, by loss or by auc" sweep "$PLAN" "${job[@]}" --by accuracy
+    fails_with 2 "learning_rate=1 is given for all runs" sweep "$PLAN" "${job[@]}" \
+        --set /training/optimizer/learning_rate=1
+    sed 's|0.001|-0.001|' "$PLAN" >wrong.json
+    fails_with 2 "run 2 .*tiny.json: /training/optimizer/learning_rate" sweep wrong.json "${job[@]}"
+    sed 's|"runs"|"rnus"|' "$PLAN" >wrong.json
+    fails_with 2 "wrong.json: /rnus: .*did you mean \"runs\"" sweep wrong.json "${job[@]}"
+    size=$(stat -c %s "$PLAN")
+    for ((length = 0; length < size - 2; length += 17)); do
+        head -c "$length" "$PLAN" >cut.json
+        fails_with 2 cut.json sweep cut.json "${job[@]}"
+    done
+    [ ! -e runs ]
+}
+
+@test "no device: exit code 3" {
+    fails_with 3 "." sweep "$PLAN" "${job[@]}" --device nonsense
+}
