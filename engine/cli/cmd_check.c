@@ -79,7 +79,9 @@ int cli_cmd_check(int argc, char **argv) {
     cJSON *files = cli_need(cJSON_AddArrayToObject(result, "files"));
     unseen_status worst = UNSEEN_OK;
     for (size_t i = 0; i < options.argument_count; i++) {
-        unseen_status status = check_file(&options, options.arguments[i], files);
+        char *path = cli_config_path(options.arguments[i]);
+        unseen_status status = check_file(&options, path, files);
+        free(path);
         if (status > worst) worst = status;
     }
     if (options.json) {

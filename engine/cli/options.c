@@ -78,7 +78,8 @@ static const option_row rows[] = {
     {"out", "DIR", "The sweep's folder (default: runs/ and the plan's file name)", CLI_OPTION_SWEEP,
      TARGET_TEXT, NULL, FIELD(out)},
     {"by", "WHAT",
-     "Rank by held_out_loss, loss or auc; by auc the labels choose the model, so that its AUC is no "
+     "Rank by held_out_loss, loss or auc; by auc the labels choose the model, so that its AUC is "
+     "no "
      "estimate for new images",
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
     {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
@@ -207,23 +208,19 @@ void cli_options_free(cli_options *options) {
     *options = (cli_options){0};
 }
 
-/* The path of a config that was installed with the program, where `name` is the bare name of one
- * and not a file; heap, or NULL. */
-static char *installed_config(const char *name) {
-    if (strchr(name, '/') || access(name, F_OK) == 0) return NULL;
+char *cli_config_path(const char *name) {
     char *path = cli_format("%s/%s.json", UNSEEN_CONFIG_DIR, name);
-    if (access(path, R_OK) == 0) return path;
+    if (!strchr(name, '/') && access(name, F_OK) != 0 && access(path, R_OK) == 0) return path;
     free(path);
-    return NULL;
+    return cli_format("%s", name);
 }
 
 unseen_status cli_options_config(const cli_options *options, const char *path,
                                  unseen_config **config) {
     unseen_error error = {0};
-    char *installed = installed_config(path);
-    unseen_status status =
-        unseen_config_load(installed ? installed : path, (const char *const *)options->overrides,
-                           options->override_count, config, &error);
-    free(installed);
+    char *file = cli_config_path(path);
+    unseen_status status = unseen_config_load(file, (const char *const *)options->overrides,
+                                              options->override_count, config, &error);
+    free(file);
     return status == UNSEEN_OK ? status : cli_say_error(&error);
 }

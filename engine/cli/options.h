@@ -45,8 +45,11 @@ typedef struct cli_options {
 void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options);
 void cli_options_free(cli_options *options);
 
-/* Loads the config at `path`, or the installed one of that name ("strong"), with the overrides. On
- * failure says why. */
+/* The file that a CONFIG argument means: itself, or where there is no such file, a config of that
+ * name that was installed with the program ("strong"). Heap. */
+char *cli_config_path(const char *name);
+
+/* Loads the config that `path` means with the overrides. On failure says why. */
 unseen_status cli_options_config(const cli_options *options, const char *path,
                                  unseen_config **config);
 
