@@ -5,8 +5,9 @@
  * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
  * c3x64-12k4s2p1. -g gives the tiles of the gathers (channels,vectors,run,staged), -w those of
  * the weight gradient (small,large,taps,splits); otherwise the defaults are timed. Each number is
- * the best launch of SECONDS (default 0.5), and its share of the rate of bare multiply-adds
- * measured just before. */
+ * the lower quartile of launches over SECONDS (default 0.5), with its share of the rate of bare
+ * multiply-adds measured just after. -c counts processor time rather than time, without that share:
+ * on a busy machine it says more about a CPU device, as if its compute units had been free. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,10 +95,14 @@ static us_buffer *buffer(size_t floats) {
 }
 
 static void report(const char *what, const operation *op, double flops) {
-    double top, taken = fast(op, seconds);
-    check(us_peak_measure(device, &top, &failure));
-    printf("  %s %7.1f (%3.0f%%) %8.3f ms", what, flops / taken * 1e-9, flops / taken / top * 100,
-           taken * 1e3);
+    double taken = fast(op, seconds);
+    printf("  %s %7.1f", what, flops / taken * 1e-9);
+    if (!processor_time) {
+        double top;
+        check(us_peak_measure(device, &top, &failure));
+        printf(" (%3.0f%%)", flops / taken / top * 100);
+    }
+    printf(" %8.3f ms", taken * 1e3);
     fflush(stdout);
 }
 
@@ -217,9 +222,7 @@ int main(int argc, char **argv) {
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));
-    double top;
-    check(us_peak_measure(device, &top, &failure));
-    printf("%s, %.1f GFLOP/s of bare multiply-adds\n", device->name, top * 1e-9);
+    printf("%s, GFLOP/s:\n", device->name);
     for (int i = optind; i < argc; i++)
         bench_layer(argv[i], batch, gather_given ? &gather : NULL,
                     gradient_given ? &gradient : NULL);
