@@ -4,7 +4,8 @@
  *
  * The batch is innermost in memory. A work-item owns whole vectors of it: vector j of an item in
  * work-group g starts at lane LANE_BASE(g, per_item) + j * LANE_STRIDE, so that neighbouring items
- * read neighbouring memory. */
+ * read neighbouring memory. WIDE(name) is the type or function `name` of a vector's width:
+ * WIDE(uint), WIDE(convert_float). */
 
 #define UNROLL _Pragma("unroll")
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
@@ -14,12 +15,14 @@
 
 #if VECTOR_WIDTH == 1
 typedef float vec;
+#define WIDE(name) name
 #define vec_load(p) (*(p))
 #define vec_store(v, p) (*(p) = (v))
 #define vec_sum(v) (v)
 #define vec_lanes(first) (first)
 #elif VECTOR_WIDTH == 4
 typedef float4 vec;
+#define WIDE(name) name##4
 #define vec_load(p) vload4(0, p)
 #define vec_store(v, p) vstore4(v, 0, p)
 inline float vec_sum(vec v) {
@@ -29,6 +32,7 @@ inline float vec_sum(vec v) {
 #define vec_lanes(first) ((int4)(first) + (int4)(0, 1, 2, 3))
 #elif VECTOR_WIDTH == 8
 typedef float8 vec;
+#define WIDE(name) name##8
 #define vec_load(p) vload8(0, p)
 #define vec_store(v, p) vstore8(v, 0, p)
 inline float vec_sum(vec v) {
@@ -39,6 +43,7 @@ inline float vec_sum(vec v) {
 #define vec_lanes(first) ((int8)(first) + (int8)(0, 1, 2, 3, 4, 5, 6, 7))
 #else
 typedef float16 vec;
+#define WIDE(name) name##16
 #define vec_load(p) vload16(0, p)
 #define vec_store(v, p) vstore16(v, 0, p)
 inline float vec_sum(vec v) {
@@ -49,6 +54,13 @@ inline float vec_sum(vec v) {
 }
 #define vec_lanes(first)                                                                           \
     ((int16)(first) + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
+#endif
+
+/* In each lane yes where the condition (a comparison of vectors) holds, else no. */
+#if VECTOR_WIDTH == 1
+#define vec_choose(no, yes, condition) ((condition) ? (yes) : (no))
+#else
+#define vec_choose(no, yes, condition) select(no, yes, condition)
 #endif
 
 /* x in the lanes below n, 0 in the padded ones. */

@@ -30,14 +30,14 @@ typedef uchar cell;
 typedef float cell;
 #endif
 
+/* Whole vectors of bytes, turned in registers. */
+#define QUICK                                                                                      \
+    (BYTE_TILE && VECTOR_WIDTH > 1 && WIDTH % STRIP == 0 && STRIP * CHANNELS % VECTOR_WIDTH == 0)
+
 #if VECTOR_WIDTH == 1
 #define vec_from_bytes(p) ((float)*(p))
-#elif VECTOR_WIDTH == 4
-#define vec_from_bytes(p) convert_float4(vload4(0, p))
-#elif VECTOR_WIDTH == 8
-#define vec_from_bytes(p) convert_float8(vload8(0, p))
 #else
-#define vec_from_bytes(p) convert_float16(vload16(0, p))
+#define vec_from_bytes(p) WIDE(convert_float)(WIDE(vload)(0, p))
 #endif
 
 /* chosen: [the stored image of each lane][whether it is flipped]. selection may be NULL. */
@@ -120,20 +120,74 @@ inline void fill_other(cell *tile, int lane, __global const float *out, bool kee
                 keep ? (cell)out[((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH] : (cell)0;
 }
 
+#if QUICK
+typedef WIDE(uchar) bytes;
+
+/* rows[value of the strip] of lanes first .. from their images' strips: those of flipped images are
+ * the strip's mirror image, its pixels still in stored order. */
+inline void load_strips(bytes *rows, __global const uchar *pixels, __global const uint *chosen,
+                        int first, int n, uint low, strip s) {
+    __global const uchar *from[VECTOR_WIDTH];
+    for (int l = 0; l < VECTOR_WIDTH; l++) {
+        const int lane = min(first + l, n - 1);
+        const uint index = STAGED ? (uint)lane : chosen[lane] - low;
+        const int x = chosen[BATCH + lane] ? WIDTH - STRIP - s.x : s.x;
+        from[l] = pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
+    }
+    for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
+        bytes part[VECTOR_WIDTH];
+        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) part[l] = WIDE(vload)(0, from[l] + k);
+        /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
+        UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+            bytes turned[VECTOR_WIDTH];
+            UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+                turned[2 * i].even = part[i].lo;
+                turned[2 * i].odd = part[i + VECTOR_WIDTH / 2].lo;
+                turned[2 * i + 1].even = part[i].hi;
+                turned[2 * i + 1].odd = part[i + VECTOR_WIDTH / 2].hi;
+            }
+            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) part[i] = turned[i];
+        }
+        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) rows[k + l] = part[l];
+    }
+}
+
+inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
+                          __global float *out, int first, int n, uint low, strip s) {
+    bytes rows[STRIP * CHANNELS];
+    load_strips(rows, pixels, chosen, first, n, low, s);
+    const WIDE(char) flipped =
+        WIDE(convert_char)(WIDE(vload)(0, chosen + BATCH + first) != (WIDE(uint))(0u));
+    UNROLL for (int p = 0; p < STRIP; p++)
+        UNROLL for (int c = 0; c < CHANNELS; c++) {
+            const bytes row = select(rows[p * CHANNELS + c],
+                                     rows[(STRIP - 1 - p) * CHANNELS + c], flipped);
+            const vec v = WIDE(convert_float)(row) * s.scale + s.offset;
+            vec_store(vec_mask(v, first, n),
+                      out + ((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH + first);
+        }
+}
+#endif
+
 /* pixels holds the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
 __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
                                      __global const uint *restrict chosen,
                                      __global float *restrict out, int n, uint low, uint count,
                                      float scale, float offset) {
-    cell tile[STRIP * CHANNELS * VECTOR_WIDTH];
     strip s;
     s.y = (int)get_group_id(1);
     s.x = (int)get_group_id(2) * STRIP;
     s.pixels = min(STRIP, WIDTH - s.x);
     s.scale = scale;
     s.offset = offset;
+#if !QUICK
+    cell tile[STRIP * CHANNELS * VECTOR_WIDTH];
+#endif
     for (int j = 0; j < VECTORS; j++) {
         const int first = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
+#if QUICK
+        gather_strips(pixels, chosen, out, first, n, low, s);
+#else
         for (int l = 0; l < VECTOR_WIDTH; l++) {
             const int lane = first + l;
             const uint index = lane >= n ? 0 : STAGED ? (uint)lane : chosen[lane] - low;
@@ -152,5 +206,6 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
 #endif
                 vec_store(v, out + ((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH + first);
             }
+#endif
     }
 }

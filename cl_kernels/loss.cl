@@ -8,18 +8,12 @@
 #define LANE_GROUPS (BATCH / (VECTORS * LANE_STRIDE))
 #define PARTS (SPLITS * LANE_GROUPS)
 
-#if VECTOR_WIDTH == 1
-#define CHOOSE(no, yes, condition) ((condition) ? (yes) : (no))
-#else
-#define CHOOSE(no, yes, condition) select(no, yes, condition)
-#endif
-
 #define MEAN_SQUARED_ERROR 0
 #define BINARY_CROSS_ENTROPY 1
 
 /* Comparisons are written so that a NaN stays one: it tells of divergence. */
 inline vec at_least(vec v, float low) {
-    return CHOOSE(v, (vec)(low), v < (vec)(low));
+    return vec_choose(v, (vec)(low), v < (vec)(low));
 }
 
 inline vec loss(vec y, vec t) {

@@ -9,32 +9,8 @@
 #define TOP_K 3
 #define SPLITS ((PIXELS + ROWS - 1) / ROWS)
 
-/* max of which a NaN in b survives. */
-#if VECTOR_WIDTH == 1
-#define CHOOSE(no, yes, condition) ((condition) ? (yes) : (no))
-typedef uint bits;
-typedef int counts;
-#define as_bits as_uint
-#define as_vec as_float
-#elif VECTOR_WIDTH == 4
-#define CHOOSE(no, yes, condition) select(no, yes, condition)
-typedef uint4 bits;
-typedef int4 counts;
-#define as_bits as_uint4
-#define as_vec as_float4
-#elif VECTOR_WIDTH == 8
-#define CHOOSE(no, yes, condition) select(no, yes, condition)
-typedef uint8 bits;
-typedef int8 counts;
-#define as_bits as_uint8
-#define as_vec as_float8
-#else
-#define CHOOSE(no, yes, condition) select(no, yes, condition)
-typedef uint16 bits;
-typedef int16 counts;
-#define as_bits as_uint16
-#define as_vec as_float16
-#endif
+typedef WIDE(uint) bits;
+typedef WIDE(int) counts;
 
 /* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH]. */
 __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
@@ -55,7 +31,7 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
 #if KIND == TOP_K
             vec_store(e, parts + (size_t)p * BATCH + lane);
 #elif KIND == MAXIMUM
-            part = CHOOSE(e, part, e <= part);
+            part = vec_choose(e, part, e <= part); /* so that a NaN stays */
 #else
             part += e;
 #endif
@@ -75,43 +51,33 @@ inline vec combine_parts(__global const float *parts) {
         const bits candidate = threshold | (bits)(1u << bit);
         counts reached = (counts)(0);
         for (int p = 0; p < PIXELS; p++) {
-            const bits e = as_bits(vec_load(parts + (size_t)p * BATCH));
+            const bits e = WIDE(as_uint)(vec_load(parts + (size_t)p * BATCH));
 #if VECTOR_WIDTH == 1
             reached += e >= candidate;
 #else
             reached -= e >= candidate; /* true is -1 in every lane */
 #endif
         }
-        threshold = CHOOSE(threshold, candidate, reached >= (counts)(TOP));
+        threshold = vec_choose(threshold, candidate, reached >= (counts)(TOP));
     }
     vec sum = (vec)(0.0f);
     counts above = (counts)(0);
     for (int p = 0; p < PIXELS; p++) {
         const vec e = vec_load(parts + (size_t)p * BATCH);
 #if VECTOR_WIDTH == 1
-        if (as_bits(e) > threshold) {
+        if (WIDE(as_uint)(e) > threshold) {
             sum += e;
             above++;
         }
 #else
-        const counts more = as_bits(e) > threshold;
+        const counts more = WIDE(as_uint)(e) > threshold;
         sum += select((vec)(0.0f), e, more);
         above -= more;
 #endif
     }
     /* Those equal to the threshold fill the rest. */
-    const bits rest = as_bits(threshold);
-    const counts ties = (counts)(TOP) - above;
-#if VECTOR_WIDTH == 1
-    const float tied = (float)ties;
-#elif VECTOR_WIDTH == 4
-    const vec tied = convert_float4(ties);
-#elif VECTOR_WIDTH == 8
-    const vec tied = convert_float8(ties);
-#else
-    const vec tied = convert_float16(ties);
-#endif
-    return (sum + tied * as_vec(rest)) / (float)TOP;
+    const vec ties = WIDE(convert_float)((counts)(TOP) - above);
+    return (sum + ties * WIDE(as_float)(threshold)) / (float)TOP;
 }
 #else
 inline vec combine_parts(__global const float *parts) {
@@ -119,7 +85,7 @@ inline vec combine_parts(__global const float *parts) {
     for (int s = 0; s < SPLITS; s++) {
         const vec part = vec_load(parts + (size_t)s * BATCH);
 #if KIND == MAXIMUM
-        total = CHOOSE(part, total, part <= total);
+        total = vec_choose(part, total, part <= total);
 #else
         total += part;
 #endif

@@ -1,26 +1,61 @@
-/* Random codes [FEATURES][BATCH], one number per item, launched over elements. Options: DISTRIBUTION
- * (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream). The number of feature f of image j is
- * that of index j * FEATURES + f, so it does not depend on the batch's size or padding. */
-
-#include "random.cl"
+/* Random codes [FEATURES][BATCH]. The number of feature f of image j is that of index
+ * j * FEATURES + f in engine/base/random.h, so it depends neither on the batch's size nor on its
+ * padding; random.cl is written here once more, for vectors.
+ *
+ * Options: DISTRIBUTION (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream), and how the work
+ * is cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of
+ * the features). */
 
 #define NORMAL 0
 #define RECTIFIED_NORMAL 1
 #define UNIFORM 2
 
-__kernel void draw(__global float *restrict out, int n, float scale, ulong seed, uint substream) {
-    const size_t i = get_global_id(0);
-    if (i >= (size_t)FEATURES * BATCH) return;
-    const size_t feature = i / BATCH, lane = i % BATCH;
-    float value = 0.0f;
-    if (lane < (size_t)n) {
-        const ulong index = (ulong)lane * FEATURES + feature;
-#if DISTRIBUTION == UNIFORM
-        value = 2.0f * us_random_uniform(seed, NOISE_STREAM, substream, index) - 1.0f;
-#else
-        value = us_random_normal(seed, NOISE_STREAM, substream, index);
-        if (DISTRIBUTION == RECTIFIED_NORMAL) value = fmax(value, 0.0f);
-#endif
+typedef WIDE(uint) words;
+
+/* Philox4x32-10: the first two words for the counter (low, high, substream, stream). */
+inline void draw_words(ulong seed, uint substream, words low, words high, words *word0,
+                       words *word1) {
+    uint key0 = (uint)seed, key1 = (uint)(seed >> 32);
+    words c0 = low, c1 = high, c2 = (words)(substream), c3 = (words)((uint)NOISE_STREAM);
+    UNROLL for (int round = 0; round < 10; round++) {
+        const words upper0 = mul_hi(c0, (words)(0xD2511F53u)), lower0 = c0 * 0xD2511F53u;
+        const words upper1 = mul_hi(c2, (words)(0xCD9E8D57u)), lower1 = c2 * 0xCD9E8D57u;
+        c0 = upper1 ^ c1 ^ key0;
+        c1 = lower1;
+        c2 = upper0 ^ c3 ^ key1;
+        c3 = lower0;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
     }
-    out[i] = scale * value;
+    *word0 = c0;
+    *word1 = c1;
+}
+
+inline vec draw_values(words word0, words word1) {
+#if DISTRIBUTION == UNIFORM
+    return WIDE(convert_float)(word0 >> 8) * 0x1p-23f - 1.0f;
+#else
+    const vec radius = WIDE(convert_float)((word0 >> 8) + 1u) * 0x1p-24f;
+    const vec angle = WIDE(convert_float)(word1 >> 8) * (6.28318530718f * 0x1p-24f);
+    const vec normal = sqrt(-2.0f * log(radius)) * cos(angle);
+    return DISTRIBUTION == RECTIFIED_NORMAL ? fmax(normal, (vec)(0.0f)) : normal;
+#endif
+}
+
+__kernel GROUP_ATTRIBUTE void draw(__global float *restrict out, int n, float scale, ulong seed,
+                                   uint substream) {
+    const int first_row = (int)get_group_id(1) * ROWS;
+    for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
+        for (int j = 0; j < VECTORS; j++) {
+            const int first = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
+            const words lane = WIDE(convert_uint)(vec_lanes(first));
+            /* The index has 64 bits: the sum's carry goes to its upper half. */
+            const words product = lane * (uint)FEATURES, low = product + (uint)f;
+            const words high =
+                mul_hi(lane, (words)((uint)FEATURES)) + vec_choose((words)(0u), (words)(1u), low < product);
+            words word0, word1;
+            draw_words(seed, substream, low, high, &word0, &word1);
+            const vec values = scale * draw_values(word0, word1);
+            vec_store(vec_mask(values, first, n), out + (size_t)f * BATCH + first);
+        }
 }

@@ -4,10 +4,24 @@
 
 #include "base/random.h"
 
+typedef struct us_random_codes_tuning {
+    int vectors; /* of the batch per work-item: all of them, or 1 for LANES */
+    int rows;    /* features per work-item */
+} us_random_codes_tuning;
+
 struct us_random_codes {
     us_kernel *draw;
-    size_t items;
+    size_t groups[3];
 };
+
+static us_random_codes_tuning random_codes_tuning_default(const us_device *device, size_t features,
+                                                          int batch) {
+    if (device->execution == US_EXECUTION_LANES)
+        return (us_random_codes_tuning){.vectors = 1, .rows = 1};
+    const size_t items = (size_t)device->compute_units * 16;
+    return (us_random_codes_tuning){.vectors = batch / device->vector_width,
+                                    .rows = (int)((features + items - 1) / items)};
+}
 
 unseen_status us_random_codes_create(us_device *device, us_distribution distribution,
                                      us_shape shape, int batch, us_random_codes **out,
@@ -16,11 +30,15 @@ unseen_status us_random_codes_create(us_device *device, us_distribution distribu
     us_random_codes *codes = calloc(1, sizeof *codes);
     if (!codes) return us_fail_memory(error, "random codes");
     const size_t features = us_shape_size(shape);
-    codes->items = features * (size_t)batch;
-    unseen_status status =
-        us_kernel_create(device, "random_codes", "draw", &codes->draw, error,
-                         "-DDISTRIBUTION=%d -DFEATURES=%zu -DBATCH=%d -DNOISE_STREAM=%d",
-                         distribution, features, batch, US_STREAM_NOISE);
+    const us_random_codes_tuning tuning = random_codes_tuning_default(device, features, batch);
+    codes->groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
+    codes->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
+    codes->groups[2] = 1;
+    unseen_status status = us_kernel_create(
+        device, "random_codes", "draw", &codes->draw, error,
+        "-DDISTRIBUTION=%d -DFEATURES=%zu -DBATCH=%d -DNOISE_STREAM=%d -DVECTORS=%d "
+        "-DROWS=%d",
+        distribution, features, batch, US_STREAM_NOISE, tuning.vectors, tuning.rows);
     if (status != UNSEEN_OK) {
         us_random_codes_destroy(codes);
         return status;
@@ -37,6 +55,6 @@ void us_random_codes_destroy(us_random_codes *codes) {
 
 unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *out, int n, float scale,
                                    uint64_t seed, uint32_t substream, unseen_error *error) {
-    return us_kernel_run_elements(codes->draw, codes->items, error, "bifUu", out, n, (double)scale,
-                                  seed, substream);
+    return us_kernel_run(codes->draw, codes->groups, error, "bifUu", out, n, (double)scale, seed,
+                         substream);
 }
