@@ -108,7 +108,8 @@ inline void multiply_tile(__global const float *a, __global const float *b, int 
             }
 }
 
-/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL and they go to c. */
+/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums;
+ * else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,

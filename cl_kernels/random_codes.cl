@@ -51,8 +51,8 @@ __kernel GROUP_ATTRIBUTE void draw(__global float *restrict out, int n, float sc
             const words lane = WIDE(convert_uint)(vec_lanes(first));
             /* The index has 64 bits: the sum's carry goes to its upper half. */
             const words product = lane * (uint)FEATURES, low = product + (uint)f;
-            const words high =
-                mul_hi(lane, (words)((uint)FEATURES)) + vec_choose((words)(0u), (words)(1u), low < product);
+            const words carry = vec_choose((words)(0u), (words)(1u), low < product);
+            const words high = mul_hi(lane, (words)((uint)FEATURES)) + carry;
             words word0, word1;
             draw_words(seed, substream, low, high, &word0, &word1);
             const vec values = scale * draw_values(word0, word1);

@@ -204,7 +204,8 @@ unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
     }
     for (int i = 0; i < OPTIMIZER_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_optimizer(test, &optimizer_cases[i], error);
+        unseen_status status =
+            test->stop ? UNSEEN_OK : run_optimizer(test, &optimizer_cases[i], error);
         if (status != UNSEEN_OK) {
             us_error_context(error, "%s", optimizer_cases[i].name);
             return status;
