@@ -23,13 +23,13 @@
          c < end; c++)
 
 /* How many values the part at (split, lane group) holds. */
-inline int part_count(int split, int lane_group, int n) {
+static inline int part_count(int split, int lane_group, int n) {
     const int rows = min(split * ROWS + ROWS, PIXELS) - split * ROWS;
     return rows * clamp(n - lane_group * GROUP_LANES, 0, GROUP_LANES);
 }
 
 /* The sums of d and d^2 over an item's part of a channel, where d = value - shift. */
-inline float2 deviation_sums(__global const float *x, int rows, int first, int n, float shift) {
+static inline float2 deviation_sums(__global const float *x, int rows, int first, int n, float shift) {
     vec sums[STEP], squares[STEP];
     UNROLL for (int k = 0; k < STEP; k++) sums[k] = squares[k] = (vec)(0.0f);
     for (int r = 0; r < rows; r++, x += BATCH)
@@ -48,7 +48,7 @@ inline float2 deviation_sums(__global const float *x, int rows, int first, int n
 }
 
 /* The mean of a work-group's part and its sum of squared deviations. */
-inline float2 part_moments(__global const float *x, int rows, int first, int n, int count,
+static inline float2 part_moments(__global const float *x, int rows, int first, int n, int count,
                            __local float *room) {
     const float scale = 1.0f / (float)max(count, 1);
     vec sums[STEP];

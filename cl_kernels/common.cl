@@ -25,7 +25,7 @@ typedef float4 vec;
 #define WIDE(name) name##4
 #define vec_load(p) vload4(0, p)
 #define vec_store(v, p) vstore4(v, 0, p)
-inline float vec_sum(vec v) {
+static inline float vec_sum(vec v) {
     float2 s = v.lo + v.hi;
     return s.x + s.y;
 }
@@ -35,7 +35,7 @@ typedef float8 vec;
 #define WIDE(name) name##8
 #define vec_load(p) vload8(0, p)
 #define vec_store(v, p) vstore8(v, 0, p)
-inline float vec_sum(vec v) {
+static inline float vec_sum(vec v) {
     float4 s = v.lo + v.hi;
     float2 t = s.lo + s.hi;
     return t.x + t.y;
@@ -46,7 +46,7 @@ typedef float16 vec;
 #define WIDE(name) name##16
 #define vec_load(p) vload16(0, p)
 #define vec_store(v, p) vstore16(v, 0, p)
-inline float vec_sum(vec v) {
+static inline float vec_sum(vec v) {
     float8 s = v.lo + v.hi;
     float4 t = s.lo + s.hi;
     float2 u = t.lo + t.hi;
@@ -75,7 +75,7 @@ inline float vec_sum(vec v) {
 #if GROUP_SIZE == 1
 #define group_sum(v, room) (v)
 #else
-inline float group_sum(float v, __local float *room) {
+static inline float group_sum(float v, __local float *room) {
     room[get_local_id(0)] = v;
     barrier(CLK_LOCAL_MEM_FENCE);
     float sum = 0.0f;
@@ -94,11 +94,12 @@ inline float group_sum(float v, __local float *room) {
 #define INPUT_ACTIVATION 0
 #endif
 
-inline vec activate(vec v) {
+/* By comparisons that a NaN fails, so that it goes through as in PyTorch (fmax would make it 0). */
+static inline vec activate(vec v) {
 #if ACTIVATION == 1
-    return fmax(v, (vec)(0.0f));
+    return vec_choose(v, (vec)(0.0f), v < (vec)(0.0f));
 #elif ACTIVATION == 2
-    return fmax(v, (vec)(0.0f)) + SLOPE * fmin(v, (vec)(0.0f));
+    return vec_choose(v, SLOPE * v, v < (vec)(0.0f));
 #elif ACTIVATION == 3
     return tanh(v);
 #elif ACTIVATION == 4
@@ -109,19 +110,11 @@ inline vec activate(vec v) {
 }
 
 /* dx times the derivative of the input's activation, given its output x. */
-inline vec input_activation_backward(vec dx, vec x) {
+static inline vec input_activation_backward(vec dx, vec x) {
 #if INPUT_ACTIVATION == 1
-#if VECTOR_WIDTH == 1
-    return x > 0.0f ? dx : 0.0f;
-#else
-    return select((vec)(0.0f), dx, x > (vec)(0.0f));
-#endif
+    return vec_choose((vec)(0.0f), dx, x > (vec)(0.0f));
 #elif INPUT_ACTIVATION == 2
-#if VECTOR_WIDTH == 1
-    return x > 0.0f ? dx : dx * INPUT_SLOPE;
-#else
-    return select(dx * INPUT_SLOPE, dx, x > (vec)(0.0f));
-#endif
+    return vec_choose(dx * INPUT_SLOPE, dx, x > (vec)(0.0f));
 #elif INPUT_ACTIVATION == 3
     return dx * (1.0f - x * x);
 #elif INPUT_ACTIVATION == 4

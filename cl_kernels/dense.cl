@@ -36,7 +36,7 @@
 #endif
 
 /* What becomes of a whole sum. `extra` is the bias (forward) or x (input). */
-inline vec finish(vec sum, int m, int l, __global const float *extra) {
+static inline vec finish(vec sum, int m, int l, __global const float *extra) {
 #if FORM == FORWARD
     if (BIAS) sum += extra[m];
     return activate(sum);
@@ -49,14 +49,14 @@ inline vec finish(vec sum, int m, int l, __global const float *extra) {
 
 /* Only the columns of weights' gradients may end within a vector. */
 #if FORM == WEIGHT && WIDTH % (TILE_VECTORS * LANE_STRIDE)
-inline vec load_c(__global const float *c, int l) {
+static inline vec load_c(__global const float *c, int l) {
     if (l + VECTOR_WIDTH <= WIDTH) return vec_load(c);
     float lanes[VECTOR_WIDTH];
     for (int k = 0; k < VECTOR_WIDTH; k++) lanes[k] = l + k < WIDTH ? c[k] : 0.0f;
     return vec_load(lanes);
 }
 
-inline void store_c(vec v, __global float *c, int l) {
+static inline void store_c(vec v, __global float *c, int l) {
     if (l + VECTOR_WIDTH <= WIDTH) {
         vec_store(v, c);
         return;
@@ -72,7 +72,7 @@ inline void store_c(vec v, __global float *c, int l) {
 
 /* One tile: rows m0 .., columns l .. of c, over `terms` terms. begin: c holds nothing yet; end: the
  * sums are whole. */
-inline void multiply_tile(__global const float *a, __global const float *b, int terms, int m0, int l,
+static inline void multiply_tile(__global const float *a, __global const float *b, int terms, int m0, int l,
                           __global float *c, bool begin, bool end,
                           __global const float *extra) {
     const int stride = FORM == WEIGHT ? WIDTH : COLUMNS;

@@ -26,16 +26,16 @@
 #define TILES ((OUT_CHANNELS + TILE_CHANNELS - 1) / TILE_CHANNELS)
 
 /* Taps of a phase, and those of the phases before it. */
-inline int phase_taps(int phase, int phases, int kernel_size) {
+static inline int phase_taps(int phase, int phases, int kernel_size) {
     return (kernel_size + phases - 1 - phase) / phases;
 }
-inline int taps_before(int phase, int phases, int kernel_size) {
+static inline int taps_before(int phase, int phases, int kernel_size) {
     return phase * (kernel_size / phases) + min(phase, kernel_size % phases);
 }
 
 /* Where the weights of a phase begin, as the gather reads them:
  * [tile][phase_y][phase_x][input channel][tap_y of the phase][tap_x][channel of the tile]. */
-inline size_t packed_offset(int tile, int phase_y, int phase_x) {
+static inline size_t packed_offset(int tile, int phase_y, int phase_x) {
     const int before =
         taps_before(phase_y, PHASES_Y, KERNEL_H) * KERNEL_W +
         phase_taps(phase_y, PHASES_Y, KERNEL_H) * taps_before(phase_x, PHASES_X, KERNEL_W);
@@ -65,7 +65,7 @@ typedef struct tap_range {
     int phase, taps;
 } tap_range;
 
-inline tap_range taps_of(int out, int in_size, int kernel_size, int stride, int padding) {
+static inline tap_range taps_of(int out, int in_size, int kernel_size, int stride, int padding) {
     tap_range r;
 #if UP
     const int position = out + padding;

@@ -60,7 +60,7 @@ typedef struct {
 } strip;
 
 /* One channel of one stored pixel, in the output's channels. */
-inline float sample(__global const pixel *image, int y, int x, int channel) {
+static inline float sample(__global const pixel *image, int y, int x, int channel) {
     __global const pixel *p = image + ((size_t)y * SOURCE_WIDTH + x) * SOURCE_CHANNELS;
 #if CHANNELS == SOURCE_CHANNELS
     return (float)p[channel];
@@ -71,14 +71,14 @@ inline float sample(__global const pixel *image, int y, int x, int channel) {
 #endif
 }
 
-inline float2 source_position(int i, float ratio) {
+static inline float2 source_position(int i, float ratio) {
     const float position = fmax(((float)i + 0.5f) * ratio - 0.5f, 0.0f);
     const float whole = floor(position);
     return (float2)(whole, position - whole);
 }
 
 /* Column `lane` of the tile from one image. */
-inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, strip s) {
+static inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, strip s) {
 #if DIRECT
     UNROLL for (int p = 0; p < STRIP; p++) {
         if (WIDTH % STRIP && p >= s.pixels) break;
@@ -113,7 +113,7 @@ inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, s
 }
 
 /* The tile as it stands in memory already, or 0. */
-inline void fill_other(cell *tile, int lane, __global const float *out, bool keep, strip s) {
+static inline void fill_other(cell *tile, int lane, __global const float *out, bool keep, strip s) {
     for (int p = 0; p < s.pixels; p++)
         for (int c = 0; c < CHANNELS; c++)
             tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
@@ -125,7 +125,7 @@ typedef WIDE(uchar) bytes;
 
 /* rows[value of the strip] of lanes first .. from their images' strips: those of flipped images are
  * the strip's mirror image, its pixels still in stored order. */
-inline void load_strips(bytes *rows, __global const uchar *pixels, __global const uint *chosen,
+static inline void load_strips(bytes *rows, __global const uchar *pixels, __global const uint *chosen,
                         int first, int n, uint low, strip s) {
     __global const uchar *from[VECTOR_WIDTH];
     for (int l = 0; l < VECTOR_WIDTH; l++) {
@@ -152,7 +152,7 @@ inline void load_strips(bytes *rows, __global const uchar *pixels, __global cons
     }
 }
 
-inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
+static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
                           __global float *out, int first, int n, uint low, strip s) {
     bytes rows[STRIP * CHANNELS];
     load_strips(rows, pixels, chosen, first, n, low, s);

@@ -12,11 +12,11 @@
 #define BINARY_CROSS_ENTROPY 1
 
 /* Comparisons are written so that a NaN stays one: it tells of divergence. */
-inline vec at_least(vec v, float low) {
+static inline vec at_least(vec v, float low) {
     return vec_choose(v, (vec)(low), v < (vec)(low));
 }
 
-inline vec loss(vec y, vec t) {
+static inline vec loss(vec y, vec t) {
 #if KIND == MEAN_SQUARED_ERROR
     return (y - t) * (y - t);
 #elif KIND == BINARY_CROSS_ENTROPY
@@ -26,7 +26,7 @@ inline vec loss(vec y, vec t) {
 #endif
 }
 
-inline vec gradient(vec y, vec t) {
+static inline vec gradient(vec y, vec t) {
 #if KIND == MEAN_SQUARED_ERROR
     return 2.0f * (y - t);
 #elif KIND == BINARY_CROSS_ENTROPY

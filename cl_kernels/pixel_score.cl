@@ -45,7 +45,7 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
 #if KIND == TOP_K
 /* The mean of the TOP largest errors. The bits of floats that are not negative are ordered as the
  * floats, so the TOP-th largest is found bit by bit: the largest value that TOP errors reach. */
-inline vec combine_parts(__global const float *parts) {
+static inline vec combine_parts(__global const float *parts) {
     bits threshold = (bits)(0u);
     for (int bit = 30; bit >= 0; bit--) {
         const bits candidate = threshold | (bits)(1u << bit);
@@ -80,7 +80,7 @@ inline vec combine_parts(__global const float *parts) {
     return (sum + ties * WIDE(as_float)(threshold)) / (float)TOP;
 }
 #else
-inline vec combine_parts(__global const float *parts) {
+static inline vec combine_parts(__global const float *parts) {
     vec total = (vec)(0.0f);
     for (int s = 0; s < SPLITS; s++) {
         const vec part = vec_load(parts + (size_t)s * BATCH);

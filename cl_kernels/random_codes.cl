@@ -13,7 +13,7 @@
 typedef WIDE(uint) words;
 
 /* Philox4x32-10: the first two words for the counter (low, high, substream, stream). */
-inline void draw_words(ulong seed, uint substream, words low, words high, words *word0,
+static inline void draw_words(ulong seed, uint substream, words low, words high, words *word0,
                        words *word1) {
     uint key0 = (uint)seed, key1 = (uint)(seed >> 32);
     words c0 = low, c1 = high, c2 = (words)(substream), c3 = (words)((uint)NOISE_STREAM);
@@ -31,7 +31,7 @@ inline void draw_words(ulong seed, uint substream, words low, words high, words 
     *word1 = c1;
 }
 
-inline vec draw_values(words word0, words word1) {
+static inline vec draw_values(words word0, words word1) {
 #if DISTRIBUTION == UNIFORM
     return WIDE(convert_float)(word0 >> 8) * 0x1p-23f - 1.0f;
 #else
