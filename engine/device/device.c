@@ -146,7 +146,7 @@ done:
 
 void us_device_close(us_device *device) {
     if (!device) return;
-    if (device->queue) clFinish(device->queue);
+    if (device->queue) us_device_finish(device, NULL);
     us_buffer_destroy(device->scratch);
     us_programs_release(device);
     if (device->queue) clReleaseCommandQueue(device->queue);
@@ -154,8 +154,11 @@ void us_device_close(us_device *device) {
     free(device);
 }
 
+/* The marker is for Mesa's rusticl (22.3), whose clFinish waits for the last command that was not
+ * flushed yet: without one it does not wait at all, and work would outlive what it works on. */
 unseen_status us_device_finish(us_device *device, unseen_error *error) {
-    cl_int code = clFinish(device->queue);
+    cl_int code = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, NULL);
+    if (code == CL_SUCCESS) code = clFinish(device->queue);
     if (code != CL_SUCCESS)
         return us_device_fail(device, error, code, "waiting for work to end (clFinish)");
     return UNSEEN_OK;
