@@ -1,8 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/device.h"
+
+enum { HUGE_PAGE = 2 << 20 };
 
 /* "3.2 GiB" */
 static const char *size_text(uint64_t bytes, char text[32]) {
@@ -67,12 +70,41 @@ static unseen_status create(us_device *device, cl_mem_flags flags, const void *h
     return UNSEEN_OK;
 }
 
+/* Work enqueued before its release may still use the memory, so OpenCL says when to free it. */
+static void CL_CALLBACK free_pages(cl_mem memory, void *pages) {
+    (void)memory;
+    free(pages);
+}
+
+/* On a CPU large buffers lie in huge pages, where the system gives them on request: a kernel walks
+ * many planes at once, more than a processor's TLB holds in small pages. */
+static unseen_status create_in_huge_pages(us_device *device, size_t bytes, const char *what,
+                                          us_buffer **buffer, unseen_error *error) {
+    void *pages = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (!pages) return us_fail_memory(error, what);
+    madvise(pages, bytes, MADV_HUGEPAGE); /* advice: small pages do as well, only slower */
+    unseen_status status = create(device, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, pages, bytes,
+                                  true, what, buffer, error);
+    if (status != UNSEEN_OK) {
+        free(pages);
+        return status;
+    }
+    cl_int code = clSetMemObjectDestructorCallback((*buffer)->memory, free_pages, pages);
+    if (code == CL_SUCCESS) return UNSEEN_OK;
+    us_buffer_destroy(*buffer);
+    free(pages);
+    return us_device_fail(device, error, code, "clSetMemObjectDestructorCallback");
+}
+
 unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what,
                                us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
     US_TRY(check_room(device, bytes, what, error));
     us_buffer *made;
-    US_TRY(create(device, CL_MEM_READ_WRITE, NULL, bytes, true, what, &made, error));
+    if (device->is_cpu && device->execution == US_EXECUTION_VECTOR && bytes >= HUGE_PAGE / 2)
+        US_TRY(create_in_huge_pages(device, bytes, what, &made, error));
+    else
+        US_TRY(create(device, CL_MEM_READ_WRITE, NULL, bytes, true, what, &made, error));
     unseen_status status = us_buffer_zero(made, error);
     if (status != UNSEEN_OK) {
         us_buffer_destroy(made);
