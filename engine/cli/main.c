@@ -14,7 +14,7 @@ static const verb verbs[] = {
     {"run", "CONFIG", "train, score and evaluate: the main job", cli_cmd_run},
     {"train", "CONFIG", "train only", cli_cmd_train},
     {"score", "RUN --data FILE --out FILE", "score images with a trained model", cli_cmd_score},
-    {"eval", "--scores FILE --labels FILE", "compare scores with labels", cli_cmd_eval},
+    {"eval", "--scores FILE [--labels FILE]", "compare scores with labels", cli_cmd_eval},
     {"report", "RUN...", "write report.html into run folders", cli_cmd_report},
     {"show", "CONFIG", "layers, parameters, FLOPs and memory of a config", cli_cmd_show},
     {"check", "CONFIG...", "check configs", cli_cmd_check},
