@@ -1,6 +1,6 @@
 /* The device's arithmetic peak: independent chains of fused multiply-adds in registers. */
 
-#define CHAINS 16
+#define CHAINS 10
 
 __kernel GROUP_ATTRIBUTE void peak(const int rounds, const float a, const float b,
                                    __global float *restrict out) {
