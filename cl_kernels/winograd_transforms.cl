@@ -57,6 +57,29 @@ INLINE void transform_input_2d(vec *d) {
     UNROLL for (int y = 0; y < POINTS; y++) transform_input(d + y * POINTS, 1);
 }
 
+/* G d without its scales, from the first `count` (constant) elements of d, in place: the values of the
+ * polynomial with these coefficients. */
+INLINE void transform_filter(vec *d, const int stride, const int count) {
+    vec even = d[0], odd = d[stride], at_two = d[0] + 2.0f * d[stride];
+    UNROLL for (int i = 2; i < count; i++) {
+        if (i % 2)
+            odd += d[i * stride];
+        else
+            even += d[i * stride];
+        at_two = fma((vec)((float)(1 << i)), d[i * stride], at_two);
+    }
+    d[(POINTS - 1) * stride] = d[(count - 1) * stride];
+    d[stride] = even + odd;
+    if (POINTS >= 4) d[2 * stride] = even - odd;
+    if (POINTS == 5) d[3 * stride] = at_two;
+}
+
+/* From rows and columns 0 to count - 1 of d. */
+INLINE void transform_filter_2d(vec *d, const int count) {
+    UNROLL for (int x = 0; x < count; x++) transform_filter(d + x, POINTS, count);
+    UNROLL for (int y = 0; y < POINTS; y++) transform_filter(d + y * POINTS, 1, count);
+}
+
 /* A^T m: the first `count` (constant) elements of y, `stride` apart like those of m, in place. */
 INLINE void transform_output(vec *m, const int stride, const int count) {
     const vec m0 = m[0], m1 = m[stride], last = m[(POINTS - 1) * stride];

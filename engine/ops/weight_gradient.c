@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "ops/winograd_gradient.h"
+
 struct us_weight_gradient {
     us_device *device;
     us_kernel *weights, *bias, *sum;
@@ -114,14 +116,19 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
     made->device = spec->device;
     made->bias_of_large = spec->bias_of_large;
     made->splits = chosen.splits;
-    made->groups = count_items(spec, &chosen) * (size_t)chosen.splits;
+    size_t items =
+        chosen.outputs ? us_winograd_gradient_items(spec, &chosen) : count_items(spec, &chosen);
+    made->groups = items * (size_t)chosen.splits;
     made->weight_count = count_weights(spec);
     made->bias_count = (size_t)biased.channels;
     made->bias_splits = smaller(divide_up(wanted_groups(spec->device), biased.channels),
                                 biased.height * biased.width);
 
     unseen_status status;
-    US_CHECK(build(spec, &chosen, made, "weight_gradient", &made->weights, error));
+    if (chosen.outputs)
+        US_CHECK(us_winograd_gradient_build(spec, &chosen, &made->weights, error));
+    else
+        US_CHECK(build(spec, &chosen, made, "weight_gradient", &made->weights, error));
     if (spec->bias) US_CHECK(build(spec, &chosen, made, "bias_gradient", &made->bias, error));
     if (spec->bias || chosen.splits > 1)
         US_CHECK(

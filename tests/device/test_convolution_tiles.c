@@ -9,6 +9,7 @@
 #include "ops/reference.h"
 #include "ops/weight_gradient.h"
 #include "ops/winograd.h"
+#include "ops/winograd_gradient.h"
 
 enum { IMAGES = 37 };
 
@@ -209,6 +210,78 @@ static void gathers_agree(void **state) {
     assert_int_equal(check_gathers(*state, &uneven, gather_tiles, count), 2 * count);
 }
 
+/* The gradients of weights and bias, computed twice and added, by each of the tiles that are
+ * possible. */
+static size_t check_weight_gradients(us_device *device, const geometry *g,
+                                     const us_weight_gradient_tiles *all, size_t count) {
+    const us_convolution_attributes *a = &g->attributes;
+    operands o = open_operands(device, g);
+    unseen_error error;
+    size_t weights = count_weights(g), outputs = (size_t)a->channels, checked = 0;
+    double *twice = room(weights, sizeof *twice), *bias = room(outputs, sizeof *bias);
+    us_reference call = {
+        .attributes = a,
+        .in = g->large,
+        .out = g->small,
+        .n = IMAGES,
+        .x = o.large,
+        .dy = o.small,
+        .tensors = (double *[]){o.weights, o.bias},
+        .gradients = (double *[]){twice, bias},
+    };
+    us_reference_convolution_backward(&call);
+    for (size_t i = 0; i < weights; i++)
+        twice[i] *= 2;
+    for (size_t i = 0; i < outputs; i++)
+        bias[i] *= 2;
+    us_weight_gradient_spec spec = {
+        .device = device,
+        .large = g->large,
+        .small = g->small,
+        .batch = o.batch,
+        .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]},
+        .padding = {a->padding[0], a->padding[1]},
+        .large_stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs,
+        .tap_stride = outputs,
+        .small_stride = 1,
+        .bias = true,
+    };
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].outputs && !us_winograd_gradient_fits(&spec, &all[i])) continue;
+        us_weight_gradient *gradient;
+        us_buffer *weights_on = upload(device, twice, weights, 0, 1);
+        us_buffer *bias_on = upload(device, bias, outputs, 0, 1);
+        TEST_OK(us_weight_gradient_create(&spec, &all[i], &gradient, &error));
+        for (int pass = 0; pass < 2; pass++)
+            TEST_OK(us_weight_gradient_run(gradient, o.large_on, o.small_on, weights_on, bias_on,
+                                           pass == 1, &error));
+        char what[64];
+        snprintf(what, sizeof what, "weight gradient with tiles %zu", i);
+        expect(weights_on, twice, weights, 1, 1, what);
+        snprintf(what, sizeof what, "bias gradient with tiles %zu", i);
+        expect(bias_on, bias, outputs, 1, 1, what);
+        us_weight_gradient_destroy(gradient);
+        us_buffer_destroy(weights_on);
+        us_buffer_destroy(bias_on);
+        checked++;
+    }
+    free(twice);
+    free(bias);
+    close_operands(&o);
+    return checked;
+}
+
+static void weight_gradients_agree(void **state) {
+    /* small, large, taps, splits */
+    static const us_weight_gradient_tiles tiles[] = {
+        {1, 1, 1, 1, 0, 0, 0, 0}, {6, 1, 4, 1, 0, 0, 0, 0}, {6, 1, 4, 5, 0, 0, 0, 0},
+        {5, 2, 3, 2, 0, 0, 0, 0}, {4, 3, 1, 3, 0, 0, 0, 0}, {13, 1, 2, 4, 0, 0, 0, 0},
+    };
+    size_t count = sizeof tiles / sizeof *tiles;
+    assert_int_equal(check_weight_gradients(*state, &uneven, tiles, count), count);
+}
+
 static void winograd_agrees(void **state) {
     us_device *device = *state;
     /* channels, vectors, staged, run, outputs */
@@ -237,71 +310,20 @@ static void winograd_agrees(void **state) {
          {7, 1, 1},
          {7, 2, 2}},
     };
+    /* small, large, taps, splits, outputs, item_small, item_large, vectors */
+    static const us_weight_gradient_tiles gradient_tiles[] = {{4, 3, 0, 1, 2, 4, 6, 1},
+                                                              {3, 1, 0, 3, 2, 6, 7, 2},
+                                                              {2, 2, 0, 2, 3, 6, 4, 2},
+                                                              {7, 3, 0, 1, 4, 7, 6, 1},
+                                                              {1, 5, 0, 2, 4, 6, 5, 2}};
     if (device->execution == US_EXECUTION_LANES) skip(); /* made for vectors */
-    for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++)
-        assert_true(check_gathers(device, &geometries[g], tiles, sizeof tiles / sizeof *tiles) >=
-                    4);
-}
-
-/* small, large, taps, splits */
-static const us_weight_gradient_tiles gradient_tiles[] = {
-    {1, 1, 1, 1}, {6, 1, 4, 1}, {6, 1, 4, 5}, {5, 2, 3, 2}, {4, 3, 1, 3}, {13, 1, 2, 4},
-};
-
-static void weight_gradients_agree(void **state) {
-    const us_convolution_attributes *a = &uneven.attributes;
-    operands o = open_operands(*state, &uneven);
-    size_t weights = count_weights(&uneven);
-    unseen_error error;
-    double *twice = room(weights, sizeof *twice), *bias = room(13, sizeof *bias);
-    us_reference call = {
-        .attributes = a,
-        .in = uneven.large,
-        .out = uneven.small,
-        .n = IMAGES,
-        .x = o.large,
-        .dy = o.small,
-        .tensors = (double *[]){o.weights, o.bias},
-        .gradients = (double *[]){twice, bias},
-    };
-    us_reference_convolution_backward(&call);
-    for (size_t i = 0; i < weights; i++)
-        twice[i] *= 2;
-    for (int i = 0; i < 13; i++)
-        bias[i] *= 2;
-    us_weight_gradient_spec spec = {
-        .device = *state,
-        .large = uneven.large,
-        .small = uneven.small,
-        .batch = o.batch,
-        .kernel = {5, 4},
-        .stride = {2, 3},
-        .padding = {2, 1},
-        .large_stride = 5 * 4 * 13,
-        .tap_stride = 13,
-        .small_stride = 1,
-        .bias = true,
-    };
-    for (size_t i = 0; i < sizeof gradient_tiles / sizeof *gradient_tiles; i++) {
-        us_weight_gradient *gradient;
-        us_buffer *weights_on = upload(*state, twice, weights, 0, 1);
-        us_buffer *bias_on = upload(*state, bias, 13, 0, 1);
-        TEST_OK(us_weight_gradient_create(&spec, &gradient_tiles[i], &gradient, &error));
-        for (int pass = 0; pass < 2; pass++)
-            TEST_OK(us_weight_gradient_run(gradient, o.large_on, o.small_on, weights_on, bias_on,
-                                           pass == 1, &error));
-        char what[64];
-        snprintf(what, sizeof what, "weight gradient with tiles %zu", i);
-        expect(weights_on, twice, weights, 1, 1, what);
-        snprintf(what, sizeof what, "bias gradient with tiles %zu", i);
-        expect(bias_on, bias, 13, 1, 1, what);
-        us_weight_gradient_destroy(gradient);
-        us_buffer_destroy(weights_on);
-        us_buffer_destroy(bias_on);
+    for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
+        size_t gathers = check_gathers(device, &geometries[g], tiles, sizeof tiles / sizeof *tiles);
+        assert_true(gathers >= 4);
+        size_t gradients = check_weight_gradients(device, &geometries[g], gradient_tiles,
+                                                  sizeof gradient_tiles / sizeof *gradient_tiles);
+        assert_true(gradients >= 2);
     }
-    free(twice);
-    free(bias);
-    close_operands(&o);
 }
 
 /* The default of a layer wide enough to be staged on CPUs. */
@@ -345,8 +367,8 @@ static void wide_layers_agree(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gathers_agree),
-        cmocka_unit_test(winograd_agrees),
         cmocka_unit_test(weight_gradients_agree),
+        cmocka_unit_test(winograd_agrees),
         cmocka_unit_test(wide_layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
