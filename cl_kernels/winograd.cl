@@ -23,7 +23,8 @@
 
 /* UP: output pixel o is position o + PADDING = STRIDE * g + phase of input pixels g - TAPS + 1 .. g. A
  * tile takes the OUTPUTS values of g from FIRST_POSITION(phase) + tile * OUTPUTS on. Phases that begin
- * at the same g read the same inputs. */
+ * at the same g read the same inputs. A tile reads a patch of PATCH x PATCH input pixels, from
+ * FIRST_PIXEL + tile * TILE_STEP on. */
 #define FIRST_POSITION(phase) ((PADDING - (phase) + STRIDE - 1) / STRIDE)
 #if UP
 #define SHIFT_OF(phase) (FIRST_POSITION(0) - FIRST_POSITION(phase))
@@ -33,15 +34,24 @@
 #define GRID_HEIGHT ((OUT_HEIGHT + STRIDE - 1) / STRIDE)
 #define GRID_WIDTH ((OUT_WIDTH + STRIDE - 1) / STRIDE)
 #define SETS PHASES
+#define PATCH (POINTS + SHIFTS - 1)
+#define TILE_STEP OUTPUTS
+#define FIRST_PIXEL (FIRST_POSITION(0) - (TAPS - 1) - (SHIFTS - 1))
 #else
 #define WINDOWS 1
 #define TERMS (IN_CHANNELS * PHASES)
 #define GRID_HEIGHT OUT_HEIGHT
 #define GRID_WIDTH OUT_WIDTH
 #define SETS 1
+#define PATCH (POINTS * STRIDE)
+#define TILE_STEP (OUTPUTS * STRIDE)
+#define FIRST_PIXEL (-PADDING)
 #endif
 #define ROWS ((GRID_HEIGHT + OUTPUTS - 1) / OUTPUTS)
 #define COLUMNS ((GRID_WIDTH + OUTPUTS - 1) / OUTPUTS)
+#define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
+#define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
+#define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
 
 /* Transforms the weights to packed[set of products][product][tile][term][channel of the tile], a set
  * being a phase (UP) or the only one. A work-group per input channel and tile, whose items take
@@ -89,24 +99,21 @@ INLINE void load_window(const __global float *plane, int top, int left, const in
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[(size_t)i * to_stride] = d[i];
 }
 
-/* All windows of a tile: inputs[window][product][term][vector]. */
-INLINE void load_inputs(const __global float *x, int tile_y, int tile_x, const bool inside,
-                               __local vec *inputs) {
+/* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
+INLINE void load_inputs(const __global float *x, int top, int left, const bool inside,
+                        __local vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
-            UNROLL for (int window = 0; window < WINDOWS; window++) {
-                const int first = FIRST_POSITION(0) - (TAPS - 1);
-                load_window(plane, tile_y * OUTPUTS + first - window / SHIFTS,
-                            tile_x * OUTPUTS + first - window % SHIFTS, 1, inside,
+            UNROLL for (int window = 0; window < WINDOWS; window++)
+                load_window(plane, top + SHIFTS - 1 - window / SHIFTS,
+                            left + SHIFTS - 1 - window % SHIFTS, 1, inside,
                             inputs + ((size_t)window * PRODUCTS * TERMS + c) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
-            }
 #else
             UNROLL for (int phase = 0; phase < PHASES; phase++)
-                load_window(plane, tile_y * OUTPUTS * STRIDE + phase / STRIDE - PADDING,
-                            tile_x * OUTPUTS * STRIDE + phase % STRIDE - PADDING, STRIDE, inside,
+                load_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
                             inputs + (size_t)(c * PHASES + phase) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
 #endif
@@ -118,7 +125,7 @@ INLINE void load_inputs(const __global float *x, int tile_y, int tile_x, const b
 
 /* products[product][channel][vector] = sums over terms of weights times inputs. */
 INLINE void multiply(const __global float *weights, const __local vec *inputs,
-                            __local vec *products) {
+                     __local vec *products) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
             __local vec *to =
@@ -159,22 +166,12 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        __global float *restrict y) {
     __local vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
     __local vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
-    const size_t group = get_group_id(0);
-    const size_t lane = CHUNK_LANE((int)(group % CHUNKS));
-    const int tile_x = group / CHUNKS % COLUMNS, tile_y = group / CHUNKS / COLUMNS;
-#if UP
-    const int above = tile_y * OUTPUTS + FIRST_POSITION(0) - (TAPS - 1) - (SHIFTS - 1);
-    const int before = tile_x * OUTPUTS + FIRST_POSITION(0) - (TAPS - 1) - (SHIFTS - 1);
-    const int reach = POINTS + SHIFTS - 1;
-#else
-    const int above = tile_y * OUTPUTS * STRIDE - PADDING;
-    const int before = tile_x * OUTPUTS * STRIDE - PADDING;
-    const int reach = POINTS * STRIDE;
-#endif
-    const bool inside = above >= 0 && before >= 0 && above + reach <= IN_HEIGHT &&
-                        before + reach <= IN_WIDTH;
-    load_inputs(x + lane, tile_y, tile_x, inside, inputs);
-
+    const size_t group = get_group_id(0), lane = GROUP_LANE(group);
+    const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
+    const int top = tile_y * TILE_STEP + FIRST_PIXEL, left = tile_x * TILE_STEP + FIRST_PIXEL;
+    const bool inside =
+        top >= 0 && left >= 0 && top + PATCH <= IN_HEIGHT && left + PATCH <= IN_WIDTH;
+    load_inputs(x + lane, top, left, inside, inputs);
     for (int set = 0; set < SETS; set++) {
 #if UP
         const int phase_y = set / STRIDE, phase_x = set % STRIDE;

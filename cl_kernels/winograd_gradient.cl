@@ -87,11 +87,11 @@ INLINE void multiply(const __local vec *large, const __local vec *small, int vec
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = to[j * ITEM_SMALL + i];
                 for (int v = 0; v < vectors; v++) {
-                    vec d[TILE_SMALL];
-                    FOR_SMALL d[i] = b[i * ITEM_VECTORS + v];
-                    FOR_LARGE {
-                        const vec x = a[j * ITEM_VECTORS + v];
-                        FOR_SMALL sum[j][i] = fma(x, d[i], sum[j][i]);
+                    vec x[TILE_LARGE];
+                    FOR_LARGE x[j] = a[j * ITEM_VECTORS + v];
+                    FOR_SMALL {
+                        const vec d = b[i * ITEM_VECTORS + v];
+                        FOR_LARGE sum[j][i] = fma(x[j], d, sum[j][i]);
                     }
                 }
                 FOR_LARGE FOR_SMALL to[j * ITEM_SMALL + i] = sum[j][i];

@@ -62,6 +62,8 @@ us_gather_tiles us_gather_default(const us_gather_spec *spec) {
         tiles.channels = even_tile(spec->out.channels, 8);
         return tiles;
     }
+    us_gather_tiles winograd;
+    if (us_winograd_default(spec, &winograd)) return winograd;
     /* Of AVX-512's 32 registers 24 hold sums; AVX and SSE have 16. */
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
     tiles.channels = even_tile(spec->out.channels, 12);

@@ -59,7 +59,22 @@ static int count_splits(const us_weight_gradient_spec *spec,
     return wanted < 1 ? 1 : (int)wanted;
 }
 
+/* Of Winograd's filtering: partial sums take no more than an eighth of the blocks' work. */
+static int count_winograd_splits(const us_weight_gradient_spec *spec,
+                                 const us_weight_gradient_tiles *tiles) {
+    size_t items = us_winograd_gradient_items(spec, tiles);
+    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
+    size_t most = us_winograd_gradient_blocks(spec, tiles) / 8;
+    if (wanted > most) wanted = most;
+    return wanted < 1 ? 1 : (int)wanted;
+}
+
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
+    us_weight_gradient_tiles winograd;
+    if (us_winograd_gradient_default(spec, &winograd)) {
+        winograd.splits = count_winograd_splits(spec, &winograd);
+        return winograd;
+    }
     /* Sums per item: what the registers hold. */
     bool wide = spec->device->vector_width >= 16 || spec->device->execution == US_EXECUTION_LANES;
     int sums = wide ? 24 : 12;

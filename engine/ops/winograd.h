@@ -13,6 +13,10 @@ typedef struct us_winograd us_winograd;
  * whose local memory holds a work-item's intermediate values. */
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles);
 
+/* Tiles that suit a CPU's registers and caches; false where multiplications saved would not pay for
+ * the transforms, or where Winograd's filtering is not possible. */
+bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles);
+
 unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
                                  us_winograd **winograd, unseen_error *error);
 void us_winograd_destroy(us_winograd *winograd); /* NULL is fine */

@@ -42,6 +42,30 @@ bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
            spec->device->local_bytes / 4 * 3;
 }
 
+/* The largest multiple of `tile` within `size` of at most `most`, or that which leaves least over.
+ */
+static int item_size(int size, int tile, int most) {
+    int items = divide_up(size, most);
+    int item = divide_up(divide_up(size, items), tile) * tile;
+    return item <= size ? item : size / tile * tile;
+}
+
+bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
+                                  us_weight_gradient_tiles *tiles) {
+    enum { LEAST_PRODUCTS = 36 };
+    int large = spec->large.channels, small = spec->small.channels;
+    if (large * small < LEAST_PRODUCTS || spec->stride[0] < 2) return false;
+    bool wide = spec->device->vector_width >= 16;
+    int vectors = spec->batch / us_device_lanes(spec->device);
+    *tiles = (us_weight_gradient_tiles){.splits = 1, .outputs = 2};
+    tiles->large = large < 3 ? large : 3;
+    tiles->small = small < (wide ? 8 : 4) ? small : wide ? 8 : 4;
+    tiles->item_large = item_size(large, tiles->large, 6);
+    tiles->item_small = item_size(small, tiles->small, 24);
+    tiles->vectors = vectors < 8 ? vectors : 8;
+    return us_winograd_gradient_fits(spec, tiles);
+}
+
 size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
                                    const us_weight_gradient_tiles *tiles) {
     int vectors = spec->batch / us_device_lanes(spec->device);

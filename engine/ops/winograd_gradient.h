@@ -9,6 +9,10 @@
 bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
                                const us_weight_gradient_tiles *tiles);
 
+/* As us_winograd_default, but for the splits. */
+bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
+                                  us_weight_gradient_tiles *tiles);
+
 /* Blocks of work that the splits share. */
 size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
                                    const us_weight_gradient_tiles *tiles);
