@@ -35,7 +35,8 @@ def tell(**fields):
 def measure(step, synchronize, images, batch, seconds):
     """Speed of step(images): the median of many short measurements.
 
-    The first step compiles, the second one of tinygrad records, the third shows how many to take at once.
+    The first step compiles, the second one of tinygrad records, the third shows how many to take at
+    once.
     """
     supply = itertools.cycle(images)
 
