@@ -50,9 +50,11 @@ def last_line(text):
 def run(command, environment, limit):
     """A program's exit code, output and messages.
 
-    There is no exit code if it had to be ended after `limit` seconds. Outputs are files, not pipes, because what a program starts may outlive it and keep its pipes open.
+    There is no exit code if it had to be ended after `limit` seconds. Outputs are files, not
+    pipes, because what a program starts may outlive it and keep its pipes open.
     """
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as messages:
+    with (tempfile.TemporaryFile("w+", errors="replace") as output,
+          tempfile.TemporaryFile("w+", errors="replace") as messages):
         program = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output,
                                    stderr=messages, stdin=subprocess.DEVNULL,
                                    start_new_session=True)
