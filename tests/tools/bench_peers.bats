@@ -36,6 +36,9 @@ bench() { run --separate-stderr "$tool" "$@"; }
     grep -qE '^\| fake +\| train \| +500 \| +100 \| +200 \| +10 \| +0\.50 \|$' <<<"$output"
     grep -qE '^\| fake +\| train \| compile +\| +2\.00 \| +1\.67 \| +9\.00 \| +50\.0 \|$' <<<"$output"
     [[ $output == *"unseen on Fake CL"* && $output == *"2 threads, batch 128"* ]]
+    bench tiny.json "${fakes[@]}" --rounds 1 --modes tinygrad
+    [ "$status" -eq 0 ] || fail "failed"
+    grep -qE '^\| config \| part +\| over tinygrad \|$' <<<"$output"
 }
 
 @test "bench_peers: a peer that is too slow or fails is told of, asked once, and its numbers kept" {
