@@ -6,7 +6,7 @@
 #include "ops/gather.h"
 #include "ops/weight_gradient.h"
 
-/* Kernels are built when first needed: a network that only scores has no backward. */
+/* Those of backward are NULL until needed: a network that only scores has none. */
 typedef struct us_convolution {
     us_layer_plan plan;
     us_convolution_attributes attributes;
@@ -121,6 +121,11 @@ unseen_status us_convolution_create(const us_layer_plan *plan, bool transposed, 
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
     made->transposed = transposed;
     unseen_status status = build_forward(made, error);
+    us_purpose purpose = plan->device->purpose;
+    plan->device->purpose = US_PURPOSE_TRAINING;
+    if (status == UNSEEN_OK && plan->training) status = build_gradient(made, error);
+    if (status == UNSEEN_OK && plan->training) status = build_backward(made, error);
+    plan->device->purpose = purpose;
     if (status != UNSEEN_OK) {
         us_convolution_destroy(made);
         return status;

@@ -75,7 +75,9 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
     trainer->events = events;
     trainer->progress.stopping.best = INFINITY;
     trainer->progress.loss = trainer->progress.held_out_loss = NAN;
+    trainer->device->purpose = US_PURPOSE_TRAINING;
     unseen_status status = create_optimizers(trainer, error);
+    trainer->device->purpose = US_PURPOSE_SCORING;
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
     if (status == UNSEEN_OK)
