@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/program_cache.h"
 #include "device/program_source.h"
 
 /* ---- building ---- */
@@ -90,7 +91,13 @@ static unseen_status build_text(us_device *device, const char *source, const cha
     char *full, file[80];
     snprintf(file, sizeof file, "%s.cl", source);
     US_TRY(full_options(device, options, &full, error));
-    unseen_status status = build_source(device, file, text, full, program, error);
+    bool cached = us_program_cache_helps(device);
+    unseen_status status = UNSEEN_OK;
+    *program = cached ? us_program_cache_load(device, text, full) : NULL;
+    if (!*program) {
+        status = build_source(device, file, text, full, program, error);
+        if (status == UNSEEN_OK && cached) us_program_cache_store(device, text, full, *program);
+    }
     free(full);
     return status;
 }
