@@ -26,6 +26,28 @@ typedef enum us_purpose {
     US_PURPOSE_IMAGES,
 } us_purpose;
 
+/* What is being enqueued, for profiles. */
+typedef enum us_pass {
+    US_PASS_OTHER,
+    US_PASS_IMAGES,
+    US_PASS_FORWARD,
+    US_PASS_BACKWARD, /* both of the next two, where they are not told apart */
+    US_PASS_INPUT_GRADIENT,
+    US_PASS_WEIGHT_GRADIENT,
+    US_PASS_LOSS,
+    US_PASS_UPDATE,
+    US_PASS_SCORE,
+    US_PASSES,
+} us_pass;
+
+typedef struct us_label {
+    const char *network; /* NULL: of none */
+    int layer;           /* of the network's spec; only of FORWARD and the gradients */
+    us_pass pass;
+} us_label;
+
+typedef struct us_profile us_profile;
+
 typedef struct us_device {
     cl_platform_id platform;
     cl_device_id id;
@@ -43,6 +65,8 @@ typedef struct us_device {
     size_t alignment;    /* of views into a buffer, in bytes */
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
     us_purpose purpose;  /* of kernels created from now on */
+    us_label label;      /* of what is enqueued from now on */
+    us_profile *profile; /* under way, or NULL: see profile.h */
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch;
 } us_device;

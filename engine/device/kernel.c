@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/profile.h"
 #include "device/program.h"
 
 /* Work-items of a group of element-wise kernels. A constant: PoCL compiles a kernel anew for every
@@ -153,10 +153,12 @@ static unseen_status set_arguments(const us_kernel *kernel, unseen_error *error,
 
 static unseen_status enqueue(const us_kernel *kernel, cl_uint dimensions, const size_t *items,
                              const size_t *group, unseen_error *error) {
+    us_launch_timer timer;
+    us_launch_begin(kernel->device, &timer);
     cl_int code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, dimensions, NULL,
-                                         items, group, 0, NULL, NULL);
+                                         items, group, 0, NULL, timer.wanted);
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clEnqueueNDRangeKernel");
-    return UNSEEN_OK;
+    return us_launch_end(kernel->device, &timer, kernel->name, error);
 }
 
 static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {

@@ -154,7 +154,9 @@ unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
 unseen_status us_convolution_backward(void *layer, const us_layer_backward *args,
                                       unseen_error *error) {
     us_convolution *convolution = layer;
+    us_device *device = convolution->plan.device;
     if (args->gradients) {
+        device->label.pass = US_PASS_WEIGHT_GRADIENT;
         US_TRY(build_gradient(convolution, error));
         us_buffer *bias = convolution->attributes.bias ? args->gradients[1] : NULL;
         us_buffer *large = convolution->transposed ? args->dy : args->x;
@@ -163,6 +165,7 @@ unseen_status us_convolution_backward(void *layer, const us_layer_backward *args
                                       args->accumulate, error));
     }
     if (!args->dx) return UNSEEN_OK;
+    device->label.pass = US_PASS_INPUT_GRADIENT;
     US_TRY(build_backward(convolution, error));
     return us_gather_run(convolution->backward, args->dy, args->tensors[0], NULL, args->x, args->dx,
                          error);

@@ -142,6 +142,8 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
     };
+    trainer->device->label =
+        (us_label){.network = us_network_get_spec(updated)->name, .pass = US_PASS_UPDATE};
     return us_optimizer_run(trainer->optimizers[network], &args, error);
 }
 
