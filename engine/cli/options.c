@@ -84,6 +84,10 @@ static const option_row rows[] = {
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
     {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(list)},
+    {"profile", "FILE",
+     "Write what each kernel of one training step took, as a trace for chrome://tracing or "
+     "ui.perfetto.dev",
+     CLI_OPTION_PROFILE, TARGET_TEXT, NULL, FIELD(profile)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D",
