@@ -83,37 +83,30 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     }
 }
 
-/* The transformed POINTS x POINTS window of a plane from (top, left) on, STEP pixels apart, for one
- * vector; zeros beyond the image. */
-INLINE void load_window(const __global float *plane, int top, int left, const int step,
-                               const bool inside, __local vec *to, const int to_stride) {
+/* A window of a plane, transformed, to `to` and on in steps of to_stride. */
+INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
+                       __local vec *to, const int to_stride) {
     vec d[PRODUCTS];
-    UNROLL for (int i = 0; i < PRODUCTS; i++) {
-        const int y = top + i / POINTS * step, x = left + i % POINTS * step;
-        if (inside || ((unsigned)y < IN_HEIGHT && (unsigned)x < IN_WIDTH))
-            d[i] = vec_load(plane + ((long)y * IN_WIDTH + x) * BATCH);
-        else
-            d[i] = (vec)(0.0f);
-    }
+    load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
     transform_input_2d(d);
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[(size_t)i * to_stride] = d[i];
 }
 
 /* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
-INLINE void load_inputs(const __global float *x, int top, int left, const bool inside,
+INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
                         __local vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
             UNROLL for (int window = 0; window < WINDOWS; window++)
-                load_window(plane, top + SHIFTS - 1 - window / SHIFTS,
+                put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
                             left + SHIFTS - 1 - window % SHIFTS, 1, inside,
                             inputs + ((size_t)window * PRODUCTS * TERMS + c) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
 #else
             UNROLL for (int phase = 0; phase < PHASES; phase++)
-                load_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
+                put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
                             inputs + (size_t)(c * PHASES + phase) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
 #endif
