@@ -99,13 +99,13 @@ INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
-            UNROLL for (int window = 0; window < WINDOWS; window++)
+            for (int window = 0; window < WINDOWS; window++)
                 put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
                             left + SHIFTS - 1 - window % SHIFTS, 1, inside,
                             inputs + ((size_t)window * PRODUCTS * TERMS + c) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
 #else
-            UNROLL for (int phase = 0; phase < PHASES; phase++)
+            for (int phase = 0; phase < PHASES; phase++)
                 put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
                             inputs + (size_t)(c * PHASES + phase) * ITEM_VECTORS + v,
                             TERMS * ITEM_VECTORS);
