@@ -116,6 +116,7 @@ typedef struct unseen_run_options {
     const char *csv_header; /* NULL: "Id,Predicted" */
     bool resume;            /* continue from out/checkpoint, to the bits of an unbroken run */
     bool train_only;        /* do not score the test images */
+    const char *profile;    /* NULL, or a file for a Chrome trace of one training step */
 } unseen_run_options;
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.

@@ -155,6 +155,7 @@ static unseen_status train(run *r, unseen_error *error) {
                               error));
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
                              &r->trainer, error));
+    r->trainer->trace = r->options->profile;
     US_TRY(us_folder_create(r->options->out, error));
     US_TRY(write_config(r, error));
     if (r->options->resume) US_TRY(resume(r, error));

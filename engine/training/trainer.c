@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "training/trace.h"
+
 double us_clock(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -242,6 +244,31 @@ static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
                    trainer->progress.epoch + 1);
 }
 
+static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                   unseen_error *error) {
+    US_TRY(us_image_batch_load(trainer->loader, batch, error));
+    return us_trainer_step(trainer, batch->n, error);
+}
+
+/* The same, its profile written. The file is forgotten, so that it is one step. */
+static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                unseen_error *error) {
+    const char *path = trainer->trace;
+    us_profile *profile = NULL;
+    trainer->trace = NULL;
+    US_TRY(us_profile_begin(trainer->device, error));
+    unseen_status status = load_and_step(trainer, batch, error);
+    if (status == UNSEEN_OK) status = us_profile_take(trainer->device, &profile, error);
+    if (status == UNSEEN_OK && profile->by_host)
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST,
+                         trainer->device->name);
+    if (status == UNSEEN_OK)
+        status =
+            us_trace_write(profile, trainer->detector->spec, trainer->device->name, path, error);
+    us_profile_release(profile);
+    return status;
+}
+
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     const us_training_settings *settings = &trainer->config->training;
     while (trainer->progress.step < trainer->steps_per_epoch) {
@@ -255,8 +282,13 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             .seed = (uint64_t)settings->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
         };
-        US_TRY(us_image_batch_load(trainer->loader, &batch, error));
-        US_TRY(us_trainer_step(trainer, batch.n, error));
+        /* The first step of a process compiles kernels, so it is traced only if it is the only one
+         * of its epoch. */
+        bool compiled = trainer->images_this_epoch > 0 || step + 1 == trainer->steps_per_epoch;
+        if (trainer->trace && compiled)
+            US_TRY(trace_step(trainer, &batch, error));
+        else
+            US_TRY(load_and_step(trainer, &batch, error));
         trainer->images_this_epoch += batch.n;
 
         /* The host stays this many steps ahead: enough that the device never waits for it. */

@@ -27,6 +27,7 @@ typedef struct us_trainer {
     us_detector *detector;
     const us_dataset *dataset;
     const char *folder; /* of the run; NULL: no log and no checkpoints */
+    const char *trace;  /* NULL, or a file to write the profile of a step to, once */
     const unseen_events *events;
 
     us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];

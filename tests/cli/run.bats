@@ -45,6 +45,14 @@ same_result() {
     same_result again
 }
 
+@test "--profile: a trace of one step, and the same bits" {
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --out traced --profile trace.json
+    same_result traced
+    jq -e '([.[] | select(.ph == "X" and .tid == 1)] | length) as $host |
+           ([.[] | select(.ph == "X" and .tid == 2)] | length) == $host and $host > 10 and
+           ([.[] | select(.name == "decoder update")] | length) == 2' trace.json
+}
+
 @test "another seed, other bits" {
     succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --seed 2 --out other
     run ! cmp -s "$WHOLE/model.safetensors" other/model.safetensors
