@@ -5,16 +5,20 @@
  *     FORM        rows m   sum over r   columns l   A        B
  *     0 forward   out      in           batch       weight   x
  *     1 input     in       out          batch       weight   dy
- *     2 weight    in       batch        out         x        dy transposed, in panels (see `panels`)
+ *     2 weight    in       batch        out         x        dy transposed
  *
  * Options: FORM; M, R, COLUMNS (allocated: whole tiles), WIDTH (columns that exist); A(m, r) is
  * a[m * A_ROW + r * A_STEP]; BIAS; ACTIVATION, INPUT_ACTIVATION. How the work is cut:
  *
  *     TILE_ROWS x TILE_VECTORS   sums that an item keeps in registers at a time
- *     ITEM_TILES, ITEM_COLUMNS   tiles of an item along m and along l
- *     BLOCK                      terms of the sums taken at a time, so that they stay in a cache
  *     SLICE                      terms of the sums that an item adds up; where they are not all, the
  *                                slices' sums go to a buffer and `combine` adds them in their order
+ *
+ * and on CPUs also
+ *
+ *     ITEM_COLUMNS, ITEM_CHUNKS  tiles of an item along l, and chunks along m
+ *     CHUNK_TILES                tiles of a chunk along m
+ *     BLOCK                      terms of the sums taken at a time
  *
  * Work-groups are (columns, rows, slices). */
 
@@ -23,16 +27,38 @@
 #define WEIGHT 2
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
-#define ITEM_ROWS (ITEM_TILES * TILE_ROWS)
 #define SLICES ((R + SLICE - 1) / SLICE)
+#define C_ROW (FORM == WEIGHT ? WIDTH : COLUMNS)
 
-/* Where row r of B's tile of columns `tile` starts. */
-#if FORM == WEIGHT
-#define B_TILE(tile) ((size_t)(tile) * TILE_WIDTH * R)
-#define B_ROW TILE_WIDTH
+#if LANES
+/* An item reads A and B where they are; of a weight's gradient, B is what `panels` left. */
+#define ROWS_OF_ITEM TILE_ROWS
+#define A_SPACE __global
+#define B_SPACE __global
+#define TILE_A_ROW A_ROW
+#define TILE_A_STEP A_STEP
+#define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : COLUMNS)
 #else
-#define B_TILE(tile) ((size_t)(tile) * TILE_WIDTH)
-#define B_ROW COLUMNS
+/* An item copies a block of B, and for one chunk of its rows after the other a block of A, to where a
+ * tile's terms lie side by side: in A and B themselves they are so far apart, by powers of two, that
+ * they would fight for the same few places of a cache. */
+#define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
+#define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
+#define PANEL_B (BLOCK * TILE_WIDTH)
+#define B_SPACE __local
+#define TILE_B_STEP TILE_WIDTH
+/* Rows of A that are short enough lie well where they are. */
+#define A_IN_PLACE (A_STEP == 1 && A_ROW <= BLOCK)
+#if A_IN_PLACE
+#define A_SPACE __global
+#define TILE_A_ROW A_ROW
+#define TILE_A_STEP 1
+#else
+#define A_SPACE __local
+#define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
+#define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
+#define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
+#endif
 #endif
 
 /* What becomes of a whole sum. `extra` is the bias (forward) or x (input). */
@@ -70,70 +96,202 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-/* One tile: rows m0 .., columns l .. of c, over `terms` terms. begin: c holds nothing yet; end: the
- * sums are whole. */
-static inline void multiply_tile(__global const float *a, __global const float *b, int terms, int m0, int l,
-                          __global float *c, bool begin, bool end,
-                          __global const float *extra) {
-    const int stride = FORM == WEIGHT ? WIDTH : COLUMNS;
+#define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
+#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+#define ROW_EXISTS (M % TILE_ROWS == 0 || m0 + i < M)
+
+/* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
+ * yet; end: the sums are whole. */
+static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
+                                 int l, __global float *c, bool begin, bool end,
+                                 __global const float *extra) {
     vec sums[TILE_ROWS][TILE_VECTORS];
-    /* Beyond the last row the last one is read again, and not written. */
-    size_t row[TILE_ROWS];
-    UNROLL for (int i = 0; i < TILE_ROWS; i++) row[i] = (size_t)min(m0 + i, M - 1) * A_ROW;
-    UNROLL for (int i = 0; i < TILE_ROWS; i++)
-        UNROLL for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (vec)(0.0f);
+    /* Beyond the last row some other one is read, and nothing is written. */
+    int row[TILE_ROWS];
+    FOR_ROWS row[i] = (ROW_EXISTS ? i : 0) * TILE_A_ROW;
+    __global float *to = c + (size_t)m0 * C_ROW + l;
+    FOR_ROWS FOR_VECTORS sums[i][j] = (vec)(0.0f);
     if (!begin) {
-        UNROLL for (int i = 0; i < TILE_ROWS; i++)
-            if (M % TILE_ROWS == 0 || m0 + i < M)
-                UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                    sums[i][j] = load_c(c + (size_t)(m0 + i) * stride + l + j * LANE_STRIDE,
-                                        l + j * LANE_STRIDE);
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
+            load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
     }
     for (int r = 0; r < terms; r++) {
         vec terms_b[TILE_VECTORS];
-        UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-            terms_b[j] = vec_load(b + (size_t)r * B_ROW + j * LANE_STRIDE);
-        UNROLL for (int i = 0; i < TILE_ROWS; i++) {
-            const vec term_a = (vec)(a[row[i] + (size_t)r * A_STEP]);
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
+        FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
+        FOR_ROWS {
+            const vec term_a = (vec)(a[row[i] + (size_t)r * TILE_A_STEP]);
+            FOR_VECTORS sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
         }
     }
-    UNROLL for (int i = 0; i < TILE_ROWS; i++)
-        if (M % TILE_ROWS == 0 || m0 + i < M)
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++) {
-                const int column = l + j * LANE_STRIDE;
-                const vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
-                store_c(v, c + (size_t)(m0 + i) * stride + column, column);
-            }
+    FOR_ROWS if (ROW_EXISTS) FOR_VECTORS {
+        const int column = l + j * LANE_STRIDE;
+        const vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
+        store_c(v, to + (size_t)i * C_ROW + j * LANE_STRIDE, column);
+    }
 }
 
+#if VECTOR_WIDTH > 1
+/* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
+static inline void transpose(vec rows[VECTOR_WIDTH]) {
+    UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+        vec turned[VECTOR_WIDTH];
+        UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+            turned[2 * i].even = rows[i].lo;
+            turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
+            turned[2 * i + 1].even = rows[i].hi;
+            turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
+        }
+        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
+    }
+}
+#endif
+
+#if LANES
 /* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums;
  * else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
                                       __global float *restrict c, __global float *restrict slices,
-                                      int accumulate) {
-    const int first_tile = (int)get_group_id(0) * ITEM_COLUMNS;
-    const int first_row = (int)get_group_id(1) * ITEM_ROWS;
+                                      __global float *restrict bias_gradient, int accumulate) {
+    const int tile = (int)get_group_id(0), m0 = (int)get_group_id(1) * TILE_ROWS;
     const int slice = get_group_id(2), begin = slice * SLICE, end = min(begin + SLICE, R);
-    const int lane = (int)get_local_id(0) * VECTOR_WIDTH;
-    const int tiles = min(ITEM_TILES, (M - first_row + TILE_ROWS - 1) / TILE_ROWS);
-    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
-    for (int block = begin; block < end; block += BLOCK) {
-        const int terms = min(BLOCK, end - block);
-        const bool ends = SLICES == 1 && block + BLOCK >= end;
-        const bool begins = block == begin && !accumulate;
-        for (int tile = first_tile;
-             tile < min(first_tile + ITEM_COLUMNS, COLUMNS / TILE_WIDTH); tile++)
-            for (int t = 0; t < tiles; t++)
-                multiply_tile(
-                    a + (size_t)block * A_STEP,
-                    b + B_TILE(tile) + (size_t)block * B_ROW + lane, terms,
-                    first_row + t * TILE_ROWS, tile * TILE_WIDTH + lane, to, begins, ends, extra);
+    const int lane = (int)get_local_id(0);
+    b += (size_t)tile * TILE_WIDTH * (FORM == WEIGHT ? R : 1);
+    multiply_tile(a + (size_t)m0 * A_ROW + (size_t)begin * A_STEP,
+                  b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
+                  tile * TILE_WIDTH + lane,
+                  SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c, !accumulate, SLICES == 1,
+                  extra);
+}
+
+/* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
+ * adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
+__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global float *restrict out,
+                                     __global float *restrict bias_gradient, int accumulate) {
+    const int l = (int)get_global_id(0);
+    __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
+    float sum = 0.0f;
+    for (int r = 0; r < R; r++) {
+        const float v = l < WIDTH ? dy[(size_t)l * R + r] : 0.0f;
+        to[(size_t)r * TILE_WIDTH] = v;
+        sum += v;
+    }
+    if (bias_gradient && l < WIDTH)
+        bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
+}
+
+#else
+#if !A_IN_PLACE
+/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms], with zeros beyond the last row. */
+static inline void pack_a(__global const float *a, __local float *panels, int m0, int terms) {
+#if A_STEP == 1
+    for (int m = 0; m < ROWS_OF_CHUNK && m0 + m < M; m++) {
+        __global const float *from = a + (size_t)m * A_ROW;
+        __local float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
+        int r = 0;
+        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) vec_store(vec_load(from + r), to + r);
+        for (; r < terms; r++) to[r] = from[r];
+    }
+#else
+    for (int r = 0; r < terms; r++)
+        for (int m = 0; m < ROWS_OF_CHUNK && m0 + m < M; m += TILE_ROWS) {
+            __global const float *from = a + (size_t)r * A_STEP + m;
+            __local float *to = panels + m / TILE_ROWS * PANEL_A + r * TILE_ROWS;
+            if (m0 + m + (TILE_ROWS + VECTOR_WIDTH - 1) / VECTOR_WIDTH * VECTOR_WIDTH <= M) {
+                UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
+                    vec_store(vec_load(from + i), to + i);
+            } else {
+                for (int i = 0; i < TILE_ROWS && m0 + m + i < M; i++) to[i] = from[i];
+            }
+        }
+#endif
+}
+#endif
+
+/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. */
+#if FORM == WEIGHT
+/* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
+ * the values of each column are added up. */
+static inline void pack_b(__global const float *b, __local float *panels, int l0, int tiles,
+                          int terms, __global float *bias_gradient, bool begin) {
+    for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
+        __local float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
+        vec sum = (vec)(0.0f);
+        for (int r = 0; r < terms; r += VECTOR_WIDTH) {
+            vec rows[VECTOR_WIDTH];
+            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
+                rows[i] = l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * R + r) : (vec)(0.0f);
+            transpose(rows);
+            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) {
+                vec_store(rows[i], to + (r + i) * TILE_WIDTH);
+                sum += rows[i];
+            }
+        }
+        if (bias_gradient) {
+            float sums[VECTOR_WIDTH];
+            vec_store(sum, sums);
+            for (int i = 0; i < VECTOR_WIDTH && l0 + l + i < WIDTH; i++)
+                bias_gradient[l0 + l + i] = (begin ? 0.0f : bias_gradient[l0 + l + i]) + sums[i];
+        }
     }
 }
+#else
+static inline void pack_b(__global const float *b, __local float *panels, int tiles, int terms) {
+    for (int r = 0; r < terms; r++)
+        for (int tile = 0; tile < tiles; tile++)
+            FOR_VECTORS vec_store(vec_load(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
+                                           j * VECTOR_WIDTH),
+                                  panels + tile * PANEL_B + r * TILE_WIDTH + j * VECTOR_WIDTH);
+}
+#endif
+
+/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
+ * SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL, and they go to c. */
+__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
+                                      __global const float *restrict b,
+                                      __global const float *restrict extra,
+                                      __global float *restrict c, __global float *restrict slices,
+                                      __global float *restrict bias_gradient, int accumulate) {
+    __local float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
+#if !A_IN_PLACE
+    __local float panels_a[CHUNK_TILES * PANEL_A] __attribute__((aligned(64)));
+#endif
+    const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
+    const int columns = min(ITEM_COLUMNS, (COLUMNS - l0) / TILE_WIDTH);
+    const int first_row = (int)get_group_id(1) * ROWS_OF_ITEM;
+    const int end_row = min(first_row + ROWS_OF_ITEM, M);
+    const int slice = get_group_id(2), slice_end = min((slice + 1) * SLICE, R);
+    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
+    for (int block = slice * SLICE; block < slice_end; block += BLOCK) {
+        const int terms = min(BLOCK, slice_end - block);
+        const bool end = SLICES == 1 && block + BLOCK >= slice_end;
+        const bool begin = block == slice * SLICE && !accumulate;
+#if FORM == WEIGHT
+        pack_b(b + (size_t)l0 * R + block, panels_b, l0, columns, terms,
+               first_row == 0 ? bias_gradient : 0, begin);
+#else
+        pack_b(b + (size_t)block * COLUMNS + l0, panels_b, columns, terms);
+#endif
+        for (int m0 = first_row; m0 < end_row; m0 += ROWS_OF_CHUNK) {
+            __global const float *chunk = a + (size_t)m0 * A_ROW + (size_t)block * A_STEP;
+#if !A_IN_PLACE
+            pack_a(chunk, panels_a, m0, terms);
+#endif
+            for (int tile = 0; tile < columns; tile++)
+                for (int t = 0; t < CHUNK_TILES && m0 + t * TILE_ROWS < end_row; t++)
+                    multiply_tile(
+#if A_IN_PLACE
+                        chunk + (size_t)t * TILE_ROWS * A_ROW,
+#else
+                        panels_a + t * PANEL_A,
+#endif
+                        panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
+                        l0 + tile * TILE_WIDTH, to, begin, end, extra);
+        }
+    }
+}
+#endif
 
 /* Adds the slices up. Work-groups are (columns, rows), an item taking ITEM_VECTORS of a row. */
 __kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
@@ -148,48 +306,3 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
         vec_store(finish(sum, m, l, extra), c + i);
     }
 }
-
-#if FORM == WEIGHT
-/* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH. On CPUs a
- * work-group takes VECTOR_WIDTH columns and turns whole vectors; else its items are neighbouring
- * columns. Work-groups are (COLUMNS / LANE_STRIDE). */
-__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy,
-                                     __global float *restrict out) {
-    const int first = (int)get_group_id(0) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH;
-    __global float *to = out + B_TILE(first / TILE_WIDTH) + first % TILE_WIDTH;
-    for (int r = 0; r < R; r += VECTOR_WIDTH) {
-        vec rows[VECTOR_WIDTH];
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-            rows[i] = first + i < WIDTH ? vec_load(dy + (size_t)(first + i) * R + r) : (vec)(0.0f);
-#if VECTOR_WIDTH > 1
-        /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
-        UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
-            vec turned[VECTOR_WIDTH];
-            UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
-                turned[2 * i].even = rows[i].lo;
-                turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
-                turned[2 * i + 1].even = rows[i].hi;
-                turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
-            }
-            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
-        }
-#endif
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-            vec_store(rows[i], to + (size_t)(r + i) * TILE_WIDTH);
-    }
-}
-
-/* bias gradient[o] = sum of dy[o]; an item or a work-group takes BIAS_ROWS of them. */
-__kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
-                                            __global float *restrict gradient, int accumulate) {
-    __local float room[GROUP_SIZE];
-    const int first = (int)get_group_id(0) * BIAS_ROWS;
-    for (int o = first; o < min(first + BIAS_ROWS, WIDTH); o++) {
-        vec sum = (vec)(0.0f);
-        for (int r = LANE_BASE(0, 1); r < R; r += LANE_STRIDE)
-            sum += vec_load(dy + (size_t)o * R + r);
-        const float total = group_sum(vec_sum(sum), room);
-        if (get_local_id(0) == 0) gradient[o] = (accumulate ? gradient[o] : 0.0f) + total;
-    }
-}
-#endif
