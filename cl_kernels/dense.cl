@@ -28,11 +28,12 @@
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
 #define SLICES ((R + SLICE - 1) / SLICE)
+#define LINE 16 /* floats of a cache line */
 #define C_ROW (FORM == WEIGHT ? WIDTH : COLUMNS)
 
 #if LANES
 /* An item reads A and B where they are; of a weight's gradient, B is what `panels` left. */
-#define ROWS_OF_ITEM TILE_ROWS
+#define A_IN_PLACE 1
 #define A_SPACE __global
 #define B_SPACE __global
 #define TILE_A_ROW A_ROW
@@ -44,7 +45,7 @@
  * they would fight for the same few places of a cache. */
 #define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
 #define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
-#define PANEL_B (BLOCK * TILE_WIDTH)
+#define PANEL_B (BLOCK * TILE_WIDTH + LINE)
 #define B_SPACE __local
 #define TILE_B_STEP TILE_WIDTH
 /* Rows of A that are short enough lie well where they are. */
@@ -58,6 +59,7 @@
 #define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
 #define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
 #define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
+#define WHOLE_ROWS ((TILE_ROWS + VECTOR_WIDTH - 1) / VECTOR_WIDTH * VECTOR_WIDTH)
 #endif
 #endif
 
@@ -96,31 +98,114 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
+/* Asks a CPU's cache for what will be read (WRITE 0) or written (1) soon, in its level L. */
+#if !LANES && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(address, WRITE, L)                                                                \
+    __builtin_prefetch((const void *)(uintptr_t)(address), WRITE, 4 - (L))
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(address, WRITE, L) (void)0
+#endif
+
+#define STEP 8  /* terms between prefetches */
+
 #define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 #define ROW_EXISTS (M % TILE_ROWS == 0 || m0 + i < M)
+
+#if LANES
+#define PREFETCH_SHARE(next) (void)0
+typedef int ahead;
+#else
+/* What the next copies read: `left` lines in rows of `lines`, `skip` floats between rows. While tiles
+ * are multiplied, memory has nothing else to do, so every STEP terms of a tile ask for their share. */
+typedef struct {
+    __global const float *from;
+    int line, lines, skip, left;
+} stretch;
+
+typedef struct {
+    stretch now, then;
+} ahead;
+
+#define LINES(floats) (((floats) + LINE - 1) / LINE)
+#define LINES_A (A_STEP == 1 ? ROWS_OF_CHUNK * LINES(BLOCK) : BLOCK * LINES(ROWS_OF_CHUNK))
+#define LINES_B                                                                                    \
+    (FORM == WEIGHT ? ITEM_COLUMNS * TILE_WIDTH * LINES(BLOCK)                                     \
+                    : BLOCK * LINES(ITEM_COLUMNS * TILE_WIDTH))
+#define STEPS (ITEM_COLUMNS * CHUNK_TILES * ((BLOCK + STEP - 1) / STEP))
+#define SHARE ((LINES_A + LINES_B + STEPS - 1) / STEPS)
+
+static inline void prefetch_share(ahead *next) {
+    UNROLL for (int i = 0; i < SHARE; i++) {
+        if (next->now.left <= 0) return;
+        PREFETCH(next->now.from, 0, 2);
+        next->now.from += LINE;
+        if (++next->now.line == next->now.lines) {
+            next->now.line = 0;
+            next->now.from += next->now.skip;
+        }
+        if (--next->now.left == 0) {
+            next->now = next->then;
+            next->then.left = 0;
+        }
+    }
+}
+
+/* Rows of `length` floats, `stride` apart. */
+static inline stretch stretch_of(__global const float *from, int rows, int length, int stride) {
+    stretch s = {from, 0, LINES(length)};
+    s.skip = stride - s.lines * LINE;
+    s.left = rows > 0 && length > 0 ? rows * s.lines : 0;
+    return s;
+}
+
+static inline stretch stretch_of_a(__global const float *a, int m0, int block) {
+    const int rows = min(ROWS_OF_CHUNK, M - m0), terms = min(BLOCK, R - block);
+    a += (size_t)m0 * A_ROW + (size_t)block * A_STEP;
+    return A_STEP == 1 ? stretch_of(a, rows, terms, A_ROW) : stretch_of(a, terms, rows, A_STEP);
+}
+
+static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
+    const int columns = min(ITEM_COLUMNS * TILE_WIDTH, WIDTH - l0), terms = min(BLOCK, R - block);
+    return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * R + block, columns, terms, R)
+                          : stretch_of(b + (size_t)block * COLUMNS + l0, terms, columns, COLUMNS);
+}
+#define PREFETCH_SHARE(next) prefetch_share(next)
+#endif
 
 /* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
  * yet; end: the sums are whole. */
 static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
                                  int l, __global float *c, bool begin, bool end,
-                                 __global const float *extra) {
+                                 __global const float *extra, ahead *next) {
     vec sums[TILE_ROWS][TILE_VECTORS];
-    /* Beyond the last row some other one is read, and nothing is written. */
+    /* Beyond the last row of A the tile's first one is read, and nothing is written. */
     int row[TILE_ROWS];
-    FOR_ROWS row[i] = (ROW_EXISTS ? i : 0) * TILE_A_ROW;
+    FOR_ROWS row[i] = (!A_IN_PLACE || ROW_EXISTS ? i : 0) * TILE_A_ROW;
     __global float *to = c + (size_t)m0 * C_ROW + l;
     FOR_ROWS FOR_VECTORS sums[i][j] = (vec)(0.0f);
-    if (!begin) {
+    if (begin) {
+        FOR_ROWS PREFETCH(to + (size_t)i * C_ROW, 1, 1);
+    } else {
         FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
             load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
     }
-    for (int r = 0; r < terms; r++) {
-        vec terms_b[TILE_VECTORS];
-        FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
-        FOR_ROWS {
-            const vec term_a = (vec)(a[row[i] + (size_t)r * TILE_A_STEP]);
-            FOR_VECTORS sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
+    if (FORM == INPUT && end && INPUT_ACTIVATION) {
+        FOR_ROWS FOR_VECTORS
+            PREFETCH(extra + (size_t)(m0 + i) * COLUMNS + l + j * LANE_STRIDE, 0, 1);
+    }
+    for (int start = 0; start < terms; start += STEP) {
+        PREFETCH_SHARE(next);
+        for (int r = start; r < min(start + STEP, terms); r++) {
+            vec terms_b[TILE_VECTORS];
+            FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
+            FOR_ROWS {
+                const vec term_a = (vec)(a[row[i] + (size_t)r * TILE_A_STEP]);
+                FOR_VECTORS sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
+            }
         }
     }
     FOR_ROWS if (ROW_EXISTS) FOR_VECTORS {
@@ -129,22 +214,6 @@ static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b,
         store_c(v, to + (size_t)i * C_ROW + j * LANE_STRIDE, column);
     }
 }
-
-#if VECTOR_WIDTH > 1
-/* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
-static inline void transpose(vec rows[VECTOR_WIDTH]) {
-    UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
-        vec turned[VECTOR_WIDTH];
-        UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
-            turned[2 * i].even = rows[i].lo;
-            turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
-            turned[2 * i + 1].even = rows[i].hi;
-            turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
-        }
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
-    }
-}
-#endif
 
 #if LANES
 /* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums;
@@ -162,7 +231,7 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                   b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
                   tile * TILE_WIDTH + lane,
                   SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c, !accumulate, SLICES == 1,
-                  extra);
+                  extra, 0);
 }
 
 /* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
@@ -182,35 +251,57 @@ __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global
 }
 
 #else
+/* Copies a vector from anywhere to anywhere, for which vload and vstore may take it apart. */
+typedef struct {
+    vec v;
+} __attribute__((packed, aligned(4))) loose;
+#define COPY(from, to) (*(__local loose *)(to) = *(__global const loose *)(from))
+
 #if !A_IN_PLACE
-/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms], with zeros beyond the last row. */
+/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not matter. */
 static inline void pack_a(__global const float *a, __local float *panels, int m0, int terms) {
 #if A_STEP == 1
-    for (int m = 0; m < ROWS_OF_CHUNK && m0 + m < M; m++) {
+    for (int m = 0; m < min(ROWS_OF_CHUNK, M - m0); m++) {
         __global const float *from = a + (size_t)m * A_ROW;
         __local float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
         int r = 0;
-        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) vec_store(vec_load(from + r), to + r);
+        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) COPY(from + r, to + r);
         for (; r < terms; r++) to[r] = from[r];
     }
 #else
-    for (int r = 0; r < terms; r++)
-        for (int m = 0; m < ROWS_OF_CHUNK && m0 + m < M; m += TILE_ROWS) {
-            __global const float *from = a + (size_t)r * A_STEP + m;
-            __local float *to = panels + m / TILE_ROWS * PANEL_A + r * TILE_ROWS;
-            if (m0 + m + (TILE_ROWS + VECTOR_WIDTH - 1) / VECTOR_WIDTH * VECTOR_WIDTH <= M) {
-                UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
-                    vec_store(vec_load(from + i), to + i);
-            } else {
-                for (int i = 0; i < TILE_ROWS && m0 + m + i < M; i++) to[i] = from[i];
-            }
-        }
+    /* The last tiles end too near the last row for whole vectors. */
+    const int rows = min(ROWS_OF_CHUNK, M - m0);
+    const int quick =
+        clamp((M - m0 - WHOLE_ROWS + TILE_ROWS) / TILE_ROWS, 0, CHUNK_TILES);
+    for (int r = 0; r < terms; r++) {
+        __global const float *from = a + (size_t)r * A_STEP;
+        __local float *to = panels + r * TILE_ROWS;
+        for (int tile = 0; tile < quick; tile++)
+            UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
+                COPY(from + tile * TILE_ROWS + i, to + tile * PANEL_A + i);
+        for (int m = quick * TILE_ROWS; m < rows; m++)
+            to[m / TILE_ROWS * PANEL_A + m % TILE_ROWS] = from[m];
+    }
 #endif
 }
 #endif
 
 /* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. */
 #if FORM == WEIGHT
+/* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
+static inline void transpose(vec rows[VECTOR_WIDTH]) {
+    UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+        vec turned[VECTOR_WIDTH];
+        UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+            turned[2 * i].even = rows[i].lo;
+            turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
+            turned[2 * i + 1].even = rows[i].hi;
+            turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
+        }
+        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
+    }
+}
+
 /* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
  * the values of each column are added up. */
 static inline void pack_b(__global const float *b, __local float *panels, int l0, int tiles,
@@ -240,9 +331,10 @@ static inline void pack_b(__global const float *b, __local float *panels, int l0
 static inline void pack_b(__global const float *b, __local float *panels, int tiles, int terms) {
     for (int r = 0; r < terms; r++)
         for (int tile = 0; tile < tiles; tile++)
-            FOR_VECTORS vec_store(vec_load(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
-                                           j * VECTOR_WIDTH),
-                                  panels + tile * PANEL_B + r * TILE_WIDTH + j * VECTOR_WIDTH);
+            FOR_VECTORS *(__local vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
+                                         j * VECTOR_WIDTH) =
+                *(__global const vec *)(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
+                                        j * VECTOR_WIDTH);
 }
 #endif
 
@@ -278,8 +370,18 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
 #if !A_IN_PLACE
             pack_a(chunk, panels_a, m0, terms);
 #endif
+            /* Next come the next rows, or the next terms, or the next item's. */
+            const bool down = m0 + ROWS_OF_CHUNK < end_row, on = block + BLOCK < slice_end;
+            ahead next;
+            next.now = down || !on ? stretch_of_a(a, m0 + ROWS_OF_CHUNK, block)
+                                   : stretch_of_a(a, first_row, block + BLOCK);
+            next.then = down ? stretch_of(b, 0, 0, 0)
+                        : on ? stretch_of_b(b, l0, block + BLOCK)
+                             : stretch_of_b(b, l0 + ITEM_COLUMNS * TILE_WIDTH, block);
+            if (!next.now.left) next.now = next.then;
+            const int tiles = min(CHUNK_TILES, (end_row - m0 + TILE_ROWS - 1) / TILE_ROWS);
             for (int tile = 0; tile < columns; tile++)
-                for (int t = 0; t < CHUNK_TILES && m0 + t * TILE_ROWS < end_row; t++)
+                for (int t = 0; t < tiles; t++) {
                     multiply_tile(
 #if A_IN_PLACE
                         chunk + (size_t)t * TILE_ROWS * A_ROW,
@@ -287,7 +389,8 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                         panels_a + t * PANEL_A,
 #endif
                         panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
-                        l0 + tile * TILE_WIDTH, to, begin, end, extra);
+                        l0 + tile * TILE_WIDTH, to, begin, end, extra, &next);
+                }
         }
     }
 }

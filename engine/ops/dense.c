@@ -44,7 +44,7 @@ static int divide_up(int64_t a, int64_t b) {
 }
 
 enum {
-    VECTOR_BLOCK = 256,         /* terms: a tile's of B stay in the L1 cache */
+    VECTOR_BLOCK = 128,         /* terms: a tile's of B stay in the L1 cache */
     VECTOR_COLUMNS = 256,       /* columns of an item */
     VECTOR_CHUNK_ROWS = 128,    /* with the block, what the L2 cache keeps of A */
     VECTOR_SLICE = 512,         /* terms worth an item of their own */
