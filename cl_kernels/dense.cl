@@ -98,17 +98,6 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-/* Asks a CPU's cache for what will be read (WRITE 0) or written (1) soon, in its level L. */
-#if !LANES && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(address, WRITE, L)                                                                \
-    __builtin_prefetch((const void *)(uintptr_t)(address), WRITE, 4 - (L))
-#endif
-#endif
-#ifndef PREFETCH
-#define PREFETCH(address, WRITE, L) (void)0
-#endif
-
 #define STEP 8  /* terms between prefetches */
 
 #define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
@@ -141,7 +130,7 @@ typedef struct {
 static inline void prefetch_share(ahead *next) {
     UNROLL for (int i = 0; i < SHARE; i++) {
         if (next->now.left <= 0) return;
-        PREFETCH(next->now.from, 0, 2);
+        prefetch_line(next->now.from, 0, 2);
         next->now.from += LINE;
         if (++next->now.line == next->now.lines) {
             next->now.line = 0;
@@ -188,14 +177,14 @@ static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b,
     __global float *to = c + (size_t)m0 * C_ROW + l;
     FOR_ROWS FOR_VECTORS sums[i][j] = (vec)(0.0f);
     if (begin) {
-        FOR_ROWS PREFETCH(to + (size_t)i * C_ROW, 1, 1);
+        FOR_ROWS prefetch_line(to + (size_t)i * C_ROW, 1, 1);
     } else {
         FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
             load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
     }
     if (FORM == INPUT && end && INPUT_ACTIVATION) {
         FOR_ROWS FOR_VECTORS
-            PREFETCH(extra + (size_t)(m0 + i) * COLUMNS + l + j * LANE_STRIDE, 0, 1);
+            prefetch_line(extra + (size_t)(m0 + i) * COLUMNS + l + j * LANE_STRIDE, 0, 1);
     }
     for (int start = 0; start < terms; start += STEP) {
         PREFETCH_SHARE(next);
