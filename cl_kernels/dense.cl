@@ -385,10 +385,10 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
 }
 #endif
 
-/* Adds the slices up. Work-groups are (columns, rows), an item taking ITEM_VECTORS of a row. */
-__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
-                                      __global const float *restrict extra,
-                                      __global float *restrict c) {
+/* Adds the slices up and finishes the sums; slices may be c, where there is one. Work-groups are
+ * (columns, rows), an item taking ITEM_VECTORS of a row. */
+__kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global const float *extra,
+                                      __global float *c) {
     const int m = get_group_id(1);
     for (int j = 0; j < ITEM_VECTORS; j++) {
         const int l = LANE_BASE(get_group_id(0), ITEM_VECTORS) + j * LANE_STRIDE;
@@ -398,3 +398,20 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
         vec_store(finish(sum, m, l, extra), c + i);
     }
 }
+
+#if FORM == WEIGHT
+/* bias gradient[o] = sum of dy[o], where another library computes the product; an item or a work-group
+ * takes BIAS_ROWS of them. */
+__kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
+                                            __global float *restrict gradient, int accumulate) {
+    __local float room[GROUP_SIZE];
+    const int first = (int)get_group_id(0) * BIAS_ROWS;
+    for (int o = first; o < min(first + BIAS_ROWS, WIDTH); o++) {
+        vec sum = (vec)(0.0f);
+        for (int r = LANE_BASE(0, 1); r < R; r += LANE_STRIDE)
+            sum += vec_load(dy + (size_t)o * R + r);
+        const float total = group_sum(vec_sum(sum), room);
+        if (get_local_id(0) == 0) gradient[o] = (accumulate ? gradient[o] : 0.0f) + total;
+    }
+}
+#endif
