@@ -98,7 +98,7 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-#define STEP 8  /* terms between prefetches */
+#define STEP 8 /* terms between prefetches */
 
 #define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
@@ -317,6 +317,7 @@ static inline void pack_b(__global const float *b, __local float *panels, int l0
     }
 }
 #else
+/* Both sides lie at multiples of a vector, which vload and vstore would not know. */
 static inline void pack_b(__global const float *b, __local float *panels, int tiles, int terms) {
     for (int r = 0; r < terms; r++)
         for (int tile = 0; tile < tiles; tile++)
@@ -370,7 +371,7 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
             if (!next.now.left) next.now = next.then;
             const int tiles = min(CHUNK_TILES, (end_row - m0 + TILE_ROWS - 1) / TILE_ROWS);
             for (int tile = 0; tile < columns; tile++)
-                for (int t = 0; t < tiles; t++) {
+                for (int t = 0; t < tiles; t++)
                     multiply_tile(
 #if A_IN_PLACE
                         chunk + (size_t)t * TILE_ROWS * A_ROW,
@@ -379,7 +380,6 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
 #endif
                         panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
                         l0 + tile * TILE_WIDTH, to, begin, end, extra, &next);
-                }
         }
     }
 }

@@ -152,7 +152,8 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels, __glob
     }
     for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
         bytes part[VECTOR_WIDTH];
-        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) part[l] = ((__global const loose_bytes *)(from[l] + k))->v;
+        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
+            part[l] = ((__global const loose_bytes *)(from[l] + k))->v;
         /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
         UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
             bytes turned[VECTOR_WIDTH];
