@@ -218,6 +218,9 @@ UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_optio
 UNSEEN_API void unseen_string_free(char *string);
 UNSEEN_API const char *unseen_version(void);
 
+/* The optional libraries that the library was built with, separated by commas; empty without any. */
+UNSEEN_API const char *unseen_features(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,6 +15,7 @@ verbs="run train score eval report show check devices selftest bench sweep"
     for verb in $verbs; do [[ $output == *"  $verb "* ]] || fail "no $verb"; done
     succeeds --version
     [[ $output =~ ^unseen\ [0-9]+\.[0-9]+\.[0-9]+ ]] && [ -z "$stderr" ]
+    [[ $output == *"Built with: "* ]] || fail "no optional libraries"
 }
 
 @test "every verb has help with an example" {
