@@ -83,16 +83,16 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     }
 }
 
-/* A window of a plane, transformed, to `to` and on in steps of to_stride. */
+/* A window of a plane, transformed, to[product][vector]. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
-                       __local vec *to, const int to_stride) {
+                       __local vec *to) {
     vec d[PRODUCTS];
     load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
     transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) to[(size_t)i * to_stride] = d[i];
+    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * ITEM_VECTORS] = d[i];
 }
 
-/* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
+/* All windows of a patch from (top, left) on: inputs[window][term][product][vector]. */
 INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
                         __local vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
@@ -101,14 +101,12 @@ INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
 #if UP
             for (int window = 0; window < WINDOWS; window++)
                 put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
-                            left + SHIFTS - 1 - window % SHIFTS, 1, inside,
-                            inputs + ((size_t)window * PRODUCTS * TERMS + c) * ITEM_VECTORS + v,
-                            TERMS * ITEM_VECTORS);
+                           left + SHIFTS - 1 - window % SHIFTS, 1, inside,
+                           inputs + (window * TERMS + c) * PRODUCTS * ITEM_VECTORS + v);
 #else
             for (int phase = 0; phase < PHASES; phase++)
                 put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
-                            inputs + (size_t)(c * PHASES + phase) * ITEM_VECTORS + v,
-                            TERMS * ITEM_VECTORS);
+                           inputs + (c * PHASES + phase) * PRODUCTS * ITEM_VECTORS + v);
 #endif
         }
 }
@@ -126,7 +124,7 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
-                const __local vec *from = inputs + (size_t)product * TERMS * ITEM_VECTORS + first;
+                const __local vec *from = inputs + (size_t)product * ITEM_VECTORS + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
                 for (int term = 0; term < TERMS; term++) {
@@ -134,7 +132,7 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
                     FOR_VECTORS v[j] = from[j];
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)(w[i]), v[j], sum[i][j]);
                     w += TILE_CHANNELS;
-                    from += ITEM_VECTORS;
+                    from += PRODUCTS * ITEM_VECTORS;
                 }
                 FOR_CHANNELS FOR_VECTORS to[i * ITEM_VECTORS + first + j] = sum[i][j];
             }
