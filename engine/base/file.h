@@ -29,6 +29,9 @@ unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_err
 unseen_status us_file_commit(us_file_writer *writer, unseen_error *error);
 void us_file_abandon(us_file_writer *writer);
 
+/* Fails as us_file_begin would, and leaves nothing: for results that take long to compute. */
+unseen_status us_file_check(const char *path, unseen_error *error);
+
 /* The three in one, for bytes at hand. */
 unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error);
 
