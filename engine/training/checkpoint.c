@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evaluation/locale.h"
 #include "training/trainer.h"
 
 static const char *const moment_names[] = {"moment1", "moment2"};
@@ -20,14 +21,19 @@ static char *checkpoint_path(const char *folder, unseen_error *error) {
 /* Doubles travel as text with every digit; JSON has no word for infinity or NaN. */
 static bool add_double(cJSON *object, const char *name, double value) {
     char text[40];
+    us_locale locale = us_locale_enter();
     snprintf(text, sizeof text, "%.17g", value);
+    us_locale_leave(locale);
     return cJSON_AddStringToObject(object, name, text) != NULL;
 }
 
 static bool get_double(const cJSON *object, const char *name, double *value) {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    if (text) *value = strtod(text, NULL);
-    return text != NULL;
+    if (!text) return false;
+    us_locale locale = us_locale_enter();
+    *value = strtod(text, NULL);
+    us_locale_leave(locale);
+    return true;
 }
 
 static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
@@ -52,7 +58,7 @@ static char *print_progress(const us_trainer *trainer) {
         add_double(object, "seconds", progress->seconds) &&
         add_double(object, "loss", progress->loss) &&
         add_double(object, "held_out_loss", progress->held_out_loss);
-    char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
+    char *text = complete ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     return text;
 }
@@ -143,7 +149,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
     char *progress = print_progress(trainer);
     if (!progress) return us_fail_memory(error, "a checkpoint");
     unseen_status status = us_safetensors_add_metadata(builder, "progress", progress, error);
-    cJSON_free(progress);
+    unseen_string_free(progress);
     US_TRY(status);
     US_TRY(us_detector_save(trainer->detector, builder, error));
     US_TRY(save_moments(trainer, builder, error));
