@@ -168,15 +168,21 @@ static int batch_size(const us_trainer *trainer, int64_t step) {
 
 /* ---- an epoch ---- */
 
+static unseen_status diverged(const us_trainer *trainer, const char *loss, double value,
+                              int64_t step, unseen_error *error) {
+    return us_fail(error, UNSEEN_DIVERGED,
+                   "training diverged: the %s loss is %s in epoch %d, step %lld; a lower "
+                   "/training/optimizer/learning_rate or a /training/clip_norm may help",
+                   loss, isnan(value) ? "NaN" : "infinite", trainer->progress.epoch + 1,
+                   (long long)step + 1);
+}
+
 static unseen_status check_losses(const us_trainer *trainer, int64_t step, unseen_error *error) {
     const float *losses = trainer->host_losses + step * trainer->loss_count;
     for (int i = 0; i < trainer->loss_count; i++)
         if (!isfinite(losses[i]))
-            return us_fail(error, UNSEEN_DIVERGED,
-                           "training diverged: the %s loss is %g in epoch %d, step %lld; a lower "
-                           "/training/optimizer/learning_rate or a /training/clip_norm may help",
-                           trainer->detector->spec->type->losses[i], losses[i],
-                           trainer->progress.epoch + 1, (long long)step + 1);
+            return diverged(trainer, trainer->detector->spec->type->losses[i], losses[i], step,
+                            error);
     return UNSEEN_OK;
 }
 
@@ -291,6 +297,8 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     }
     free(losses);
     *loss = sum / (double)count;
+    if (status == UNSEEN_OK && !isfinite(*loss))
+        return diverged(trainer, "held-out", *loss, trainer->progress.step - 1, error);
     return status;
 }
 
