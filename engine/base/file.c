@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -310,6 +311,18 @@ unseen_status us_folder_create(const char *path, unseen_error *error) {
     if (status == UNSEEN_OK && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
         status = fail_errno(error, path, "the folder is not writable");
     return status;
+}
+
+unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error) {
+    *descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*descriptor < 0 || flock(*descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return UNSEEN_OK;
+    close(*descriptor);
+    *descriptor = -1;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: another run or sweep is under way in this folder: wait for it, or give "
+                   "another folder with --out",
+                   path);
 }
 
 bool us_file_exists(const char *path) {

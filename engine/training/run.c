@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/labels.h"
 #include "evaluation/metrics.h"
@@ -23,6 +24,7 @@ typedef struct run {
     us_calibration calibration;
     const char *calibrated_on;
     us_scores scores;
+    int lock; /* of the folder; -1: none */
 } run;
 
 static void release(run *r) {
@@ -33,6 +35,7 @@ static void release(run *r) {
     us_dataset_close(&r->training);
     us_dataset_close(&r->test);
     free(r->anomalous);
+    if (r->lock >= 0) close(r->lock);
 }
 
 /* ---- inputs, all of them looked at before anything is written ---- */
@@ -154,6 +157,7 @@ static unseen_status train(run *r, unseen_error *error) {
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
                              &r->trainer, error));
     US_TRY(us_folder_create(r->options->out, error));
+    US_TRY(us_folder_lock(r->options->out, &r->lock, error));
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(write_config(r, error)); /* a checkpoint that does not fit leaves the folder as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
@@ -239,10 +243,20 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
     return us_report_run(r->options->out, error);
 }
 
+/* All that follows the training. Its last checkpoint is there, so that none of it is lost. */
+static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *error) {
+    unseen_status status = save_model(r, error);
+    if (status == UNSEEN_OK) status = write_results(r, results, json, error);
+    if (status == UNSEEN_INTERRUPTED)
+        us_fail(error, status,
+                "interrupted after the last epoch; a checkpoint is saved: continue with --resume");
+    return status;
+}
+
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config, .options = options, .events = events};
+    run r = {.config = config, .options = options, .events = events, .lock = -1};
     cJSON *results = cJSON_CreateObject();
     unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
     if (status == UNSEEN_OK && !options->out)
@@ -251,8 +265,7 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     if (status == UNSEEN_OK) status = check_folder(&r, error);
     if (status == UNSEEN_OK) status = open_inputs(&r, error);
     if (status == UNSEEN_OK) status = train(&r, error);
-    if (status == UNSEEN_OK) status = save_model(&r, error);
-    if (status == UNSEEN_OK) status = write_results(&r, results, json, error);
+    if (status == UNSEEN_OK) status = finish(&r, results, json, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;
