@@ -59,11 +59,11 @@ static unseen_status calibration_from_json(const us_detector_type *type, const u
 static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error) {
     cJSON *object = calibration_to_json(config->detector.type, calibration);
-    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
+    char *text = object ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     if (!text) return us_fail_memory(error, "the calibration");
     unseen_status status = us_safetensors_add_metadata(builder, "calibration", text, error);
-    cJSON_free(text);
+    unseen_string_free(text);
     US_TRY(status);
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
     US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));

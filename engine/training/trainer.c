@@ -174,15 +174,21 @@ static int batch_size(const us_trainer *trainer, int64_t step) {
 
 /* ---- an epoch ---- */
 
+static unseen_status diverged(const us_trainer *trainer, const char *loss, double value,
+                              int64_t step, unseen_error *error) {
+    return us_fail(error, UNSEEN_DIVERGED,
+                   "training diverged: the %s loss is %s in epoch %d, step %lld; a lower "
+                   "/training/optimizer/learning_rate or a /training/clip_norm may help",
+                   loss, isnan(value) ? "NaN" : "infinite", trainer->progress.epoch + 1,
+                   (long long)step + 1);
+}
+
 static unseen_status check_losses(const us_trainer *trainer, int64_t step, unseen_error *error) {
     const float *losses = trainer->host_losses + step * trainer->loss_count;
     for (int i = 0; i < trainer->loss_count; i++)
         if (!isfinite(losses[i]))
-            return us_fail(error, UNSEEN_DIVERGED,
-                           "training diverged: the %s loss is %g in epoch %d, step %lld; a lower "
-                           "/training/optimizer/learning_rate or a /training/clip_norm may help",
-                           trainer->detector->spec->type->losses[i], losses[i],
-                           trainer->progress.epoch + 1, (long long)step + 1);
+            return diverged(trainer, trainer->detector->spec->type->losses[i], losses[i], step,
+                            error);
     return UNSEEN_OK;
 }
 
@@ -327,7 +333,18 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     }
     free(losses);
     *loss = sum / (double)count;
+    if (status == UNSEEN_OK && !isfinite(*loss))
+        return diverged(trainer, "held-out", *loss, trainer->progress.step - 1, error);
     return status;
+}
+
+/* No epoch is left, or the loss has converged. Told by the config, not by the checkpoint: more
+ * epochs or fewer may be asked for than when that was saved. */
+static bool is_finished(const us_trainer *trainer) {
+    const us_training_settings *settings = &trainer->config->training;
+    return trainer->progress.epoch >= settings->epochs ||
+           (settings->stopping.patience > 0 &&
+            trainer->progress.stopping.stale >= settings->stopping.patience);
 }
 
 static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
@@ -346,7 +363,6 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
         us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
     progress->epoch++;
     progress->step = 0;
-    progress->finished = converged || progress->epoch >= trainer->config->training.epochs;
     if (converged && progress->epoch < trainer->config->training.epochs)
         us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
                          "the loss has converged: no improvement in %d epochs",
@@ -354,9 +370,9 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     if (trainer->folder) {
         US_TRY(us_log_append(trainer, losses, rate, seconds, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
-        if (due || progress->finished || stop) US_TRY(us_checkpoint_save(trainer, error));
+        if (due || is_finished(trainer) || stop) US_TRY(us_checkpoint_save(trainer, error));
     }
-    if (stop && !progress->finished)
+    if (stop && !is_finished(trainer))
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted after epoch %d; a checkpoint is saved: continue with --resume",
                        progress->epoch);
@@ -365,12 +381,7 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
 
 unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
     if (trainer->folder) US_TRY(us_log_rewind(trainer, error));
-    /* More epochs may have been asked for than when the checkpoint was saved. */
-    int patience = trainer->config->training.stopping.patience;
-    if (trainer->progress.epoch < trainer->config->training.epochs &&
-        (patience == 0 || trainer->progress.stopping.stale < patience))
-        trainer->progress.finished = false;
-    while (!trainer->progress.finished) {
+    while (!is_finished(trainer)) {
         trainer->epoch_started = us_clock();
         trainer->images_this_epoch = 0;
         US_TRY(run_epoch(trainer, error));

@@ -118,6 +118,17 @@ same_result() {
     [ ! -e diverged/prediction.csv ]
 }
 
+@test "training whose last step left no numbers has diverged, too" {
+    # A step an epoch: the third one's loss is still finite, what it leads to is not.
+    job=(train "$TESTS/tiny.json" --train "$DATA/train.npy" --batch 75 --epochs 3
+        --set '/training/optimizer={"type": "sgd", "learning_rate": 1000, "momentum": 0.99}'
+        --set /networks/decoder/4/layer=leaky_relu)
+    fails_with 5 "training diverged: the reconstruction scores" "${job[@]}" --out last
+    fails_with 5 "training diverged: the held-out loss" "${job[@]}" --out held_out \
+        --set /training/held_out=0.2
+    [ ! -e last/model.safetensors ] && [ ! -e held_out/model.safetensors ]
+}
+
 @test "more than the device holds ends with exit code 6" {
     fails_with 6 "." train "$SOURCE/configs/wide.json" --train "$DATA/train.npy" --batch 65536 \
         --set /input/height=512 --set /input/width=512 --out large

@@ -63,6 +63,11 @@ verbs="run train score eval report show check devices selftest bench sweep"
     fails_with 2 "--resume needs" run --resume
 }
 
+@test "control characters of a config do not reach the terminal" {
+    succeeds show "$TESTS/tiny.json" --set '/name="a\u001b[31mb"'
+    [[ $output == "a?[31mb: detector autoencoder"* ]]
+}
+
 @test "check: OK on stdout, errors on stderr, exit code 2 if any is wrong" {
     succeeds check "$SOURCE"/configs/{simple,medium,strong,boss,wide}.json "$TESTS/tiny.json"
     [ "$(grep -c ': OK$' <<<"$output")" -eq 6 ] || fail "not all are OK"
