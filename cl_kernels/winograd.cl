@@ -49,6 +49,9 @@
 #endif
 #define ROWS ((GRID_HEIGHT + OUTPUTS - 1) / OUTPUTS)
 #define COLUMNS ((GRID_WIDTH + OUTPUTS - 1) / OUTPUTS)
+#define WHOLE_TILES                                                                                \
+    (GRID_HEIGHT % OUTPUTS == 0 && GRID_WIDTH % OUTPUTS == 0 && OUT_HEIGHT % GRID_HEIGHT == 0 &&   \
+     OUT_WIDTH % GRID_WIDTH == 0)
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
@@ -184,7 +187,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                 transform_output_2d(m, OUTPUTS);
                 UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
                     const int oy = first_y + i / OUTPUTS * step, ox = first_x + i % OUTPUTS * step;
-                    if (oy >= OUT_HEIGHT || ox >= OUT_WIDTH) continue;
+                    if (!WHOLE_TILES && (oy >= OUT_HEIGHT || ox >= OUT_WIDTH)) continue;
                     const size_t at = (((size_t)k * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH +
                                       lane + v * LANE_STRIDE;
                     vec_store(FINISH(m[i / OUTPUTS * POINTS + i % OUTPUTS] + start, at), y + at);
