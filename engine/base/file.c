@@ -314,3 +314,11 @@ char *us_path_join(const char *folder, const char *name) {
     char *path;
     return asprintf(&path, "%s%s%s", folder, slash, name) < 0 ? NULL : path;
 }
+
+char *us_cache_folder(void) {
+    const char *own = getenv("UNSEEN_CACHE_DIR"), *all = getenv("XDG_CACHE_HOME");
+    if (own && *own) return strdup(own);
+    if (all && *all == '/') return us_path_join(all, "unseen");
+    const char *home = getenv("HOME");
+    return home && *home == '/' ? us_path_join(home, ".cache/unseen") : NULL;
+}

@@ -40,4 +40,8 @@ bool us_file_exists(const char *path);
 /* folder/name on the heap; NULL: no memory. */
 char *us_path_join(const char *folder, const char *name);
 
+/* Where the program may keep what it can find again: UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen,
+ * else ~/.cache/unseen; on the heap, and not created. NULL: none is known, or no memory. */
+char *us_cache_folder(void);
+
 #endif

@@ -35,6 +35,7 @@ typedef struct us_device {
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
     struct us_program *programs; /* built so far, by source and options */
     struct us_buffer *scratch;
+    struct us_tuning *tuning; /* which parameters kernels are built with; NULL: the defaults */
 } us_device;
 
 /* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,

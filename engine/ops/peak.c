@@ -1,22 +1,16 @@
 #include "ops/peak.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 enum { CHAINS = 10, LAUNCHES = 5 };
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static unseen_status launch(us_device *device, us_kernel *kernel, us_buffer *out, size_t groups,
                             int rounds, double *seconds, unseen_error *error) {
-    double started = now();
+    double started = us_clock();
     US_TRY(
         us_kernel_run(kernel, (size_t[3]){groups, 1, 1}, error, "iffb", rounds, 0.999, 0.001, out));
     US_TRY(us_device_finish(device, error));
-    *seconds = now() - started;
+    *seconds = us_clock() - started;
     return UNSEEN_OK;
 }
 

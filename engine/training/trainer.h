@@ -2,6 +2,7 @@
 #ifndef US_TRAINING_TRAINER_H
 #define US_TRAINING_TRAINER_H
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "device/fence.h"
 #include "training/dataset.h"
@@ -69,7 +70,5 @@ unseen_status us_log_rewind(const us_trainer *trainer, unseen_error *error);
 /* learning_rate: of the first network, at the epoch's last step. */
 unseen_status us_log_append(const us_trainer *trainer, const double *losses, double learning_rate,
                             double seconds, unseen_error *error);
-
-double us_clock(void); /* seconds, monotonic */
 
 #endif
