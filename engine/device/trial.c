@@ -68,8 +68,8 @@ static unseen_status check_samples(const us_trial *trial, int output, const floa
     double expected[SAMPLES], largest = 0;
     size_t count = trial->operands[output].floats;
     for (int i = 0; i < SAMPLES; i++) {
-        expected[i] = trial->tunable->expected(
-            trial->spec, (const float *const *)trial->host, output, sample(i, count));
+        expected[i] = trial->tunable->expected(trial->spec, (const float *const *)trial->host,
+                                               output, sample(i, count));
         largest = fmax(largest, fabs(expected[i]));
     }
     for (int i = 0; i < SAMPLES; i++) {
@@ -109,8 +109,7 @@ static unseen_status spoil_output(us_trial *trial, int i, unseen_error *error) {
 }
 
 /* Runs the operation once and looks at what it wrote; the default's output is kept. */
-static unseen_status check(us_trial *trial, void *operation, bool is_default,
-                           unseen_error *error) {
+static unseen_status check(us_trial *trial, void *operation, bool is_default, unseen_error *error) {
     for (int i = 0; i < US_TUNABLE_OPERANDS; i++)
         if (trial->operands[i].floats && trial->operands[i].output)
             US_TRY(spoil_output(trial, i, error));
@@ -121,8 +120,7 @@ static unseen_status check(us_trial *trial, void *operation, bool is_default,
         if (!trial->operands[i].floats || !trial->operands[i].output) continue;
         US_TRY(read_output(trial, i, &values, error));
         unseen_status status = check_samples(trial, i, values, error);
-        if (status == UNSEEN_OK && trial->standard[i])
-            status = check_all(trial, i, values, error);
+        if (status == UNSEEN_OK && trial->standard[i]) status = check_all(trial, i, values, error);
         if (status == UNSEEN_OK && is_default)
             trial->standard[i] = values;
         else
@@ -154,8 +152,8 @@ static double median(double *values, int count) {
 }
 
 /* Each launch is beside one of the default, so that a machine that slows down slows both. */
-static unseen_status measure(us_trial *trial, void *operation, double during,
-                             us_trial_times *times, unseen_error *error) {
+static unseen_status measure(us_trial *trial, void *operation, double during, us_trial_times *times,
+                             unseen_error *error) {
     double own[MOST_ROUNDS], other[MOST_ROUNDS], ratio[MOST_ROUNDS], end = us_clock() + during;
     int rounds = 0;
     while (rounds < MOST_ROUNDS && (rounds < LEAST_ROUNDS || us_clock() < end)) {

@@ -8,10 +8,10 @@
 
 enum {
     US_TUNABLE_PARAMETERS = 8,
-    US_TUNABLE_CHOICES = 24,  /* most values that a parameter is tried with */
-    US_TUNABLE_OPERANDS = 5,  /* most buffers */
-    US_TUNABLE_TEXT = 1024,   /* room for a key */
-    US_TUNABLE_SPEC = 512,    /* most bytes of a spec */
+    US_TUNABLE_CHOICES = 24, /* most values that a parameter is tried with */
+    US_TUNABLE_OPERANDS = 5, /* most buffers */
+    US_TUNABLE_TEXT = 1024,  /* room for a key */
+    US_TUNABLE_SPEC = 512,   /* most bytes of a spec */
 };
 
 /* A buffer of a trial. */
@@ -24,7 +24,7 @@ typedef struct us_operand {
  * to anything but the device, which comes first. */
 typedef struct us_tunable {
     const char *name;
-    const char *sources[3];                             /* kernel files without ".cl"; NULL ends */
+    const char *sources[3];                            /* kernel files without ".cl"; NULL ends */
     const char *parameters[US_TUNABLE_PARAMETERS + 1]; /* their names; NULL ends */
     size_t spec_size;
 
@@ -42,10 +42,12 @@ typedef struct us_tunable {
     int (*choices)(const void *spec, const int *values, int parameter,
                    int choices[US_TUNABLE_CHOICES]);
 
-    void (*operands)(const void *spec, us_operand operands[US_TUNABLE_OPERANDS]); /* zeroed before */
+    void (*operands)(const void *spec,
+                     us_operand operands[US_TUNABLE_OPERANDS]); /* zeroed before */
     /* The value of one element of an output, in double and from the inputs alone. */
     double (*expected)(const void *spec, const float *const *operands, int output, size_t index);
 
+    /* On failure *operation is NULL or to be destroyed all the same. */
     unseen_status (*create)(const void *spec, const int *values, void **operation,
                             unseen_error *error);
     unseen_status (*run)(void *operation, us_buffer *const *operands, unseen_error *error);
@@ -65,8 +67,8 @@ static inline int us_tunable_count(const us_tunable *tunable) {
  * US_TUNABLE_CHOICES. */
 int us_choices_add(int *choices, int count, int value);
 
-/* How many of `tile` make `size`; the tile of about `most` that divides it with the least left over;
- * and the choices of such tiles up to `most`. */
+/* How many of `tile` make `size`; the tile of about `most` that divides it with the least left
+ * over; and the choices of such tiles up to `most`. */
 int us_tiles_count(int size, int tile);
 int us_tiles_even(int size, int most);
 int us_tiles_choices(int size, int most, int *choices);

@@ -11,11 +11,11 @@
 
 enum { CANDIDATES = 24, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
-static const double start_seconds = 60;        /* that a driver may take to open its device */
-static const double trial_seconds = 0.1;       /* of timing a candidate */
+static const double start_seconds = 60;  /* that a driver may take to open its device */
+static const double trial_seconds = 0.1; /* of timing a candidate */
 static const double confirmation_seconds = 0.5;
-static const double better = 0.99;             /* of the best so far, to be worth following */
-static const double faster = 0.97;             /* of the default, to win: more than noise */
+static const double better = 0.99; /* of the best so far, to be worth following */
+static const double faster = 0.97; /* of the default, to win: more than noise */
 
 typedef struct tuner {
     const us_tuner_options *options;
@@ -128,9 +128,8 @@ static unseen_status begin(search *s, unseen_error *error) {
     while (!s->hopeless) {
         US_TRY(start_worker(t, error));
         if (t->begun == s->shape) return UNSEEN_OK;
-        us_worker_request what = {.shape = (int)(s->shape - t->shapes),
-                                  .begin = true,
-                                  .with_default = s->with_default};
+        us_worker_request what = {
+            .shape = (int)(s->shape - t->shapes), .begin = true, .with_default = s->with_default};
         unseen_error why;
         if (request(t, &what, &why) == UNSEEN_OK) {
             t->begun = s->shape;
@@ -207,8 +206,7 @@ static unseen_status visit(search *s, const int *values, const point **reached,
 static point *best_point(search *s) {
     point *best = NULL;
     for (int i = 0; i < s->count; i++)
-        if (!s->points[i].failed && (!best || s->points[i].cost < best->cost))
-            best = &s->points[i];
+        if (!s->points[i].failed && (!best || s->points[i].cost < best->cost)) best = &s->points[i];
     return best;
 }
 
@@ -311,8 +309,8 @@ static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_
     if (complete && entry) {
         cJSON *parameters = cJSON_AddObjectToObject(object, "parameters");
         for (int i = 0; shape->tunable->parameters[i]; i++)
-            complete = complete && add_number(parameters, shape->tunable->parameters[i],
-                                              entry->values[i]);
+            complete =
+                complete && add_number(parameters, shape->tunable->parameters[i], entry->values[i]);
     } else if (complete) {
         complete = cJSON_AddNullToObject(object, "parameters") != NULL;
     }
@@ -420,9 +418,8 @@ static unseen_status add_shape(tuner *t, const us_worker_reply *reply, unseen_er
 }
 
 static unseen_status collect(tuner *t, unseen_error *error) {
-    us_worker_job job = {.selector = t->options->selector,
-                         .collect = t->options->collect,
-                         .user = t->options->user};
+    us_worker_job job = {
+        .selector = t->options->selector, .collect = t->options->collect, .user = t->options->user};
     us_worker_reply reply;
     t->started = us_clock();
     US_TRY(us_worker_start(&job, &t->worker, error));

@@ -16,8 +16,8 @@ typedef struct us_tuner_shape {
 /* What a worker is told by being forked. Either collect or shapes are set. */
 typedef struct us_worker_job {
     const char *selector; /* of the device */
-    /* Creates what the kernels are to be found of. The worker sends the device's facts, then a reply
-     * for each kernel and shape, then one without a tunable. */
+    /* Creates what the kernels are to be found of. The worker sends the device's facts, then a
+     * reply for each kernel and shape, then one without a tunable. */
     unseen_status (*collect)(us_device *device, void *user, unseen_error *error);
     void *user;
     /* The worker says that it is ready, then answers requests. */

@@ -54,13 +54,13 @@ static char *file_path(const us_device *device) {
     char name[32];
     size_t length = 0;
     for (const char *c = device->name; *c && length < sizeof name - 1; c++)
-        name[length++] = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-                                 (*c >= '0' && *c <= '9')
-                             ? *c
-                             : '-';
+        name[length++] =
+            (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ? *c
+                                                                                             : '-';
     name[length] = '\0';
-    if (folder && text && asprintf(&path, "%s/tuning/%s-%016" PRIx64 ".json", folder, name,
-                                   hash_text(hash_start, text)) < 0)
+    if (folder && text &&
+        asprintf(&path, "%s/tuning/%s-%016" PRIx64 ".json", folder, name,
+                 hash_text(hash_start, text)) < 0)
         path = NULL;
     free(folder);
     unseen_string_free(text);

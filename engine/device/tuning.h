@@ -16,8 +16,8 @@ typedef struct us_tuning_choice {
 } us_tuning_choice;
 
 typedef struct us_tuning {
-    char *path;  /* of the file; NULL: not from a file, or no cache folder is known */
-    cJSON *root; /* what the file says; NULL: nothing */
+    char *path;                /* of the file; NULL: not from a file, or no cache folder is known */
+    cJSON *root;               /* what the file says; NULL: nothing */
     us_tuning_choice *choices; /* made so far, in their order, equal ones once */
 } us_tuning;
 

@@ -2,13 +2,26 @@
  * product, described in cl_kernels/dense.cl. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "device/tuning.h"
 #include "ops/activation.h"
 #include "ops/attributes.h"
+#include "ops/dense.h"
+#include "ops/reference.h"
 
 typedef enum us_product_form { FORWARD, INPUT, WEIGHT } us_product_form;
 
-/* How a product is cut; see cl_kernels/dense.cl. */
+/* What is computed: a product for a layer of these sizes. */
+typedef struct us_product_spec {
+    us_device *device;
+    us_product_form form;
+    int in, out, batch; /* padded */
+    bool bias;
+    us_activation activation, input_activation;
+} us_product_spec;
+
+/* How a product is cut; see cl_kernels/dense.cl. In the order of the tunable's parameters. */
 typedef struct us_product_tuning {
     int tile_rows, tile_vectors, item_tiles, item_columns, block, slice;
 } us_product_tuning;
@@ -28,6 +41,7 @@ typedef struct us_dense {
     us_product products[3]; /* by form; those of backward are made when first needed */
     us_kernel *panels, *bias_gradient;
     size_t panel_groups, bias_groups;
+    us_product_form trial; /* of a trial, which has one product alone */
 } us_dense;
 
 static int smaller(int64_t a, int64_t b) {
@@ -85,8 +99,18 @@ static us_product_tuning tune_lanes(const us_device *device, us_product_form for
     return t;
 }
 
-static us_product_tuning product_tuning_default(const us_device *device, us_product_form form,
-                                                int rows, int terms, int width) {
+/* M, R and WIDTH. */
+static void set_sizes(const us_product_spec *spec, int *rows, int *terms, int *width) {
+    *rows = spec->form == FORWARD ? spec->out : spec->in;
+    *terms = spec->form == FORWARD ? spec->in : spec->form == INPUT ? spec->out : spec->batch;
+    *width = spec->form == WEIGHT ? spec->out : spec->batch;
+}
+
+static us_product_tuning product_tuning_default(const us_product_spec *spec) {
+    const us_device *device = spec->device;
+    const us_product_form form = spec->form;
+    int rows, terms, width;
+    set_sizes(spec, &rows, &terms, &width);
     if (device->execution == US_EXECUTION_LANES)
         return tune_lanes(device, form, rows, terms, width);
     us_product_tuning t = {.slice = terms, .block = smaller(VECTOR_BLOCK, terms)};
@@ -109,15 +133,12 @@ static us_product_tuning product_tuning_default(const us_device *device, us_prod
 }
 
 /* Sizes and build options of a product. */
-static void plan_product(us_product *product, const us_layer_plan *plan, us_product_form form) {
-    const us_device *device = plan->device;
-    const int in = plan->in.channels, out = plan->out.channels;
+static void plan_product(us_product *product, const us_product_spec *spec,
+                         const us_product_tuning t) {
+    const us_device *device = spec->device;
+    const us_product_form form = spec->form;
     product->form = form;
-    product->rows = form == FORWARD ? out : in;
-    product->terms = form == FORWARD ? in : form == INPUT ? out : plan->batch;
-    product->width = form == WEIGHT ? out : plan->batch;
-    const us_product_tuning t =
-        product_tuning_default(device, form, product->rows, product->terms, product->width);
+    set_sizes(spec, &product->rows, &product->terms, &product->width);
     product->tuning = t;
     const int tile_width = t.tile_vectors * us_device_lanes(device);
     product->columns = divide_up(product->width, tile_width) * tile_width;
@@ -159,6 +180,14 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
         activations);
 }
 
+static unseen_status choose_tuning(const us_product_spec *spec, us_product_tuning *tuning,
+                                   unseen_error *error) {
+    int values[US_TUNABLE_PARAMETERS];
+    US_TRY(us_tuning_choose(&us_dense_tunable, spec, values, error));
+    memcpy(tuning, values, sizeof *tuning);
+    return UNSEEN_OK;
+}
+
 static void destroy(void *pointer) {
     us_dense *layer = pointer;
     if (!layer) return;
@@ -172,9 +201,25 @@ static void destroy(void *pointer) {
 }
 
 static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
-                                    us_product_form form, unseen_error *error) {
+                                    us_product_form form, const us_product_tuning *tuning,
+                                    unseen_error *error) {
     us_product *product = &layer->products[form];
-    plan_product(product, plan, form);
+    const us_product_spec spec = {
+        .device = plan->device,
+        .form = form,
+        .in = plan->in.channels,
+        .out = plan->out.channels,
+        .batch = plan->batch,
+        .bias = ((const us_dense_attributes *)plan->attributes)->bias,
+        .activation = plan->activation,
+        .input_activation = plan->input_activation,
+    };
+    us_product_tuning chosen;
+    if (tuning)
+        chosen = *tuning;
+    else
+        US_TRY(choose_tuning(&spec, &chosen, error));
+    plan_product(product, &spec, chosen);
     us_buffer *scratch;
     const size_t bytes = product->slices_bytes + product->panels_bytes;
     if (bytes) US_TRY(us_device_scratch(layer->device, bytes, &scratch, error));
@@ -182,6 +227,14 @@ static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
     if (product->slices_bytes)
         US_TRY(create_kernel(product, plan, "combine", &product->combine, error));
     return UNSEEN_OK;
+}
+
+/* What the weights' gradient needs besides its product. */
+static unseen_status create_panels(us_dense *layer, const us_layer_plan *plan,
+                                   unseen_error *error) {
+    const us_product *weight = &layer->products[WEIGHT];
+    layer->panel_groups = (size_t)(weight->columns / us_device_lanes(plan->device));
+    return create_kernel(weight, plan, "panels", &layer->panels, error);
 }
 
 static unseen_status create(const us_layer_plan *plan, void **out, unseen_error *error) {
@@ -193,12 +246,11 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     layer->bias_gradient_is_zero = plan->bias_gradient_is_zero;
     unseen_status status;
     for (us_product_form form = FORWARD; form <= WEIGHT; form++)
-        US_CHECK(create_product(layer, plan, form, error));
-    const us_product *weight = &layer->products[WEIGHT];
-    layer->panel_groups = (size_t)(weight->columns / us_device_lanes(plan->device));
+        US_CHECK(create_product(layer, plan, form, NULL, error));
     layer->bias_groups = (size_t)divide_up(plan->out.channels, BIAS_ROWS);
-    US_CHECK(create_kernel(weight, plan, "panels", &layer->panels, error));
-    US_CHECK(create_kernel(weight, plan, "bias_gradient", &layer->bias_gradient, error));
+    US_CHECK(create_panels(layer, plan, error));
+    US_CHECK(create_kernel(&layer->products[WEIGHT], plan, "bias_gradient", &layer->bias_gradient,
+                           error));
     *out = layer;
     return UNSEEN_OK;
 
@@ -320,4 +372,196 @@ const us_layer_type us_dense_layer = {
     .destroy = destroy,
     .forward = forward,
     .backward = backward,
+};
+
+/* ---- tuning ---- */
+
+enum { TILE_ROWS, TILE_VECTORS, ITEM_TILES, ITEM_COLUMNS, BLOCK, SLICE };
+enum { A, B, EXTRA, C }; /* as `multiply` has them, and dy instead of its panels */
+enum { MOST_SUMS = 48, MOST_ROWS = 24, MOST_VECTORS = 6, MOST_ITEM = 256 };
+
+static void tuning_key(const void *spec, char text[US_TUNABLE_TEXT]) {
+    const us_product_spec *s = spec;
+    char activations[US_ACTIVATION_OPTIONS];
+    us_activation_options(activations, s->activation, s->input_activation);
+    snprintf(text, US_TUNABLE_TEXT, "-DFORM=%d -DIN=%d -DOUT=%d -DBATCH=%d -DBIAS=%d %s", s->form,
+             s->in, s->out, s->batch, s->bias, activations);
+}
+
+static void tuning_label(const void *spec, char text[US_TUNABLE_TEXT]) {
+    static const char *const forms[] = {"forward", "input gradient", "weight gradient"};
+    const us_product_spec *s = spec;
+    snprintf(text, US_TUNABLE_TEXT, "%s, %d to %d, batch %d", forms[s->form], s->in, s->out,
+             s->batch);
+}
+
+static void tuning_defaults(const void *spec, int *values) {
+    us_product_tuning tuning = product_tuning_default(spec);
+    memcpy(values, &tuning, sizeof tuning);
+}
+
+static bool tuning_valid(const void *spec, const int *values) {
+    const us_product_spec *s = spec;
+    int rows, terms, width;
+    set_sizes(s, &rows, &terms, &width);
+    if (values[TILE_ROWS] < 1 || values[TILE_ROWS] > MOST_ROWS || values[TILE_ROWS] > rows ||
+        values[TILE_VECTORS] < 1 || values[TILE_VECTORS] > MOST_VECTORS ||
+        values[TILE_ROWS] * values[TILE_VECTORS] > MOST_SUMS)
+        return false;
+    if (values[ITEM_TILES] < 1 || values[ITEM_TILES] > MOST_ITEM || values[ITEM_COLUMNS] < 1 ||
+        values[ITEM_COLUMNS] > MOST_ITEM || values[SLICE] < 1 || values[SLICE] > terms ||
+        values[BLOCK] < 1 || values[BLOCK] > values[SLICE])
+        return false;
+    /* Weights' gradients have panels as wide as a tile, and their slices are not combined. */
+    if (s->form == WEIGHT) return values[SLICE] == terms;
+    const int64_t slices = divide_up(terms, values[SLICE]);
+    return width / us_device_lanes(s->device) % values[TILE_VECTORS] == 0 &&
+           (slices == 1 || (uint64_t)(slices * rows) * (uint64_t)width * sizeof(float) <=
+                               s->device->largest_allocation_bytes / 4);
+}
+
+static int halves(int size, int least, int *choices) {
+    int count = us_choices_add(choices, 0, size);
+    for (int parts = 2; parts < 64 && size / parts >= least; parts *= 2)
+        count = us_choices_add(choices, count, divide_up(size, parts));
+    return count;
+}
+
+static int tuning_choices(const void *spec, const int *values, int parameter,
+                          int choices[US_TUNABLE_CHOICES]) {
+    const us_product_spec *s = spec;
+    int rows, terms, width;
+    set_sizes(s, &rows, &terms, &width);
+    const int columns = values[TILE_VECTORS] * us_device_lanes(s->device);
+    switch (parameter) {
+    case TILE_ROWS:
+        return us_tiles_choices(rows, MOST_ROWS, choices);
+    case TILE_VECTORS:
+        return us_tiles_choices(divide_up(width, us_device_lanes(s->device)), MOST_VECTORS,
+                                choices);
+    case ITEM_TILES:
+        return us_powers_choices(smaller(divide_up(rows, values[TILE_ROWS]), MOST_ITEM), choices);
+    case ITEM_COLUMNS:
+        return us_powers_choices(smaller(divide_up(width, columns), MOST_ITEM), choices);
+    case BLOCK:
+        return halves(values[SLICE], 32, choices);
+    default:
+        return halves(terms, 32, choices);
+    }
+}
+
+/* Other shapes of the block of sums in an item of the default's size. */
+static bool tuning_start(const void *spec, int index, int *values) {
+    static const int sums[][2] = {{8, 1}, {6, 4}, {8, 3}, {12, 2}, {8, 2}, {4, 4}, {16, 1}};
+    if (index >= (int)(sizeof sums / sizeof *sums)) return false;
+    const us_product_spec *s = spec;
+    us_product_tuning t = product_tuning_default(s);
+    const int item_rows = t.item_tiles * t.tile_rows, item_width = t.item_columns * t.tile_vectors;
+    int rows, terms, width;
+    set_sizes(s, &rows, &terms, &width);
+    t.tile_rows = us_tiles_even(rows, sums[index][0]);
+    t.tile_vectors = us_tiles_even(divide_up(width, us_device_lanes(s->device)), sums[index][1]);
+    t.item_tiles = divide_up(item_rows, t.tile_rows);
+    t.item_columns = divide_up(item_width, t.tile_vectors);
+    memcpy(values, &t, sizeof t);
+    return true;
+}
+
+static void tuning_operands(const void *spec, us_operand operands[US_TUNABLE_OPERANDS]) {
+    const us_product_spec *s = spec;
+    const size_t in = (size_t)s->in, out = (size_t)s->out, batch = (size_t)s->batch;
+    operands[A].floats = s->form == WEIGHT ? in * batch : in * out;
+    operands[B].floats = s->form == FORWARD ? in * batch : out * batch;
+    operands[EXTRA].floats = s->form == INPUT                ? in * batch
+                             : s->form == FORWARD && s->bias ? out
+                                                             : 0;
+    operands[C].floats = s->form == FORWARD ? out * batch
+                         : s->form == INPUT ? in * batch
+                                            : in * out;
+    operands[C].output = true;
+}
+
+static double tuning_expected(const void *spec, const float *const *operands, int output,
+                              size_t index) {
+    const us_product_spec *s = spec;
+    const size_t in = (size_t)s->in, out = (size_t)s->out, batch = (size_t)s->batch;
+    const size_t columns = s->form == WEIGHT ? out : batch;
+    const size_t row = index / columns, column = index % columns;
+    double sum = 0;
+    (void)output;
+    if (s->form == WEIGHT) {
+        for (size_t n = 0; n < batch; n++)
+            sum += (double)operands[A][row * batch + n] * (double)operands[B][column * batch + n];
+        return sum;
+    }
+    if (s->form == INPUT) {
+        for (size_t o = 0; o < out; o++)
+            sum += (double)operands[A][row * out + o] * (double)operands[B][o * batch + column];
+        return sum *
+               us_reference_activation_slope(s->input_activation, (double)operands[EXTRA][index]);
+    }
+    for (size_t i = 0; i < in; i++)
+        sum += (double)operands[A][i * out + row] * (double)operands[B][i * batch + column];
+    if (s->bias) sum += (double)operands[EXTRA][row];
+    return us_reference_activate(s->activation, sum);
+}
+
+/* A layer with the one product alone. */
+static unseen_status tuning_create(const void *spec, const int *values, void **operation,
+                                   unseen_error *error) {
+    const us_product_spec *s = spec;
+    const us_dense_attributes attributes = {.units = s->out, .bias = s->bias};
+    const us_layer_plan plan = {
+        .device = s->device,
+        .attributes = &attributes,
+        .in = {s->in, 1, 1},
+        .out = {s->out, 1, 1},
+        .batch = s->batch,
+        .activation = s->activation,
+        .input_activation = s->input_activation,
+    };
+    us_product_tuning tuning;
+    memcpy(&tuning, values, sizeof tuning);
+    *operation = NULL;
+    us_dense *layer = calloc(1, sizeof *layer);
+    if (!layer) return us_fail_memory(error, "a dense layer");
+    layer->device = s->device;
+    layer->bias = s->bias;
+    *operation = layer;
+    layer->trial = s->form;
+    US_TRY(create_product(layer, &plan, s->form, &tuning, error));
+    return s->form == WEIGHT ? create_panels(layer, &plan, error) : UNSEEN_OK;
+}
+
+static unseen_status tuning_run(void *operation, us_buffer *const *operands, unseen_error *error) {
+    us_dense *layer = operation;
+    if (layer->trial != WEIGHT)
+        return multiply(layer, layer->trial, operands[A], operands[B], operands[EXTRA], operands[C],
+                        false, error);
+    us_buffer *gradients[] = {operands[C]};
+    const us_layer_backward args = {.x = operands[A], .dy = operands[B], .gradients = gradients};
+    return backward_weight(layer, &args, error);
+}
+
+const us_tunable us_dense_tunable = {
+    .name = "dense",
+    .sources = {"dense"},
+    .parameters = {[TILE_ROWS] = "tile_rows",
+                   [TILE_VECTORS] = "tile_vectors",
+                   [ITEM_TILES] = "item_tiles",
+                   [ITEM_COLUMNS] = "item_columns",
+                   [BLOCK] = "block",
+                   [SLICE] = "slice"},
+    .spec_size = sizeof(us_product_spec),
+    .key = tuning_key,
+    .label = tuning_label,
+    .defaults = tuning_defaults,
+    .valid = tuning_valid,
+    .start = tuning_start,
+    .choices = tuning_choices,
+    .operands = tuning_operands,
+    .expected = tuning_expected,
+    .create = tuning_create,
+    .run = tuning_run,
+    .destroy = destroy,
 };

@@ -37,10 +37,13 @@ static void key(const void *spec, char text[US_TUNABLE_TEXT]) {
 
 static void label(const void *spec, char text[US_TUNABLE_TEXT]) {
     const us_gather_spec *s = spec;
-    snprintf(text, US_TUNABLE_TEXT, "%s, %dx%dx%d to %dx%dx%d, kernel %dx%d, stride %dx%d, batch %d",
-             s->up ? "up" : "down", s->in.channels, s->in.height, s->in.width, s->out.channels,
-             s->out.height, s->out.width, s->kernel[0], s->kernel[1], s->stride[0], s->stride[1],
-             s->batch);
+    bool forward =
+        s->out_stride == 1; /* the weights are the layer's, whose outputs are innermost */
+    snprintf(text, US_TUNABLE_TEXT,
+             "%s %s, %dx%dx%d to %dx%dx%d, kernel %dx%d, stride %dx%d, batch %d",
+             s->up == forward ? "transposed" : "convolution", forward ? "forward" : "backward",
+             s->in.channels, s->in.height, s->in.width, s->out.channels, s->out.height,
+             s->out.width, s->kernel[0], s->kernel[1], s->stride[0], s->stride[1], s->batch);
 }
 
 static void defaults(const void *spec, int *values) {
@@ -56,8 +59,10 @@ static int batch_vectors(const us_gather_spec *spec) {
 /* Bytes of local memory that staging takes; see cl_kernels/gather.cl. */
 static size_t staged_bytes(const us_gather_spec *spec, const int *values) {
     int up = spec->up;
-    size_t taps_y = (size_t)(up ? us_tiles_count(spec->kernel[0], spec->stride[0]) : spec->kernel[0]);
-    size_t taps_x = (size_t)(up ? us_tiles_count(spec->kernel[1], spec->stride[1]) : spec->kernel[1]);
+    size_t taps_y =
+        (size_t)(up ? us_tiles_count(spec->kernel[0], spec->stride[0]) : spec->kernel[0]);
+    size_t taps_x =
+        (size_t)(up ? us_tiles_count(spec->kernel[1], spec->stride[1]) : spec->kernel[1]);
     size_t chunk = (size_t)values[RUN] * (size_t)values[VECTORS] *
                    (size_t)us_device_lanes(spec->device) * sizeof(float);
     size_t bytes = chunk * (size_t)values[STAGED] * taps_y * taps_x;
@@ -159,7 +164,8 @@ static double expected(const void *spec, const float *const *operands, int outpu
         for (int kx = 0; iy >= 0 && kx < s->kernel[1]; kx++) {
             int ix = input_position(s->up, ox, kx, s->stride[1], s->padding[1], s->in.width);
             if (ix < 0) continue;
-            const float *x = operands[X] + ((size_t)iy * (size_t)s->in.width + (size_t)ix) * batch + n;
+            const float *x =
+                operands[X] + ((size_t)iy * (size_t)s->in.width + (size_t)ix) * batch + n;
             const float *w = operands[WEIGHTS] + (size_t)(ky * s->kernel[1] + kx) * s->tap_stride +
                              channel * s->out_stride;
             size_t plane = (size_t)s->in.height * (size_t)s->in.width * batch;
@@ -169,8 +175,7 @@ static double expected(const void *spec, const float *const *operands, int outpu
     }
     if (s->input_activation.kind == US_ACTIVATION_NONE)
         return us_reference_activate(s->activation, sum);
-    return sum *
-           us_reference_activation_slope(s->input_activation, (double)operands[INPUT][index]);
+    return sum * us_reference_activation_slope(s->input_activation, (double)operands[INPUT][index]);
 }
 
 static unseen_status create(const void *spec, const int *values, void **operation,
@@ -194,8 +199,8 @@ static void destroy(void *operation) {
 const us_tunable us_gather_tunable = {
     .name = "gather",
     .sources = {"gather"},
-    .parameters = {[CHANNELS] = "channels", [VECTORS] = "vectors", [STAGED] = "staged",
-                   [RUN] = "run"},
+    .parameters =
+        {[CHANNELS] = "channels", [VECTORS] = "vectors", [STAGED] = "staged", [RUN] = "run"},
     .spec_size = sizeof(us_gather_spec),
     .key = key,
     .label = label,

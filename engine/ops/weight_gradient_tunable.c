@@ -37,9 +37,11 @@ static void key(const void *spec, char text[US_TUNABLE_TEXT]) {
 
 static void label(const void *spec, char text[US_TUNABLE_TEXT]) {
     const us_weight_gradient_spec *s = spec;
-    snprintf(text, US_TUNABLE_TEXT, "%dx%dx%d and %dx%dx%d, kernel %dx%d, stride %dx%d, batch %d",
-             s->large.channels, s->large.height, s->large.width, s->small.channels, s->small.height,
-             s->small.width, s->kernel[0], s->kernel[1], s->stride[0], s->stride[1], s->batch);
+    snprintf(text, US_TUNABLE_TEXT,
+             "%s, %dx%dx%d and %dx%dx%d, kernel %dx%d, stride %dx%d, batch %d",
+             s->bias_of_large ? "transposed" : "convolution", s->large.channels, s->large.height,
+             s->large.width, s->small.channels, s->small.height, s->small.width, s->kernel[0],
+             s->kernel[1], s->stride[0], s->stride[1], s->batch);
 }
 
 static void defaults(const void *spec, int *values) {
@@ -61,8 +63,8 @@ static bool valid(const void *spec, const int *values) {
     if (taps < 1 || taps > s->kernel[1] || splits < 1 || splits > s->small.height) return false;
     if (small * large > MOST_SUMS || small * large * taps > MOST_SUMS) return false;
     size_t partial = splits > 1 ? count_weights(s) * (size_t)splits * sizeof(float) : 0;
-    size_t local = (size_t)(small * large * taps) * (size_t)(s->device->group_size + 1) *
-                   sizeof(float);
+    size_t local =
+        (size_t)(small * large * taps) * (size_t)(s->device->group_size + 1) * sizeof(float);
     return partial <= s->device->largest_allocation_bytes / 4 &&
            (s->device->execution == US_EXECUTION_VECTOR || local <= s->device->local_bytes);
 }
@@ -86,7 +88,8 @@ static int choices_of(const void *spec, const int *values, int parameter,
 /* Shapes of the block of sums that are good on some device or other, with the splits of the
  * default. */
 static bool start(const void *spec, int index, int *values) {
-    static const int sums[][3] = {{6, 1, 4}, {4, 1, 5}, {4, 6, 1}, {6, 2, 2}, {4, 2, 3}, {12, 2, 1}};
+    static const int sums[][3] = {{6, 1, 4}, {4, 1, 5}, {4, 6, 1},
+                                  {6, 2, 2}, {4, 2, 3}, {12, 2, 1}};
     const us_weight_gradient_spec *s = spec;
     if (index >= (int)(sizeof sums / sizeof *sums)) return false;
     us_weight_gradient_tiles tiles = us_weight_gradient_default(spec);
@@ -152,8 +155,9 @@ static double expected(const void *spec, const float *const *operands, int outpu
     size_t outer = index / outer_stride, rest = index % outer_stride;
     size_t tap = rest / s->tap_stride, inner = rest % s->tap_stride;
     size_t l = large_outer ? outer : inner, c = large_outer ? inner : outer;
-    return expected_weight(s, operands[LARGE_SIDE] + l * (size_t)s->large.height *
-                                                         (size_t)s->large.width * (size_t)s->batch,
+    return expected_weight(s,
+                           operands[LARGE_SIDE] + l * (size_t)s->large.height *
+                                                      (size_t)s->large.width * (size_t)s->batch,
                            operands[SMALL_SIDE] + c * (size_t)s->small.height *
                                                       (size_t)s->small.width * (size_t)s->batch,
                            (int)tap / s->kernel[1], (int)tap % s->kernel[1]);

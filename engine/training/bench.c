@@ -1,10 +1,9 @@
 /* unseen_bench: throughput on made-up images, beside the device's measured peak. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/event.h"
-#include "base/random.h"
+#include "device/tuning.h"
 #include "ops/peak.h"
 #include "training/model.h"
 #include "training/trainer.h"
@@ -21,30 +20,6 @@ typedef struct bench {
     us_trainer *trainer;
     double train_rate, score_rate, peak;
 } bench;
-
-/* Noise is as good as photographs to a kernel. */
-static unseen_status make_images(bench *b, unseen_error *error) {
-    us_shape shape = b->config->input;
-    size_t count = (size_t)b->config->training.batch * BATCHES;
-    size_t bytes = us_shape_size(shape) * count;
-    unsigned char *pixels = malloc(bytes);
-    if (!pixels) return us_fail_memory(error, "images");
-    for (size_t i = 0; i < bytes; i += 16) {
-        uint32_t words[4];
-        us_random_words(1, US_STREAM_TEST, 0, i, words);
-        memcpy(pixels + i, words, bytes - i < 16 ? bytes - i : 16);
-    }
-    b->dataset.images = (us_images){.pixels = pixels,
-                                    .pixel = US_PIXEL_UINT8,
-                                    .count = (int64_t)count,
-                                    .height = shape.height,
-                                    .width = shape.width,
-                                    .channels = shape.channels,
-                                    .path = (char *)"made-up images"};
-    b->dataset.selected_count = (int64_t)count;
-    b->dataset.white = 255;
-    return UNSEEN_OK;
-}
 
 static unseen_status train_once(bench *b, int64_t position, unseen_error *error) {
     us_trainer *trainer = b->trainer;
@@ -149,7 +124,10 @@ unseen_status unseen_bench(const unseen_config *config, const char *device,
     *json = NULL;
     bench b = {.config = config, .events = events};
     unseen_status status = us_device_open(device, &b.device, error);
-    if (status == UNSEEN_OK) status = make_images(&b, error);
+    if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
+    if (status == UNSEEN_OK)
+        status = us_dataset_make_up(config, (int64_t)config->training.batch * BATCHES, &b.dataset,
+                                    error);
     if (status == UNSEEN_OK)
         status = us_detector_create(b.device, &config->detector, config->training.batch, true,
                                     &b.detector, error);
@@ -160,6 +138,6 @@ unseen_status unseen_bench(const unseen_config *config, const char *device,
     us_trainer_destroy(b.trainer);
     us_detector_destroy(b.detector);
     if (b.device) us_device_close(b.device);
-    free((void *)b.dataset.images.pixels);
+    us_dataset_unmake(&b.dataset);
     return status;
 }

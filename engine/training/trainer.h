@@ -63,6 +63,9 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
 unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error);
 unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error);
 
+/* Makes the device's kernels those that the checkpoint in a run's folder was made with. */
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen_error *error);
+
 /* ---- log.c: FOLDER/log.jsonl, one record per epoch ---- */
 
 /* Drops the records behind the last finished epoch, as those of a run that was killed. */
