@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -132,12 +133,23 @@ static unseen_status check(us_trial *trial, void *operation, bool is_default, un
 
 /* ---- time ---- */
 
-static unseen_status launch(us_trial *trial, void *operation, double *seconds,
-                            unseen_error *error) {
-    double started = us_clock();
+/* What a launch took: by the clock, and, on CPUs, of the processors. */
+typedef struct taken {
+    double wall, processor;
+} taken;
+
+/* Of this process, spread over the device's compute units. */
+static double processor_clock(const us_device *device) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return ((double)now.tv_sec + 1e-9 * (double)now.tv_nsec) / device->compute_units;
+}
+
+static unseen_status launch(us_trial *trial, void *operation, taken *took, unseen_error *error) {
+    double wall = us_clock(), processor = processor_clock(trial->device);
     US_TRY(trial->tunable->run(operation, trial->buffers, error));
     US_TRY(us_device_finish(trial->device, error));
-    *seconds = us_clock() - started;
+    *took = (taken){us_clock() - wall, processor_clock(trial->device) - processor};
     return UNSEEN_OK;
 }
 
@@ -151,24 +163,66 @@ static double median(double *values, int count) {
     return values[count / 2];
 }
 
+typedef struct rounds {
+    int count;
+    taken own[MOST_ROUNDS], other[MOST_ROUNDS]; /* other: of the default, right before */
+} rounds;
+
+static double median_of(const taken *took, int count, bool processor) {
+    double values[MOST_ROUNDS];
+    for (int i = 0; i < count; i++)
+        values[i] = processor ? took[i].processor : took[i].wall;
+    return median(values, count);
+}
+
+/* *scatter: how far apart the ratios of neighbouring launches are. */
+static us_trial_times by_clock(const rounds *r, bool with_default, double *scatter) {
+    us_trial_times times = {NAN, median_of(r->own, r->count, false), NAN};
+    double ratios[MOST_ROUNDS];
+    *scatter = NAN;
+    if (!with_default) return times;
+    for (int i = 0; i < r->count; i++)
+        ratios[i] = r->own[i].wall / r->other[i].wall;
+    times.ratio = median(ratios, r->count);
+    times.default_seconds = median_of(r->other, r->count, false);
+    *scatter = (ratios[r->count * 3 / 4] - ratios[r->count / 4]) / times.ratio;
+    return times;
+}
+
+static us_trial_times by_processor(const rounds *r, bool with_default) {
+    us_trial_times times = {NAN, median_of(r->own, r->count, true), NAN};
+    if (!with_default) return times;
+    times.default_seconds = median_of(r->other, r->count, true);
+    times.ratio = times.seconds / times.default_seconds;
+    return times;
+}
+
+/* On a CPU that other programs keep busy, times by the clock say little, and those of its
+ * processors are as exact as ever. But these do not tell of compute units that have nothing to do,
+ * which by the clock is plain even then. */
+static us_trial_times judge(const us_trial *trial, const rounds *r) {
+    static const double quiet = 0.05, idle_units = 1.6;
+    bool with_default = trial->default_operation != NULL;
+    double scatter;
+    us_trial_times wall = by_clock(r, with_default, &scatter);
+    if (!trial->device->is_cpu || scatter < quiet) return wall;
+    us_trial_times processor = by_processor(r, with_default);
+    return wall.ratio > idle_units * processor.ratio ? wall : processor;
+}
+
 /* Each launch is beside one of the default, so that a machine that slows down slows both. */
 static unseen_status measure(us_trial *trial, void *operation, double during, us_trial_times *times,
                              unseen_error *error) {
-    double own[MOST_ROUNDS], other[MOST_ROUNDS], ratio[MOST_ROUNDS], end = us_clock() + during;
-    int rounds = 0;
-    while (rounds < MOST_ROUNDS && (rounds < LEAST_ROUNDS || us_clock() < end)) {
-        other[rounds] = NAN;
+    rounds r = {0};
+    double end = us_clock() + during;
+    while (r.count < MOST_ROUNDS && (r.count < LEAST_ROUNDS || us_clock() < end)) {
         if (trial->default_operation)
-            US_TRY(launch(trial, trial->default_operation, &other[rounds], error));
-        US_TRY(launch(trial, operation, &own[rounds], error));
-        ratio[rounds] = own[rounds] / other[rounds];
-        rounds++;
-        if (rounds == 2 && ratio[0] > 1.5 && ratio[1] > 1.5) break;
+            US_TRY(launch(trial, trial->default_operation, &r.other[r.count], error));
+        US_TRY(launch(trial, operation, &r.own[r.count], error));
+        r.count++;
+        if (r.count == 2 && judge(trial, &r).ratio > 1.5) break;
     }
-    *times = (us_trial_times){NAN, median(own, rounds), NAN};
-    if (!trial->default_operation) return UNSEEN_OK;
-    times->ratio = median(ratio, rounds);
-    times->default_seconds = median(other, rounds);
+    *times = judge(trial, &r);
     return UNSEEN_OK;
 }
 

@@ -18,7 +18,8 @@ typedef struct us_trial {
 
 typedef struct us_trial_times {
     double ratio;                    /* seconds over those of the default; NaN without one */
-    double seconds, default_seconds; /* of a launch, medians; default_seconds is NaN without one */
+    double seconds, default_seconds; /* of a launch, medians; default_seconds is NaN without one.
+                                        On busy CPUs processor time over compute units */
 } us_trial_times;
 
 /* Makes operands and, where it is wanted, builds and checks the default. spec outlives the trial;

@@ -403,7 +403,7 @@ static int check_point(us_trial *trial, const int *values, int *tried) {
     return 1;
 }
 
-/* The default, every start, and every choice of each parameter beside the default's others. */
+/* Every start, and the ends of each parameter's choices beside the default's others. */
 static int check_candidates(us_device *device, const us_tunable *tunable, const void *of) {
     us_trial trial;
     int values[US_TUNABLE_PARAMETERS] = {0}, list[US_TUNABLE_CHOICES], failed = 0, tried = 0;
@@ -421,8 +421,8 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
     for (int parameter = 0; tunable->parameters[parameter]; parameter++) {
         tunable->defaults(of, values);
         int count = tunable->choices(of, values, parameter, list);
-        for (int i = 0; i < count; i++) {
-            values[parameter] = list[i];
+        for (int end = 0; end < 2; end++) {
+            values[parameter] = list[end ? count - 1 : 0];
             failed += check_point(&trial, values, &tried);
         }
     }
