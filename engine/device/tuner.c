@@ -428,6 +428,7 @@ static unseen_status collect(tuner *t, unseen_error *error) {
     US_TRY(status);
     t->device = reply.facts;
     US_TRY(us_tuning_open(&t->device, error));
+    US_TRY(us_tuning_prepare(&t->device, error));
     for (;;) {
         US_TRY(receive(t, &reply, INFINITY, error));
         if (!reply.tunable) break;
@@ -439,10 +440,8 @@ static unseen_status collect(tuner *t, unseen_error *error) {
 
 static unseen_status describe(tuner *t, double seconds, cJSON **result, unseen_error *error) {
     cJSON *object = cJSON_CreateObject();
-    const char *file = t->device.tuning->path;
     bool complete = cJSON_AddStringToObject(object, "device", t->device.name) &&
-                    (file ? cJSON_AddStringToObject(object, "file", file) != NULL
-                          : cJSON_AddNullToObject(object, "file") != NULL) &&
+                    cJSON_AddStringToObject(object, "file", t->device.tuning->path) &&
                     add_number(object, "seconds", seconds) &&
                     cJSON_AddItemToObject(object, "shapes", t->results);
     if (complete) {

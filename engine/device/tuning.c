@@ -295,15 +295,22 @@ unseen_status us_tuning_record(const us_device *device, char **record, unseen_er
     return status;
 }
 
-static unseen_status write_file(const char *path, const cJSON *root, unseen_error *error) {
-    char *text = us_json_print(root), *folder = strdup(path);
-    unseen_status status = text && folder ? UNSEEN_OK : us_fail_memory(error, path);
-    if (status == UNSEEN_OK) {
-        *strrchr(folder, '/') = '\0';
-        status = us_folder_create(folder, error);
-    }
-    if (status == UNSEEN_OK) status = us_file_write(path, text, strlen(text), error);
+unseen_status us_tuning_prepare(const us_device *device, unseen_error *error) {
+    const char *path = device->tuning->path;
+    if (!path)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "there is no folder to keep tuned parameters in: set UNSEEN_CACHE_DIR");
+    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+    if (!folder) return us_fail_memory(error, path);
+    unseen_status status = us_folder_create(folder, error);
     free(folder);
+    return status;
+}
+
+static unseen_status write_file(const char *path, const cJSON *root, unseen_error *error) {
+    char *text = us_json_print(root);
+    if (!text) return us_fail_memory(error, path);
+    unseen_status status = us_file_write(path, text, strlen(text), error);
     unseen_string_free(text);
     return status;
 }
@@ -313,9 +320,7 @@ unseen_status us_tuning_store(const us_tunable *tunable, const void *spec,
     us_device *device = device_of(spec);
     us_tuning *tuning = device->tuning;
     char hash[17], key[US_TUNABLE_TEXT];
-    if (!tuning->path)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "there is no folder to keep tuned parameters in: set UNSEEN_CACHE_DIR");
+    US_TRY(us_tuning_prepare(device, error));
     US_TRY(hash_sources(tunable, hash, error));
     tunable->key(spec, key);
     cJSON *root = load(device, tuning->path);

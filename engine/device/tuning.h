@@ -49,6 +49,9 @@ typedef struct us_tuning_entry {
 unseen_status us_tuning_find(const us_tunable *tunable, const void *spec, us_tuning_entry *entry,
                              bool *found, unseen_error *error);
 
+/* Makes sure that there is a folder to put winners into. */
+unseen_status us_tuning_prepare(const us_device *device, unseen_error *error);
+
 /* Puts a winner into the file, beside what other processes may have put there. */
 unseen_status us_tuning_store(const us_tunable *tunable, const void *spec,
                               const us_tuning_entry *entry, unseen_error *error);

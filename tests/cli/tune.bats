@@ -55,7 +55,9 @@ take_winners() {
     fails_with 2 "nowhere.json" tune /nowhere.json
     fails_with 3 "nonsense" tune "$TESTS/tiny.json" --device nonsense
     HOME='' XDG_CACHE_HOME='' UNSEEN_CACHE_DIR='' \
-        fails_with 2 "set UNSEEN_CACHE_DIR" tune "$TESTS/tiny.json" --seconds 0.001 --quiet
+        fails_with 2 "set UNSEEN_CACHE_DIR" tune "$TESTS/tiny.json"
+    touch file
+    UNSEEN_CACHE_DIR=file/cache fails_with 2 "file is a file" tune "$TESTS/tiny.json"
     [ ! -e cache ]
 }
 
