@@ -201,13 +201,25 @@ static us_trial_times by_processor(const rounds *r, bool with_default) {
  * processors are as exact as ever. But these do not tell of compute units that have nothing to do,
  * which by the clock is plain even then. */
 static us_trial_times judge(const us_trial *trial, const rounds *r) {
-    static const double quiet = 0.05, idle_units = 1.6;
+    static const double quiet = 0.05, idle_units = 1.8;
     bool with_default = trial->default_operation != NULL;
     double scatter;
     us_trial_times wall = by_clock(r, with_default, &scatter);
     if (!trial->device->is_cpu || scatter < quiet) return wall;
     us_trial_times processor = by_processor(r, with_default);
     return wall.ratio > idle_units * processor.ratio ? wall : processor;
+}
+
+/* After two launches, which by the clock of a busy CPU say nothing. */
+static bool is_far_slower(const us_trial *trial, const rounds *r) {
+    static const double far = 1.5;
+    if (!trial->default_operation) return false;
+    for (int i = 0; i < r->count; i++) {
+        double ratio = trial->device->is_cpu ? r->own[i].processor / r->other[i].processor
+                                             : r->own[i].wall / r->other[i].wall;
+        if (!(ratio > far)) return false;
+    }
+    return true;
 }
 
 /* Each launch is beside one of the default, so that a machine that slows down slows both. */
@@ -220,7 +232,7 @@ static unseen_status measure(us_trial *trial, void *operation, double during, us
             US_TRY(launch(trial, trial->default_operation, &r.other[r.count], error));
         US_TRY(launch(trial, operation, &r.own[r.count], error));
         r.count++;
-        if (r.count == 2 && judge(trial, &r).ratio > 1.5) break;
+        if (r.count == 2 && is_far_slower(trial, &r)) break;
     }
     *times = judge(trial, &r);
     return UNSEEN_OK;

@@ -110,19 +110,23 @@ static int choices_of(const void *spec, const int *values, int parameter,
     }
 }
 
-/* Shapes of the block of sums that are good on some device or other, not staged and staged. */
+/* The default staged or not, whichever it is not, as that is far from it; then other blocks of sums
+ * that are good on some device or other. */
 static bool start(const void *spec, int index, int *values) {
     static const int sums[][2] = {{12, 2}, {24, 1}, {8, 3}, {6, 4}, {4, 4}, {8, 1}, {16, 1}};
-    enum { SHAPES = sizeof sums / sizeof *sums };
     const us_gather_spec *s = spec;
-    bool lanes = s->device->execution == US_EXECUTION_LANES;
-    int shape = index < SHAPES ? index : index - SHAPES;
-    if (shape >= (index < SHAPES ? SHAPES : 2)) return false;
-    us_gather_tiles tiles = {.channels = us_tiles_even(s->out.channels, sums[shape][0]),
-                             .vectors = us_tiles_even(batch_vectors(s), sums[shape][1]),
-                             .run = 1};
-    if (index >= SHAPES && lanes) return false;
-    if (index >= SHAPES) tiles.staged = us_tiles_even(s->in.channels, 32);
+    us_gather_tiles tiles = us_gather_default(s);
+    if (index == 0) {
+        bool staged = tiles.staged > 0 || s->device->execution == US_EXECUTION_LANES;
+        tiles.staged = staged ? 0 : us_tiles_even(s->in.channels, 8);
+        tiles.run = 1;
+    } else if (index - 1 < (int)(sizeof sums / sizeof *sums)) {
+        tiles = (us_gather_tiles){.channels = us_tiles_even(s->out.channels, sums[index - 1][0]),
+                                  .vectors = us_tiles_even(batch_vectors(s), sums[index - 1][1]),
+                                  .run = 1};
+    } else {
+        return false;
+    }
     values_of(tiles, values);
     return true;
 }
