@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -124,6 +125,16 @@ static unseen_status create(const void *of, const int *values, void **made, unse
     return UNSEEN_OK;
 }
 
+/* Keeps a processor busy, as work on a busy CPU is timed by that. */
+static void compute(double seconds) {
+    struct timespec now, from;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    do {
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    } while ((double)(now.tv_sec - from.tv_sec) + 1e-9 * (double)(now.tv_nsec - from.tv_nsec) <
+             seconds);
+}
+
 static unseen_status run(void *made, us_buffer *const *on, unseen_error *why) {
     static float values[FLOATS];
     behaviour is = ((const operation *)made)->is;
@@ -131,7 +142,7 @@ static unseen_status run(void *made, us_buffer *const *on, unseen_error *why) {
         for (;;)
             pause();
     if (is == CRASHES) abort();
-    usleep(is == QUICK ? 5000 : is == HARDLY_QUICKER ? 19900 : 20000);
+    compute(is == QUICK ? 0.005 : is == HARDLY_QUICKER ? 0.0199 : 0.02);
     if (is == WRITES_NOTHING) return UNSEEN_OK;
     US_TRY(us_buffer_read(on[0], 0, values, sizeof values, why));
     for (size_t i = 0; i < FLOATS; i++)
@@ -221,8 +232,9 @@ static void what_misbehaves_costs_itself_alone(void **state) {
     assert_int_equal(behaviour_of(shape), QUICK);
     assert_true(number(shape, "candidates") == BEHAVIOURS);
     assert_true(number(shape, "failed") == 7);
-    assert_true(number(shape, "speedup") > 1.2);
-    assert_true(number(shape, "best_ms") >= 5 && number(shape, "default_ms") >= 20);
+    assert_true(number(shape, "speedup") > 1.5);
+    assert_true(number(shape, "best_ms") > 0);
+    assert_true(number(shape, "default_ms") > number(shape, "best_ms"));
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(result, "shapes")), 1);
     cJSON_Delete(result);
 }
@@ -255,7 +267,7 @@ static void a_default_that_fails_is_done_without(void **state) {
         const cJSON *shape = shape_of(result, i);
         assert_int_equal(behaviour_of(shape), QUICK);
         assert_true(isnan(number(shape, "default_ms")) && isnan(number(shape, "speedup")));
-        assert_true(number(shape, "best_ms") >= 5);
+        assert_true(number(shape, "best_ms") > 0);
         assert_true(number(shape, "failed") == 1);
     }
     cJSON_Delete(result);
