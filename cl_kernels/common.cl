@@ -8,6 +8,9 @@
  * WIDE(uint), WIDE(convert_float). */
 
 #define UNROLL _Pragma("unroll")
+/* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
+ * those with __local arguments. */
+#define INLINE static inline __attribute__((always_inline))
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
 #define LANE_BASE(group, per_item)                                                                 \

@@ -3,8 +3,9 @@
  *   bench_ops [-c] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
  *
  * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
- * c3x64-12k4s2p1. -g gives the tiles of the gathers (channels,vectors,run,staged), -w those of
- * the weight gradient (small,large,taps,splits); otherwise the defaults are timed. Each number is
+ * c3x64-12k4s2p1. -g gives the tiles of the gathers (channels,vectors,run,staged,outputs), -w those
+ * of the weight gradient (small,large,taps,splits and, by Winograd, outputs,
+ * item_small,item_large,vectors); otherwise the defaults are timed. Each number is
  * the lower quartile of launches over SECONDS (default 0.5), with its share of the rate of bare
  * multiply-adds measured just after. -c counts processor time rather than time, without that share:
  * on a busy machine it says more about a CPU device, as if its compute units had been free. */
@@ -205,8 +206,8 @@ static void bench_layer(const char *text, int batch, const us_gather_tiles *gath
 int main(int argc, char **argv) {
     const char *selector = NULL;
     int batch = 128;
-    us_gather_tiles gather;
-    us_weight_gradient_tiles gradient;
+    us_gather_tiles gather = {0};
+    us_weight_gradient_tiles gradient = {0};
     bool gather_given = false, gradient_given = false;
     for (int option; (option = getopt(argc, argv, "cd:b:r:g:w:")) != -1;) {
         if (option == 'c') processor_time = true;
@@ -214,11 +215,13 @@ int main(int argc, char **argv) {
         if (option == 'b') batch = atoi(optarg);
         if (option == 'r') seconds = atof(optarg);
         if (option == 'g')
-            gather_given = sscanf(optarg, "%d,%d,%d,%d", &gather.channels, &gather.vectors,
-                                  &gather.run, &gather.staged) == 4;
+            gather_given = sscanf(optarg, "%d,%d,%d,%d,%d", &gather.channels, &gather.vectors,
+                                  &gather.run, &gather.staged, &gather.outputs) == 5;
         if (option == 'w')
-            gradient_given = sscanf(optarg, "%d,%d,%d,%d", &gradient.small, &gradient.large,
-                                    &gradient.taps, &gradient.splits) == 4;
+            gradient_given =
+                sscanf(optarg, "%d,%d,%d,%d,%d,%d,%d,%d", &gradient.small, &gradient.large,
+                       &gradient.taps, &gradient.splits, &gradient.outputs, &gradient.item_small,
+                       &gradient.item_large, &gradient.vectors) >= 4;
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));

@@ -315,10 +315,17 @@ char *us_path_join(const char *folder, const char *name) {
     return asprintf(&path, "%s%s%s", folder, slash, name) < 0 ? NULL : path;
 }
 
+/* An absolute path of the environment; NULL else, as the XDG specification has it. */
+static const char *environment_folder(const char *name) {
+    const char *folder = getenv(name);
+    return folder && *folder == '/' ? folder : NULL;
+}
+
 char *us_cache_folder(void) {
-    const char *own = getenv("UNSEEN_CACHE_DIR"), *all = getenv("XDG_CACHE_HOME");
+    const char *own = getenv("UNSEEN_CACHE_DIR");
     if (own && *own) return strdup(own);
-    if (all && *all == '/') return us_path_join(all, "unseen");
-    const char *home = getenv("HOME");
-    return home && *home == '/' ? us_path_join(home, ".cache/unseen") : NULL;
+    const char *caches = environment_folder("XDG_CACHE_HOME");
+    if (caches) return us_path_join(caches, "unseen");
+    const char *home = environment_folder("HOME");
+    return home ? us_path_join(home, ".cache/unseen") : NULL;
 }

@@ -37,11 +37,11 @@ unseen_status us_folder_create(const char *path, unseen_error *error);
 
 bool us_file_exists(const char *path);
 
+/* Where what can be made again may be kept: UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen, else
+ * ~/.cache/unseen. It need not exist. Heap; NULL where none of these is set, or no memory. */
+char *us_cache_folder(void);
+
 /* folder/name on the heap; NULL: no memory. */
 char *us_path_join(const char *folder, const char *name);
-
-/* Where the program may keep what it can find again: UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen,
- * else ~/.cache/unseen; on the heap, and not created. NULL: none is known, or no memory. */
-char *us_cache_folder(void);
 
 #endif

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unseen_status create_network(us_detector *detector, int index, unseen_error *error) {
+static unseen_status create_network(us_detector *detector, int index, bool training,
+                                    unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     const struct us_detector_network *role = &spec->type->networks[index];
-    us_network_options options = {.batch = detector->batch, .logits = role->logits};
+    us_network_options options = {
+        .batch = detector->batch, .logits = role->logits, .training = training};
     for (int i = 0; role->input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
             options.input_activation = us_network_output_activation(detector->networks[i]);
@@ -27,12 +29,14 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     detector->padded = us_device_pad(device, batch);
     unseen_status status = UNSEEN_OK;
     for (int i = 0; i < spec->network_count; i++)
-        US_CHECK(create_network(detector, i, error));
+        US_CHECK(create_network(detector, i, training, error));
     US_CHECK(us_pixel_score_create(device, (us_pixel_score_kind)spec->scoring.pixel,
                                    spec->scoring.top_k, spec->input, detector->padded,
                                    &detector->pixel_score, error));
+    device->purpose = training ? US_PURPOSE_TRAINING : US_PURPOSE_SCORING;
     US_CHECK(spec->type->create(detector, training, error));
 done:
+    device->purpose = US_PURPOSE_SCORING;
     if (status == UNSEEN_OK)
         *out = detector;
     else

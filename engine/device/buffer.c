@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "device/device.h"
+#include "device/profile.h"
 
 enum { HUGE_PAGE = 2 << 20 };
 
@@ -214,24 +214,28 @@ unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, s
     US_TRY(check_range(to, to_offset, size, "a copy to", error));
     US_TRY(check_range(from, from_offset, size, "a copy from", error));
     if (size == 0) return UNSEEN_OK;
+    us_launch_timer timer;
+    us_launch_begin(to->device, &timer);
     cl_int code = clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset,
-                                      to_offset, size, 0, NULL, NULL);
+                                      to_offset, size, 0, NULL, timer.wanted);
     if (code != CL_SUCCESS)
         return us_device_fail(to->device, error, code,
                               "copying device memory (clEnqueueCopyBuffer)");
-    return UNSEEN_OK;
+    return us_launch_end(to->device, &timer, "copy", error);
 }
 
 unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error) {
     static const cl_uint4 zero;
     /* The pattern must divide the size; a wide one is much the faster on some. */
     size_t pattern = buffer->bytes % 16 == 0 ? 16 : buffer->bytes % 4 == 0 ? 4 : 1;
+    us_launch_timer timer;
+    us_launch_begin(buffer->device, &timer);
     cl_int code = clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &zero, pattern, 0,
-                                      buffer->bytes, 0, NULL, NULL);
+                                      buffer->bytes, 0, NULL, timer.wanted);
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "zeroing device memory (clEnqueueFillBuffer)");
-    return UNSEEN_OK;
+    return us_launch_end(buffer->device, &timer, "zero", error);
 }
 
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,

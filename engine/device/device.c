@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
 #include "device/tuning.h"
@@ -148,6 +149,9 @@ done:
 void us_device_close(us_device *device) {
     if (!device) return;
     if (device->queue) us_device_finish(device, NULL);
+    us_profile *unfinished = NULL;
+    if (device->profile) us_profile_take(device, &unfinished, NULL);
+    us_profile_release(unfinished);
     us_buffer_destroy(device->scratch);
     us_programs_release(device);
     us_tuning_close(device->tuning);

@@ -17,6 +17,37 @@ typedef enum us_execution {
                             in the batch side by side */
 } us_execution;
 
+/* What kernels are for. Those of one purpose that wait to be compiled are compiled as one program,
+ * which is thus the same whatever else a process does: scoring finds in the driver's cache what
+ * training compiled, and new images change the program of US_PURPOSE_IMAGES alone. */
+typedef enum us_purpose {
+    US_PURPOSE_SCORING, /* and all that training shares with it */
+    US_PURPOSE_TRAINING,
+    US_PURPOSE_IMAGES,
+} us_purpose;
+
+/* What is being enqueued, for profiles. */
+typedef enum us_pass {
+    US_PASS_OTHER,
+    US_PASS_IMAGES,
+    US_PASS_FORWARD,
+    US_PASS_BACKWARD, /* both of the next two, where they are not told apart */
+    US_PASS_INPUT_GRADIENT,
+    US_PASS_WEIGHT_GRADIENT,
+    US_PASS_LOSS,
+    US_PASS_UPDATE,
+    US_PASS_SCORE,
+    US_PASSES,
+} us_pass;
+
+typedef struct us_label {
+    const char *network; /* NULL: of none */
+    int layer;           /* of the network's spec; only of FORWARD and the gradients */
+    us_pass pass;
+} us_label;
+
+typedef struct us_profile us_profile;
+
 typedef struct us_device {
     cl_platform_id platform;
     cl_device_id id;
@@ -33,7 +64,10 @@ typedef struct us_device {
     uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
     size_t alignment;    /* of views into a buffer, in bytes */
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
-    struct us_program *programs; /* built so far, by source and options */
+    us_purpose purpose;  /* of kernels created from now on */
+    us_label label;      /* of what is enqueued from now on */
+    us_profile *profile; /* under way, or NULL: see profile.h */
+    struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch;
     struct us_tuning *tuning; /* which parameters kernels are built with; NULL: the defaults */
 } us_device;
@@ -112,14 +146,19 @@ unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scr
 
 typedef struct us_kernel us_kernel;
 
-/* Builds (or finds, in this process) cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended
- * to the device's own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's) and takes the
- * kernel NAME from it. common.cl is put before every source; a line `#include "random.cl"` is
- * replaced by that file. UNSEEN_KERNEL_DIR in the environment names a folder whose files stand in
- * for the embedded ones. A failed build reports the compiler's log. */
+/* The kernel NAME of cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended to the device's
+ * own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's). common.cl is put before every
+ * source; a line `#include "random.cl"` is replaced by that file. UNSEEN_KERNEL_DIR in the environment
+ * names a folder whose files stand in for the embedded ones.
+ *
+ * Nothing is compiled before the first launch: by then all that wait of the device's purpose are
+ * compiled together, which is much the faster. */
 unseen_status us_kernel_create(us_device *device, const char *source, const char *name,
                                us_kernel **kernel, unseen_error *error, const char *options, ...)
     __attribute__((format(printf, 6, 7)));
+
+/* Compiles it now. A failure reports the compiler's log. */
+unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error);
 void us_kernel_destroy(us_kernel *kernel); /* NULL is fine */
 
 /* Launches `groups` work-groups of device->group_size x 1 x 1 items (the kernel is declared with

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/profile.h"
 #include "device/program.h"
 
 /* Work-items of a group of element-wise kernels. A constant: PoCL compiles a kernel anew for every
@@ -12,7 +12,8 @@ enum { ELEMENTS_GROUP = 256 };
 
 struct us_kernel {
     us_device *device;
-    cl_kernel kernel;
+    us_program *program;
+    cl_kernel kernel; /* NULL: not built yet */
     cl_uint arguments;
     size_t elements_group;
     char name[64], source[64];
@@ -25,12 +26,9 @@ static unseen_status fail_kernel(const us_kernel *kernel, unseen_error *error, c
     return us_device_fail(kernel->device, error, code, what);
 }
 
-static unseen_status take_kernel(us_kernel *kernel, cl_program program, unseen_error *error) {
-    cl_int code;
-    kernel->kernel = clCreateKernel(program, kernel->name, &code);
-    if (!kernel->kernel) return fail_kernel(kernel, error, code, "clCreateKernel");
-    code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->arguments,
-                           &kernel->arguments, NULL);
+static unseen_status ask_kernel(us_kernel *kernel, unseen_error *error) {
+    cl_int code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->arguments,
+                                  &kernel->arguments, NULL);
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clGetKernelInfo");
     size_t largest = 1;
     code = clGetKernelWorkGroupInfo(kernel->kernel, kernel->device->id, CL_KERNEL_WORK_GROUP_SIZE,
@@ -40,6 +38,21 @@ static unseen_status take_kernel(us_kernel *kernel, cl_program program, unseen_e
     while (kernel->elements_group > 1 && kernel->elements_group > largest)
         kernel->elements_group /= 2;
     return UNSEEN_OK;
+}
+
+unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error) {
+    if (kernel->kernel) return UNSEEN_OK;
+    US_TRY(us_program_build(kernel->device, kernel->program, error));
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", kernel->name, kernel->program->suffix);
+    cl_int code;
+    kernel->kernel = clCreateKernel(kernel->program->program, name, &code);
+    if (!kernel->kernel) return fail_kernel(kernel, error, code, "clCreateKernel");
+    unseen_status status = ask_kernel(kernel, error);
+    if (status == UNSEEN_OK) return status;
+    clReleaseKernel(kernel->kernel);
+    kernel->kernel = NULL;
+    return status;
 }
 
 unseen_status us_kernel_create(us_device *device, const char *source, const char *name,
@@ -60,10 +73,8 @@ unseen_status us_kernel_create(us_device *device, const char *source, const char
     snprintf(made->name, sizeof made->name, "%s", name);
     snprintf(made->source, sizeof made->source, "%s", source);
 
-    cl_program program;
-    unseen_status status = us_program_get(device, source, formatted, &program, error);
+    unseen_status status = us_program_find(device, source, formatted, &made->program, error);
     free(formatted);
-    if (status == UNSEEN_OK) status = take_kernel(made, program, error);
     if (status != UNSEEN_OK) {
         us_kernel_destroy(made);
         return status;
@@ -75,6 +86,7 @@ unseen_status us_kernel_create(us_device *device, const char *source, const char
 void us_kernel_destroy(us_kernel *kernel) {
     if (!kernel) return;
     if (kernel->kernel) clReleaseKernel(kernel->kernel);
+    us_program_leave(kernel->device, kernel->program);
     free(kernel);
 }
 
@@ -141,10 +153,12 @@ static unseen_status set_arguments(const us_kernel *kernel, unseen_error *error,
 
 static unseen_status enqueue(const us_kernel *kernel, cl_uint dimensions, const size_t *items,
                              const size_t *group, unseen_error *error) {
+    us_launch_timer timer;
+    us_launch_begin(kernel->device, &timer);
     cl_int code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, dimensions, NULL,
-                                         items, group, 0, NULL, NULL);
+                                         items, group, 0, NULL, timer.wanted);
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clEnqueueNDRangeKernel");
-    return UNSEEN_OK;
+    return us_launch_end(kernel->device, &timer, kernel->name, error);
 }
 
 static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {
@@ -155,6 +169,7 @@ static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {
 
 unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
                             const char *types, ...) {
+    US_TRY(us_kernel_build(kernel, error));
     va_list arguments;
     va_start(arguments, types);
     unseen_status status = set_arguments(kernel, error, types, arguments);
@@ -172,6 +187,7 @@ unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_er
 
 unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_error *error,
                                      const char *types, ...) {
+    US_TRY(us_kernel_build(kernel, error));
     va_list arguments;
     va_start(arguments, types);
     unseen_status status = set_arguments(kernel, error, types, arguments);

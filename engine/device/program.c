@@ -5,112 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
-#include "device/kernel_sources.h"
-
-/* By its whole text, so that a file changed under UNSEEN_KERNEL_DIR is another program. */
-typedef struct us_program {
-    struct us_program *next;
-    char *text, *options;
-    cl_program program;
-} us_program;
-
-/* ---- text ---- */
-
-enum { INCLUDE_DEPTH = 4, FILE_LIMIT = 1 << 20 };
-
-/* A file of the folder stands in for the embedded one of that name. *text stays NULL without. */
-static unseen_status read_override(const char *folder, const char *name, char **text,
-                                   unseen_error *error) {
-    if (!us_file_exists(folder))
-        return us_fail(error, UNSEEN_BAD_INPUT, "UNSEEN_KERNEL_DIR: there is no folder %s", folder);
-    char *path = us_path_join(folder, name);
-    if (!path) return us_fail_memory(error, name);
-    size_t size;
-    unseen_status status = UNSEEN_OK;
-    if (us_file_exists(path)) status = us_file_read(path, FILE_LIMIT, text, &size, error);
-    free(path);
-    return status;
-}
-
-static unseen_status read_file(const char *name, char **text, unseen_error *error) {
-    *text = NULL;
-    const char *folder = getenv("UNSEEN_KERNEL_DIR");
-    if (folder && *folder) US_TRY(read_override(folder, name, text, error));
-    if (*text) return UNSEEN_OK;
-    for (const us_kernel_source *source = us_kernel_sources; source->name; source++) {
-        if (strcmp(source->name, name) != 0) continue;
-        *text = strdup(source->text);
-        return *text ? UNSEEN_OK : us_fail_memory(error, name);
-    }
-    if (folder && *folder)
-        return us_fail(error, UNSEEN_FAILURE,
-                       "there is no kernel file %s, neither in the program nor in %s "
-                       "(UNSEEN_KERNEL_DIR)",
-                       name, folder);
-    return us_fail(error, UNSEEN_FAILURE, "there is no kernel file %s", name);
-}
-
-/* The quoted name of an #include line; false for any other line. */
-static bool parse_include(const char *line, char *name, size_t room) {
-    while (*line == ' ' || *line == '\t')
-        line++;
-    if (*line++ != '#') return false;
-    while (*line == ' ' || *line == '\t')
-        line++;
-    if (strncmp(line, "include", 7) != 0) return false;
-    line += 7;
-    while (*line == ' ' || *line == '\t')
-        line++;
-    if (*line++ != '"') return false;
-    size_t length = strcspn(line, "\"\n");
-    if (line[length] != '"' || length == 0 || length >= room) return false;
-    memcpy(name, line, length);
-    name[length] = '\0';
-    return true;
-}
-
-/* Writes a file to out, its includes in place. The #line marks make compilers name the file. */
-static unseen_status put_file(FILE *out, const char *name, int depth, unseen_error *error) {
-    if (depth > INCLUDE_DEPTH)
-        return us_fail(error, UNSEEN_FAILURE, "kernel file %s: includes nest too deeply", name);
-    char *text;
-    US_TRY(read_file(name, &text, error));
-    unseen_status status = UNSEEN_OK;
-    fprintf(out, "#line 1 \"%s\"\n", name);
-    int number = 1;
-    for (const char *line = text; *line && status == UNSEEN_OK; number++) {
-        size_t length = strcspn(line, "\n");
-        char included[64];
-        if (parse_include(line, included, sizeof included)) {
-            status = put_file(out, included, depth + 1, error);
-            if (status != UNSEEN_OK) us_error_context(error, "included by %s:%d", name, number);
-            fprintf(out, "#line %d \"%s\"\n", number + 1, name);
-        } else {
-            fprintf(out, "%.*s\n", (int)length, line);
-        }
-        line += length + (line[length] == '\n');
-    }
-    free(text);
-    return status;
-}
-
-unseen_status us_source_assemble(const char *file, char **text, unseen_error *error) {
-    *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(text, &size);
-    if (!out) return us_fail_memory(error, file);
-    unseen_status status = put_file(out, "common.cl", 0, error);
-    if (status == UNSEEN_OK) status = put_file(out, file, 0, error);
-    bool failed = ferror(out);
-    failed |= fclose(out) != 0;
-    if (status == UNSEEN_OK && failed) status = us_fail_memory(error, file);
-    if (status != UNSEEN_OK) {
-        free(*text);
-        *text = NULL;
-    }
-    return status;
-}
+#include "device/program_cache.h"
+#include "device/program_source.h"
 
 /* ---- building ---- */
 
@@ -159,35 +55,54 @@ static unseen_status full_options(const us_device *device, const char *options, 
     return UNSEEN_OK;
 }
 
-static unseen_status fail_build(const us_device *device, const us_program *made, const char *file,
-                                cl_int code, unseen_error *error) {
+static unseen_status fail_build(const us_device *device, cl_program program, const char *options,
+                                const char *file, cl_int code, unseen_error *error) {
     char what[128];
     snprintf(what, sizeof what, "building %s (clBuildProgram)", file);
     unseen_status status = us_device_fail(device, error, code, what);
-    char *log = build_log(device, made->program);
+    char *log = build_log(device, program);
     if (error && log && *log) {
         size_t used = strlen(error->message);
-        snprintf(error->message + used, sizeof error->message - used, " with %s\n%s", made->options,
-                 log);
+        snprintf(error->message + used, sizeof error->message - used, " with %s\n%s", options, log);
     }
     free(log);
     return status;
 }
 
-static unseen_status build(us_device *device, us_program *made, const char *file,
-                           unseen_error *error) {
+static unseen_status build_source(us_device *device, const char *file, const char *text,
+                                  const char *options, cl_program *program, unseen_error *error) {
     cl_int code;
-    const char *text = made->text;
-    made->program = clCreateProgramWithSource(device->context, 1, &text, NULL, &code);
-    if (!made->program) {
+    *program = clCreateProgramWithSource(device->context, 1, &text, NULL, &code);
+    if (!*program) {
         char what[128];
         snprintf(what, sizeof what, "building %s (clCreateProgramWithSource)", file);
         return us_device_fail(device, error, code, what);
     }
-    code = clBuildProgram(made->program, 1, &device->id, made->options, NULL, NULL);
-    if (code != CL_SUCCESS) return fail_build(device, made, file, code, error);
-    return UNSEEN_OK;
+    code = clBuildProgram(*program, 1, &device->id, options, NULL, NULL);
+    if (code == CL_SUCCESS) return UNSEEN_OK;
+    unseen_status status = fail_build(device, *program, options, file, code, error);
+    clReleaseProgram(*program);
+    *program = NULL;
+    return status;
 }
+
+static unseen_status build_text(us_device *device, const char *source, const char *text,
+                                const char *options, cl_program *program, unseen_error *error) {
+    char *full, file[80];
+    snprintf(file, sizeof file, "%s.cl", source);
+    US_TRY(full_options(device, options, &full, error));
+    bool cached = us_program_cache_helps(device);
+    unseen_status status = UNSEEN_OK;
+    *program = cached ? us_program_cache_load(device, text, full) : NULL;
+    if (!*program) {
+        status = build_source(device, file, text, full, program, error);
+        if (status == UNSEEN_OK && cached) us_program_cache_store(device, text, full, *program);
+    }
+    free(full);
+    return status;
+}
+
+/* ---- the programs of a device ---- */
 
 static void release(us_program *program) {
     if (program->program) clReleaseProgram(program->program);
@@ -196,30 +111,89 @@ static void release(us_program *program) {
     free(program);
 }
 
-unseen_status us_program_get(us_device *device, const char *source, const char *options,
-                             cl_program *program, unseen_error *error) {
+unseen_status us_program_find(us_device *device, const char *source, const char *options,
+                              us_program **program, unseen_error *error) {
     *program = NULL;
     us_program *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a program");
     char file[80];
+    snprintf(made->source, sizeof made->source, "%s", source);
     snprintf(file, sizeof file, "%s.cl", source);
     unseen_status status;
     US_CHECK(us_source_assemble(file, &made->text, error));
-    US_CHECK(full_options(device, options, &made->options, error));
-    for (const us_program *known = device->programs; known; known = known->next)
-        if (strcmp(known->options, made->options) == 0 && strcmp(known->text, made->text) == 0) {
-            *program = known->program;
+    made->options = strdup(options);
+    if (!made->options) {
+        status = us_fail_memory(error, "a program");
+        goto done;
+    }
+    for (us_program *known = device->programs; known; known = known->next)
+        if (strcmp(known->options, options) == 0 && strcmp(known->text, made->text) == 0) {
+            known->users++;
+            *program = known;
             goto done;
         }
-    US_CHECK(build(device, made, file, error));
+    made->alone = !us_source_can_merge(options);
+    made->purpose = device->purpose;
+    made->users = 1;
     made->next = device->programs;
     device->programs = made;
-    *program = made->program;
+    *program = made;
     return UNSEEN_OK;
 
 done:
     release(made);
     return status;
+}
+
+void us_program_leave(us_device *device, us_program *program) {
+    if (!program || --program->users > 0 || program->program) return;
+    for (us_program **link = &device->programs; *link; link = &(*link)->next)
+        if (*link == program) {
+            *link = program->next;
+            release(program);
+            return;
+        }
+}
+
+static bool waits(const us_program *program, us_purpose purpose) {
+    return !program->program && !program->alone && program->purpose == purpose;
+}
+
+/* Builds as one what waits of a purpose; false where that fails. */
+static bool build_merged(us_device *device, us_purpose purpose) {
+    int count = 0, part = 0;
+    for (const us_program *p = device->programs; p; p = p->next)
+        count += waits(p, purpose);
+    us_source_part *parts = calloc((size_t)count, sizeof *parts);
+    for (const us_program *p = device->programs; parts && p; p = p->next)
+        if (waits(p, purpose)) parts[part++] = (us_source_part){p->text, p->options};
+    char *text = parts ? us_source_merge(parts, count) : NULL;
+    cl_program program = NULL;
+    bool built = text && build_text(device, "kernels", text, "", &program, NULL) == UNSEEN_OK;
+    free(text);
+    free(parts);
+    if (!built) return false;
+    part = 0;
+    for (us_program *p = device->programs; p; p = p->next) {
+        if (!waits(p, purpose)) continue;
+        snprintf(p->suffix, sizeof p->suffix, US_SOURCE_SUFFIX, part++);
+        clRetainProgram(program);
+        p->program = program;
+    }
+    clReleaseProgram(program);
+    return true;
+}
+
+/* Nothing is lost where building as one fails, for then each is built alone, with its own message
+ * if it is at fault. */
+unseen_status us_program_build(us_device *device, us_program *program, unseen_error *error) {
+    if (program->program) return UNSEEN_OK;
+    if (!program->alone && !build_merged(device, program->purpose))
+        for (us_program *other = device->programs; other; other = other->next)
+            other->alone |= waits(other, program->purpose);
+    if (program->program) return UNSEEN_OK;
+    return build_text(device, program->source, program->text, program->options, &program->program,
+                      error);
 }
 
 void us_programs_release(us_device *device) {

@@ -222,6 +222,7 @@ static unseen_status walk(search *s, const point **at, int parameter, int direct
         int values[US_TUNABLE_PARAMETERS];
         memcpy(values, (*at)->values, sizeof values);
         values[parameter] = next;
+        if (!s->shape->tunable->valid(s->shape->spec, values)) continue;
         const point *reached;
         US_TRY(visit(s, values, &reached, error));
         if (!reached || !(reached->cost < better * (*at)->cost)) break;

@@ -42,6 +42,8 @@ static us_device facts_of(const us_device *device) {
     facts.id = NULL;
     facts.context = NULL;
     facts.queue = NULL;
+    facts.label = (us_label){0};
+    facts.profile = NULL;
     facts.programs = NULL;
     facts.scratch = NULL;
     facts.tuning = NULL;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "device/program.h"
+#include "device/program_source.h"
 
 enum { FILE_LIMIT = 16 << 20, FORMAT = 1 };
 

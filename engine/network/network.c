@@ -98,6 +98,7 @@ static unseen_status create_stage(us_network *network, us_stage *stage, unseen_e
         .activation = stage->activation,
         .input_activation = stage->input_activation,
         .bias_gradient_is_zero = stage->bias_gradient_is_zero,
+        .training = network->options.training,
     };
     if (spec->type->saved_floats)
         stage->saved_floats = spec->type->saved_floats(spec->attributes, spec->in, network->batch);

@@ -15,6 +15,7 @@ typedef struct us_network_options {
     int batch;                      /* images; padded inside */
     us_activation input_activation; /* that produced the network's input, when dx flows back to it */
     bool logits; /* leave out a final sigmoid: the output is the logit, for a loss on logits */
+    bool training; /* passes backward will follow */
 } us_network_options;
 
 /* spec outlives the network. Parameters are zero until initialised or read. */

@@ -104,7 +104,9 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
             .n = n,
             .training = training,
         };
+        network->device->label = (us_label){network->spec->name, stage->index, US_PASS_FORWARD};
         unseen_status status = stage->spec->type->forward(stage->layer, &args, error);
+        network->device->label = (us_label){0};
         if (status != UNSEEN_OK) return stage_failed(network, stage, "forward", status, error);
         tape->output = args.y;
     }
@@ -128,7 +130,9 @@ unseen_status us_network_backward(us_network *network, us_tape *tape,
             .accumulate = args->accumulate,
         };
         if (!layer.dx && !layer.gradients) break;
+        network->device->label = (us_label){network->spec->name, stage->index, US_PASS_BACKWARD};
         unseen_status status = stage->spec->type->backward(stage->layer, &layer, error);
+        network->device->label = (us_label){0};
         if (status != UNSEEN_OK) return stage_failed(network, stage, "backward", status, error);
         dy = layer.dx;
     }

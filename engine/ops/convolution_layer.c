@@ -6,7 +6,7 @@
 #include "ops/gather.h"
 #include "ops/weight_gradient.h"
 
-/* Kernels are built when first needed: a network that only scores has no backward. */
+/* Those of backward are NULL until needed: a network that only scores has none. */
 typedef struct us_convolution {
     us_layer_plan plan;
     us_convolution_attributes attributes;
@@ -121,6 +121,11 @@ unseen_status us_convolution_create(const us_layer_plan *plan, bool transposed, 
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
     made->transposed = transposed;
     unseen_status status = build_forward(made, error);
+    us_purpose purpose = plan->device->purpose;
+    plan->device->purpose = US_PURPOSE_TRAINING;
+    if (status == UNSEEN_OK && plan->training) status = build_gradient(made, error);
+    if (status == UNSEEN_OK && plan->training) status = build_backward(made, error);
+    plan->device->purpose = purpose;
     if (status != UNSEEN_OK) {
         us_convolution_destroy(made);
         return status;
@@ -149,7 +154,9 @@ unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
 unseen_status us_convolution_backward(void *layer, const us_layer_backward *args,
                                       unseen_error *error) {
     us_convolution *convolution = layer;
+    us_device *device = convolution->plan.device;
     if (args->gradients) {
+        device->label.pass = US_PASS_WEIGHT_GRADIENT;
         US_TRY(build_gradient(convolution, error));
         us_buffer *bias = convolution->attributes.bias ? args->gradients[1] : NULL;
         us_buffer *large = convolution->transposed ? args->dy : args->x;
@@ -158,6 +165,7 @@ unseen_status us_convolution_backward(void *layer, const us_layer_backward *args
                                       args->accumulate, error));
     }
     if (!args->dx) return UNSEEN_OK;
+    device->label.pass = US_PASS_INPUT_GRADIENT;
     US_TRY(build_backward(convolution, error));
     return us_gather_run(convolution->backward, args->dy, args->tensors[0], NULL, args->x, args->dx,
                          error);

@@ -291,11 +291,13 @@ static unseen_status backward_weight(us_dense *layer, const us_layer_backward *a
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_dense *layer = pointer;
+    layer->device->label.pass = US_PASS_WEIGHT_GRADIENT;
     if (args->gradients && args->gradients[0]) US_TRY(backward_weight(layer, args, error));
     if (args->gradients && layer->bias && args->gradients[1] && !layer->bias_gradient_is_zero)
         US_TRY(us_kernel_run(layer->bias_gradient, (size_t[]){layer->bias_groups, 1, 1}, error,
                              "bbi", args->dy, args->gradients[1], args->accumulate));
     if (!args->dx) return UNSEEN_OK;
+    layer->device->label.pass = US_PASS_INPUT_GRADIENT;
     return multiply(layer, INPUT, args->tensors[0], args->dy, args->x, args->dx, false, error);
 }
 

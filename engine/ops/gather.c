@@ -3,8 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ops/winograd.h"
+
 struct us_gather {
     us_device *device;
+    us_winograd *winograd; /* does it all where there is one */
     us_kernel *pack, *gather;
     bool packed; /* the weights already lie as the kernel reads them */
     size_t groups, tiles, in_channels, packed_bytes;
@@ -54,7 +57,7 @@ static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     }
 }
 
-us_gather_tiles us_gather_default(const us_gather_spec *spec) {
+us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     us_gather_tiles tiles = {.vectors = 1, .run = 1};
     if (spec->device->execution == US_EXECUTION_LANES) {
         tiles.channels = even_tile(spec->out.channels, 8);
@@ -67,6 +70,11 @@ us_gather_tiles us_gather_default(const us_gather_spec *spec) {
     tiles.vectors = even_tile(vectors, smaller(sums / tiles.channels, 8));
     stage(spec, &tiles);
     return tiles;
+}
+
+us_gather_tiles us_gather_default(const us_gather_spec *spec) {
+    us_gather_tiles winograd;
+    return us_winograd_default(spec, &winograd) ? winograd : us_gather_default_direct(spec);
 }
 
 void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]) {
@@ -123,6 +131,11 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
             made->tiles * (size_t)chunks * (size_t)divide_up(spec->out.width, chosen.run);
 
     unseen_status status;
+    if (chosen.outputs > 0) {
+        US_CHECK(us_winograd_create(spec, &chosen, &made->winograd, error));
+        *gather = made;
+        return UNSEEN_OK;
+    }
     US_CHECK(build(spec, &chosen, "gather", &made->gather, error));
     if (!made->packed) {
         us_buffer *scratch;
@@ -139,6 +152,7 @@ done:
 
 void us_gather_destroy(us_gather *gather) {
     if (!gather) return;
+    us_winograd_destroy(gather->winograd);
     us_kernel_destroy(gather->pack);
     us_kernel_destroy(gather->gather);
     free(gather);
@@ -146,6 +160,8 @@ void us_gather_destroy(us_gather *gather) {
 
 unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights, us_buffer *bias,
                             us_buffer *input, us_buffer *y, unseen_error *error) {
+    if (gather->winograd)
+        return us_winograd_run(gather->winograd, x, weights, bias, input, y, error);
     if (!gather->packed) {
         us_buffer *scratch;
         US_TRY(us_device_scratch(gather->device, gather->packed_bytes, &scratch, error));

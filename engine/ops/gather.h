@@ -28,9 +28,13 @@ typedef struct us_gather_tiles {
                      pixel; 0: not copied. Only for US_EXECUTION_VECTOR */
     int run;      /* work of a work-item, one after the other: pixels of a row, or, when staged,
                      times `vectors` of the batch */
+    int outputs; /* Winograd's minimal filtering on tiles of outputs x outputs pixels, `run` vectors
+                    of the batch per work-item, a multiple of `vectors`; 0: not. See
+                    us_winograd_fits */
 } us_gather_tiles;
 
 us_gather_tiles us_gather_default(const us_gather_spec *spec);
+us_gather_tiles us_gather_default_direct(const us_gather_spec *spec); /* without Winograd's */
 
 /* ---- gather_tunable.c ---- */
 

@@ -4,8 +4,9 @@
 #include "device/tuning.h"
 #include "ops/gather.h"
 #include "ops/reference.h"
+#include "ops/winograd.h"
 
-enum { CHANNELS, VECTORS, STAGED, RUN };
+enum { CHANNELS, VECTORS, STAGED, RUN, OUTPUTS };
 enum { X, WEIGHTS, BIAS, INPUT, Y };
 enum { MOST_SUMS = 48, MOST_CHANNELS = 32, MOST_VECTORS = 8, MOST_RUN = 16 };
 
@@ -13,7 +14,8 @@ static us_gather_tiles tiles_of(const int *values) {
     return (us_gather_tiles){.channels = values[CHANNELS],
                              .vectors = values[VECTORS],
                              .staged = values[STAGED],
-                             .run = values[RUN]};
+                             .run = values[RUN],
+                             .outputs = values[OUTPUTS]};
 }
 
 static void values_of(us_gather_tiles tiles, int *values) {
@@ -21,6 +23,7 @@ static void values_of(us_gather_tiles tiles, int *values) {
     values[VECTORS] = tiles.vectors;
     values[STAGED] = tiles.staged;
     values[RUN] = tiles.run;
+    values[OUTPUTS] = tiles.outputs;
 }
 
 unseen_status us_gather_choose(const us_gather_spec *spec, us_gather_tiles *tiles,
@@ -77,7 +80,10 @@ static bool valid(const void *spec, const int *values) {
     int channels = values[CHANNELS], vectors = values[VECTORS], staged = values[STAGED];
     if (channels < 1 || channels > s->out.channels || channels > MOST_CHANNELS) return false;
     if (vectors < 1 || vectors > batch_vectors(s) || vectors > MOST_VECTORS) return false;
-    if (channels * vectors > MOST_SUMS || values[RUN] < 1) return false;
+    if (channels * vectors > MOST_SUMS || values[RUN] < 1 || values[OUTPUTS] < 0) return false;
+    us_gather_tiles tiles = tiles_of(values);
+    if (values[OUTPUTS] > 0)
+        return staged == 0 && values[RUN] <= batch_vectors(s) && us_winograd_fits(s, &tiles);
     if (staged == 0) return values[RUN] <= s->out.width;
     if (s->device->execution != US_EXECUTION_VECTOR || staged < 0 || staged > s->in.channels)
         return false;
@@ -93,11 +99,18 @@ static int staged_choices(const us_gather_spec *spec, int *choices) {
     return count;
 }
 
+static int outputs_choices(int *choices) {
+    int count = us_choices_add(choices, 0, 0);
+    for (int outputs = 2; outputs <= 4; outputs++)
+        count = us_choices_add(choices, count, outputs);
+    return count;
+}
+
 static int choices_of(const void *spec, const int *values, int parameter,
                       int choices[US_TUNABLE_CHOICES]) {
     const us_gather_spec *s = spec;
     int chunks = us_tiles_count(batch_vectors(s), values[VECTORS]);
-    int run = values[STAGED] ? chunks : s->out.width;
+    int run = values[OUTPUTS] ? batch_vectors(s) : values[STAGED] ? chunks : s->out.width;
     switch (parameter) {
     case CHANNELS:
         return us_tiles_choices(s->out.channels, MOST_CHANNELS, choices);
@@ -105,27 +118,42 @@ static int choices_of(const void *spec, const int *values, int parameter,
         return us_tiles_choices(batch_vectors(s), MOST_VECTORS, choices);
     case STAGED:
         return staged_choices(s, choices);
+    case OUTPUTS:
+        return outputs_choices(choices);
     default:
         return us_powers_choices(run < MOST_RUN ? run : MOST_RUN, choices);
     }
 }
 
-/* The default staged or not, whichever it is not, as that is far from it; then other blocks of sums
- * that are good on some device or other. */
+/* Winograd's filtering, whether or not the default thinks that it pays. */
+static us_gather_tiles winograd(const us_gather_spec *s, int outputs) {
+    us_gather_tiles tiles = {
+        .channels = us_tiles_even(s->out.channels, s->device->vector_width >= 16 ? 12 : 6),
+        .vectors = batch_vectors(s) % 2 ? 1 : 2,
+        .outputs = outputs};
+    tiles.run = tiles.vectors;
+    return tiles;
+}
+
+/* One of each implementation, as these are far from each other; then blocks of sums that are good
+ * on some device or other. */
 static bool start(const void *spec, int index, int *values) {
-    static const int sums[][2] = {{12, 2}, {24, 1}, {8, 3}, {6, 4}, {4, 4}, {8, 1}, {16, 1}};
+    enum { DIRECT, TOGGLED, WINOGRAD_2, WINOGRAD_4, BLOCKS };
+    static const int sums[][2] = {{12, 2}, {24, 1}, {8, 3}, {6, 4}, {4, 4}, {8, 1}};
     const us_gather_spec *s = spec;
-    us_gather_tiles tiles = us_gather_default(s);
-    if (index == 0) {
+    us_gather_tiles tiles = us_gather_default_direct(s);
+    if (index == TOGGLED) {
         bool staged = tiles.staged > 0 || s->device->execution == US_EXECUTION_LANES;
         tiles.staged = staged ? 0 : us_tiles_even(s->in.channels, 8);
         tiles.run = 1;
-    } else if (index - 1 < (int)(sizeof sums / sizeof *sums)) {
-        tiles = (us_gather_tiles){.channels = us_tiles_even(s->out.channels, sums[index - 1][0]),
-                                  .vectors = us_tiles_even(batch_vectors(s), sums[index - 1][1]),
-                                  .run = 1};
-    } else {
-        return false;
+    } else if (index == WINOGRAD_2 || index == WINOGRAD_4) {
+        tiles = winograd(s, index == WINOGRAD_2 ? 2 : 4);
+    } else if (index >= BLOCKS) {
+        if (index - BLOCKS >= (int)(sizeof sums / sizeof *sums)) return false;
+        tiles =
+            (us_gather_tiles){.channels = us_tiles_even(s->out.channels, sums[index - BLOCKS][0]),
+                              .vectors = us_tiles_even(batch_vectors(s), sums[index - BLOCKS][1]),
+                              .run = 1};
     }
     values_of(tiles, values);
     return true;
@@ -202,9 +230,12 @@ static void destroy(void *operation) {
 
 const us_tunable us_gather_tunable = {
     .name = "gather",
-    .sources = {"gather"},
-    .parameters =
-        {[CHANNELS] = "channels", [VECTORS] = "vectors", [STAGED] = "staged", [RUN] = "run"},
+    .sources = {"gather", "winograd"},
+    .parameters = {[CHANNELS] = "channels",
+                   [VECTORS] = "vectors",
+                   [STAGED] = "staged",
+                   [RUN] = "run",
+                   [OUTPUTS] = "outputs"},
     .spec_size = sizeof(us_gather_spec),
     .key = key,
     .label = label,

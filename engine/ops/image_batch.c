@@ -222,6 +222,7 @@ unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_
                        "batches of %d",
                        (long long)args->first, (long long)(args->first + args->n - 1),
                        (long long)loader->selected, loader->batch);
+    loader->device->label = (us_label){.pass = US_PASS_IMAGES};
     if (loader->staged) US_TRY(stage(loader, args, error));
     const size_t lanes = (size_t)(loader->batch / loader->device->group_size);
     US_TRY(us_kernel_run(loader->choose, (size_t[]){lanes, 1, 1}, error, "bbuuiiiUu",

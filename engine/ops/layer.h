@@ -63,6 +63,8 @@ typedef struct us_layer_plan {
     us_activation input_activation; /* that produced x; NONE where it is not folded */
     bool bias_gradient_is_zero;     /* a BatchNorm follows: its mean takes any bias away, so the
                                        gradient is exactly zero and need not be computed */
+    bool training;                  /* backward is to follow: create its kernels too, so that they
+                                       are compiled together with those of other layers */
 } us_layer_plan;
 
 typedef struct us_layer_forward {

@@ -67,6 +67,7 @@ void us_loss_destroy(us_loss *loss) {
 }
 
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error) {
+    loss->device->label = (us_label){.pass = US_PASS_LOSS};
     us_buffer *parts;
     US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
     const double scale = (double)args->weight / (loss->features * args->n);

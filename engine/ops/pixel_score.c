@@ -75,6 +75,7 @@ void us_pixel_score_destroy(us_pixel_score *score) {
 
 unseen_status us_pixel_score_run(us_pixel_score *score, us_buffer *x, us_buffer *y,
                                  us_buffer *scores, unseen_error *error) {
+    score->device->label = (us_label){.pass = US_PASS_SCORE};
     us_buffer *parts;
     US_TRY(us_device_scratch(score->device, score->scratch_bytes, &parts, error));
     US_TRY(us_kernel_run(score->errors, score->error_groups, error, "bbb", x, y, parts));

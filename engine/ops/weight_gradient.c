@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ops/winograd_gradient.h"
+
 struct us_weight_gradient {
     us_device *device;
     us_kernel *weights, *bias, *sum;
@@ -64,7 +66,25 @@ static int count_splits(const us_weight_gradient_spec *spec,
     return wanted < 1 ? 1 : (int)wanted;
 }
 
+/* Of Winograd's filtering: partial sums take no more than an eighth of the blocks' work. */
+static int count_winograd_splits(const us_weight_gradient_spec *spec,
+                                 const us_weight_gradient_tiles *tiles) {
+    size_t items = us_winograd_gradient_items(spec, tiles);
+    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
+    size_t most = us_winograd_gradient_blocks(spec, tiles) / 8;
+    if (wanted > most) wanted = most;
+    return wanted < 1 ? 1 : (int)wanted;
+}
+
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
+    us_weight_gradient_tiles winograd;
+    if (!us_winograd_gradient_default(spec, &winograd))
+        return us_weight_gradient_default_direct(spec);
+    winograd.splits = count_winograd_splits(spec, &winograd);
+    return winograd;
+}
+
+us_weight_gradient_tiles us_weight_gradient_default_direct(const us_weight_gradient_spec *spec) {
     /* Sums per item: what the registers hold. */
     bool wide = spec->device->vector_width >= 16 || spec->device->execution == US_EXECUTION_LANES;
     int sums = wide ? 24 : 12;
@@ -131,13 +151,18 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
     made->device = spec->device;
     made->bias_of_large = spec->bias_of_large;
     made->splits = chosen.splits;
-    made->groups = count_items(spec, &chosen) * (size_t)chosen.splits;
+    size_t items =
+        chosen.outputs ? us_winograd_gradient_items(spec, &chosen) : count_items(spec, &chosen);
+    made->groups = items * (size_t)chosen.splits;
     made->weight_count = count_weights(spec);
     made->bias_count = (size_t)biased.channels;
     made->bias_splits = count_bias_splits(spec);
 
     unseen_status status;
-    US_CHECK(build(spec, &chosen, "weight_gradient", &made->weights, error));
+    if (chosen.outputs)
+        US_CHECK(us_winograd_gradient_build(spec, &chosen, &made->weights, error));
+    else
+        US_CHECK(build(spec, &chosen, "weight_gradient", &made->weights, error));
     if (spec->bias) US_CHECK(build(spec, &chosen, "bias_gradient", &made->bias, error));
     if (spec->bias || chosen.splits > 1)
         US_CHECK(

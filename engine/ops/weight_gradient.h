@@ -23,9 +23,17 @@ typedef struct us_weight_gradient_tiles {
     int small, large; /* channels per work-item, at most those of the side */
     int taps;         /* of a kernel row, per work-item; at most kernel[1] */
     int splits;       /* parts that the small rows are summed in, at most small.height */
+    /* Winograd's minimal filtering on tiles of outputs x outputs small pixels; 0: not, and what
+     * follows is not looked at. `taps` is not used then, `small` and `large` are what registers
+     * hold of an item's channels, and splits share us_winograd_gradient_blocks. */
+    int outputs;
+    int item_small, item_large; /* channels per work-item, multiples of small and large */
+    int vectors;                /* of the batch at a time */
 } us_weight_gradient_tiles;
 
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec);
+/* Without Winograd's filtering. */
+us_weight_gradient_tiles us_weight_gradient_default_direct(const us_weight_gradient_spec *spec);
 
 /* ---- weight_gradient_tunable.c ---- */
 

@@ -3,16 +3,21 @@
 
 #include "device/tuning.h"
 #include "ops/weight_gradient.h"
+#include "ops/winograd_gradient.h"
 
-enum { SMALL, LARGE, TAPS, SPLITS };
+enum { SMALL, LARGE, TAPS, SPLITS, OUTPUTS, ITEM_SMALL, ITEM_LARGE, VECTORS };
 enum { LARGE_SIDE, SMALL_SIDE, WEIGHTS, BIAS };
-enum { MOST_SUMS = 48, MOST_CHANNELS = 24 };
+enum { MOST_SUMS = 48, MOST_CHANNELS = 24, MOST_ITEM = 256, MOST_VECTORS = 64, MOST_SPLITS = 4096 };
 
 static us_weight_gradient_tiles tiles_of(const int *values) {
     return (us_weight_gradient_tiles){.small = values[SMALL],
                                       .large = values[LARGE],
                                       .taps = values[TAPS],
-                                      .splits = values[SPLITS]};
+                                      .splits = values[SPLITS],
+                                      .outputs = values[OUTPUTS],
+                                      .item_small = values[ITEM_SMALL],
+                                      .item_large = values[ITEM_LARGE],
+                                      .vectors = values[VECTORS]};
 }
 
 static void values_of(us_weight_gradient_tiles tiles, int *values) {
@@ -20,6 +25,10 @@ static void values_of(us_weight_gradient_tiles tiles, int *values) {
     values[LARGE] = tiles.large;
     values[TAPS] = tiles.taps;
     values[SPLITS] = tiles.splits;
+    values[OUTPUTS] = tiles.outputs;
+    values[ITEM_SMALL] = tiles.item_small;
+    values[ITEM_LARGE] = tiles.item_large;
+    values[VECTORS] = tiles.vectors;
 }
 
 unseen_status us_weight_gradient_choose(const us_weight_gradient_spec *spec,
@@ -55,47 +64,115 @@ static size_t count_weights(const us_weight_gradient_spec *spec) {
            (size_t)spec->kernel[1];
 }
 
-static bool valid(const void *spec, const int *values) {
-    const us_weight_gradient_spec *s = spec;
-    int small = values[SMALL], large = values[LARGE], taps = values[TAPS], splits = values[SPLITS];
-    if (small < 1 || small > s->small.channels || small > MOST_CHANNELS) return false;
-    if (large < 1 || large > s->large.channels || large > MOST_CHANNELS) return false;
-    if (taps < 1 || taps > s->kernel[1] || splits < 1 || splits > s->small.height) return false;
-    if (small * large > MOST_SUMS || small * large * taps > MOST_SUMS) return false;
-    size_t partial = splits > 1 ? count_weights(s) * (size_t)splits * sizeof(float) : 0;
+/* Of the direct kernel; Winograd's parameters are 0 there. */
+static bool valid_direct(const us_weight_gradient_spec *s, const int *values) {
+    int small = values[SMALL], large = values[LARGE], taps = values[TAPS];
+    if (values[ITEM_SMALL] != 0 || values[ITEM_LARGE] != 0 || values[VECTORS] != 0) return false;
+    if (taps < 1 || taps > s->kernel[1] || values[SPLITS] > s->small.height) return false;
     size_t local =
         (size_t)(small * large * taps) * (size_t)(s->device->group_size + 1) * sizeof(float);
-    return partial <= s->device->largest_allocation_bytes / 4 &&
+    return small * large * taps <= MOST_SUMS &&
            (s->device->execution == US_EXECUTION_VECTOR || local <= s->device->local_bytes);
 }
 
+/* Of Winograd's filtering, whose taps are 0 and whose items' channels are bounded so that products
+ * of them stay small numbers. */
+static bool valid_winograd(const us_weight_gradient_spec *s, const int *values) {
+    us_weight_gradient_tiles tiles = tiles_of(values);
+    return values[TAPS] == 0 && values[ITEM_SMALL] <= MOST_ITEM &&
+           values[ITEM_LARGE] <= MOST_ITEM && values[VECTORS] <= MOST_VECTORS &&
+           us_winograd_gradient_fits(s, &tiles);
+}
+
+static bool valid(const void *spec, const int *values) {
+    const us_weight_gradient_spec *s = spec;
+    int small = values[SMALL], large = values[LARGE], splits = values[SPLITS];
+    if (small < 1 || small > s->small.channels || small > MOST_CHANNELS) return false;
+    if (large < 1 || large > s->large.channels || large > MOST_CHANNELS) return false;
+    if (small * large > MOST_SUMS || splits < 1 || splits > MOST_SPLITS || values[OUTPUTS] < 0)
+        return false;
+    size_t partial = splits > 1 ? count_weights(s) * (size_t)splits * sizeof(float) : 0;
+    if (partial > s->device->largest_allocation_bytes / 4) return false;
+    return values[OUTPUTS] ? valid_winograd(s, values) : valid_direct(s, values);
+}
+
+/* Multiples of a tile, doubled, and the largest within the size. */
+static int item_choices(int size, int tile, int *choices) {
+    int most = size < MOST_ITEM ? size / tile : MOST_ITEM / tile;
+    int count = us_powers_choices(most, choices);
+    for (int i = 0; i < count; i++)
+        choices[i] *= tile;
+    return count;
+}
+
+static int splits_choices(const us_weight_gradient_spec *s, const int *values, int *choices) {
+    us_weight_gradient_tiles tiles = tiles_of(values);
+    size_t most =
+        values[OUTPUTS] ? us_winograd_gradient_blocks(s, &tiles) : (size_t)s->small.height;
+    return us_powers_choices(most < MOST_SPLITS ? (int)most : MOST_SPLITS, choices);
+}
+
+/* From one implementation to the other only starts lead, as nearly everything differs. */
 static int choices_of(const void *spec, const int *values, int parameter,
                       int choices[US_TUNABLE_CHOICES]) {
     const us_weight_gradient_spec *s = spec;
-    (void)values;
+    bool winograd = values[OUTPUTS] > 0;
+    int vectors = s->batch / us_device_lanes(s->device);
     switch (parameter) {
     case SMALL:
         return us_tiles_choices(s->small.channels, MOST_CHANNELS, choices);
     case LARGE:
         return us_tiles_choices(s->large.channels, MOST_CHANNELS, choices);
     case TAPS:
-        return us_tiles_choices(s->kernel[1], s->kernel[1], choices);
+        return winograd ? 0 : us_tiles_choices(s->kernel[1], s->kernel[1], choices);
+    case SPLITS:
+        return splits_choices(s, values, choices);
+    case OUTPUTS:
+        for (int i = 0; winograd && i < 3; i++)
+            choices[i] = i + 2;
+        return winograd ? 3 : 0;
+    case ITEM_SMALL:
+        return winograd ? item_choices(s->small.channels, values[SMALL], choices) : 0;
+    case ITEM_LARGE:
+        return winograd ? item_choices(s->large.channels, values[LARGE], choices) : 0;
     default:
-        return us_powers_choices(s->small.height, choices);
+        return winograd
+                   ? us_powers_choices(vectors < MOST_VECTORS ? vectors : MOST_VECTORS, choices)
+                   : 0;
     }
 }
 
-/* Shapes of the block of sums that are good on some device or other, with the splits of the
- * default. */
+/* Winograd's filtering with items of about 24 small and 6 large channels. */
+static us_weight_gradient_tiles winograd(const us_weight_gradient_spec *s, int small, int large) {
+    us_weight_gradient_tiles tiles = {.splits = 1, .outputs = 2};
+    int vectors = s->batch / us_device_lanes(s->device);
+    tiles.small = small < s->small.channels ? small : s->small.channels;
+    tiles.large = large < s->large.channels ? large : s->large.channels;
+    tiles.item_small =
+        (s->small.channels < 24 ? s->small.channels : 24) / tiles.small * tiles.small;
+    tiles.item_large = (s->large.channels < 6 ? s->large.channels : 6) / tiles.large * tiles.large;
+    tiles.vectors = vectors < 8 ? vectors : 8;
+    return tiles;
+}
+
+/* One of each implementation; then blocks of sums that are good on some device or other, with the
+ * splits of the default. */
 static bool start(const void *spec, int index, int *values) {
+    enum { DIRECT, WINOGRAD, BLOCKS = WINOGRAD + 3 };
+    static const int winograds[][2] = {{4, 3}, {8, 3}, {6, 2}};
     static const int sums[][3] = {{6, 1, 4}, {4, 1, 5}, {4, 6, 1},
                                   {6, 2, 2}, {4, 2, 3}, {12, 2, 1}};
     const us_weight_gradient_spec *s = spec;
-    if (index >= (int)(sizeof sums / sizeof *sums)) return false;
-    us_weight_gradient_tiles tiles = us_weight_gradient_default(spec);
-    tiles.small = us_tiles_even(s->small.channels, sums[index][0]);
-    tiles.large = us_tiles_even(s->large.channels, sums[index][1]);
-    tiles.taps = us_tiles_even(s->kernel[1], sums[index][2]);
+    us_weight_gradient_tiles tiles = us_weight_gradient_default_direct(s);
+    if (index >= WINOGRAD && index < BLOCKS) {
+        tiles = winograd(s, winograds[index - WINOGRAD][0], winograds[index - WINOGRAD][1]);
+    } else if (index >= BLOCKS) {
+        int block = index - BLOCKS;
+        if (block >= (int)(sizeof sums / sizeof *sums)) return false;
+        tiles.small = us_tiles_even(s->small.channels, sums[block][0]);
+        tiles.large = us_tiles_even(s->large.channels, sums[block][1]);
+        tiles.taps = us_tiles_even(s->kernel[1], sums[block][2]);
+    }
     values_of(tiles, values);
     return true;
 }
@@ -183,8 +260,15 @@ static void destroy(void *operation) {
 
 const us_tunable us_weight_gradient_tunable = {
     .name = "weight_gradient",
-    .sources = {"weight_gradient"},
-    .parameters = {[SMALL] = "small", [LARGE] = "large", [TAPS] = "taps", [SPLITS] = "splits"},
+    .sources = {"weight_gradient", "winograd_gradient"},
+    .parameters = {[SMALL] = "small",
+                   [LARGE] = "large",
+                   [TAPS] = "taps",
+                   [SPLITS] = "splits",
+                   [OUTPUTS] = "outputs",
+                   [ITEM_SMALL] = "item_small",
+                   [ITEM_LARGE] = "item_large",
+                   [VECTORS] = "vectors"},
     .spec_size = sizeof(us_weight_gradient_spec),
     .key = key,
     .label = label,

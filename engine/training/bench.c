@@ -1,14 +1,15 @@
 /* unseen_bench: throughput on made-up images, beside the device's measured peak. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/event.h"
 #include "device/tuning.h"
 #include "ops/peak.h"
+#include "training/bench.h"
 #include "training/model.h"
-#include "training/trainer.h"
 
-enum { ROUNDS = 5, BATCHES = 8 };
+enum { ROUNDS = 5 };
 static const double round_seconds = 1.0;
 
 typedef struct bench {
@@ -18,15 +19,17 @@ typedef struct bench {
     us_device *device;
     us_detector *detector;
     us_trainer *trainer;
-    double train_rate, score_rate, peak;
+    us_bench_rows rows;
+    double started, seconds_to_first_step;
+    double train_rate, score_rate, peak, memory_peak;
+    double host_bytes, device_bytes; /* at most in use; 0: not known */
 } bench;
 
-static unseen_status train_once(bench *b, int64_t position, unseen_error *error) {
-    us_trainer *trainer = b->trainer;
+unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error) {
     us_image_batch_args batch = {
         .out = trainer->x,
-        .first = position % BATCHES * b->detector->batch,
-        .n = b->detector->batch,
+        .first = position % US_BENCH_BATCHES * trainer->detector->batch,
+        .n = trainer->detector->batch,
         .shuffle = true,
         .seed = 1,
     };
@@ -34,8 +37,8 @@ static unseen_status train_once(bench *b, int64_t position, unseen_error *error)
     trainer->progress.step = 0; /* the losses are not looked at */
     US_TRY(us_trainer_step(trainer, batch.n, error));
     us_fence *fence = &trainer->fences[position % US_STEPS_IN_FLIGHT];
-    US_TRY(us_fence_wait(fence, b->device, error));
-    return us_fence_set(fence, b->device, error);
+    US_TRY(us_fence_wait(fence, trainer->device, error));
+    return us_fence_set(fence, trainer->device, error);
 }
 
 /* Images per second of training over about a second. */
@@ -43,7 +46,7 @@ static unseen_status time_training(bench *b, double *rate, unseen_error *error) 
     int64_t steps = 0;
     double started = us_clock();
     do {
-        US_TRY(train_once(b, steps++, error));
+        US_TRY(us_bench_train(b->trainer, steps++, error));
     } while (us_clock() - started < round_seconds);
     US_TRY(us_device_finish(b->device, error));
     *rate = (double)(steps * b->detector->batch) / (us_clock() - started);
@@ -73,17 +76,53 @@ static double median(double *values, int count) {
     return values[count / 2];
 }
 
-/* The three measurements take turns, so that a machine that slows down slows all of them. */
-static unseen_status measure(bench *b, unseen_error *error) {
-    double train[ROUNDS], score[ROUNDS], peak[ROUNDS], unused;
+/* The most memory that the process has had at once; 0 where the system does not say. */
+static double host_memory(void) {
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    double kilobytes = 0;
+    while (status && fgets(line, sizeof line, status))
+        if (sscanf(line, "VmHWM: %lf kB", &kilobytes) == 1) break;
+    if (status) fclose(status);
+    return kilobytes * 1024;
+}
+
+/* Everything that the first step needs is built, and all memory is in use afterwards. */
+static unseen_status warm_up(bench *b, unseen_error *error) {
+    double unused;
     us_event_message(b->events, UNSEEN_EVENT_MESSAGE, "building kernels for %s", b->device->name);
-    US_TRY(train_once(b, 0, error));
+    US_TRY(us_bench_train(b->trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
+    b->seconds_to_first_step = us_clock() - b->started;
     US_TRY(time_scoring(b, &unused, error));
+    b->device_bytes = (double)b->device->peak_bytes; /* before measuring takes memory of its own */
+    b->host_bytes = host_memory();
+    return UNSEEN_OK;
+}
+
+static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
+    us_profile *step = NULL;
+    US_TRY(us_bench_profile(b->trainer, &b->rows, trace ? &step : NULL, error));
+    if (b->rows.by_host)
+        us_event_message(b->events, UNSEEN_EVENT_MESSAGE,
+                         "%s does not tell how long its kernels take: the table of layers was "
+                         "measured from outside, kernel by kernel, and includes what starting one "
+                         "costs",
+                         b->device->name);
+    unseen_status status = UNSEEN_OK;
+    if (trace) status = us_trace_write(step, &b->config->detector, b->device->name, trace, error);
+    us_profile_release(step);
+    return status;
+}
+
+/* The measurements take turns, so that a machine that slows down slows all of them. */
+static unseen_status measure(bench *b, unseen_error *error) {
+    double train[ROUNDS], score[ROUNDS], peak[ROUNDS], memory[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         US_TRY(time_training(b, &train[i], error));
         US_TRY(time_scoring(b, &score[i], error));
         US_TRY(us_peak_measure(b->device, &peak[i], error));
+        US_TRY(us_peak_measure_memory(b->device, &memory[i], error));
         unseen_event event = {.kind = UNSEEN_EVENT_PROGRESS,
                               .text = "measuring",
                               .done = i + 1,
@@ -98,6 +137,7 @@ static unseen_status measure(bench *b, unseen_error *error) {
     b->train_rate = median(train, ROUNDS);
     b->score_rate = median(score, ROUNDS);
     b->peak = median(peak, ROUNDS);
+    b->memory_peak = median(memory, ROUNDS);
     return UNSEEN_OK;
 }
 
@@ -113,28 +153,38 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
         cJSON_AddNumberToObject(object, "gflops", gflops) &&
         cJSON_AddNumberToObject(object, "peak_gflops", b->peak * 1e-9) &&
         cJSON_AddNumberToObject(object, "fraction_of_peak", gflops / (b->peak * 1e-9)) &&
-        cJSON_AddNumberToObject(object, "device_memory_bytes", (double)b->device->peak_bytes);
+        cJSON_AddNumberToObject(object, "device_memory_bytes", b->device_bytes) &&
+        (b->host_bytes > 0 ? cJSON_AddNumberToObject(object, "host_memory_bytes", b->host_bytes)
+                           : cJSON_AddNullToObject(object, "host_memory_bytes")) &&
+        cJSON_AddNumberToObject(object, "seconds_to_first_step", b->seconds_to_first_step) &&
+        cJSON_AddNumberToObject(object, "peak_gbytes_per_second", b->memory_peak * 1e-9) &&
+        cJSON_AddStringToObject(object, "layers_timed_by", b->rows.by_host ? "host" : "device");
+    cJSON *layers = us_bench_rows_json(&b->rows, &b->config->detector, b->peak);
+    complete = cJSON_AddItemToObject(object, "layers", layers) && complete;
     *json = complete ? us_json_print(object) : NULL;
     cJSON_Delete(object);
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
-unseen_status unseen_bench(const unseen_config *config, const char *device,
+unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    bench b = {.config = config, .events = events};
-    unseen_status status = us_device_open(device, &b.device, error);
+    bench b = {.config = config, .events = events, .started = us_clock()};
+    unseen_status status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
     if (status == UNSEEN_OK)
-        status = us_dataset_make_up(config, (int64_t)config->training.batch * BATCHES, &b.dataset,
-                                    error);
+        status = us_dataset_make_up(config, (int64_t)config->training.batch * US_BENCH_BATCHES,
+                                    &b.dataset, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(b.device, &config->detector, config->training.batch, true,
                                     &b.detector, error);
     if (status == UNSEEN_OK)
         status = us_trainer_create(config, b.detector, &b.dataset, NULL, NULL, &b.trainer, error);
+    if (status == UNSEEN_OK) status = warm_up(&b, error);
+    if (status == UNSEEN_OK) status = profile(&b, options->profile, error);
     if (status == UNSEEN_OK) status = measure(&b, error);
     if (status == UNSEEN_OK) status = describe(&b, json, error);
+    us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.trainer);
     us_detector_destroy(b.detector);
     if (b.device) us_device_close(b.device);

@@ -146,8 +146,11 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
         .black = dataset->black,
         .white = dataset->white,
     };
+    us_purpose purpose = device->purpose;
+    device->purpose = US_PURPOSE_IMAGES;
     unseen_status status =
         us_image_loader_create(device, &source, selection, count, shape, batch, loader, error);
+    device->purpose = purpose;
     if (status != UNSEEN_OK) us_error_context(error, "%s", images->path);
     return status;
 }

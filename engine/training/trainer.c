@@ -68,7 +68,9 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
     trainer->events = events;
     trainer->progress.stopping.best = INFINITY;
     trainer->progress.loss = trainer->progress.held_out_loss = NAN;
+    trainer->device->purpose = US_PURPOSE_TRAINING;
     unseen_status status = create_optimizers(trainer, error);
+    trainer->device->purpose = US_PURPOSE_SCORING;
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
     if (status == UNSEEN_OK)
@@ -133,6 +135,8 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
     };
+    trainer->device->label =
+        (us_label){.network = us_network_get_spec(updated)->name, .pass = US_PASS_UPDATE};
     return us_optimizer_run(trainer->optimizers[network], &args, error);
 }
 

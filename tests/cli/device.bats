@@ -1,6 +1,8 @@
 # The verbs about devices, on the default one.
 load common.bash
 
+setup() { cd "$BATS_TEST_TMPDIR"; }
+
 @test "devices: what there is, which is picked and why" {
     succeeds devices --json
     [ -z "$stderr" ]
@@ -21,4 +23,45 @@ load common.bash
     jq -e '.train_images_per_second > 0 and .score_images_per_second > 0 and .gflops > 0 and
            .peak_gflops > 0 and .fraction_of_peak > 0 and .batch == 16 and .config == "tiny"' \
         <<<"$output"
+}
+
+# The layers' work is what `show` counts for a training step, no pass left out and none counted twice.
+@test "bench: the table of layers" {
+    for config in tiny tiny_boss; do
+        succeeds bench "$TESTS/$config.json" --json --profile trace.json
+        flops=$("$UNSEEN" show "$TESTS/$config.json" --json |
+            jq '.training_flops_per_image * .batch')
+        jq -e --argjson flops "$flops" '
+            ([.layers[] | select(.phase == "training" and .gflops) | .gflops * 1e9 * .seconds] | add)
+                / $flops | . > 0.9999 and . < 1.0001' <<<"$output" || fail "$config: other FLOPs"
+        jq -e '([.layers[] | select(.network) | .network] | unique) as $networks |
+               (.layers | map(.pass) | unique) as $passes |
+               ($networks | index("encoder")) and ($networks | index("decoder")) and
+               (["forward", "images", "loss", "score", "update", "weight gradient"] - $passes) == []
+               and (.layers | all(.seconds > 0 and .launches > 0)) and
+               (.layers_timed_by | . == "device" or . == "host") and
+               .peak_gbytes_per_second > 0 and .host_memory_bytes > .device_memory_bytes and
+               .device_memory_bytes > 0 and .seconds_to_first_step > 0' <<<"$output" ||
+            fail "$config: wrong fields"
+        # Each launch once on the host's row and once on the device's, none before it was enqueued.
+        jq -e --argjson launches "$(jq '[.layers[] | select(.phase == "training") | .launches] | add' \
+            <<<"$output")" '
+            [.[] | select(.ph == "X")] as $all |
+            ([$all[] | select(.tid == 1)]) as $host | ([$all[] | select(.tid == 2)]) as $device |
+            ($host | length) == $launches and ($device | length) == $launches and
+            ([$all[].dur >= 0] | all) and
+            ([range($launches) | $device[.].ts >= $host[.].ts - 1] | all) and
+            ([$device[].name] | index("encoder.0 convolution forward")) != null and
+            ([.[] | select(.ph == "M")] | length) == 3' trace.json || fail "$config: wrong trace"
+    done
+}
+
+@test "bench: a table within a hundred columns" {
+    succeeds bench "$TESTS/tiny.json" --quiet
+    [ "$(awk '{ if (length($0) > most) most = length($0) } END { print most }' <<<"$output")" -le 100 ]
+    [[ $output == *"weight gradient"*"in all"*scoring*"in all"* ]]
+}
+
+@test "bench: a trace that cannot be written is a failure" {
+    fails_with 2 "nowhere/trace.json" bench "$TESTS/tiny.json" --profile nowhere/trace.json --quiet
 }

@@ -33,3 +33,9 @@ difference() {
     worst=$(difference first/prediction.csv second/prediction.csv)
     awk "BEGIN { exit !($worst < 1e-2) }" || fail "scores differ by $worst"
 }
+
+@test "bench: layers are timed there too" {
+    succeeds bench "$TESTS/tiny.json" --device rusticl --json --profile trace.json
+    jq -e '[.layers[] | select(.network == "decoder" and .seconds > 0)] | length > 0' <<<"$output"
+    jq -e 'length > 10' trace.json
+}

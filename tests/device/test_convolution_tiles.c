@@ -8,16 +8,30 @@
 #include "ops/gather.h"
 #include "ops/reference.h"
 #include "ops/weight_gradient.h"
+#include "ops/winograd.h"
+#include "ops/winograd_gradient.h"
 
 enum { IMAGES = 37 };
 
+/* A convolution's shapes; large is its input. */
+typedef struct geometry {
+    us_convolution_attributes attributes;
+    us_shape large, small;
+} geometry;
+
 /* Not a round number anywhere: tiles overlap, borders are cut. */
-static const us_convolution_attributes attributes = {
-    .channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true};
-static const us_shape large = {7, 9, 8}, small = {13, 5, 3};
-enum { WEIGHTS = 7 * 13 * 5 * 4 };
+static const geometry uneven = {
+    {.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+    {7, 9, 8},
+    {13, 5, 3}};
+
+static size_t count_weights(const geometry *g) {
+    return (size_t)g->large.channels * (size_t)g->small.channels * (size_t)g->attributes.kernel[0] *
+           (size_t)g->attributes.kernel[1];
+}
 
 typedef struct operands {
+    const geometry *geometry;
     us_device *device;
     int batch;
     double *large, *small, *weights, *bias; /* on the host, IMAGES wide */
@@ -75,16 +89,17 @@ static void expect(us_buffer *buffer, const double *values, size_t rows, int ima
     free(got);
 }
 
-static operands open_operands(us_device *device) {
-    operands o = {.device = device, .batch = us_device_pad(device, IMAGES)};
-    o.large = numbers(us_shape_size(large) * IMAGES, 1);
-    o.small = numbers(us_shape_size(small) * IMAGES, 2);
-    o.weights = numbers(WEIGHTS, 3);
-    o.bias = numbers(13, 4);
-    o.large_on = upload(device, o.large, us_shape_size(large), IMAGES, o.batch);
-    o.small_on = upload(device, o.small, us_shape_size(small), IMAGES, o.batch);
-    o.weights_on = upload(device, o.weights, WEIGHTS, 1, 1);
-    o.bias_on = upload(device, o.bias, 13, 1, 1);
+static operands open_operands(us_device *device, const geometry *g) {
+    operands o = {.geometry = g, .device = device, .batch = us_device_pad(device, IMAGES)};
+    size_t outputs = (size_t)g->small.channels;
+    o.large = numbers(us_shape_size(g->large) * IMAGES, 1);
+    o.small = numbers(us_shape_size(g->small) * IMAGES, 2);
+    o.weights = numbers(count_weights(g), 3);
+    o.bias = numbers(outputs, 4);
+    o.large_on = upload(device, o.large, us_shape_size(g->large), IMAGES, o.batch);
+    o.small_on = upload(device, o.small, us_shape_size(g->small), IMAGES, o.batch);
+    o.weights_on = upload(device, o.weights, count_weights(g), 1, 1);
+    o.bias_on = upload(device, o.bias, outputs, 1, 1);
     return o;
 }
 
@@ -104,21 +119,40 @@ static us_gather_tiles fitted(const us_device *device, int batch, us_gather_tile
     return tiles;
 }
 
-/* channels, vectors, staged, run */
+/* channels, vectors, staged, run, outputs */
 static const us_gather_tiles gather_tiles[] = {
-    {1, 1, 0, 1}, {4, 2, 0, 1}, {5, 2, 0, 2}, {7, 1, 0, 100}, {4, 2, 7, 1},
-    {2, 1, 3, 1}, {3, 2, 2, 2}, {7, 1, 1, 3}, {6, 2, 100, 1},
+    {1, 1, 0, 1, 0}, {4, 2, 0, 1, 0}, {5, 2, 0, 2, 0}, {7, 1, 0, 100, 0}, {4, 2, 7, 1, 0},
+    {2, 1, 3, 1, 0}, {3, 2, 2, 2, 0}, {7, 1, 1, 3, 0}, {6, 2, 100, 1, 0},
 };
 
-static void gathers_agree(void **state) {
-    operands o = open_operands(*state);
+/* One gather with these tiles, against what it should give. */
+static void check_gather(const operands *o, const us_gather_spec *spec,
+                         const us_gather_tiles *tiles, const double *want, size_t number) {
     unseen_error error;
-    double *forward = room(us_shape_size(small) * IMAGES, sizeof *forward);
-    double *dx = room(us_shape_size(large) * IMAGES, sizeof *dx);
+    us_gather *gather;
+    us_buffer *x = spec->up ? o->small_on : o->large_on;
+    us_buffer *y = upload(o->device, want, us_shape_size(spec->out), 0, o->batch);
+    TEST_OK(us_gather_create(spec, tiles, &gather, &error));
+    TEST_OK(us_gather_run(gather, x, o->weights_on, spec->bias ? o->bias_on : NULL,
+                          spec->up ? o->large_on : NULL, y, &error));
+    char what[64];
+    snprintf(what, sizeof what, "%s with tiles %zu", spec->up ? "up" : "down", number);
+    expect(y, want, us_shape_size(spec->out), IMAGES, o->batch, what);
+    us_gather_destroy(gather);
+    us_buffer_destroy(y);
+}
+
+/* The convolution and the gradient of its input by each of the tiles that are possible. */
+static size_t check_gathers(us_device *device, const geometry *g, const us_gather_tiles *all,
+                            size_t count) {
+    operands o = open_operands(device, g);
+    const us_convolution_attributes *a = &g->attributes;
+    double *forward = room(us_shape_size(g->small) * IMAGES, sizeof *forward);
+    double *dx = room(us_shape_size(g->large) * IMAGES, sizeof *dx);
     us_reference call = {
-        .attributes = &attributes,
-        .in = large,
-        .out = small,
+        .attributes = a,
+        .in = g->large,
+        .out = g->small,
         .n = IMAGES,
         .activation = {US_ACTIVATION_RELU, 0},
         .input_activation = {US_ACTIVATION_LEAKY_RELU, 0.25f},
@@ -130,67 +164,65 @@ static void gathers_agree(void **state) {
     };
     us_reference_convolution_forward(&call);
     us_reference_convolution_backward(&call);
+    size_t weights = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)a->channels, checked = 0;
     us_gather_spec down = {
-        .device = *state,
-        .in = large,
-        .out = small,
+        .device = device,
+        .in = g->large,
+        .out = g->small,
         .batch = o.batch,
-        .kernel = {5, 4},
-        .stride = {2, 3},
-        .padding = {2, 1},
-        .in_stride = 5 * 4 * 13,
-        .tap_stride = 13,
+        .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]},
+        .padding = {a->padding[0], a->padding[1]},
+        .in_stride = weights,
+        .tap_stride = (size_t)a->channels,
         .out_stride = 1,
         .bias = true,
         .activation = call.activation,
     };
     us_gather_spec up = down;
     up.up = true;
-    up.in = small;
-    up.out = large;
+    up.in = g->small;
+    up.out = g->large;
     up.in_stride = 1;
-    up.out_stride = 5 * 4 * 13;
+    up.out_stride = weights;
     up.bias = false;
     up.activation.kind = US_ACTIVATION_NONE;
     up.input_activation = call.input_activation;
-    for (size_t i = 0; i < sizeof gather_tiles / sizeof *gather_tiles; i++) {
-        us_gather_tiles tiles = fitted(*state, o.batch, gather_tiles[i]);
-        us_gather *gather;
-        us_buffer *y = upload(*state, forward, us_shape_size(small), 0, o.batch);
-        TEST_OK(us_gather_create(&down, &tiles, &gather, &error));
-        TEST_OK(us_gather_run(gather, o.large_on, o.weights_on, o.bias_on, NULL, y, &error));
-        char what[64];
-        snprintf(what, sizeof what, "down with tiles %zu", i);
-        expect(y, forward, us_shape_size(small), IMAGES, o.batch, what);
-        us_gather_destroy(gather);
-        us_buffer_destroy(y);
-
-        y = upload(*state, dx, us_shape_size(large), 0, o.batch);
-        TEST_OK(us_gather_create(&up, &tiles, &gather, &error));
-        TEST_OK(us_gather_run(gather, o.small_on, o.weights_on, NULL, o.large_on, y, &error));
-        snprintf(what, sizeof what, "up with tiles %zu", i);
-        expect(y, dx, us_shape_size(large), IMAGES, o.batch, what);
-        us_gather_destroy(gather);
-        us_buffer_destroy(y);
+    for (size_t i = 0; i < count; i++) {
+        us_gather_tiles tiles = fitted(device, o.batch, all[i]);
+        if (tiles.outputs == 0 || us_winograd_fits(&down, &tiles)) {
+            check_gather(&o, &down, &tiles, forward, i);
+            checked++;
+        }
+        if (tiles.outputs == 0 || us_winograd_fits(&up, &tiles)) {
+            check_gather(&o, &up, &tiles, dx, i);
+            checked++;
+        }
     }
     free(forward);
     free(dx);
     close_operands(&o);
+    return checked;
 }
 
-/* small, large, taps, splits */
-static const us_weight_gradient_tiles gradient_tiles[] = {
-    {1, 1, 1, 1}, {6, 1, 4, 1}, {6, 1, 4, 5}, {5, 2, 3, 2}, {4, 3, 1, 3}, {13, 1, 2, 4},
-};
+static void gathers_agree(void **state) {
+    size_t count = sizeof gather_tiles / sizeof *gather_tiles;
+    assert_int_equal(check_gathers(*state, &uneven, gather_tiles, count), 2 * count);
+}
 
-static void weight_gradients_agree(void **state) {
-    operands o = open_operands(*state);
+/* The gradients of weights and bias, computed twice and added, by each of the tiles that are
+ * possible. */
+static size_t check_weight_gradients(us_device *device, const geometry *g,
+                                     const us_weight_gradient_tiles *all, size_t count) {
+    const us_convolution_attributes *a = &g->attributes;
+    operands o = open_operands(device, g);
     unseen_error error;
-    double *twice = room(WEIGHTS, sizeof *twice), *bias = room(13, sizeof *bias);
+    size_t weights = count_weights(g), outputs = (size_t)a->channels, checked = 0;
+    double *twice = room(weights, sizeof *twice), *bias = room(outputs, sizeof *bias);
     us_reference call = {
-        .attributes = &attributes,
-        .in = large,
-        .out = small,
+        .attributes = a,
+        .in = g->large,
+        .out = g->small,
         .n = IMAGES,
         .x = o.large,
         .dy = o.small,
@@ -198,43 +230,100 @@ static void weight_gradients_agree(void **state) {
         .gradients = (double *[]){twice, bias},
     };
     us_reference_convolution_backward(&call);
-    for (int i = 0; i < WEIGHTS; i++)
+    for (size_t i = 0; i < weights; i++)
         twice[i] *= 2;
-    for (int i = 0; i < 13; i++)
+    for (size_t i = 0; i < outputs; i++)
         bias[i] *= 2;
     us_weight_gradient_spec spec = {
-        .device = *state,
-        .large = large,
-        .small = small,
+        .device = device,
+        .large = g->large,
+        .small = g->small,
         .batch = o.batch,
-        .kernel = {5, 4},
-        .stride = {2, 3},
-        .padding = {2, 1},
-        .large_stride = 5 * 4 * 13,
-        .tap_stride = 13,
+        .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]},
+        .padding = {a->padding[0], a->padding[1]},
+        .large_stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs,
+        .tap_stride = outputs,
         .small_stride = 1,
         .bias = true,
     };
-    for (size_t i = 0; i < sizeof gradient_tiles / sizeof *gradient_tiles; i++) {
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].outputs && !us_winograd_gradient_fits(&spec, &all[i])) continue;
         us_weight_gradient *gradient;
-        us_buffer *weights_on = upload(*state, twice, WEIGHTS, 0, 1);
-        us_buffer *bias_on = upload(*state, bias, 13, 0, 1);
-        TEST_OK(us_weight_gradient_create(&spec, &gradient_tiles[i], &gradient, &error));
+        us_buffer *weights_on = upload(device, twice, weights, 0, 1);
+        us_buffer *bias_on = upload(device, bias, outputs, 0, 1);
+        TEST_OK(us_weight_gradient_create(&spec, &all[i], &gradient, &error));
         for (int pass = 0; pass < 2; pass++)
             TEST_OK(us_weight_gradient_run(gradient, o.large_on, o.small_on, weights_on, bias_on,
                                            pass == 1, &error));
         char what[64];
         snprintf(what, sizeof what, "weight gradient with tiles %zu", i);
-        expect(weights_on, twice, WEIGHTS, 1, 1, what);
+        expect(weights_on, twice, weights, 1, 1, what);
         snprintf(what, sizeof what, "bias gradient with tiles %zu", i);
-        expect(bias_on, bias, 13, 1, 1, what);
+        expect(bias_on, bias, outputs, 1, 1, what);
         us_weight_gradient_destroy(gradient);
         us_buffer_destroy(weights_on);
         us_buffer_destroy(bias_on);
+        checked++;
     }
     free(twice);
     free(bias);
     close_operands(&o);
+    return checked;
+}
+
+static void weight_gradients_agree(void **state) {
+    /* small, large, taps, splits */
+    static const us_weight_gradient_tiles tiles[] = {
+        {1, 1, 1, 1, 0, 0, 0, 0}, {6, 1, 4, 1, 0, 0, 0, 0}, {6, 1, 4, 5, 0, 0, 0, 0},
+        {5, 2, 3, 2, 0, 0, 0, 0}, {4, 3, 1, 3, 0, 0, 0, 0}, {13, 1, 2, 4, 0, 0, 0, 0},
+    };
+    size_t count = sizeof tiles / sizeof *tiles;
+    assert_int_equal(check_weight_gradients(*state, &uneven, tiles, count), count);
+}
+
+static void winograd_agrees(void **state) {
+    us_device *device = *state;
+    /* channels, vectors, staged, run, outputs */
+    static const us_gather_tiles tiles[] = {{5, 1, 0, 1, 2}, {6, 2, 0, 2, 2}, {3, 1, 0, 2, 2},
+                                            {4, 2, 0, 2, 3}, {7, 1, 0, 1, 4}, {1, 2, 0, 2, 4}};
+    static const geometry geometries[] = {
+        {{.channels = 13, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
+         {7, 18, 11},
+         {13, 9, 5}},
+        {{.channels = 9, .kernel = {4, 4}, .stride = {2, 2}, .padding = {0, 0}, .bias = true},
+         {8, 7, 13},
+         {9, 2, 5}},
+        {{.channels = 9, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
+         {7, 7, 5},
+         {9, 4, 3}},
+        {{.channels = 8, .kernel = {5, 5}, .stride = {2, 2}, .padding = {2, 2}, .bias = true},
+         {7, 9, 12},
+         {8, 5, 6}},
+        {{.channels = 8, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .bias = true},
+         {7, 7, 5},
+         {8, 7, 5}},
+        {{.channels = 7, .kernel = {6, 6}, .stride = {3, 3}, .padding = {3, 3}, .bias = true},
+         {7, 10, 7},
+         {7, 4, 3}},
+        {{.channels = 7, .kernel = {4, 4}, .stride = {2, 2}, .padding = {3, 3}, .bias = true},
+         {7, 1, 1},
+         {7, 2, 2}},
+    };
+    /* small, large, taps, splits, outputs, item_small, item_large, vectors */
+    static const us_weight_gradient_tiles gradient_tiles[] = {{4, 3, 0, 1, 2, 4, 6, 1},
+                                                              {3, 1, 0, 3, 2, 6, 7, 2},
+                                                              {2, 2, 0, 2, 3, 6, 4, 2},
+                                                              {7, 3, 0, 1, 4, 7, 6, 1},
+                                                              {1, 5, 0, 2, 4, 6, 5, 2}};
+    if (device->execution == US_EXECUTION_LANES) skip(); /* made for vectors */
+    for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
+        size_t gathers = check_gathers(device, &geometries[g], tiles, sizeof tiles / sizeof *tiles);
+        assert_true(gathers >= 4);
+        size_t gradients = check_weight_gradients(device, &geometries[g], gradient_tiles,
+                                                  sizeof gradient_tiles / sizeof *gradient_tiles);
+        assert_true(gradients >= 2);
+    }
 }
 
 /* The default of a layer wide enough to be staged on CPUs. */
@@ -279,6 +368,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gathers_agree),
         cmocka_unit_test(weight_gradients_agree),
+        cmocka_unit_test(winograd_agrees),
         cmocka_unit_test(wide_layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "device/program.h"
+
 static const char arguments_text[] =
     "#include \"helper.cl\"\n"
     "kernel GROUP_ATTRIBUTE void store(global ulong *out, global int *nothing, int i, uint u,\n"
@@ -46,8 +48,8 @@ static const char launch_text[] =
     "}\n";
 
 static char folder[] = "/tmp/test_kernels_XXXXXX";
-static const char *const names[] = {"arguments.cl", "helper.cl", "launch.cl",  "broken.cl",
-                                    "circle.cl",    "lost.cl",   "changing.cl"};
+static const char *const names[] = {"arguments.cl", "helper.cl", "launch.cl",   "broken.cl",
+                                    "circle.cl",    "lost.cl",   "changing.cl", "scoped.cl"};
 
 static void put(const char *name, const char *text) {
     char path[128];
@@ -262,9 +264,9 @@ static void functions_are_exact_enough(void **state) {
 static void failed_builds_show_the_log(void **state) {
     unseen_error error;
     us_kernel *kernel;
-    assert_int_equal(us_kernel_create(*state, "broken", "k", &kernel, &error, "-DEXTRA=%d", 9),
-                     UNSEEN_FAILURE);
-    assert_null(kernel);
+    TEST_OK(us_kernel_create(*state, "broken", "k", &kernel, &error, "-DEXTRA=%d", 9));
+    assert_int_equal(us_kernel_build(kernel, &error), UNSEEN_FAILURE);
+    us_kernel_destroy(kernel);
     assert_non_null(strstr(error.message, "broken.cl"));
     assert_non_null(strstr(error.message, "misspelt"));
     assert_non_null(strstr(error.message, "-DEXTRA=9"));
@@ -277,9 +279,11 @@ static void missing_things_are_named(void **state) {
     assert_int_equal(us_kernel_create(*state, "absent", "k", &kernel, &error, "%s", ""),
                      UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "absent.cl"));
-    assert_int_equal(us_kernel_create(*state, "launch", "k", &kernel, &error, "%s", ""),
-                     UNSEEN_FAILURE);
+    TEST_OK(us_kernel_create(*state, "launch", "k", &kernel, &error, "%s", ""));
+    const size_t groups[3] = {1, 1, 1};
+    assert_int_equal(us_kernel_run(kernel, groups, &error, ""), UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "kernel k of launch.cl"));
+    us_kernel_destroy(kernel);
     assert_int_equal(us_kernel_create(*state, "lost", "k", &kernel, &error, "%s", ""),
                      UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "nowhere.cl"));
@@ -358,8 +362,77 @@ static void programs_are_kept_by_what_they_are_built_from(void **state) {
     assert_ptr_not_equal(device->programs, built);
 }
 
+static const char scoped_text[] =
+    "#ifndef EXTRA\n"
+    "#error EXTRA\n"
+    "#endif\n"
+    "#define TWICE(x) ((x) * FACTOR) /* a macro, of {several\n"
+    " * lines} */\n"
+    "typedef struct pair { int first, second; } pair;\n"
+    "struct other { int one; };\n"
+    "constant int table[2] = {EXTRA, 2}; // of \"{\n"
+    "#if EXTRA == 1\n"
+    "#define FACTOR 2\n"
+    "typedef int number;\n"
+    "static inline number value(pair p) { if (p.first) { return TWICE(p.second); } return 0; }\n"
+    "#else\n"
+    "#define FACTOR (2 + 0)\n"
+    "typedef float number;\n"
+    "static inline number value(pair p) { return 0.5f + TWICE(p.second); }\n"
+    "#endif\n"
+    "kernel GROUP_ATTRIBUTE void k(global float *out) {\n"
+    "    struct other o = {100};\n"
+    "    pair p = {1, table[0]};\n"
+    "    if (get_global_id(0) == 0) out[0] = (float)value(p) + o.one;\n"
+    "}\n";
+
+/* Sources that declare the same names become one program, and each keeps its own meaning of them.
+ */
+static void waiting_programs_are_built_as_one(void **state) {
+    us_device *device = *state;
+    unseen_error error;
+    us_buffer *out;
+    us_kernel *one, *seven, *broken, *other;
+    const size_t groups[3] = {1, 1, 1};
+    float got;
+    put("scoped.cl", scoped_text);
+    TEST_OK(us_buffer_create(device, 4, "test", &out, &error));
+    TEST_OK(us_kernel_create(device, "scoped", "k", &one, &error, "-DEXTRA=%d", 1));
+    TEST_OK(us_kernel_create(device, "scoped", "k", &seven, &error, "-DEXTRA=%d", 7));
+    TEST_OK(us_kernel_run(seven, groups, &error, "b", out));
+    TEST_OK(us_buffer_read(out, 0, &got, 4, &error));
+    assert_true(got == 114.5f);
+    assert_ptr_equal(device->programs->program, device->programs->next->program);
+    TEST_OK(us_kernel_run(one, groups, &error, "b", out));
+    TEST_OK(us_buffer_read(out, 0, &got, 4, &error));
+    assert_true(got == 102.0f);
+
+    us_kernel_destroy(one);
+    us_kernel_destroy(seven);
+    us_buffer_destroy(out);
+    us_program *latest = device->programs;
+    TEST_OK(us_kernel_create(device, "launch", "where", &other, &error, "-DEXTRA=%d", 11));
+    device->purpose = US_PURPOSE_TRAINING;
+    TEST_OK(us_kernel_create(device, "launch", "where", &one, &error, "-DEXTRA=%d", 12));
+    device->purpose = US_PURPOSE_SCORING;
+    TEST_OK(us_kernel_build(other, &error));
+    assert_null(device->programs->program); /* of another purpose */
+    us_kernel_destroy(one);
+    us_kernel_destroy(other);
+    assert_ptr_equal(device->programs->next, latest); /* what nobody built is forgotten */
+
+    TEST_OK(us_kernel_create(device, "launch", "where", &one, &error, "-DEXTRA=%d", 13));
+    TEST_OK(us_kernel_create(device, "broken", "k", &broken, &error, "-DEXTRA=%d", 13));
+    TEST_OK(us_kernel_build(one, &error));
+    assert_int_equal(us_kernel_build(broken, &error), UNSEEN_FAILURE);
+    assert_non_null(strstr(error.message, "building broken.cl"));
+    us_kernel_destroy(one);
+    us_kernel_destroy(broken);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waiting_programs_are_built_as_one),
         cmocka_unit_test(every_type_arrives),
         cmocka_unit_test(wrong_types_are_refused),
         cmocka_unit_test(groups_cover_the_grid_once),

@@ -539,7 +539,7 @@ static void candidates_of_dense_products_agree(void **state) {
 /* A winner of the file is what a gather is created with; others keep their default. */
 static int uses_the_winner(us_device *device) {
     us_gather_spec spec = down_spec(device), other = spec;
-    us_tuning_entry entry = {.values = {3, 1, 0, 2}, .default_ms = 2, .best_ms = 1};
+    us_tuning_entry entry = {.values = {3, 1, 0, 2, 0}, .default_ms = 2, .best_ms = 1};
     us_gather *gather;
     other.bias = false;
     if (us_tuning_open(device, &error) != UNSEEN_OK ||

@@ -335,6 +335,43 @@ static void paths(void **state) {
     check_join("", "b", "b");
 }
 
+static void check_cache_folder(const char *own, const char *xdg, const char *home,
+                               const char *expected) {
+    const char *const names[] = {"UNSEEN_CACHE_DIR", "XDG_CACHE_HOME", "HOME"};
+    const char *const values[] = {own, xdg, home};
+    char *before[3];
+    for (int i = 0; i < 3; i++) {
+        before[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
+        if (values[i])
+            setenv(names[i], values[i], 1);
+        else
+            unsetenv(names[i]);
+    }
+    char *folder_found = us_cache_folder();
+    for (int i = 0; i < 3; i++) {
+        if (before[i])
+            setenv(names[i], before[i], 1);
+        else
+            unsetenv(names[i]);
+        free(before[i]);
+    }
+    if (expected)
+        assert_string_equal(folder_found, expected);
+    else
+        assert_null(folder_found);
+    free(folder_found);
+}
+
+static void cache_folders(void **state) {
+    (void)state;
+    check_cache_folder("own", "/xdg", "/home/me", "own");
+    check_cache_folder("", "/xdg", "/home/me", "/xdg/unseen");
+    check_cache_folder(NULL, "/xdg", "/home/me", "/xdg/unseen");
+    check_cache_folder(NULL, "relative", "/home/me", "/home/me/.cache/unseen");
+    check_cache_folder(NULL, NULL, "/home/me", "/home/me/.cache/unseen");
+    check_cache_folder(NULL, NULL, NULL, NULL);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 
 int main(void) {
@@ -354,6 +391,7 @@ int main(void) {
         IN_FOLDER(folders),
         IN_FOLDER(folders_must_be_writable),
         cmocka_unit_test(paths),
+        cmocka_unit_test(cache_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,172 @@
+#include "device/program_cache.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/file.h"
+
+/* Measured, or known of implementations that cannot be measured here:
+ * - PoCL keeps whole work-group functions, which is what takes long. Asking it for a binary makes
+ * it compile every kernel once more, for groups of any size: 0.3 to 1 s each (PoCL 3.1).
+ * - NVIDIA's driver keeps machine code in ~/.nv, while the binary that it gives away is PTX, to be
+ *   compiled again.
+ * Mesa's rusticl (22.3) has a cache, and yet takes 30 to 60 ms for a program of which it is given
+ * the source and 2 to 9 ms for its binary. Where nothing is known, ours is used: at worst it stands
+ * beside another one. */
+bool us_program_cache_helps(const us_device *device) {
+    static const char *const better[] = {"Portable Computing Language", "NVIDIA CUDA"};
+    for (size_t i = 0; i < sizeof better / sizeof *better; i++)
+        if (strstr(device->platform_name, better[i])) return false;
+    return true;
+}
+
+/* ---- keys ---- */
+
+typedef struct cache_key {
+    char *text;
+    size_t length;
+} cache_key;
+
+static bool make_key(const us_device *device, const char *text, const char *options,
+                     cache_key *key) {
+    char platform[256] = "";
+    clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform, platform, NULL);
+    int length =
+        asprintf(&key->text, "platform %s\nversion %s\ndevice %s\ndriver %s\nOpenCL %s\n%s\n%s",
+                 device->platform_name, platform, device->name, device->driver, device->version,
+                 options, text);
+    if (length < 0) key->text = NULL;
+    key->length = key->text ? (size_t)length : 0;
+    return key->text != NULL;
+}
+
+/* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
+static uint64_t hash(const cache_key *key) {
+    uint64_t value = 14695981039346656037u;
+    for (size_t i = 0; i < key->length; i++)
+        value = (value ^ (unsigned char)key->text[i]) * 1099511628211u;
+    return value;
+}
+
+static char *folder_path(void) {
+    char *cache = us_cache_folder();
+    char *folder = cache ? us_path_join(cache, "programs") : NULL;
+    free(cache);
+    return folder;
+}
+
+static char *key_path(const cache_key *key) {
+    char name[32], *folder = folder_path();
+    snprintf(name, sizeof name, "%016" PRIx64, hash(key));
+    char *path = folder ? us_path_join(folder, name) : NULL;
+    free(folder);
+    return path;
+}
+
+char *us_program_cache_path(const us_device *device, const char *text, const char *options) {
+    cache_key key;
+    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL;
+    free(key.text);
+    return path;
+}
+
+/* ---- files: a line, the key, the binary ---- */
+
+enum { HEAD_ROOM = 96, FILE_LIMIT = 256 << 20 };
+
+static int head_of(char head[HEAD_ROOM], const cache_key *key, const unsigned char *binary,
+                   size_t size) {
+    return snprintf(head, HEAD_ROOM, "unseen program 1: key %zu, binary %zu, CRC %08lx\n",
+                    key->length, size, crc32_z(crc32_z(0, NULL, 0), binary, size));
+}
+
+/* The binary within a file's bytes; NULL where the file is not what was stored for this key. */
+static const unsigned char *find_binary(const cache_key *key, const char *bytes, size_t size,
+                                        size_t *binary_size) {
+    const char *line = memchr(bytes, '\n', size < HEAD_ROOM ? size : HEAD_ROOM);
+    size_t head_length = line ? (size_t)(line - bytes) + 1 : size;
+    if (head_length > size || size - head_length <= key->length) return NULL;
+    if (memcmp(bytes + head_length, key->text, key->length) != 0) return NULL;
+    size_t start = head_length + key->length;
+    const unsigned char *binary = (const unsigned char *)bytes + start;
+    *binary_size = size - start;
+    char head[HEAD_ROOM];
+    int length = head_of(head, key, binary, *binary_size);
+    bool same = (size_t)length == head_length && memcmp(head, bytes, head_length) == 0;
+    return same ? binary : NULL;
+}
+
+static cl_program build_binary(const us_device *device, const char *options,
+                               const unsigned char *binary, size_t size) {
+    cl_int code, accepted = CL_INVALID_BINARY;
+    cl_program program = clCreateProgramWithBinary(device->context, 1, &device->id, &size, &binary,
+                                                   &accepted, &code);
+    if (!program) return NULL;
+    if (code == CL_SUCCESS && accepted == CL_SUCCESS)
+        code = clBuildProgram(program, 1, &device->id, options, NULL, NULL);
+    if (code == CL_SUCCESS && accepted == CL_SUCCESS) return program;
+    clReleaseProgram(program);
+    return NULL;
+}
+
+cl_program us_program_cache_load(const us_device *device, const char *text, const char *options) {
+    cache_key key;
+    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL, *bytes = NULL;
+    size_t size, binary_size;
+    cl_program program = NULL;
+    if (path && us_file_read(path, FILE_LIMIT, &bytes, &size, NULL) == UNSEEN_OK) {
+        const unsigned char *binary = find_binary(&key, bytes, size, &binary_size);
+        if (binary) program = build_binary(device, options, binary, binary_size);
+    }
+    free(bytes);
+    free(path);
+    free(key.text);
+    return program;
+}
+
+/* Heap; NULL where the driver gives none. */
+static unsigned char *binary_of(cl_program program, size_t *size) {
+    *size = 0;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *size, size, NULL) !=
+            CL_SUCCESS ||
+        *size == 0 || *size > FILE_LIMIT / 2)
+        return NULL;
+    unsigned char *binary = malloc(*size);
+    if (!binary) return NULL;
+    if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+        return binary;
+    free(binary);
+    return NULL;
+}
+
+static void write_file(const char *path, const cache_key *key, const unsigned char *binary,
+                       size_t size) {
+    us_file_writer writer;
+    char head[HEAD_ROOM];
+    size_t length = (size_t)head_of(head, key, binary, size);
+    if (us_file_begin(path, &writer, NULL) != UNSEEN_OK) return;
+    bool written = fwrite(head, 1, length, writer.stream) == length &&
+                   fwrite(key->text, 1, key->length, writer.stream) == key->length &&
+                   fwrite(binary, 1, size, writer.stream) == size;
+    if (written)
+        us_file_commit(&writer, NULL);
+    else
+        us_file_abandon(&writer);
+}
+
+void us_program_cache_store(const us_device *device, const char *text, const char *options,
+                            cl_program program) {
+    cache_key key;
+    char *folder = folder_path();
+    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL;
+    size_t size;
+    unsigned char *binary = folder && path ? binary_of(program, &size) : NULL;
+    if (binary && us_folder_create(folder, NULL) == UNSEEN_OK) write_file(path, &key, binary, size);
+    free(binary);
+    free(path);
+    free(folder);
+    free(key.text);
+}

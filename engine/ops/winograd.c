@@ -1,0 +1,134 @@
+#include "ops/winograd.h"
+
+#include <stdlib.h>
+
+struct us_winograd {
+    us_device *device;
+    us_kernel *pack, *winograd;
+    size_t in_channels, tiles, groups, packed_bytes;
+};
+
+static int divide_up(int a, int b) {
+    return (a + b - 1) / b;
+}
+
+/* Taps of a phase along one side. */
+static int count_taps(const us_gather_spec *spec) {
+    return divide_up(spec->kernel[0], spec->stride[0]);
+}
+
+static size_t count_products(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    size_t points = (size_t)(tiles->outputs + count_taps(spec) - 1);
+    return points * points;
+}
+
+static size_t count_phases(const us_gather_spec *spec) {
+    return (size_t)spec->stride[0] * (size_t)spec->stride[0];
+}
+
+/* Of transformed inputs and of products, in floats per lane of the batch. */
+static size_t local_floats(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    int stride = spec->stride[0], padding = spec->padding[0];
+    size_t windows = count_phases(spec);
+    if (spec->up) {
+        int shifts = divide_up(padding, stride) - padding / stride + 1;
+        windows = (size_t)shifts * (size_t)shifts;
+    }
+    return count_products(spec, tiles) *
+           (windows * (size_t)spec->in.channels + (size_t)spec->out.channels);
+}
+
+bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    int points = tiles->outputs + count_taps(spec) - 1;
+    size_t lanes = (size_t)us_device_lanes(spec->device) * (size_t)tiles->run;
+    return spec->device->execution == US_EXECUTION_VECTOR && tiles->outputs >= 2 && points >= 3 &&
+           points <= 5 && count_taps(spec) >= 2 && spec->kernel[0] == spec->kernel[1] &&
+           spec->stride[0] == spec->stride[1] && spec->padding[0] == spec->padding[1] &&
+           tiles->channels >= 1 && tiles->channels <= spec->out.channels && tiles->vectors >= 1 &&
+           tiles->run % tiles->vectors == 0 && lanes <= (size_t)spec->batch &&
+           local_floats(spec, tiles) * lanes * sizeof(float) <= spec->device->local_bytes / 4 * 3;
+}
+
+bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
+    /* A core's share of an L2 cache; weights beyond a few times that would come from memory again
+     * for every tile. With fewer channels than this, transforms cost what they save. */
+    enum { CACHE_BYTES = 256 * 1024, WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 6 };
+    if (spec->out.channels < LEAST_CHANNELS || spec->stride[0] < 2) return false;
+    int lanes = us_device_lanes(spec->device), vectors = spec->batch / lanes;
+    *tiles = (us_gather_tiles){.outputs = count_taps(spec) == 2 ? 4 : 2};
+    /* Of 32 registers 24 hold sums, of 16 twelve. */
+    int most = spec->device->vector_width >= 16 ? 12 : 6;
+    tiles->channels = divide_up(spec->out.channels, divide_up(spec->out.channels, most));
+    tiles->vectors = vectors % 2 ? 1 : 2;
+    tiles->run = tiles->vectors;
+    if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
+            (size_t)spec->out.channels * sizeof(float) >
+        WEIGHT_BYTES)
+        return false;
+    size_t bytes = local_floats(spec, tiles) * (size_t)lanes * sizeof(float);
+    while (2 * (size_t)tiles->run * bytes <= CACHE_BYTES && vectors % (2 * tiles->run) == 0)
+        tiles->run *= 2;
+    return us_winograd_fits(spec, tiles);
+}
+
+static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                           const char *name, us_kernel **kernel, unseen_error *error) {
+    return us_kernel_create(
+        spec->device, "winograd", name, kernel, error,
+        "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
+        "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d -DIN_STRIDE=%zu "
+        "-DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d -DACTIVATION=%d -DSLOPE=%.9ef "
+        "-DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef -DOUTPUTS=%d -DTILE_CHANNELS=%d "
+        "-DTILE_VECTORS=%d -DITEM_VECTORS=%d",
+        spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
+        spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->stride[0],
+        spec->padding[0], count_taps(spec), spec->in_stride, spec->tap_stride, spec->out_stride,
+        spec->bias, spec->activation.kind, (double)spec->activation.slope,
+        spec->input_activation.kind, (double)spec->input_activation.slope, tiles->outputs,
+        tiles->channels, tiles->vectors, tiles->run);
+}
+
+unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                                 us_winograd **winograd, unseen_error *error) {
+    *winograd = NULL;
+    us_winograd *made = calloc(1, sizeof *made);
+    if (!made) return us_fail_memory(error, "a convolution");
+    made->device = spec->device;
+    made->in_channels = (size_t)spec->in.channels;
+    made->tiles = (size_t)divide_up(spec->out.channels, tiles->channels);
+    made->packed_bytes = count_products(spec, tiles) * count_phases(spec) * made->in_channels *
+                         made->tiles * (size_t)tiles->channels * sizeof(float);
+    int step = (spec->up ? spec->stride[0] : 1) * tiles->outputs;
+    int chunks = divide_up(spec->batch / us_device_lanes(spec->device), tiles->run);
+    made->groups = (size_t)divide_up(spec->out.height, step) *
+                   (size_t)divide_up(spec->out.width, step) * (size_t)chunks;
+    us_buffer *scratch;
+    unseen_status status;
+    US_CHECK(build(spec, tiles, "winograd", &made->winograd, error));
+    US_CHECK(build(spec, tiles, "winograd_pack", &made->pack, error));
+    US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
+    *winograd = made;
+    return UNSEEN_OK;
+
+done:
+    us_winograd_destroy(made);
+    return status;
+}
+
+void us_winograd_destroy(us_winograd *winograd) {
+    if (!winograd) return;
+    us_kernel_destroy(winograd->pack);
+    us_kernel_destroy(winograd->winograd);
+    free(winograd);
+}
+
+unseen_status us_winograd_run(us_winograd *winograd, us_buffer *x, us_buffer *weights,
+                              us_buffer *bias, us_buffer *input, us_buffer *y,
+                              unseen_error *error) {
+    us_buffer *scratch;
+    US_TRY(us_device_scratch(winograd->device, winograd->packed_bytes, &scratch, error));
+    const size_t pack_groups[3] = {winograd->in_channels, winograd->tiles, 1};
+    US_TRY(us_kernel_run(winograd->pack, pack_groups, error, "bb", weights, scratch));
+    const size_t groups[3] = {winograd->groups, 1, 1};
+    return us_kernel_run(winograd->winograd, groups, error, "bbbbb", x, scratch, bias, input, y);
+}

@@ -1,0 +1,29 @@
+/* The kernel of a weight gradient by Winograd's minimal filtering. Twin of
+ * cl_kernels/winograd_gradient.cl; an implementation behind ops/weight_gradient.h. */
+#ifndef US_OPS_WINOGRAD_GRADIENT_H
+#define US_OPS_WINOGRAD_GRADIENT_H
+
+#include "ops/weight_gradient.h"
+
+/* Whether these tiles are possible: as us_winograd_fits; items of whole tiles. */
+bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
+                               const us_weight_gradient_tiles *tiles);
+
+/* As us_winograd_default, but for the splits. */
+bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
+                                  us_weight_gradient_tiles *tiles);
+
+/* Blocks of work that the splits share. */
+size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
+                                   const us_weight_gradient_tiles *tiles);
+
+/* Work-items of a split. */
+size_t us_winograd_gradient_items(const us_weight_gradient_spec *spec,
+                                  const us_weight_gradient_tiles *tiles);
+
+/* Arguments are those of the direct kernel. */
+unseen_status us_winograd_gradient_build(const us_weight_gradient_spec *spec,
+                                         const us_weight_gradient_tiles *tiles, us_kernel **kernel,
+                                         unseen_error *error);
+
+#endif

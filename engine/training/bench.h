@@ -1,0 +1,49 @@
+/* What the parts of unseen_bench share. */
+#ifndef US_TRAINING_BENCH_H
+#define US_TRAINING_BENCH_H
+
+#include "device/profile.h"
+#include "training/trainer.h"
+
+typedef enum us_bench_phase { US_BENCH_TRAINING, US_BENCH_SCORING, US_BENCH_PHASES } us_bench_phase;
+
+/* Launches with the same label: a layer's pass, or a part of the step outside of layers. */
+typedef struct us_bench_row {
+    us_bench_phase phase;
+    us_label label;
+    int launches;
+    double seconds;      /* of one batch */
+    double flops, bytes; /* the fewest that it takes; 0: not known */
+} us_bench_row;
+
+typedef struct us_bench_rows {
+    us_bench_row *rows;
+    int count;
+    double seconds[US_BENCH_PHASES]; /* of all rows */
+    bool by_host;                    /* timed by the host, for want of a better clock */
+} us_bench_rows;
+
+/* Profiles training steps and scoring batches on the images in the trainer's loader, and gives
+ * medians. *step, where asked for, is the profile of the last training step. */
+unseen_status us_bench_profile(us_trainer *trainer, us_bench_rows *rows, us_profile **step,
+                               unseen_error *error);
+void us_bench_rows_release(us_bench_rows *rows);
+
+/* The rows as an array of objects; NULL: no memory. peak: FLOP/s. */
+cJSON *us_bench_rows_json(const us_bench_rows *rows, const us_detector_spec *spec, double peak);
+
+/* A training step on the trainer's batches, of which there are BATCHES, without waiting for more
+ * than the step before the last one. */
+enum { US_BENCH_BATCHES = 8 };
+unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error);
+
+/* ---- trace.c ---- */
+
+/* Writes a profile in the format of chrome://tracing, which Perfetto reads as well. */
+unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *spec,
+                             const char *device, const char *path, unseen_error *error);
+
+/* "encoder.0 convolution forward", or the pass alone. */
+void us_label_text(const us_label *label, const us_detector_spec *spec, char *text, size_t room);
+
+#endif

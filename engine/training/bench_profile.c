@@ -1,0 +1,261 @@
+/* Where the time of a step goes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "training/bench.h"
+
+enum { SESSIONS = 5 };
+
+/* ---- rows ---- */
+
+static int network_index(const us_detector_spec *spec, const char *name) {
+    for (int i = 0; name && i < spec->network_count; i++)
+        if (strcmp(spec->networks[i].name, name) == 0) return i;
+    return -1;
+}
+
+static bool is_of_layer(us_pass pass) {
+    return pass == US_PASS_FORWARD || pass == US_PASS_BACKWARD || pass == US_PASS_INPUT_GRADIENT ||
+           pass == US_PASS_WEIGHT_GRADIENT;
+}
+
+static double layer_flops(const us_layer_spec *layer, us_pass pass, int images) {
+    return us_layer_spec_flops(layer) * images * (pass == US_PASS_BACKWARD ? 2 : 1);
+}
+
+/* Reading what comes in and the weights once, and writing what goes out once. */
+static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) {
+    double in = (double)us_shape_size(layer->in) * images;
+    double out = (double)us_shape_size(layer->out) * images;
+    double weights = (double)us_layer_spec_parameters(layer);
+    double floats = in + out + weights;
+    if (pass == US_PASS_BACKWARD) floats += in + weights;
+    return floats * sizeof(float);
+}
+
+static double other_bytes(const us_trainer *trainer, const us_label *label, int network) {
+    const us_detector *detector = trainer->detector;
+    const us_images *images = &trainer->dataset->images;
+    double floats = (double)us_shape_size(detector->spec->input) * detector->batch;
+    double pixels = (double)images->height * images->width * images->channels * detector->batch;
+    switch (label->pass) {
+    case US_PASS_IMAGES:
+        return pixels * (images->pixel == US_PIXEL_UINT8 ? 1 : sizeof(float)) +
+               floats * sizeof(float);
+    case US_PASS_LOSS: /* output, target, gradient */
+        return 3 * floats * sizeof(float);
+    case US_PASS_SCORE:
+        return 2 * floats * sizeof(float);
+    case US_PASS_UPDATE: { /* parameters and moments are read and written, gradients read */
+        if (network < 0) return 0;
+        int moments =
+            trainer->config->training.optimizers[network].type == US_OPTIMIZER_SGD ? 1 : 2;
+        return (double)us_network_floats(detector->networks[network]) * (3 + 2 * moments) *
+               sizeof(float);
+    }
+    default:
+        return 0;
+    }
+}
+
+/* The work of a row, all passes of a step through the network together. */
+static void count_work(const us_trainer *trainer, us_bench_row *row) {
+    const us_detector_spec *spec = trainer->detector->spec;
+    const us_label *label = &row->label;
+    int network = network_index(spec, label->network), images = trainer->detector->batch;
+    if (network < 0 || !is_of_layer(label->pass)) {
+        row->bytes = other_bytes(trainer, label, network);
+        return;
+    }
+    const struct us_detector_network *role = &spec->type->networks[network];
+    const us_layer_spec *layer = &spec->networks[network].layers[label->layer];
+    int passes = label->pass == US_PASS_FORWARD ? role->forward : role->backward;
+    if (row->phase == US_BENCH_SCORING) passes = 1;
+    row->flops = passes * layer_flops(layer, label->pass, images);
+    row->bytes = passes * layer_bytes(layer, label->pass, images);
+}
+
+static bool same_label(const us_label *a, const us_label *b) {
+    return a->network == b->network && a->layer == b->layer && a->pass == b->pass;
+}
+
+static us_bench_row *row_of(us_bench_rows *rows, us_bench_phase phase, const us_label *label) {
+    for (int i = 0; i < rows->count; i++)
+        if (rows->rows[i].phase == phase && same_label(&rows->rows[i].label, label))
+            return &rows->rows[i];
+    us_bench_row *more = reallocarray(rows->rows, (size_t)rows->count + 1, sizeof *more);
+    if (!more) return NULL;
+    rows->rows = more;
+    more[rows->count] = (us_bench_row){.phase = phase, .label = *label};
+    return &more[rows->count++];
+}
+
+/* ---- measuring ---- */
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The middle one of what a launch took in each session. */
+static double launch_seconds(us_profile *const *sessions, size_t launch) {
+    double seconds[SESSIONS];
+    for (int s = 0; s < SESSIONS; s++) {
+        const us_launch *l = &sessions[s]->launches[launch];
+        seconds[s] = l->ended - l->started;
+    }
+    qsort(seconds, SESSIONS, sizeof *seconds, compare);
+    return seconds[SESSIONS / 2];
+}
+
+static unseen_status add_rows(const us_trainer *trainer, us_bench_phase phase,
+                              us_profile *const *sessions, us_bench_rows *rows,
+                              unseen_error *error) {
+    for (int s = 1; s < SESSIONS; s++)
+        if (sessions[s]->count != sessions[0]->count)
+            return us_fail(error, UNSEEN_FAILURE,
+                           "a batch took %zu launches, and the same batch %zu before",
+                           sessions[s]->count, sessions[0]->count);
+    int first = rows->count;
+    for (size_t i = 0; i < sessions[0]->count; i++) {
+        us_bench_row *row = row_of(rows, phase, &sessions[0]->launches[i].label);
+        if (!row) return us_fail_memory(error, "a table of layers");
+        double seconds = launch_seconds(sessions, i);
+        row->launches++;
+        row->seconds += seconds;
+        rows->seconds[phase] += seconds;
+    }
+    for (int i = first; i < rows->count; i++)
+        count_work(trainer, &rows->rows[i]);
+    rows->by_host |= sessions[0]->by_host;
+    return UNSEEN_OK;
+}
+
+static unseen_status score_once(us_trainer *trainer, us_buffer *const *columns,
+                                unseen_error *error) {
+    us_detector *detector = trainer->detector;
+    us_image_batch_args batch = {.out = trainer->x, .n = detector->batch};
+    US_TRY(us_image_batch_load(trainer->loader, &batch, error));
+    return detector->spec->type->score(detector, trainer->x, batch.n, columns, error);
+}
+
+static unseen_status run_session(us_trainer *trainer, us_bench_phase phase,
+                                 us_buffer *const *columns, us_profile **session,
+                                 unseen_error *error) {
+    US_TRY(us_profile_begin(trainer->device, error));
+    unseen_status status = phase == US_BENCH_TRAINING ? us_bench_train(trainer, 0, error)
+                                                      : score_once(trainer, columns, error);
+    unseen_status taken =
+        us_profile_take(trainer->device, session, status == UNSEEN_OK ? error : NULL);
+    return status == UNSEEN_OK ? taken : status;
+}
+
+static unseen_status profile_phase(us_trainer *trainer, us_bench_phase phase,
+                                   us_buffer *const *columns, us_bench_rows *rows,
+                                   us_profile **last, unseen_error *error) {
+    us_profile *sessions[SESSIONS] = {0};
+    unseen_status status = UNSEEN_OK;
+    for (int s = 0; s < SESSIONS && status == UNSEEN_OK; s++)
+        status = run_session(trainer, phase, columns, &sessions[s], error);
+    if (status == UNSEEN_OK) status = add_rows(trainer, phase, sessions, rows, error);
+    if (status == UNSEEN_OK && last) {
+        *last = sessions[SESSIONS - 1];
+        sessions[SESSIONS - 1] = NULL;
+    }
+    for (int s = 0; s < SESSIONS; s++)
+        us_profile_release(sessions[s]);
+    return status;
+}
+
+unseen_status us_bench_profile(us_trainer *trainer, us_bench_rows *rows, us_profile **step,
+                               unseen_error *error) {
+    us_buffer *columns[US_DETECTOR_MAX_COLUMNS] = {0};
+    const us_detector *detector = trainer->detector;
+    unseen_status status = UNSEEN_OK;
+    memset(rows, 0, sizeof *rows);
+    for (int c = 0; c < us_detector_column_count(detector->spec->type); c++)
+        US_CHECK(us_buffer_create(trainer->device, (size_t)detector->padded * sizeof(float),
+                                  "scores", &columns[c], error));
+    US_CHECK(profile_phase(trainer, US_BENCH_TRAINING, columns, rows, step, error));
+    US_CHECK(profile_phase(trainer, US_BENCH_SCORING, columns, rows, NULL, error));
+done:
+    for (int c = 0; c < US_DETECTOR_MAX_COLUMNS; c++)
+        us_buffer_destroy(columns[c]);
+    return status;
+}
+
+void us_bench_rows_release(us_bench_rows *rows) {
+    free(rows->rows);
+    memset(rows, 0, sizeof *rows);
+}
+
+/* ---- telling ---- */
+
+/* In the order of a step read forwards: images, networks layer by layer, the rest. */
+static int place(const us_detector_spec *spec, const us_bench_row *row) {
+    int network = network_index(spec, row->label.network);
+    if (network < 0) return row->label.pass == US_PASS_IMAGES ? 0 : 100000;
+    return 1 + network * (US_NETWORK_MAX_LAYERS + 1) +
+           (is_of_layer(row->label.pass) ? row->label.layer : US_NETWORK_MAX_LAYERS);
+}
+
+static bool comes_before(const us_detector_spec *spec, const us_bench_row *a,
+                         const us_bench_row *b) {
+    if (a->phase != b->phase) return a->phase < b->phase;
+    int difference = place(spec, a) - place(spec, b);
+    return difference ? difference < 0 : a->label.pass < b->label.pass;
+}
+
+static bool add_number(cJSON *object, const char *name, double value) {
+    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
+                           : cJSON_AddNullToObject(object, name) != NULL;
+}
+
+static bool add_row(cJSON *array, const us_detector_spec *spec, const us_bench_row *row,
+                    double peak) {
+    cJSON *object = cJSON_CreateObject();
+    int network = network_index(spec, row->label.network);
+    bool of_layer = network >= 0 && is_of_layer(row->label.pass);
+    double flops = row->flops > 0 ? row->flops / row->seconds : NAN;
+    double bytes = row->bytes > 0 ? row->bytes / row->seconds : NAN;
+    bool complete = cJSON_AddStringToObject(
+        object, "phase", row->phase == US_BENCH_TRAINING ? "training" : "scoring");
+    complete = complete && (network >= 0 ? cJSON_AddStringToObject(object, "network",
+                                                                   spec->networks[network].name)
+                                         : cJSON_AddNullToObject(object, "network"));
+    complete = complete && add_number(object, "index", of_layer ? row->label.layer : NAN);
+    complete =
+        complete &&
+        (of_layer
+             ? cJSON_AddStringToObject(object, "layer",
+                                       spec->networks[network].layers[row->label.layer].type->name)
+             : cJSON_AddNullToObject(object, "layer"));
+    complete = complete && cJSON_AddStringToObject(object, "pass", us_pass_name(row->label.pass)) &&
+               add_number(object, "launches", row->launches) &&
+               add_number(object, "seconds", row->seconds) &&
+               add_number(object, "gflops", flops * 1e-9) &&
+               add_number(object, "fraction_of_peak", flops / peak) &&
+               add_number(object, "gbytes_per_second", bytes * 1e-9);
+    return cJSON_AddItemToArray(array, object) && complete;
+}
+
+cJSON *us_bench_rows_json(const us_bench_rows *rows, const us_detector_spec *spec, double peak) {
+    cJSON *array = cJSON_CreateArray();
+    bool complete = array != NULL, *told = calloc((size_t)rows->count + 1, sizeof *told);
+    for (int i = 0; complete && told && i < rows->count; i++) {
+        int next = -1;
+        for (int r = 0; r < rows->count; r++)
+            if (!told[r] && (next < 0 || comes_before(spec, &rows->rows[r], &rows->rows[next])))
+                next = r;
+        told[next] = true;
+        complete = add_row(array, spec, &rows->rows[next], peak);
+    }
+    if (complete && told) {
+        free(told);
+        return array;
+    }
+    free(told);
+    cJSON_Delete(array);
+    return NULL;
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Speed of a config in PyTorch, for tools/bench_peers.
+
+    bench_pytorch.py configs/medium.json --threads 2 --mode compile+channels_last
+
+Images are made up, uint8 and on the device. A training step is what training does: normalise the batch,
+zero the gradients, forward, backward, Adam (in its fused form, PyTorch's fastest); for the boss both
+optimizers and the classifier's three passes. Scoring is a forward pass in eval mode and the score of
+each image. With compile, everything but the backward's start and the optimizers is compiled.
+"""
+
+import os
+import sys
+
+import torch
+from torch import nn
+
+import timing
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pytorch"))
+import model  # noqa: E402
+
+MODES = ("eager", "or compile, and then any of +channels_last and +tf32")
+
+
+def parse_mode(text):
+    """The words of a mode, as compile+channels_last."""
+    kind, *extras = text.split("+")
+    if kind not in ("eager", "compile") or not set(extras) <= {"channels_last", "tf32"}:
+        sys.exit(f"bench_pytorch.py: no such mode: {text!r}; {MODES[0]} {MODES[1]}")
+    return kind == "compile", "channels_last" in extras, "tf32" in extras
+
+
+def adam(parameters, settings):
+    return torch.optim.Adam(parameters, lr=settings.get("learning_rate", 1e-3),
+                            betas=settings.get("betas", (0.9, 0.999)), fused=True)
+
+
+class Peer(nn.Module):
+    """A config's networks, and what is done with them."""
+
+    def __init__(self, config, path, device, channels_last):
+        super().__init__()
+        self.networks, self.shapes = model.build(config, path)
+        self.boss = "classifier" in self.networks
+        self.memory = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(device)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        training = config.get("training", {})
+        main = training.get("optimizer", {})
+        self.optimizer = adam([p for n in ("encoder", "decoder")
+                               for p in self.networks[n].parameters()], main)
+        if self.boss:
+            self.classifier_optimizer = adam(self.networks["classifier"].parameters(),
+                                             training.get("optimizers", {}).get("classifier", main))
+
+    def compile_parts(self):
+        """torch.compile for what a step calls; shapes never change."""
+        for name in ("loss", "score_parts", "classifier_loss", "decode_noise"):
+            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
+
+    def normalise(self, images):
+        x = images.permute(0, 3, 1, 2).float().mul(2 / 255).sub(1)
+        return x.contiguous(memory_format=self.memory)
+
+    def reconstruct(self, x):
+        return self.networks["decoder"](self.networks["encoder"](x))
+
+    def loss(self, images):
+        x = self.normalise(images)
+        r = self.reconstruct(x)
+        return nn.functional.mse_loss(r, x), x, r
+
+    def train_step(self, images):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, x, r = self.loss(images)
+        loss.backward()
+        self.optimizer.step()
+        if self.boss:
+            self.classifier_step(x, r.detach())
+        return loss.detach()
+
+    def classifier_loss(self, images, target, weight):
+        p = self.networks["classifier"](images)
+        return weight * nn.functional.binary_cross_entropy(p, torch.full_like(p, target))
+
+    def decode_noise(self, x):
+        noise = torch.randn(len(x), *self.shapes["encoder"], device=x.device).relu()
+        return self.networks["decoder"](noise)
+
+    def classifier_step(self, x, r):
+        self.classifier_optimizer.zero_grad(set_to_none=True)
+        self.classifier_loss(x, 1.0, 0.5).backward()
+        self.classifier_loss(r, 1.0, 0.5).backward()
+        self.networks["decoder"].eval()
+        with torch.no_grad():
+            fake = self.decode_noise(x)
+        self.networks["decoder"].train()
+        self.classifier_loss(fake, 0.0, 1.0).backward()
+        self.classifier_optimizer.step()
+
+    def score_parts(self, images):
+        x = self.normalise(images)
+        r = self.reconstruct(x)
+        scores = (r - x).square().flatten(1).sum(1).sqrt()
+        return (scores, self.networks["classifier"](r).flatten()) if self.boss else scores
+
+    @torch.no_grad()
+    def score(self, images):
+        return self.score_parts(images)
+
+
+def main():
+    options = timing.parse(__doc__.split("\n\n", maxsplit=1)[0], ("cpu", "or cuda"), MODES)
+    compiled, channels_last, tf32 = parse_mode(options.mode)
+    torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    try:
+        config = model.load_config(options.config)
+        device = torch.device(options.device)
+        peer = Peer(config, options.config, device, channels_last)
+    except model.ConfigError as error:
+        sys.exit(f"bench_pytorch.py: {error}")
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(f"bench_pytorch.py: device {options.device}: {error}")
+    if compiled:
+        peer.compile_parts()
+    batch = options.batch or config["training"]["batch"]
+    shape = [config["input"][key] for key in ("height", "width", "channels")]
+    images = [torch.randint(0, 256, (batch, *shape), dtype=torch.uint8, device=device)
+              for _ in range(timing.BATCHES)]
+    cuda = device.type == "cuda"
+    timing.tell(peer="PyTorch", version=torch.__version__, batch=batch,
+                device=torch.cuda.get_device_name(device) if cuda else timing.processor(),
+                parameters=model.parameters(peer.networks))
+
+    def synchronize():
+        if cuda:
+            torch.cuda.synchronize(device)
+
+    for part, step in (("train", peer.train_step), ("score", peer.score)):
+        peer.train(part == "train")
+        timing.tell(part=part, **timing.measure(step, synchronize, images, batch, options.seconds))
+
+
+if __name__ == "__main__":
+    main()
