@@ -9,9 +9,10 @@
 #include "device/tuner_worker.h"
 #include "device/tuning.h"
 
-enum { CANDIDATES = 24, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
+enum { CANDIDATES = 20, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
 static const double start_seconds = 60;  /* that a driver may take to open its device */
+static const double begin_limits = 3;    /* of a candidate, for the default and operands */
 static const double trial_seconds = 0.1; /* of timing a candidate */
 static const double confirmation_seconds = 0.5;
 static const double better = 0.99; /* of the best so far, to be worth following */
@@ -115,10 +116,10 @@ static double limit(const tuner *t) {
     return t->options->candidate_seconds > 0 ? t->options->candidate_seconds : candidate_seconds;
 }
 
-static unseen_status request(tuner *t, const us_worker_request *what, unseen_error *error) {
+static unseen_status request_begin(tuner *t, const us_worker_request *what, unseen_error *error) {
     us_worker_reply reply;
     us_worker_send(&t->worker, what); /* a worker that is gone is noticed by its silence */
-    return receive(t, &reply, limit(t), error);
+    return receive(t, &reply, begin_limits * limit(t), error);
 }
 
 /* Makes the worker ready for the shape. A default that fails is done without. Returns what ends the
@@ -131,7 +132,7 @@ static unseen_status begin(search *s, unseen_error *error) {
         us_worker_request what = {
             .shape = (int)(s->shape - t->shapes), .begin = true, .with_default = s->with_default};
         unseen_error why;
-        if (request(t, &what, &why) == UNSEEN_OK) {
+        if (request_begin(t, &what, &why) == UNSEEN_OK) {
             t->begun = s->shape;
             return UNSEEN_OK;
         }

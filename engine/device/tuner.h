@@ -15,7 +15,7 @@ typedef struct us_tuner_options {
     bool force;               /* search again where there is a winner already */
     double seconds;           /* of searching in all, about; 0: until nothing better is found */
     double candidate_seconds; /* after which a candidate has failed; 0: 10 */
-    int candidates;           /* most of a kernel and shape; 0: 24 */
+    int candidates;           /* most of a kernel and shape; 0: 20 */
 } us_tuner_options;
 
 /* Searches and stores the winners, each as soon as it is known. The process must not have opened a

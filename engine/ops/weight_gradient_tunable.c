@@ -160,8 +160,7 @@ static us_weight_gradient_tiles winograd(const us_weight_gradient_spec *s, int s
 static bool start(const void *spec, int index, int *values) {
     enum { DIRECT, WINOGRAD, BLOCKS = WINOGRAD + 3 };
     static const int winograds[][2] = {{4, 3}, {8, 3}, {6, 2}};
-    static const int sums[][3] = {{6, 1, 4}, {4, 1, 5}, {4, 6, 1},
-                                  {6, 2, 2}, {4, 2, 3}, {12, 2, 1}};
+    static const int sums[][3] = {{6, 1, 4}, {4, 6, 1}, {6, 2, 2}};
     const us_weight_gradient_spec *s = spec;
     us_weight_gradient_tiles tiles = us_weight_gradient_default_direct(s);
     if (index >= WINOGRAD && index < BLOCKS) {
