@@ -24,7 +24,8 @@ unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *
 unseen_status us_dataset_open(const unseen_config *config, const char *path, us_dataset *dataset,
                               unseen_error *error);
 
-/* Made-up images of the config's shape, for measuring: to a kernel, noise is as good as photographs.
+/* Made-up images of the config's shape, for measuring: to a kernel, noise is as good as
+ * photographs.
  */
 unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_dataset *dataset,
                                  unseen_error *error);

@@ -21,11 +21,12 @@ take_winners() {
 }
 
 @test "one JSON object, a line for each winner on stderr, one file" {
-    jq -e '.config == "tiny" and (.device | length) > 0 and .seconds > 0 and (.shapes | length) == 11
+    jq -e '.config == "tiny" and (.device | length) > 0 and .seconds > 0 and (.shapes | length) >= 11
            and all(.shapes[]; (.kernel | length) > 0 and (.shape | length) > 0 and .default_ms > 0 and
                    .best_ms > 0 and .best_ms <= .default_ms and .speedup >= 1 and .candidates >= 1 and
-                   .failed == 0 and (.parameters | length) == 4)' "$BATS_FILE_TMPDIR/tuned.json"
-    [ "$(grep -cE '^(gather|weight_gradient) .* ms' "$BATS_FILE_TMPDIR/tuned.log")" -eq 11 ]
+                   .failed == 0 and (.parameters | length) >= 4)' "$BATS_FILE_TMPDIR/tuned.json"
+    [ "$(grep -cE '^(gather|weight_gradient) .* ms' "$BATS_FILE_TMPDIR/tuned.log")" -eq \
+        "$(jq '.shapes | length' "$BATS_FILE_TMPDIR/tuned.json")" ]
     [ "$(jq -r .file "$BATS_FILE_TMPDIR/tuned.json")" = \
         "$(echo "$BATS_FILE_TMPDIR"/tuned/tuning/*.json)" ]
 }
@@ -33,7 +34,7 @@ take_winners() {
 @test "what is found is not searched again, but with --force" {
     take_winners
     succeeds tune "$TESTS/tiny.json" --json --quiet
-    jq -e '(.shapes | length) == 11 and all(.shapes[]; .candidates == 0 and .best_ms > 0)' <<<"$output"
+    jq -e '(.shapes | length) >= 11 and all(.shapes[]; .candidates == 0 and .best_ms > 0)' <<<"$output"
     [ -z "$stderr" ]
     succeeds tune "$TESTS/tiny.json" --batch 32 --seconds 0.001 --json
     jq -e 'all(.shapes[]; .candidates == 1)' <<<"$output"
