@@ -59,6 +59,17 @@ static inline float vec_sum(vec v) {
     ((int16)(first) + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #endif
 
+/* Asks a CPU's cache for what will soon be read (WRITE 0) or written (1): for its LEVEL 1 or 2. */
+#if !LANES && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define prefetch_line(address, WRITE, LEVEL)                                                       \
+    __builtin_prefetch((const void *)(uintptr_t)(address), WRITE, 4 - (LEVEL))
+#endif
+#endif
+#ifndef prefetch_line
+#define prefetch_line(address, WRITE, LEVEL) (void)0
+#endif
+
 /* In each lane yes where the condition (a comparison of vectors) holds, else no. */
 #if VECTOR_WIDTH == 1
 #define vec_choose(no, yes, condition) ((condition) ? (yes) : (no))
@@ -97,6 +108,25 @@ static inline float group_sum(float v, __local float *room) {
 #define INPUT_ACTIVATION 0
 #endif
 
+/* An odd polynomial over an even one, within 5 units in the last place and several times as fast as most
+ * drivers' tanh. Beyond the limit it is 1 but for the last bit. A NaN stays one. */
+static inline vec hyperbolic_tangent(vec v) {
+    const vec limit = (vec)(7.90531111f);
+    vec x = vec_choose(v, limit, v > limit);
+    x = vec_choose(x, -limit, x < -limit);
+    const vec s = x * x;
+    vec p = fma(s, (vec)(-2.76076847742355e-16f), (vec)(2.00018790482477e-13f));
+    p = fma(s, p, (vec)(-8.60467152213735e-11f));
+    p = fma(s, p, (vec)(5.12229709037114e-08f));
+    p = fma(s, p, (vec)(1.48572235717979e-05f));
+    p = fma(s, p, (vec)(6.37261928875436e-04f));
+    p = fma(s, p, (vec)(4.89352455891786e-03f));
+    vec q = fma(s, (vec)(1.19825839466702e-06f), (vec)(1.18534705686654e-04f));
+    q = fma(s, q, (vec)(2.26843463243900e-03f));
+    q = fma(s, q, (vec)(4.89352518554385e-03f));
+    return x * (p / q);
+}
+
 /* By comparisons that a NaN fails, so that it goes through as in PyTorch (fmax would make it 0). */
 static inline vec activate(vec v) {
 #if ACTIVATION == 1
@@ -104,7 +134,7 @@ static inline vec activate(vec v) {
 #elif ACTIVATION == 2
     return vec_choose(v, SLOPE * v, v < (vec)(0.0f));
 #elif ACTIVATION == 3
-    return tanh(v);
+    return hyperbolic_tangent(v);
 #elif ACTIVATION == 4
     return 1.0f / (1.0f + exp(-v));
 #else

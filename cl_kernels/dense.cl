@@ -5,16 +5,20 @@
  *     FORM        rows m   sum over r   columns l   A        B
  *     0 forward   out      in           batch       weight   x
  *     1 input     in       out          batch       weight   dy
- *     2 weight    in       batch        out         x        dy transposed, in panels (see `panels`)
+ *     2 weight    in       batch        out         x        dy transposed
  *
  * Options: FORM; M, R, COLUMNS (allocated: whole tiles), WIDTH (columns that exist); A(m, r) is
  * a[m * A_ROW + r * A_STEP]; BIAS; ACTIVATION, INPUT_ACTIVATION. How the work is cut:
  *
  *     TILE_ROWS x TILE_VECTORS   sums that an item keeps in registers at a time
- *     ITEM_TILES, ITEM_COLUMNS   tiles of an item along m and along l
- *     BLOCK                      terms of the sums taken at a time, so that they stay in a cache
  *     SLICE                      terms of the sums that an item adds up; where they are not all, the
  *                                slices' sums go to a buffer and `combine` adds them in their order
+ *
+ * and on CPUs also
+ *
+ *     ITEM_COLUMNS, ITEM_CHUNKS  tiles of an item along l, and chunks along m
+ *     CHUNK_TILES                tiles of a chunk along m
+ *     BLOCK                      terms of the sums taken at a time
  *
  * Work-groups are (columns, rows, slices). */
 
@@ -23,16 +27,40 @@
 #define WEIGHT 2
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
-#define ITEM_ROWS (ITEM_TILES * TILE_ROWS)
 #define SLICES ((R + SLICE - 1) / SLICE)
+#define LINE 16 /* floats of a cache line */
+#define C_ROW (FORM == WEIGHT ? WIDTH : COLUMNS)
 
-/* Where row r of B's tile of columns `tile` starts. */
-#if FORM == WEIGHT
-#define B_TILE(tile) ((size_t)(tile) * TILE_WIDTH * R)
-#define B_ROW TILE_WIDTH
+#if LANES
+/* An item reads A and B where they are; of a weight's gradient, B is what `panels` left. */
+#define A_IN_PLACE 1
+#define A_SPACE __global
+#define B_SPACE __global
+#define TILE_A_ROW A_ROW
+#define TILE_A_STEP A_STEP
+#define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : COLUMNS)
 #else
-#define B_TILE(tile) ((size_t)(tile) * TILE_WIDTH)
-#define B_ROW COLUMNS
+/* An item copies a block of B, and for one chunk of its rows after the other a block of A, to where a
+ * tile's terms lie side by side: in A and B themselves they are so far apart, by powers of two, that
+ * they would fight for the same few places of a cache. */
+#define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
+#define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
+#define PANEL_B (BLOCK * TILE_WIDTH + LINE)
+#define B_SPACE __local
+#define TILE_B_STEP TILE_WIDTH
+/* Rows of A that are short enough lie well where they are. */
+#define A_IN_PLACE (A_STEP == 1 && A_ROW <= BLOCK)
+#if A_IN_PLACE
+#define A_SPACE __global
+#define TILE_A_ROW A_ROW
+#define TILE_A_STEP 1
+#else
+#define A_SPACE __local
+#define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
+#define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
+#define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
+#define WHOLE_ROWS ((TILE_ROWS + VECTOR_WIDTH - 1) / VECTOR_WIDTH * VECTOR_WIDTH)
+#endif
 #endif
 
 /* What becomes of a whole sum. `extra` is the bias (forward) or x (input). */
@@ -70,75 +98,297 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-/* One tile: rows m0 .., columns l .. of c, over `terms` terms. begin: c holds nothing yet; end: the
- * sums are whole. */
-static inline void multiply_tile(__global const float *a, __global const float *b, int terms, int m0, int l,
-                          __global float *c, bool begin, bool end,
-                          __global const float *extra) {
-    const int stride = FORM == WEIGHT ? WIDTH : COLUMNS;
-    vec sums[TILE_ROWS][TILE_VECTORS];
-    /* Beyond the last row the last one is read again, and not written. */
-    size_t row[TILE_ROWS];
-    UNROLL for (int i = 0; i < TILE_ROWS; i++) row[i] = (size_t)min(m0 + i, M - 1) * A_ROW;
-    UNROLL for (int i = 0; i < TILE_ROWS; i++)
-        UNROLL for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (vec)(0.0f);
-    if (!begin) {
-        UNROLL for (int i = 0; i < TILE_ROWS; i++)
-            if (M % TILE_ROWS == 0 || m0 + i < M)
-                UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                    sums[i][j] = load_c(c + (size_t)(m0 + i) * stride + l + j * LANE_STRIDE,
-                                        l + j * LANE_STRIDE);
-    }
-    for (int r = 0; r < terms; r++) {
-        vec terms_b[TILE_VECTORS];
-        UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-            terms_b[j] = vec_load(b + (size_t)r * B_ROW + j * LANE_STRIDE);
-        UNROLL for (int i = 0; i < TILE_ROWS; i++) {
-            const vec term_a = (vec)(a[row[i] + (size_t)r * A_STEP]);
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++)
-                sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
+#define STEP 8 /* terms between prefetches */
+
+#define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
+#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+#define ROW_EXISTS (M % TILE_ROWS == 0 || m0 + i < M)
+
+#if LANES
+#define PREFETCH_SHARE(next) (void)0
+typedef int ahead;
+#else
+/* What the next copies read: `left` lines in rows of `lines`, `skip` floats between rows. While tiles
+ * are multiplied, memory has nothing else to do, so every STEP terms of a tile ask for their share. */
+typedef struct {
+    __global const float *from;
+    int line, lines, skip, left;
+} stretch;
+
+typedef struct {
+    stretch now, then;
+} ahead;
+
+#define LINES(floats) (((floats) + LINE - 1) / LINE)
+#define LINES_A (A_STEP == 1 ? ROWS_OF_CHUNK * LINES(BLOCK) : BLOCK * LINES(ROWS_OF_CHUNK))
+#define LINES_B                                                                                    \
+    (FORM == WEIGHT ? ITEM_COLUMNS * TILE_WIDTH * LINES(BLOCK)                                     \
+                    : BLOCK * LINES(ITEM_COLUMNS * TILE_WIDTH))
+#define STEPS (ITEM_COLUMNS * CHUNK_TILES * ((BLOCK + STEP - 1) / STEP))
+#define SHARE ((LINES_A + LINES_B + STEPS - 1) / STEPS)
+
+static inline void prefetch_share(ahead *next) {
+    UNROLL for (int i = 0; i < SHARE; i++) {
+        if (next->now.left <= 0) return;
+        prefetch_line(next->now.from, 0, 2);
+        next->now.from += LINE;
+        if (++next->now.line == next->now.lines) {
+            next->now.line = 0;
+            next->now.from += next->now.skip;
+        }
+        if (--next->now.left == 0) {
+            next->now = next->then;
+            next->then.left = 0;
         }
     }
-    UNROLL for (int i = 0; i < TILE_ROWS; i++)
-        if (M % TILE_ROWS == 0 || m0 + i < M)
-            UNROLL for (int j = 0; j < TILE_VECTORS; j++) {
-                const int column = l + j * LANE_STRIDE;
-                const vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
-                store_c(v, c + (size_t)(m0 + i) * stride + column, column);
-            }
 }
 
+/* Rows of `length` floats, `stride` apart. */
+static inline stretch stretch_of(__global const float *from, int rows, int length, int stride) {
+    stretch s = {from, 0, LINES(length)};
+    s.skip = stride - s.lines * LINE;
+    s.left = rows > 0 && length > 0 ? rows * s.lines : 0;
+    return s;
+}
+
+static inline stretch stretch_of_a(__global const float *a, int m0, int block) {
+    const int rows = min(ROWS_OF_CHUNK, M - m0), terms = min(BLOCK, R - block);
+    a += (size_t)m0 * A_ROW + (size_t)block * A_STEP;
+    return A_STEP == 1 ? stretch_of(a, rows, terms, A_ROW) : stretch_of(a, terms, rows, A_STEP);
+}
+
+static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
+    const int columns = min(ITEM_COLUMNS * TILE_WIDTH, WIDTH - l0), terms = min(BLOCK, R - block);
+    return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * R + block, columns, terms, R)
+                          : stretch_of(b + (size_t)block * COLUMNS + l0, terms, columns, COLUMNS);
+}
+#define PREFETCH_SHARE(next) prefetch_share(next)
+#endif
+
+/* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
+ * yet; end: the sums are whole. */
+static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
+                                 int l, __global float *c, bool begin, bool end,
+                                 __global const float *extra, ahead *next) {
+    vec sums[TILE_ROWS][TILE_VECTORS];
+    /* Beyond the last row of A the tile's first one is read, and nothing is written. */
+    int row[TILE_ROWS];
+    FOR_ROWS row[i] = (!A_IN_PLACE || ROW_EXISTS ? i : 0) * TILE_A_ROW;
+    __global float *to = c + (size_t)m0 * C_ROW + l;
+    FOR_ROWS FOR_VECTORS sums[i][j] = (vec)(0.0f);
+    if (begin) {
+        FOR_ROWS prefetch_line(to + (size_t)i * C_ROW, 1, 1);
+    } else {
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
+            load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
+    }
+    if (FORM == INPUT && end && INPUT_ACTIVATION) {
+        FOR_ROWS FOR_VECTORS
+            prefetch_line(extra + (size_t)(m0 + i) * COLUMNS + l + j * LANE_STRIDE, 0, 1);
+    }
+    for (int start = 0; start < terms; start += STEP) {
+        PREFETCH_SHARE(next);
+        for (int r = start; r < min(start + STEP, terms); r++) {
+            vec terms_b[TILE_VECTORS];
+            FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
+            FOR_ROWS {
+                const vec term_a = (vec)(a[row[i] + (size_t)r * TILE_A_STEP]);
+                FOR_VECTORS sums[i][j] = fma(term_a, terms_b[j], sums[i][j]);
+            }
+        }
+    }
+    FOR_ROWS if (ROW_EXISTS) FOR_VECTORS {
+        const int column = l + j * LANE_STRIDE;
+        const vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
+        store_c(v, to + (size_t)i * C_ROW + j * LANE_STRIDE, column);
+    }
+}
+
+#if LANES
 /* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums;
  * else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
                                       __global float *restrict c, __global float *restrict slices,
-                                      int accumulate) {
-    const int first_tile = (int)get_group_id(0) * ITEM_COLUMNS;
-    const int first_row = (int)get_group_id(1) * ITEM_ROWS;
+                                      __global float *restrict bias_gradient, int accumulate) {
+    const int tile = (int)get_group_id(0), m0 = (int)get_group_id(1) * TILE_ROWS;
     const int slice = get_group_id(2), begin = slice * SLICE, end = min(begin + SLICE, R);
-    const int lane = (int)get_local_id(0) * VECTOR_WIDTH;
-    const int tiles = min(ITEM_TILES, (M - first_row + TILE_ROWS - 1) / TILE_ROWS);
-    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
-    for (int block = begin; block < end; block += BLOCK) {
-        const int terms = min(BLOCK, end - block);
-        const bool ends = SLICES == 1 && block + BLOCK >= end;
-        const bool begins = block == begin && !accumulate;
-        for (int tile = first_tile;
-             tile < min(first_tile + ITEM_COLUMNS, COLUMNS / TILE_WIDTH); tile++)
-            for (int t = 0; t < tiles; t++)
-                multiply_tile(
-                    a + (size_t)block * A_STEP,
-                    b + B_TILE(tile) + (size_t)block * B_ROW + lane, terms,
-                    first_row + t * TILE_ROWS, tile * TILE_WIDTH + lane, to, begins, ends, extra);
+    const int lane = (int)get_local_id(0);
+    b += (size_t)tile * TILE_WIDTH * (FORM == WEIGHT ? R : 1);
+    multiply_tile(a + (size_t)m0 * A_ROW + (size_t)begin * A_STEP,
+                  b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
+                  tile * TILE_WIDTH + lane,
+                  SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c, !accumulate, SLICES == 1,
+                  extra, 0);
+}
+
+/* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
+ * adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
+__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global float *restrict out,
+                                     __global float *restrict bias_gradient, int accumulate) {
+    const int l = (int)get_global_id(0);
+    __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
+    float sum = 0.0f;
+    for (int r = 0; r < R; r++) {
+        const float v = l < WIDTH ? dy[(size_t)l * R + r] : 0.0f;
+        to[(size_t)r * TILE_WIDTH] = v;
+        sum += v;
+    }
+    if (bias_gradient && l < WIDTH)
+        bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
+}
+
+#else
+/* Copies a vector from anywhere to anywhere, for which vload and vstore may take it apart. */
+typedef struct {
+    vec v;
+} __attribute__((packed, aligned(4))) loose;
+#define COPY(from, to) (*(__local loose *)(to) = *(__global const loose *)(from))
+
+#if !A_IN_PLACE
+/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not matter. */
+static inline void pack_a(__global const float *a, __local float *panels, int m0, int terms) {
+#if A_STEP == 1
+    for (int m = 0; m < min(ROWS_OF_CHUNK, M - m0); m++) {
+        __global const float *from = a + (size_t)m * A_ROW;
+        __local float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
+        int r = 0;
+        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) COPY(from + r, to + r);
+        for (; r < terms; r++) to[r] = from[r];
+    }
+#else
+    /* The last tiles end too near the last row for whole vectors. */
+    const int rows = min(ROWS_OF_CHUNK, M - m0);
+    const int quick =
+        clamp((M - m0 - WHOLE_ROWS + TILE_ROWS) / TILE_ROWS, 0, CHUNK_TILES);
+    for (int r = 0; r < terms; r++) {
+        __global const float *from = a + (size_t)r * A_STEP;
+        __local float *to = panels + r * TILE_ROWS;
+        for (int tile = 0; tile < quick; tile++)
+            UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
+                COPY(from + tile * TILE_ROWS + i, to + tile * PANEL_A + i);
+        for (int m = quick * TILE_ROWS; m < rows; m++)
+            to[m / TILE_ROWS * PANEL_A + m % TILE_ROWS] = from[m];
+    }
+#endif
+}
+#endif
+
+/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. */
+#if FORM == WEIGHT
+/* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
+static inline void transpose(vec rows[VECTOR_WIDTH]) {
+    UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+        vec turned[VECTOR_WIDTH];
+        UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+            turned[2 * i].even = rows[i].lo;
+            turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
+            turned[2 * i + 1].even = rows[i].hi;
+            turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
+        }
+        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
     }
 }
 
-/* Adds the slices up. Work-groups are (columns, rows), an item taking ITEM_VECTORS of a row. */
-__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
+/* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
+ * the values of each column are added up. */
+static inline void pack_b(__global const float *b, __local float *panels, int l0, int tiles,
+                          int terms, __global float *bias_gradient, bool begin) {
+    for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
+        __local float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
+        vec sum = (vec)(0.0f);
+        for (int r = 0; r < terms; r += VECTOR_WIDTH) {
+            vec rows[VECTOR_WIDTH];
+            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
+                rows[i] = l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * R + r) : (vec)(0.0f);
+            transpose(rows);
+            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) {
+                vec_store(rows[i], to + (r + i) * TILE_WIDTH);
+                sum += rows[i];
+            }
+        }
+        if (bias_gradient) {
+            float sums[VECTOR_WIDTH];
+            vec_store(sum, sums);
+            for (int i = 0; i < VECTOR_WIDTH && l0 + l + i < WIDTH; i++)
+                bias_gradient[l0 + l + i] = (begin ? 0.0f : bias_gradient[l0 + l + i]) + sums[i];
+        }
+    }
+}
+#else
+/* Both sides lie at multiples of a vector, which vload and vstore would not know. */
+static inline void pack_b(__global const float *b, __local float *panels, int tiles, int terms) {
+    for (int r = 0; r < terms; r++)
+        for (int tile = 0; tile < tiles; tile++)
+            FOR_VECTORS *(__local vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
+                                         j * VECTOR_WIDTH) =
+                *(__global const vec *)(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
+                                        j * VECTOR_WIDTH);
+}
+#endif
+
+/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
+ * SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL, and they go to c. */
+__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
+                                      __global const float *restrict b,
                                       __global const float *restrict extra,
-                                      __global float *restrict c) {
+                                      __global float *restrict c, __global float *restrict slices,
+                                      __global float *restrict bias_gradient, int accumulate) {
+    __local float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
+#if !A_IN_PLACE
+    __local float panels_a[CHUNK_TILES * PANEL_A] __attribute__((aligned(64)));
+#endif
+    const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
+    const int columns = min(ITEM_COLUMNS, (COLUMNS - l0) / TILE_WIDTH);
+    const int first_row = (int)get_group_id(1) * ROWS_OF_ITEM;
+    const int end_row = min(first_row + ROWS_OF_ITEM, M);
+    const int slice = get_group_id(2), slice_end = min((slice + 1) * SLICE, R);
+    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
+    for (int block = slice * SLICE; block < slice_end; block += BLOCK) {
+        const int terms = min(BLOCK, slice_end - block);
+        const bool end = SLICES == 1 && block + BLOCK >= slice_end;
+        const bool begin = block == slice * SLICE && !accumulate;
+#if FORM == WEIGHT
+        pack_b(b + (size_t)l0 * R + block, panels_b, l0, columns, terms,
+               first_row == 0 ? bias_gradient : 0, begin);
+#else
+        pack_b(b + (size_t)block * COLUMNS + l0, panels_b, columns, terms);
+#endif
+        for (int m0 = first_row; m0 < end_row; m0 += ROWS_OF_CHUNK) {
+            __global const float *chunk = a + (size_t)m0 * A_ROW + (size_t)block * A_STEP;
+#if !A_IN_PLACE
+            pack_a(chunk, panels_a, m0, terms);
+#endif
+            /* Next come the next rows, or the next terms, or the next item's. */
+            const bool down = m0 + ROWS_OF_CHUNK < end_row, on = block + BLOCK < slice_end;
+            ahead next;
+            next.now = down || !on ? stretch_of_a(a, m0 + ROWS_OF_CHUNK, block)
+                                   : stretch_of_a(a, first_row, block + BLOCK);
+            next.then = down ? stretch_of(b, 0, 0, 0)
+                        : on ? stretch_of_b(b, l0, block + BLOCK)
+                             : stretch_of_b(b, l0 + ITEM_COLUMNS * TILE_WIDTH, block);
+            if (!next.now.left) next.now = next.then;
+            const int tiles = min(CHUNK_TILES, (end_row - m0 + TILE_ROWS - 1) / TILE_ROWS);
+            for (int tile = 0; tile < columns; tile++)
+                for (int t = 0; t < tiles; t++)
+                    multiply_tile(
+#if A_IN_PLACE
+                        chunk + (size_t)t * TILE_ROWS * A_ROW,
+#else
+                        panels_a + t * PANEL_A,
+#endif
+                        panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
+                        l0 + tile * TILE_WIDTH, to, begin, end, extra, &next);
+        }
+    }
+}
+#endif
+
+/* Adds the slices up and finishes the sums; slices may be c, where there is one. Work-groups are
+ * (columns, rows), an item taking ITEM_VECTORS of a row. */
+__kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global const float *extra,
+                                      __global float *c) {
     const int m = get_group_id(1);
     for (int j = 0; j < ITEM_VECTORS; j++) {
         const int l = LANE_BASE(get_group_id(0), ITEM_VECTORS) + j * LANE_STRIDE;
@@ -150,36 +400,8 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *restrict slices,
 }
 
 #if FORM == WEIGHT
-/* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH. On CPUs a
- * work-group takes VECTOR_WIDTH columns and turns whole vectors; else its items are neighbouring
- * columns. Work-groups are (COLUMNS / LANE_STRIDE). */
-__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy,
-                                     __global float *restrict out) {
-    const int first = (int)get_group_id(0) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH;
-    __global float *to = out + B_TILE(first / TILE_WIDTH) + first % TILE_WIDTH;
-    for (int r = 0; r < R; r += VECTOR_WIDTH) {
-        vec rows[VECTOR_WIDTH];
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-            rows[i] = first + i < WIDTH ? vec_load(dy + (size_t)(first + i) * R + r) : (vec)(0.0f);
-#if VECTOR_WIDTH > 1
-        /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
-        UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
-            vec turned[VECTOR_WIDTH];
-            UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
-                turned[2 * i].even = rows[i].lo;
-                turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
-                turned[2 * i + 1].even = rows[i].hi;
-                turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
-            }
-            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
-        }
-#endif
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-            vec_store(rows[i], to + (size_t)(r + i) * TILE_WIDTH);
-    }
-}
-
-/* bias gradient[o] = sum of dy[o]; an item or a work-group takes BIAS_ROWS of them. */
+/* bias gradient[o] = sum of dy[o], where another library computes the product; an item or a work-group
+ * takes BIAS_ROWS of them. */
 __kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
                                             __global float *restrict gradient, int accumulate) {
     __local float room[GROUP_SIZE];

@@ -123,20 +123,37 @@ static inline void fill_other(cell *tile, int lane, __global const float *out, b
 #if QUICK
 typedef WIDE(uchar) bytes;
 
-/* rows[value of the strip] of lanes first .. from their images' strips: those of flipped images are
- * the strip's mirror image, its pixels still in stored order. */
+/* Bytes anywhere, which vload may take apart. */
+typedef struct {
+    bytes v;
+} __attribute__((packed, aligned(1))) loose_bytes;
+
+/* Where the strip of a lane's image begins; that of a flipped image is the strip's mirror image. */
+static inline __global const uchar *strip_of(__global const uchar *pixels,
+                                             __global const uint *chosen, int lane, uint low,
+                                             strip s) {
+    const uint index = STAGED ? (uint)lane : chosen[lane] - low;
+    const int x = chosen[BATCH + lane] ? WIDTH - STRIP - s.x : s.x;
+    return pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
+}
+
+/* rows[value of the strip] of lanes first .. from their images' strips, the pixels in stored order. */
 static inline void load_strips(bytes *rows, __global const uchar *pixels, __global const uint *chosen,
                         int first, int n, uint low, strip s) {
     __global const uchar *from[VECTOR_WIDTH];
+    for (int l = 0; l < VECTOR_WIDTH; l++)
+        from[l] = strip_of(pixels, chosen, min(first + l, n - 1), low, s);
+    /* Images lie anywhere: the next ones are asked for while these are turned. */
     for (int l = 0; l < VECTOR_WIDTH; l++) {
-        const int lane = min(first + l, n - 1);
-        const uint index = STAGED ? (uint)lane : chosen[lane] - low;
-        const int x = chosen[BATCH + lane] ? WIDTH - STRIP - s.x : s.x;
-        from[l] = pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
+        __global const uchar *next =
+            strip_of(pixels, chosen, min(first + LANE_STRIDE + l, n - 1), low, s);
+        prefetch_line(next, 0, 1);
+        prefetch_line(next + STRIP * CHANNELS - 1, 0, 1);
     }
     for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
         bytes part[VECTOR_WIDTH];
-        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) part[l] = WIDE(vload)(0, from[l] + k);
+        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
+            part[l] = ((__global const loose_bytes *)(from[l] + k))->v;
         /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
         UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
             bytes turned[VECTOR_WIDTH];
@@ -175,8 +192,8 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
                                      __global float *restrict out, int n, uint low, uint count,
                                      float scale, float offset) {
     strip s;
-    s.y = (int)get_group_id(1);
-    s.x = (int)get_group_id(2) * STRIP;
+    s.x = (int)get_group_id(1) * STRIP;
+    s.y = (int)get_group_id(2);
     s.pixels = min(STRIP, WIDTH - s.x);
     s.scale = scale;
     s.offset = offset;

@@ -18,10 +18,12 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
                                      __global float *restrict parts) {
     const int first = LANE_BASE(get_group_id(0), VECTORS), split = get_group_id(1);
     const int first_row = split * ROWS, end_row = min(first_row + ROWS, PIXELS);
-    for (int j = 0; j < VECTORS; j++) {
-        const int lane = first + j * LANE_STRIDE;
-        vec part = (vec)(0.0f);
-        for (int p = first_row; p < end_row; p++) {
+    /* Pixel by pixel, so that memory is read in runs; the parts wait in the L1 cache meanwhile. */
+    vec part[VECTORS];
+    for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
+    for (int p = first_row; p < end_row; p++)
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = first + j * LANE_STRIDE;
             vec e = (vec)(0.0f);
             for (int c = 0; c < CHANNELS; c++) {
                 const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
@@ -31,15 +33,15 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
 #if KIND == TOP_K
             vec_store(e, parts + (size_t)p * BATCH + lane);
 #elif KIND == MAXIMUM
-            part = vec_choose(e, part, e <= part); /* so that a NaN stays */
+            part[j] = vec_choose(e, part[j], e <= part[j]); /* so that a NaN stays */
 #else
-            part += e;
+            part[j] += e;
 #endif
         }
 #if KIND != TOP_K
-        vec_store(part, parts + (size_t)split * BATCH + lane);
+    for (int j = 0; j < VECTORS; j++)
+        vec_store(part[j], parts + (size_t)split * BATCH + first + j * LANE_STRIDE);
 #endif
-    }
 }
 
 #if KIND == TOP_K

@@ -83,39 +83,30 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     }
 }
 
-/* The transformed POINTS x POINTS window of a plane from (top, left) on, STEP pixels apart, for one
- * vector; zeros beyond the image. */
-INLINE void load_window(const __global float *plane, int top, int left, const int step,
-                               const bool inside, __local vec *to, const int to_stride) {
+/* A window of a plane, transformed, to[product][vector]. */
+INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
+                       __local vec *to) {
     vec d[PRODUCTS];
-    UNROLL for (int i = 0; i < PRODUCTS; i++) {
-        const int y = top + i / POINTS * step, x = left + i % POINTS * step;
-        if (inside || ((unsigned)y < IN_HEIGHT && (unsigned)x < IN_WIDTH))
-            d[i] = vec_load(plane + ((long)y * IN_WIDTH + x) * BATCH);
-        else
-            d[i] = (vec)(0.0f);
-    }
+    load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
     transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) to[(size_t)i * to_stride] = d[i];
+    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * ITEM_VECTORS] = d[i];
 }
 
-/* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
-INLINE void load_inputs(const __global float *x, int top, int left, const bool inside,
+/* All windows of a patch from (top, left) on: inputs[window][term][product][vector]. */
+INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
                         __local vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
-            UNROLL for (int window = 0; window < WINDOWS; window++)
-                load_window(plane, top + SHIFTS - 1 - window / SHIFTS,
-                            left + SHIFTS - 1 - window % SHIFTS, 1, inside,
-                            inputs + ((size_t)window * PRODUCTS * TERMS + c) * ITEM_VECTORS + v,
-                            TERMS * ITEM_VECTORS);
+            for (int window = 0; window < WINDOWS; window++)
+                put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
+                           left + SHIFTS - 1 - window % SHIFTS, 1, inside,
+                           inputs + (window * TERMS + c) * PRODUCTS * ITEM_VECTORS + v);
 #else
-            UNROLL for (int phase = 0; phase < PHASES; phase++)
-                load_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
-                            inputs + (size_t)(c * PHASES + phase) * ITEM_VECTORS + v,
-                            TERMS * ITEM_VECTORS);
+            for (int phase = 0; phase < PHASES; phase++)
+                put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
+                           inputs + (c * PHASES + phase) * PRODUCTS * ITEM_VECTORS + v);
 #endif
         }
 }
@@ -133,7 +124,7 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
-                const __local vec *from = inputs + (size_t)product * TERMS * ITEM_VECTORS + first;
+                const __local vec *from = inputs + (size_t)product * ITEM_VECTORS + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
                 for (int term = 0; term < TERMS; term++) {
@@ -141,7 +132,7 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
                     FOR_VECTORS v[j] = from[j];
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)(w[i]), v[j], sum[i][j]);
                     w += TILE_CHANNELS;
-                    from += ITEM_VECTORS;
+                    from += PRODUCTS * ITEM_VECTORS;
                 }
                 FOR_CHANNELS FOR_VECTORS to[i * ITEM_VECTORS + first + j] = sum[i][j];
             }

@@ -21,7 +21,7 @@
 #define COLUMNS COUNT(OUTPUTS, SMALL_WIDTH)
 #define BLOCKS (ROWS * COLUMNS * CHUNKS)
 
-/* to[phase][product][channel][vector] of the large side. */
+/* to[product][phase][channel][vector] of the large side. */
 INLINE void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
                        __local vec *to) {
     const int top = tile_y * OUTPUTS * STRIDE - PADDING, left = tile_x * OUTPUTS * STRIDE - PADDING;
@@ -33,17 +33,11 @@ INLINE void load_large(const __global float *large, int tile_y, int tile_x, int 
                 large + (size_t)l * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
             for (int phase = 0; phase < PHASES; phase++) {
                 vec d[PRODUCTS];
-                UNROLL for (int i = 0; i < PRODUCTS; i++) {
-                    const int y = top + phase / STRIDE + i / POINTS * STRIDE;
-                    const int x = left + phase % STRIDE + i % POINTS * STRIDE;
-                    if (inside || ((unsigned)y < LARGE_HEIGHT && (unsigned)x < LARGE_WIDTH))
-                        d[i] = vec_load(plane + ((long)y * LARGE_WIDTH + x) * BATCH);
-                    else
-                        d[i] = (vec)(0.0f);
-                }
+                load_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, LARGE_HEIGHT,
+                            LARGE_WIDTH, inside, d);
                 transform_input_2d(d);
                 UNROLL for (int i = 0; i < PRODUCTS; i++)
-                    to[((phase * PRODUCTS + i) * ITEM_LARGE + l) * ITEM_VECTORS + v] = d[i];
+                    to[((i * PHASES + phase) * ITEM_LARGE + l) * ITEM_VECTORS + v] = d[i];
             }
         }
 }
@@ -74,16 +68,16 @@ INLINE void load_small(const __global float *small, int tile_y, int tile_x, int 
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
 
-/* sums[phase][product][large][small] grow by a block's products. */
+/* sums[product][phase][large][small] grow by a block's products. What a product reads and writes stays
+ * in a first cache, so the sums should be few beside the vectors that are added to them. */
 INLINE void multiply(const __local vec *large, const __local vec *small, int vectors,
                      __local vec *sums) {
-    for (int product = 0; product < PHASES * PRODUCTS; product++)
-        for (int l = 0; l < ITEM_LARGE; l += TILE_LARGE)
+    for (int product = 0; product < PRODUCTS; product++)
+        for (int row = 0; row < PHASES * ITEM_LARGE; row += TILE_LARGE) {
+            const __local vec *a = large + (product * PHASES * ITEM_LARGE + row) * ITEM_VECTORS;
             for (int s = 0; s < ITEM_SMALL; s += TILE_SMALL) {
-                const __local vec *a = large + (product * ITEM_LARGE + l) * ITEM_VECTORS;
-                const __local vec *b =
-                    small + (product % PRODUCTS * ITEM_SMALL + s) * ITEM_VECTORS;
-                __local vec *to = sums + (product * ITEM_LARGE + l) * ITEM_SMALL + s;
+                const __local vec *b = small + (product * ITEM_SMALL + s) * ITEM_VECTORS;
+                __local vec *to = sums + (product * PHASES * ITEM_LARGE + row) * ITEM_SMALL + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = to[j * ITEM_SMALL + i];
                 for (int v = 0; v < vectors; v++) {
@@ -96,6 +90,7 @@ INLINE void multiply(const __local vec *large, const __local vec *small, int vec
                 }
                 FOR_LARGE FOR_SMALL to[j * ITEM_SMALL + i] = sum[j][i];
             }
+        }
 }
 
 /* Writes the weights between large channel l and small channel s. */
@@ -103,7 +98,7 @@ INLINE void write_weights(const __local vec *sums, __global float *to, int accum
     for (int phase = 0; phase < PHASES; phase++) {
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
-            m[i] = sums[(phase * PRODUCTS + i) * ITEM_LARGE * ITEM_SMALL] *
+            m[i] = sums[(i * PHASES + phase) * ITEM_LARGE * ITEM_SMALL] *
                    (point_scales[i / POINTS] * point_scales[i % POINTS]);
         transform_output_2d(m, TAPS);
         UNROLL for (int i = 0; i < TAPS * TAPS; i++) {

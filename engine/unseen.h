@@ -116,6 +116,7 @@ typedef struct unseen_run_options {
     const char *csv_header; /* NULL: "Id,Predicted" */
     bool resume;            /* continue from out/checkpoint, to the bits of an unbroken run */
     bool train_only;        /* do not score the test images */
+    const char *profile;    /* NULL, or a file for a Chrome trace of one training step */
 } unseen_run_options;
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
@@ -236,6 +237,9 @@ UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_optio
 
 UNSEEN_API void unseen_string_free(char *string);
 UNSEEN_API const char *unseen_version(void);
+
+/* The optional libraries that the library was built with, separated by commas; empty without any. */
+UNSEEN_API const char *unseen_features(void);
 
 #ifdef __cplusplus
 }

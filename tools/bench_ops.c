@@ -1,20 +1,21 @@
-/* Times the kernels of convolutions one by one:
+/* Times the kernels of convolutions and dense layers one by one:
  *
  *   bench_ops [-c] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
  *
  * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
- * c3x64-12k4s2p1. -g gives the tiles of the gathers (channels,vectors,run,staged,outputs), -w those
- * of the weight gradient (small,large,taps,splits and, by Winograd, outputs,
- * item_small,item_large,vectors); otherwise the defaults are timed. Each number is
+ * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS. -g gives the tiles of the gathers
+ * (channels,vectors,run,staged,outputs), -w those of the weight gradient (small,large,taps,splits and,
+ * by Winograd, outputs,item_small,item_large,vectors); otherwise the defaults are timed. Each number is
  * the lower quartile of launches over SECONDS (default 0.5), with its share of the rate of bare
- * multiply-adds measured just after. -c counts processor time rather than time, without that share:
- * on a busy machine it says more about a CPU device, as if its compute units had been free. */
+ * multiply-adds measured just after. -c counts processor time rather than time, without that share: on
+ * a busy machine it says more about a CPU device, as if its compute units had been free. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "ops/attributes.h"
 #include "ops/convolution.h"
 #include "ops/gather.h"
 #include "ops/peak.h"
@@ -44,15 +45,22 @@ static double spent(void) {
     return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / device->compute_units;
 }
 
-/* One operator with what it runs on. */
+/* One operator with what it runs on: a gather, a weight gradient or a pass of a dense layer. */
 typedef struct operation {
+    void *dense;
+    us_layer_forward forward; /* where its y is given, else */
+    us_layer_backward backward;
     us_gather *gather;
     us_weight_gradient *gradient;
     us_buffer *x, *y, *weights, *bias;
 } operation;
 
 static void launch(const operation *op) {
-    if (op->gather) {
+    if (op->dense && op->forward.y) {
+        check(us_dense_layer.forward(op->dense, &op->forward, &failure));
+    } else if (op->dense) {
+        check(us_dense_layer.backward(op->dense, &op->backward, &failure));
+    } else if (op->gather) {
         check(us_gather_run(op->gather, op->x, op->weights, op->bias, op->y, op->y, &failure));
     } else {
         check(us_weight_gradient_run(op->gradient, op->x, op->y, op->weights, op->bias, false,
@@ -203,6 +211,43 @@ static void bench_layer(const char *text, int batch, const us_gather_tiles *gath
     us_buffer_destroy(op.bias);
 }
 
+static void bench_dense(const char *text, int batch) {
+    us_dense_attributes attributes = {.bias = true};
+    us_layer_plan plan = {.device = device,
+                          .attributes = &attributes,
+                          .in = {0, 1, 1},
+                          .batch = us_device_pad(device, batch),
+                          .activation = {US_ACTIVATION_RELU, 0},
+                          .input_activation = {US_ACTIVATION_RELU, 0}};
+    if (sscanf(text, "d%d-%d", &plan.in.channels, &attributes.units) != 2) {
+        fprintf(stderr, "%s: not a layer\n", text);
+        exit(2);
+    }
+    check(us_dense_layer.infer(&attributes, plan.in, &plan.out, &failure));
+    size_t in = (size_t)plan.in.channels, out = (size_t)plan.out.channels;
+    size_t lanes = (size_t)plan.batch;
+    us_buffer *x = buffer(in * lanes), *dx = buffer(in * lanes), *y = buffer(out * lanes);
+    us_buffer *tensors[] = {buffer(in * out), buffer(out)};
+    us_buffer *gradients[] = {buffer(in * out), buffer(out)};
+    operation op = {.forward = {.x = x, .y = y, .tensors = tensors, .n = plan.batch}};
+    check(us_dense_layer.create(&plan, &op.dense, &failure));
+    double flops = us_dense_layer.flops(&attributes, plan.in, plan.out) * plan.batch;
+    printf("%-18s", text);
+    report("forward", &op, flops);
+    op.forward.y = NULL;
+    op.backward =
+        (us_layer_backward){.x = x, .y = y, .dy = y, .dx = dx, .tensors = tensors, .n = plan.batch};
+    report("dx", &op, flops);
+    op.backward.dx = NULL;
+    op.backward.gradients = gradients;
+    report("dw+db", &op, flops);
+    printf("\n");
+    us_dense_layer.destroy(op.dense);
+    us_buffer *buffers[] = {x, dx, y, tensors[0], tensors[1], gradients[0], gradients[1]};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        us_buffer_destroy(buffers[i]);
+}
+
 int main(int argc, char **argv) {
     const char *selector = NULL;
     int batch = 128;
@@ -227,8 +272,11 @@ int main(int argc, char **argv) {
     check(us_device_open(selector, &device, &failure));
     printf("%s, GFLOP/s:\n", device->name);
     for (int i = optind; i < argc; i++)
-        bench_layer(argv[i], batch, gather_given ? &gather : NULL,
-                    gradient_given ? &gradient : NULL);
+        if (*argv[i] == 'd')
+            bench_dense(argv[i], batch);
+        else
+            bench_layer(argv[i], batch, gather_given ? &gather : NULL,
+                        gradient_given ? &gradient : NULL);
     us_device_close(device);
     return 0;
 }

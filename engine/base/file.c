@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,9 +32,9 @@ static unseen_status fail_errno(unseen_error *error, const char *path, const cha
     return us_fail(error, status_of(code), "%s: %s: %s", path, what, strerror(code));
 }
 
-static unseen_status open_for_reading(const char *path, int *descriptor, struct stat *status,
-                                      unseen_error *error) {
-    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
+static unseen_status open_for_reading(const char *path, int flags, int *descriptor,
+                                      struct stat *status, unseen_error *error) {
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC | flags);
     if (*descriptor < 0) return fail_errno(error, path, "cannot open");
     if (fstat(*descriptor, status) != 0) {
         unseen_status failure = fail_errno(error, path, "cannot inspect");
@@ -99,7 +100,7 @@ unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t 
     if (limit > SIZE_MAX / 2 - 2) limit = SIZE_MAX / 2 - 2;
     int descriptor;
     struct stat about;
-    US_TRY(open_for_reading(path, &descriptor, &about, error));
+    US_TRY(open_for_reading(path, 0, &descriptor, &about, error));
     unseen_status status;
     if (S_ISREG(about.st_mode) && (uintmax_t)about.st_size > limit)
         status = us_fail(error, UNSEEN_BAD_INPUT, "%s: %jd bytes, more than the %zu allowed here",
@@ -115,7 +116,8 @@ unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *e
     *mapping = (us_mapping){0};
     int descriptor;
     struct stat about;
-    US_TRY(open_for_reading(path, &descriptor, &about, error));
+    /* A pipe cannot be mapped: it is refused rather than waited for. */
+    US_TRY(open_for_reading(path, O_NONBLOCK, &descriptor, &about, error));
     unseen_status status = UNSEEN_OK;
     if (!S_ISREG(about.st_mode)) {
         status = us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it cannot be mapped",
@@ -260,6 +262,13 @@ void us_file_abandon(us_file_writer *writer) {
     writer_reset(writer);
 }
 
+unseen_status us_file_check(const char *path, unseen_error *error) {
+    us_file_writer writer;
+    US_TRY(us_file_begin(path, &writer, error));
+    us_file_abandon(&writer);
+    return UNSEEN_OK;
+}
+
 unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error) {
     us_file_writer writer;
     US_TRY(us_file_begin(path, &writer, error));
@@ -302,6 +311,18 @@ unseen_status us_folder_create(const char *path, unseen_error *error) {
     if (status == UNSEEN_OK && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
         status = fail_errno(error, path, "the folder is not writable");
     return status;
+}
+
+unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error) {
+    *descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*descriptor < 0 || flock(*descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return UNSEEN_OK;
+    close(*descriptor);
+    *descriptor = -1;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: another run or sweep is under way in this folder: wait for it, or give "
+                   "another folder with --out",
+                   path);
 }
 
 bool us_file_exists(const char *path) {

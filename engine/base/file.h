@@ -29,11 +29,18 @@ unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_err
 unseen_status us_file_commit(us_file_writer *writer, unseen_error *error);
 void us_file_abandon(us_file_writer *writer);
 
+/* Fails as us_file_begin would, and leaves nothing: for results that take long to compute. */
+unseen_status us_file_check(const char *path, unseen_error *error);
+
 /* The three in one, for bytes at hand. */
 unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error);
 
 /* Creates a folder and its parents; an existing folder is fine. Fails when it is not writable. */
 unseen_status us_folder_create(const char *path, unseen_error *error);
+
+/* Holds a folder for one job until *descriptor is closed (-1: nothing to close) or the process ends;
+ * UNSEEN_BAD_INPUT while another job holds it. File systems without locks are let be. */
+unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error);
 
 bool us_file_exists(const char *path);
 

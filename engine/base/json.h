@@ -11,21 +11,21 @@
  * "configs/a.json: /training/batch: expected an integer from 1 to 65536, found \"many\"". */
 typedef struct us_json {
     cJSON *value;
-    const char *file; /* as shown in messages; outlives the cursor */
+    const char *file;  /* as shown in messages; outlives the cursor */
     char pointer[256]; /* JSON Pointer of value; "" is the root */
 } us_json;
 
 typedef enum us_key_kind {
-    US_KEY_INT,      /* int */
-    US_KEY_INT64,    /* int64_t */
-    US_KEY_NUMBER,   /* double */
-    US_KEY_BOOL,     /* bool */
-    US_KEY_STRING,   /* char * (heap, NULL when absent and no fallback); us_json_release frees it */
-    US_KEY_CHOICE,   /* int: index into choices */
-    US_KEY_INTS,     /* int[count]: an array of count integers, or one integer for all of them */
-    US_KEY_NUMBERS,  /* double[count]: likewise */
-    US_KEY_OBJECT,   /* not stored; read by its owner through us_json_member */
-    US_KEY_ARRAY,    /* not stored; likewise */
+    US_KEY_INT,     /* int */
+    US_KEY_INT64,   /* int64_t */
+    US_KEY_NUMBER,  /* double */
+    US_KEY_BOOL,    /* bool */
+    US_KEY_STRING,  /* char * (heap, NULL when absent and no fallback); us_json_release frees it */
+    US_KEY_CHOICE,  /* int: index into choices */
+    US_KEY_INTS,    /* int[count]: an array of count integers, or one integer for all of them */
+    US_KEY_NUMBERS, /* double[count]: likewise */
+    US_KEY_OBJECT,  /* not stored; read by its owner through us_json_member */
+    US_KEY_ARRAY,   /* not stored; likewise */
     US_KEY_END,
 } us_key_kind;
 
@@ -33,16 +33,16 @@ typedef enum us_key_kind {
 typedef struct us_key {
     const char *name;
     us_key_kind kind;
-    size_t offset;  /* into the struct that us_json_read fills */
-    bool required;  /* otherwise the fallback stands in, and is written into the resolved config */
-    double minimum, maximum;       /* numbers; inclusive. Both 0: no limit */
-    bool above_minimum;            /* the minimum itself is excluded */
-    double fallback[4];            /* numbers (INTS, NUMBERS: one each), bools (0/1), choices (index);
-                                      within the limits, as it is read like any other value */
-    const char *fallback_string;   /* strings; NULL: absent */
-    const char *const *choices;    /* NULL-terminated */
-    int count;                     /* of US_KEY_INTS and US_KEY_NUMBERS; at most 4 */
-    const char *help;              /* one sentence; the schema's description */
+    size_t offset; /* into the struct that us_json_read fills */
+    bool required; /* otherwise the fallback stands in, and is written into the resolved config */
+    double minimum, maximum;     /* numbers; inclusive. Both 0: no limit */
+    bool above_minimum;          /* the minimum itself is excluded */
+    double fallback[4];          /* numbers (INTS, NUMBERS: one each), bools (0/1), choices (index);
+                                    within the limits, as it is read like any other value */
+    const char *fallback_string; /* strings; NULL: absent */
+    const char *const *choices;  /* NULL-terminated */
+    int count;                   /* of US_KEY_INTS and US_KEY_NUMBERS; at most 4 */
+    const char *help;            /* one sentence; the schema's description */
 } us_key;
 
 /* Parses text. A syntax error names file, line and column. Nesting deeper than 64, duplicate keys
@@ -53,8 +53,8 @@ unseen_status us_json_parse(const char *text, size_t length, const char *file, u
 /* Reads and parses a file; `file` must outlive root. At most 16 MiB. */
 unseen_status us_json_load(const char *file, us_json *root, unseen_error *error);
 
-/* Applies one override, "/a/b=VALUE" or "a/b=VALUE": VALUE is JSON, or else a bare string. Objects on
- * the way are created; an array index must exist (or be "-" to append). */
+/* Applies one override, "/a/b=VALUE" or "a/b=VALUE": VALUE is JSON, or else a bare string. Objects
+ * on the way are created; an array index must exist (or be "-" to append). */
 unseen_status us_json_override(us_json *root, const char *override, unseen_error *error);
 
 /* Reads an object by its table into `out` (zeroed first). Unknown keys (with "did you mean"),
@@ -68,7 +68,8 @@ void us_json_release(const us_key *keys, void *out); /* frees the strings */
 us_json us_json_member(const us_json *object, const char *name);
 us_json us_json_element(const us_json *array, int index);
 
-/* As us_json_member, and an absent member is added as an empty object first. NULL value: no memory. */
+/* As us_json_member, and an absent member is added as an empty object first. NULL value: no memory.
+ */
 us_json us_json_member_object(us_json *object, const char *name);
 
 /* "file: pointer: message" with UNSEEN_BAD_INPUT. */
@@ -78,8 +79,8 @@ unseen_status us_json_fail(const us_json *at, unseen_error *error, const char *f
 /* The nearest of NULL-terminated candidates if it is near enough to be a misspelling, else NULL. */
 const char *us_nearest(const char *word, const char *const *candidates);
 
-/* A JSON Schema (draft 2020-12) object for a table: properties, required, additionalProperties false.
- * Members of kind OBJECT and ARRAY are left as {"type": ...} for the caller to replace.
+/* A JSON Schema (draft 2020-12) object for a table: properties, required, additionalProperties
+ * false. Members of kind OBJECT and ARRAY are left as {"type": ...} for the caller to replace.
  * NULL: no memory. */
 cJSON *us_json_schema(const us_key *keys);
 

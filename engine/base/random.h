@@ -17,7 +17,8 @@ typedef enum us_stream {
     US_STREAM_TEST = 6,           /* self-tests */
 } us_stream;
 
-/* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed. */
+/* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed.
+ */
 void us_random_words(uint64_t seed, us_stream stream, uint32_t substream, uint64_t index,
                      uint32_t words[4]);
 
@@ -28,8 +29,9 @@ float us_random_uniform(uint64_t seed, us_stream stream, uint32_t substream, uin
 float us_random_normal(uint64_t seed, us_stream stream, uint32_t substream, uint64_t index);
 
 /* The place of element i in a pseudo-random permutation of 0 .. n-1 (n >= 1): a Feistel network of
- * eight rounds, each a Philox word of counter (half, round), over the next even power of two, walked
- * until it falls below n. Substream: epoch. An i that is not below n is returned as it is. */
+ * eight rounds, each a Philox word of counter (half, round), over the next even power of two,
+ * walked until it falls below n. Substream: epoch. An i that is not below n is returned as it is.
+ */
 uint32_t us_random_permute(uint64_t seed, us_stream stream, uint32_t substream, uint32_t n,
                            uint32_t i);
 

@@ -10,3 +10,7 @@ void unseen_string_free(char *string) {
 const char *unseen_version(void) {
     return UNSEEN_VERSION;
 }
+
+const char *unseen_features(void) {
+    return UNSEEN_CLBLAST ? "CLBlast" : "";
+}

@@ -44,8 +44,8 @@ static void print_layers(const cJSON *result) {
 
 static void print_show(const cJSON *result) {
     char *input = cli_shape(cJSON_GetObjectItemCaseSensitive(result, "input"));
-    printf("%s: detector %s, input %s\n\n", cli_text(result, "name"), cli_text(result, "detector"),
-           input);
+    cli_put_clean(cli_text(result, "name"), stdout);
+    printf(": detector %s, input %s\n\n", cli_text(result, "detector"), input);
     free(input);
     print_layers(result);
     char *memory = cli_bytes(cli_number(result, "memory_bytes"));

@@ -70,7 +70,8 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
                               .out = options->out ? options->out : folder,
                               .csv_header = options->csv_header,
                               .resume = options->resume,
-                              .train_only = train_only};
+                              .train_only = train_only,
+                              .profile = options->profile};
     cli_progress progress;
     cli_progress_begin(&progress, options->quiet);
     unseen_events events = cli_progress_events(&progress);

@@ -65,6 +65,7 @@ static int print_overview(void) {
 static int print_version(void) {
     printf("unseen %s\n", unseen_version());
     puts("Features: OpenCL 1.2 devices and later; images from .npy and IDX files, plain or gzip");
+    printf("Built with: %s\n", *unseen_features() ? unseen_features() : "no optional library");
     return cli_finish_output(UNSEEN_OK);
 }
 

@@ -11,18 +11,18 @@ typedef struct us_images {
     us_pixel pixel;
     int64_t count;
     int height, width, channels; /* channels 1 or 3 (any from 1 to 16 is read) */
-    double range[2];    /* the values that black and white have: 0 and 255 for uint8; for float32 the
-                           first of (0, 1), (-1, 1), (0, 255) that holds every value, else an error */
-    void *owner;        /* the mapping or heap block behind pixels */
+    double range[2]; /* the values that black and white have: 0 and 255 for uint8; for float32 the
+                        first of (0, 1), (-1, 1), (0, 255) that holds every value, else an error */
+    void *owner;     /* the mapping or heap block behind pixels */
     char *path;
 } us_images;
 
 /* Opens .npy (versions 1 to 3; uint8 or little-endian float32; C order; N,H,W,C or N,H,W), or IDX
- * (unsigned bytes; N,H,W or N,H,W,C), plain or gzip. The format is told by the content, not the name.
- * Plain files are mapped; .gz is inflated to the heap. At most INT32_MAX images, and as many values in
- * each. A file longer than its header says is an error, as is what looks like N,C,H,W: more channels
- * than 16, or square pictures of more than 4 "channels" and 1 or 3 rows. Non-finite floats are an error
- * that names the first bad image. UNSEEN_BAD_INPUT names file and fault. */
+ * (unsigned bytes; N,H,W or N,H,W,C), plain or gzip. The format is told by the content, not the
+ * name. Plain files are mapped; .gz is inflated to the heap. At most INT32_MAX images, and as many
+ * values in each. A file longer than its header says is an error, as is what looks like N,C,H,W:
+ * more channels than 16, or square pictures of more than 4 "channels" and 1 or 3 rows. Non-finite
+ * floats are an error that names the first bad image. UNSEEN_BAD_INPUT names file and fault. */
 unseen_status us_images_open(const char *path, us_images *images, unseen_error *error);
 void us_images_close(us_images *images);
 

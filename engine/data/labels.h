@@ -10,10 +10,11 @@ typedef struct us_labels {
     char *path;
 } us_labels;
 
-/* Opens .npy (any integer type or bool, shape N or N,1), IDX (any integer type, one dimension), either
- * plain or .gz, or CSV (one label a line, or the last column of several with a header line; ids, where
- * a first column named Id in any case is there, must be 0 to N-1 in any order, and order the labels).
- * At most INT32_MAX labels. UNSEEN_BAD_INPUT names file and fault, in a CSV the line too. */
+/* Opens .npy (any integer type or bool, shape N or N,1), IDX (any integer type, one dimension),
+ * either plain or .gz, or CSV (one label a line, or the last column of several with a header line;
+ * ids, where a first column named Id in any case is there, must be 0 to N-1 in any order, and order
+ * the labels). At most INT32_MAX labels. UNSEEN_BAD_INPUT names file and fault, in a CSV the line
+ * too. */
 unseen_status us_labels_open(const char *path, us_labels *labels, unseen_error *error);
 void us_labels_close(us_labels *labels);
 

@@ -111,8 +111,10 @@ unseen_status us_calibration_measure(const us_detector_spec *spec, double *const
         double deviation = sqrt(squares / (double)count);
         const char *name = spec->type->columns[c].name;
         if (!isfinite(deviation))
-            return us_fail(error, UNSEEN_FAILURE,
-                           "the %s scores of training images are not finite: the model is broken",
+            return us_fail(error, UNSEEN_DIVERGED,
+                           "training diverged: the %s scores of training images are not finite; a "
+                           "lower /training/optimizer/learning_rate or a /training/clip_norm may "
+                           "help",
                            name);
         if (deviation == 0 && count > 1)
             return us_fail(error, UNSEEN_FAILURE,

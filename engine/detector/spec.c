@@ -1,4 +1,5 @@
 /* Reading a detector, its networks and its scoring from a config. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,16 +60,22 @@ static unseen_status find_type(const us_json *detector, const us_detector_type *
     if (!cJSON_IsString(member.value))
         return us_json_fail(detector, error, "the key \"type\" must name the detector");
     const char *names[32] = {0};
+    char list[512] = "";
     for (int i = 0; us_detector_types[i] && i < 31; i++) {
         names[i] = us_detector_types[i]->name;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
         if (strcmp(names[i], member.value->valuestring) == 0) {
             *type = us_detector_types[i];
             return UNSEEN_OK;
         }
     }
     const char *nearest = us_nearest(member.value->valuestring, names);
-    return us_json_fail(&member, error, "unknown detector \"%.64s\"; did you mean \"%s\"?",
-                        member.value->valuestring, nearest ? nearest : names[0]);
+    if (nearest)
+        return us_json_fail(&member, error, "unknown detector \"%.64s\"; did you mean \"%s\"?",
+                            member.value->valuestring, nearest);
+    return us_json_fail(&member, error, "unknown detector \"%.64s\"; there are %s",
+                        member.value->valuestring, list);
 }
 
 static unseen_status read_detector(us_json *config, us_detector_spec *spec, unseen_error *error) {

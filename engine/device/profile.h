@@ -23,6 +23,11 @@ struct us_profile {
     bool lost;    /* no memory for all launches */
 };
 
+/* What to say of by_host; %s: the device. */
+#define US_TIMED_BY_HOST                                                                           \
+    "%s does not tell how long its kernels take: they are timed from outside, one by one, which "  \
+    "includes what starting one costs"
+
 /* From here on launches are recorded, until us_profile_take. Both wait until all work is done. */
 unseen_status us_profile_begin(us_device *device, unseen_error *error);
 

@@ -159,11 +159,12 @@ static bool waits(const us_program *program, us_purpose purpose) {
     return !program->program && !program->alone && program->purpose == purpose;
 }
 
-/* Builds as one what waits of a purpose; false where that fails. */
+/* Builds as one what waits of a purpose; false where that is no more than one, or fails. */
 static bool build_merged(us_device *device, us_purpose purpose) {
     int count = 0, part = 0;
     for (const us_program *p = device->programs; p; p = p->next)
         count += waits(p, purpose);
+    if (count < 2) return false;
     us_source_part *parts = calloc((size_t)count, sizeof *parts);
     for (const us_program *p = device->programs; parts && p; p = p->next)
         if (waits(p, purpose)) parts[part++] = (us_source_part){p->text, p->options};

@@ -164,56 +164,74 @@ static const char *read_directive(const char *text, name_list *macros, bool *com
     return text;
 }
 
+/* What has been read of a source. Words are remembered at file scope only. */
+typedef struct scanner {
+    name_list *declared;
+    const char *last, *called; /* words: the last one, and the last one before a parenthesis */
+    size_t last_length, called_length;
+    int braces, brackets;
+    bool in_type, tag; /* behind typedef; behind struct or union */
+    bool complete;     /* memory has not run out */
+} scanner;
+
+static bool is_outside(const scanner *s) {
+    return s->braces == 0 && s->brackets == 0;
+}
+
+static void declare(scanner *s, const char *name, size_t length) {
+    if (name) s->complete = s->complete && add_name(s->declared, name, length);
+}
+
+static void read_word(scanner *s, const char *word, size_t length) {
+    bool tag = s->tag;
+    s->tag = is_word(word, length, "struct") || is_word(word, length, "union");
+    if (!is_outside(s)) return;
+    if (tag) declare(s, word, length);
+    if (is_word(word, length, "typedef")) s->in_type = true;
+    s->last = word;
+    s->last_length = length;
+}
+
+static void read_sign(scanner *s, char c) {
+    bool outside = is_outside(s);
+    s->tag = false;
+    if (outside && c == '(') {
+        s->called = s->last;
+        s->called_length = s->last_length;
+    } else if (outside && c == '=') {
+        declare(s, s->last, s->last_length);
+    } else if (outside && c == '{') {
+        declare(s, s->called, s->called_length);
+    } else if (outside && c == ';') {
+        if (s->in_type) declare(s, s->last, s->last_length);
+        s->in_type = false;
+    }
+    s->brackets += (c == '(' || c == '[') - (c == ')' || c == ']');
+    s->braces += (c == '{') - (c == '}');
+    if (c == ';' || c == '}') s->called = NULL;
+}
+
 /* What a source declares at file scope (functions, types, tags, constants) and the macros that it
  * defines, of every branch of its conditions. No parser: what it misses makes a merged build fail,
  * upon which each part is built alone. False: no memory. */
 static bool list_names(const char *text, name_list *declared, name_list *macros) {
-    const char *last = NULL, *called = NULL;
-    size_t last_length = 0, called_length = 0;
-    int braces = 0, brackets = 0;
-    bool complete = true, in_type = false, tag = false;
-    while (*text && complete) {
+    scanner s = {.declared = declared, .complete = true};
+    while (*text && s.complete) {
         const char *after = skip_comment(text);
         size_t length = word_length(text);
-        bool outside = braces == 0 && brackets == 0;
         if (after > text) {
             text = after;
-            continue;
-        }
-        if (*text == '#') {
-            text = read_directive(text, macros, &complete);
-            continue;
-        }
-        if (length) {
-            if (outside && tag) complete = add_name(declared, text, length);
-            if (outside && is_word(text, length, "typedef")) in_type = true;
-            tag = is_word(text, length, "struct") || is_word(text, length, "union");
-            if (outside) {
-                last = text;
-                last_length = length;
-            }
+        } else if (*text == '#') {
+            text = read_directive(text, macros, &s.complete);
+        } else if (length) {
+            read_word(&s, text, length);
             text += length;
-            continue;
+        } else {
+            if (!isspace((unsigned char)*text)) read_sign(&s, *text);
+            text++;
         }
-        char c = *text++;
-        if (isspace((unsigned char)c)) continue;
-        tag = false;
-        if (outside && c == '(') {
-            called = last;
-            called_length = last_length;
-        } else if (outside && c == '=' && last) {
-            complete = add_name(declared, last, last_length);
-        } else if (outside && c == '{' && called) {
-            complete = add_name(declared, called, called_length);
-        } else if (outside && c == ';') {
-            if (in_type && last) complete = add_name(declared, last, last_length);
-            in_type = false;
-        }
-        brackets += (c == '(' || c == '[') - (c == ')' || c == ']');
-        braces += (c == '{') - (c == '}');
-        if (c == ';' || c == '}') called = NULL;
     }
-    return complete;
+    return s.complete;
 }
 
 bool us_source_can_merge(const char *options) {

@@ -68,8 +68,9 @@ static char *file_path(const us_device *device) {
     return path;
 }
 
+/* Of the kernels and of the program, whose default may have become better than an old winner. */
 static unseen_status hash_sources(const us_tunable *tunable, char hash[17], unseen_error *error) {
-    uint64_t value = hash_start;
+    uint64_t value = hash_text(hash_start, unseen_version());
     for (const char *const *source = tunable->sources; *source; source++) {
         char file[80], *text;
         snprintf(file, sizeof file, "%s.cl", *source);

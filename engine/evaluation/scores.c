@@ -79,7 +79,8 @@ unseen_status us_scores_check(const us_scores *scores, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-static unseen_status check_header(const char *header, unseen_error *error) {
+unseen_status us_scores_check_header(const char *header, unseen_error *error) {
+    if (!header) return UNSEEN_OK;
     const char *comma = strchr(header, ',');
     bool good = comma && comma != header && comma[1] && !strchr(comma + 1, ',');
     for (const char *c = header; *c; c++)
@@ -93,8 +94,8 @@ static unseen_status check_header(const char *header, unseen_error *error) {
 
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
                                          const char *path, unseen_error *error) {
+    US_TRY(us_scores_check_header(header, error));
     if (!header) header = "Id,Predicted";
-    US_TRY(check_header(header, error));
     us_file_writer writer;
     US_TRY(us_file_begin(path, &writer, error));
     us_locale locale = us_locale_enter();

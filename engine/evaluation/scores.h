@@ -26,6 +26,9 @@ void us_scores_destroy(us_scores *scores); /* zeroed scores are fine */
  * a single image is never constant. */
 unseen_status us_scores_check(const us_scores *scores, unseen_error *error);
 
+/* UNSEEN_BAD_INPUT unless `header` is NULL or two names with a comma between. */
+unseen_status us_scores_check_header(const char *header, unseen_error *error);
+
 /* prediction.csv: header (NULL: "Id,Predicted"; else the caller's two names), ids from 0, column 0
  * with nine significant digits. Written whole or not at all. */
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,

@@ -216,6 +216,10 @@ unseen_status us_scores_read(const char *path, us_scores *scores, unseen_error *
     US_TRY(us_file_map(path, &mapping, error));
     us_csv csv = {.path = path, .next = (const char *)mapping.bytes};
     csv.end = csv.next + mapping.size;
+    if (memchr(mapping.bytes, '\0', mapping.size < 4096 ? mapping.size : 4096)) {
+        us_file_unmap(&mapping);
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: not text, expected a CSV of scores", path);
+    }
     if (mapping.size >= 3 && !memcmp(mapping.bytes, "\xef\xbb\xbf", 3)) csv.next += 3;
     while (csv.end > csv.next && is_space(csv.end[-1]))
         csv.end--;

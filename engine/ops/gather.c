@@ -43,7 +43,7 @@ static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     size_t pixels = (size_t)spec->out.height * (size_t)spec->out.width;
     size_t limit = device->local_bytes / 4 * 3 < CACHE_BYTES ? (size_t)device->local_bytes / 4 * 3
                                                              : CACHE_BYTES;
-    for (int run = smaller(chunks, 4); run >= 1; run--) {
+    for (int run = smaller(chunks, 8); run >= 1; run--) {
         bool busy = pixels * (size_t)divide_up(chunks, run) >= 8 * (size_t)device->compute_units;
         if (!busy && run > 1) continue;
         size_t chunk = (size_t)(run * tiles->vectors * lanes) * sizeof(float);
@@ -63,11 +63,14 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
         tiles.channels = even_tile(spec->out.channels, 8);
         return tiles;
     }
-    /* Of AVX-512's 32 registers 24 hold sums; AVX and SSE have 16. */
-    int sums = spec->device->vector_width >= 16 ? 24 : 12;
-    tiles.channels = even_tile(spec->out.channels, 12);
+    /* Of AVX-512's 32 registers 24 hold sums, of 16 twelve: in two vectors, as every channel's
+     * weight has to be loaded for each of its vectors. */
+    bool wide = spec->device->vector_width >= 16;
+    tiles.channels = even_tile(spec->out.channels, wide ? 12 : 6);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    tiles.vectors = even_tile(vectors, smaller(sums / tiles.channels, 8));
+    tiles.vectors = even_tile(vectors, smaller((wide ? 24 : 12) / tiles.channels, 8));
+    /* Few channels make small work-items. */
+    if (tiles.channels < 6) tiles.run = smaller(spec->out.width, 16);
     stage(spec, &tiles);
     return tiles;
 }

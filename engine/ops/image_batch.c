@@ -137,8 +137,8 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     const us_image_source *source = &loader->source;
     const us_image_batch_tuning tuning = image_batch_tuning_default(device, shape, loader->batch);
     loader->groups[0] = (size_t)(loader->batch / (tuning.vectors * us_device_lanes(device)));
-    loader->groups[1] = (size_t)shape.height;
-    loader->groups[2] = (size_t)((shape.width + tuning.strip - 1) / tuning.strip);
+    loader->groups[1] = (size_t)((shape.width + tuning.strip - 1) / tuning.strip);
+    loader->groups[2] = (size_t)shape.height;
     const char *const names[] = {"choose", "gather"};
     us_kernel **const kernels[] = {&loader->choose, &loader->gather};
     for (int i = 0; i < 2; i++)

@@ -50,24 +50,21 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
 }
 
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
-    /* A core's share of an L2 cache; weights beyond a few times that would come from memory again
-     * for every tile. With fewer channels than this, transforms cost what they save. */
-    enum { CACHE_BYTES = 256 * 1024, WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 6 };
+    /* Weights beyond this would come from memory again for every tile. With fewer channels than this
+     * transforms cost what they save. */
+    enum { WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 3 };
     if (spec->out.channels < LEAST_CHANNELS || spec->stride[0] < 2) return false;
-    int lanes = us_device_lanes(spec->device), vectors = spec->batch / lanes;
+    int vectors = spec->batch / us_device_lanes(spec->device);
     *tiles = (us_gather_tiles){.outputs = count_taps(spec) == 2 ? 4 : 2};
     /* Of 32 registers 24 hold sums, of 16 twelve. */
     int most = spec->device->vector_width >= 16 ? 12 : 6;
     tiles->channels = divide_up(spec->out.channels, divide_up(spec->out.channels, most));
     tiles->vectors = vectors % 2 ? 1 : 2;
-    tiles->run = tiles->vectors;
+    tiles->run = tiles->vectors; /* few, so that transformed inputs stay near */
     if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
             (size_t)spec->out.channels * sizeof(float) >
         WEIGHT_BYTES)
         return false;
-    size_t bytes = local_floats(spec, tiles) * (size_t)lanes * sizeof(float);
-    while (2 * (size_t)tiles->run * bytes <= CACHE_BYTES && vectors % (2 * tiles->run) == 0)
-        tiles->run *= 2;
     return us_winograd_fits(spec, tiles);
 }
 

@@ -1,28 +1,12 @@
 /* unseen_sweep: runs what is still to be run of a plan. */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/event.h"
 #include "base/file.h"
 #include "sweep/leaderboard.h"
-
-/* Two sweeps in one folder would train in each other's runs. File systems without locks are let be.
- */
-static unseen_status lock(us_sweep *sweep, unseen_error *error) {
-    const char *out = sweep->options->out;
-    sweep->lock = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (sweep->lock < 0 || flock(sweep->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-        return UNSEEN_OK;
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: another sweep is under way in this folder: wait for it, or give another "
-                   "folder with --out",
-                   out);
-}
 
 /* ---- events ---- */
 
@@ -148,7 +132,8 @@ static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
     if (!sweep->options->list_only) {
         US_TRY(us_folder_create(sweep->options->out, error));
-        US_TRY(lock(sweep, error));
+        /* Two sweeps in one folder would train in each other's runs. */
+        US_TRY(us_folder_lock(sweep->options->out, &sweep->lock, error));
     }
     US_TRY(us_sweep_find_folders(sweep, error));
     if (sweep->options->list_only) return UNSEEN_OK;

@@ -8,6 +8,7 @@
 #include "ops/peak.h"
 #include "training/bench.h"
 #include "training/model.h"
+#include "training/trace.h"
 
 enum { ROUNDS = 5 };
 static const double round_seconds = 1.0;
@@ -104,11 +105,7 @@ static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
     us_profile *step = NULL;
     US_TRY(us_bench_profile(b->trainer, &b->rows, trace ? &step : NULL, error));
     if (b->rows.by_host)
-        us_event_message(b->events, UNSEEN_EVENT_MESSAGE,
-                         "%s does not tell how long its kernels take: the table of layers was "
-                         "measured from outside, kernel by kernel, and includes what starting one "
-                         "costs",
-                         b->device->name);
+        us_event_message(b->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST, b->device->name);
     unseen_status status = UNSEEN_OK;
     if (trace) status = us_trace_write(step, &b->config->detector, b->device->name, trace, error);
     us_profile_release(step);

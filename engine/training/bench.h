@@ -37,13 +37,4 @@ cJSON *us_bench_rows_json(const us_bench_rows *rows, const us_detector_spec *spe
 enum { US_BENCH_BATCHES = 8 };
 unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error);
 
-/* ---- trace.c ---- */
-
-/* Writes a profile in the format of chrome://tracing, which Perfetto reads as well. */
-unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *spec,
-                             const char *device, const char *path, unseen_error *error);
-
-/* "encoder.0 convolution forward", or the pass alone. */
-void us_label_text(const us_label *label, const us_detector_spec *spec, char *text, size_t room);
-
 #endif

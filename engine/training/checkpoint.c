@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "device/tuning.h"
+#include "evaluation/locale.h"
 #include "training/trainer.h"
 
 static const char *const moment_names[] = {"moment1", "moment2"};
@@ -21,14 +22,19 @@ static char *checkpoint_path(const char *folder, unseen_error *error) {
 /* Doubles travel as text with every digit; JSON has no word for infinity or NaN. */
 static bool add_double(cJSON *object, const char *name, double value) {
     char text[40];
+    us_locale locale = us_locale_enter();
     snprintf(text, sizeof text, "%.17g", value);
+    us_locale_leave(locale);
     return cJSON_AddStringToObject(object, name, text) != NULL;
 }
 
 static bool get_double(const cJSON *object, const char *name, double *value) {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    if (text) *value = strtod(text, NULL);
-    return text != NULL;
+    if (!text) return false;
+    us_locale locale = us_locale_enter();
+    *value = strtod(text, NULL);
+    us_locale_leave(locale);
+    return true;
 }
 
 static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
@@ -45,15 +51,15 @@ static char *print_progress(const us_trainer *trainer) {
     bool complete =
         cJSON_AddNumberToObject(object, "epoch", progress->epoch) &&
         cJSON_AddNumberToObject(object, "step", (double)progress->step) &&
-        cJSON_AddBoolToObject(object, "finished", progress->finished) &&
         cJSON_AddNumberToObject(object, "images", (double)trainer->dataset->selected_count) &&
         cJSON_AddNumberToObject(object, "batch", trainer->detector->batch) &&
+        cJSON_AddNumberToObject(object, "seed", (double)trainer->config->training.seed) &&
         cJSON_AddNumberToObject(object, "stale", progress->stopping.stale) &&
         add_double(object, "best", progress->stopping.best) &&
         add_double(object, "seconds", progress->seconds) &&
         add_double(object, "loss", progress->loss) &&
         add_double(object, "held_out_loss", progress->held_out_loss);
-    char *text = complete ? cJSON_PrintUnformatted(object) : NULL;
+    char *text = complete ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     return text;
 }
@@ -63,17 +69,17 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
     us_progress *progress = &trainer->progress;
     const char *text = us_safetensors_metadata(file, "progress");
     cJSON *object = text ? cJSON_Parse(text) : NULL;
-    int64_t epoch = 0, step = 0, images = 0, batch = 0, stale = 0;
+    int64_t epoch = 0, step = 0, images = 0, batch = 0, seed = 0, stale = 0;
     bool complete = get_integer(object, "epoch", INT32_MAX, &epoch) &&
-                    get_integer(object, "step", trainer->steps_per_epoch, &step) &&
+                    get_integer(object, "step", INT64_C(1) << 53, &step) &&
                     get_integer(object, "images", INT64_C(1) << 53, &images) &&
                     get_integer(object, "batch", INT32_MAX, &batch) &&
+                    get_integer(object, "seed", INT64_C(1) << 53, &seed) &&
                     get_integer(object, "stale", INT32_MAX, &stale) &&
                     get_double(object, "best", &progress->stopping.best) &&
                     get_double(object, "seconds", &progress->seconds) &&
                     get_double(object, "loss", &progress->loss) &&
                     get_double(object, "held_out_loss", &progress->held_out_loss);
-    progress->finished = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "finished"));
     cJSON_Delete(object);
     if (!complete)
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a checkpoint, or a damaged one",
@@ -85,6 +91,16 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
                        " in batches of %d; a run continues on its own images and batch",
                        file->path, images, batch, trainer->dataset->selected_count,
                        trainer->detector->batch);
+    /* Another seed would hold out images that have been trained on. */
+    if (seed != trainer->config->training.seed)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: the checkpoint was made with the seed %" PRId64
+                       ", and now it is %" PRId64 "; a run continues with its own seed",
+                       file->path, seed, trainer->config->training.seed);
+    if (step > trainer->steps_per_epoch)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: a damaged checkpoint: step %" PRId64 " of %" PRId64, file->path, step,
+                       trainer->steps_per_epoch);
     progress->epoch = (int)epoch;
     progress->step = step;
     progress->stopping.stale = (int)stale;
@@ -168,7 +184,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
     char *progress = print_progress(trainer);
     if (!progress) return us_fail_memory(error, "a checkpoint");
     unseen_status status = us_safetensors_add_metadata(builder, "progress", progress, error);
-    cJSON_free(progress);
+    unseen_string_free(progress);
     US_TRY(status);
     US_TRY(save_tuning(trainer, builder, error));
     US_TRY(us_detector_save(trainer->detector, builder, error));

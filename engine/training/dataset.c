@@ -20,9 +20,52 @@ static unseen_status open_images(const unseen_config *config, const char *path, 
     return UNSEEN_OK;
 }
 
-unseen_status us_dataset_open(const unseen_config *config, const char *path, us_dataset *dataset,
-                              unseen_error *error) {
+static unsigned char largest_byte(const us_images *images) {
+    const unsigned char *bytes = images->pixels;
+    size_t size = (size_t)images->count * us_images_image_bytes(images);
+    unsigned char largest = 0;
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] > largest) largest = bytes[i];
+    return largest;
+}
+
+/* Numbers beyond black and white, or all of them next to black, are of images that were scaled
+ * otherwise: their scores would be no result. */
+static unseen_status check_range(const us_dataset *dataset, unseen_error *error) {
+    const us_images *images = &dataset->images;
+    double low = images->range[0], high = images->range[1];
+    if (images->pixel == US_PIXEL_UINT8 && dataset->white < high) high = largest_byte(images);
+    bool all_black = images->pixel == US_PIXEL_FLOAT32 && high <= 1 && dataset->white > 1;
+    if (low >= dataset->black && high <= dataset->white && !all_black) return UNSEEN_OK;
+    return us_fail(
+        error, UNSEEN_BAD_INPUT,
+        "%s: its values lie within %g to %g, but black is %g and white %g (/input/range, or "
+        "as in the training images): scale all images alike",
+        images->path, low, high, dataset->black, dataset->white);
+}
+
+/* Floats without a negative one, where black is -1, were most likely scaled otherwise, but might be
+ * bright images. */
+static bool is_doubtful(const us_dataset *dataset) {
+    const us_images *images = &dataset->images;
+    return images->pixel == US_PIXEL_FLOAT32 && images->range[0] > dataset->black;
+}
+
+unseen_status us_dataset_open(const unseen_config *config, const char *path,
+                              const us_dataset *training, const unseen_events *events,
+                              us_dataset *dataset, unseen_error *error) {
     unseen_status status = open_images(config, path, dataset, error);
+    if (status == UNSEEN_OK && training) {
+        dataset->black = training->black;
+        dataset->white = training->white;
+    }
+    if (status == UNSEEN_OK) status = check_range(dataset, error);
+    if (status == UNSEEN_OK && is_doubtful(dataset))
+        us_event_message(events, UNSEEN_EVENT_WARNING,
+                         "%s: its values keep to %g to %g, while black and white are %g and %g in "
+                         "the training images: are they scaled alike?",
+                         path, dataset->images.range[0], dataset->images.range[1], dataset->black,
+                         dataset->white);
     if (status != UNSEEN_OK) us_dataset_close(dataset);
     return status;
 }
@@ -97,6 +140,7 @@ unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *
                        "%s: no training images: give --train FILE or set /data/train",
                        config->path);
     unseen_status status = open_images(config, config->data.train, dataset, error);
+    if (status == UNSEEN_OK) status = check_range(dataset, error);
     if (status == UNSEEN_OK) status = select_normal(config, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
     if (status != UNSEEN_OK) us_dataset_close(dataset);

@@ -2,6 +2,7 @@
 #ifndef US_TRAINING_DATASET_H
 #define US_TRAINING_DATASET_H
 
+#include "base/event.h"
 #include "data/images.h"
 #include "ops/image_batch.h"
 #include "training/config.h"
@@ -20,9 +21,12 @@ typedef struct us_dataset {
 unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *dataset,
                                        unseen_error *error);
 
-/* All images of a file. */
-unseen_status us_dataset_open(const unseen_config *config, const char *path, us_dataset *dataset,
-                              unseen_error *error);
+/* All images of a file. Their numbers mean what they mean in the training images: as `training` has
+ * it, or (NULL) the config of a run, which tells. Images that were plainly scaled otherwise are an
+ * error, doubtful ones a warning. */
+unseen_status us_dataset_open(const unseen_config *config, const char *path,
+                              const us_dataset *training, const unseen_events *events,
+                              us_dataset *dataset, unseen_error *error);
 
 /* Made-up images of the config's shape, for measuring: to a kernel, noise is as good as
  * photographs.

@@ -66,10 +66,10 @@ unseen_status us_log_append(const us_trainer *trainer, const double *losses, dou
     cJSON *parts = cJSON_AddObjectToObject(record, "losses");
     for (int i = 0; i < trainer->loss_count; i++)
         complete = add_number(parts, type->losses[i], losses[i]) && complete;
-    char *line = complete ? cJSON_PrintUnformatted(record) : NULL;
+    char *line = complete ? us_json_print_line(record) : NULL;
     unseen_status status = line ? rewrite(trainer, progress->epoch - 1, line, error)
                                 : us_fail_memory(error, "a log record");
-    cJSON_free(line);
+    unseen_string_free(line);
     cJSON_Delete(record);
     return status;
 }

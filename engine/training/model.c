@@ -59,11 +59,11 @@ static unseen_status calibration_from_json(const us_detector_type *type, const u
 static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error) {
     cJSON *object = calibration_to_json(config->detector.type, calibration);
-    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
+    char *text = object ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     if (!text) return us_fail_memory(error, "the calibration");
     unseen_status status = us_safetensors_add_metadata(builder, "calibration", text, error);
-    cJSON_free(text);
+    unseen_string_free(text);
     US_TRY(status);
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
     US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));
@@ -98,7 +98,8 @@ typedef struct scoring_pass {
     us_detector *detector;
     us_image_loader *loader;
     us_buffer *x, *columns[US_DETECTOR_MAX_COLUMNS];
-    float *lanes;
+    float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
+    us_fence fences[US_STEPS_IN_FLIGHT];
     int column_count;
 } scoring_pass;
 
@@ -110,59 +111,71 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     size_t lane_bytes = (size_t)detector->padded * sizeof(float);
     pass->detector = detector;
     pass->column_count = us_detector_column_count(detector->spec->type);
-    pass->lanes = malloc(lane_bytes);
-    if (!pass->lanes) return us_fail_memory(error, "scores");
     US_TRY(us_dataset_loader(dataset, device, detector->spec->input, detector->padded, selection,
                              count, &pass->loader, error));
-    for (int c = 0; c < pass->column_count; c++)
+    for (int c = 0; c < pass->column_count; c++) {
+        if (!(pass->scores[c] = malloc((size_t)count * sizeof(float))))
+            return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
+    }
     return us_buffer_create(device, us_shape_size(detector->spec->input) * lane_bytes,
                             "a batch of images", &pass->x, error);
 }
 
+/* No more work may be under way that writes scores. */
 static void end_pass(scoring_pass *pass) {
+    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
+        us_fence_drop(&pass->fences[i]);
     us_image_loader_destroy(pass->loader);
-    for (int c = 0; c < pass->column_count; c++)
+    for (int c = 0; c < pass->column_count; c++) {
         us_buffer_destroy(pass->columns[c]);
+        free(pass->scores[c]);
+    }
     us_buffer_destroy(pass->x);
-    free(pass->lanes);
 }
 
-static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, double *const *columns,
-                                 unseen_error *error) {
-    const us_detector_type *type = pass->detector->spec->type;
+static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, unseen_error *error) {
     us_image_batch_args batch = {.out = pass->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
-    US_TRY(type->score(pass->detector, pass->x, n, pass->columns, error));
-    for (int c = 0; c < pass->column_count; c++) {
-        US_TRY(us_buffer_read(pass->columns[c], 0, pass->lanes, (size_t)n * sizeof(float), error));
-        for (int i = 0; i < n; i++)
-            columns[c][first + i] = type->columns[c].sign * (double)pass->lanes[i];
-    }
+    US_TRY(pass->detector->spec->type->score(pass->detector, pass->x, n, pass->columns, error));
+    for (int c = 0; c < pass->column_count; c++)
+        US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,
+                                    (size_t)n * sizeof(float), error));
     return UNSEEN_OK;
 }
 
+static unseen_status send_progress(const unseen_events *events, const char *what, int64_t done,
+                                   int64_t count, double started, unseen_error *error) {
+    double rate = (double)done / (us_clock() - started + 1e-9);
+    unseen_event event = {
+        .kind = UNSEEN_EVENT_PROGRESS,
+        .text = what,
+        .done = done,
+        .total = count,
+        .loss = NAN,
+        .held_out_loss = NAN,
+        .images_per_second = rate,
+        .seconds_left = (double)(count - done) / rate,
+    };
+    if (!us_event_send(events, &event)) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", what);
+}
+
+/* The host stays a few batches ahead, so that the device never waits for it. */
 static unseen_status score_all(scoring_pass *pass, int64_t count, const char *what,
-                               const unseen_events *events, double *const *columns,
-                               unseen_error *error) {
-    int batch = pass->detector->batch;
+                               const unseen_events *events, unseen_error *error) {
+    us_device *device = pass->detector->device;
+    int64_t size = pass->detector->batch, batches = (count + size - 1) / size;
     double started = us_clock();
-    for (int64_t first = 0; first < count; first += batch) {
-        int n = count - first < batch ? (int)(count - first) : batch;
-        US_TRY(score_batch(pass, first, n, columns, error));
-        double rate = (double)(first + n) / (us_clock() - started + 1e-9);
-        unseen_event event = {
-            .kind = UNSEEN_EVENT_PROGRESS,
-            .text = what,
-            .done = first + n,
-            .total = count,
-            .loss = NAN,
-            .held_out_loss = NAN,
-            .images_per_second = rate,
-            .seconds_left = (double)(count - first - n) / rate,
-        };
-        if (us_event_send(events, &event))
-            return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", what);
+    for (int64_t b = 0; b < batches + US_STEPS_IN_FLIGHT; b++) {
+        us_fence *fence = &pass->fences[b % US_STEPS_IN_FLIGHT];
+        const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;
+        US_TRY(us_fence_wait(fence, device, error));
+        if (b >= US_STEPS_IN_FLIGHT)
+            US_TRY(send_progress(events, what, done < count ? done : count, count, started, error));
+        if (b >= batches) continue;
+        US_TRY(score_batch(pass, first, (int)(count - first < size ? count - first : size), error));
+        US_TRY(us_fence_set(fence, device, error));
     }
     return UNSEEN_OK;
 }
@@ -177,7 +190,12 @@ unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         if (!(columns[c] = malloc((size_t)count * sizeof(double))))
             status = us_fail_memory(error, "scores");
-    if (status == UNSEEN_OK) status = score_all(&pass, count, what, events, columns, error);
+    if (status == UNSEEN_OK) status = score_all(&pass, count, what, events, error);
+    unseen_status end = us_device_finish(detector->device, status == UNSEEN_OK ? error : NULL);
+    if (status == UNSEEN_OK) status = end;
+    for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
+        for (int64_t i = 0; i < count; i++)
+            columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];
     end_pass(&pass);
     if (status != UNSEEN_OK) us_columns_release(columns);
     return status;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/labels.h"
 #include "device/tuning.h"
@@ -24,6 +25,7 @@ typedef struct run {
     us_calibration calibration;
     const char *calibrated_on;
     us_scores scores;
+    int lock; /* of the folder; -1: none */
 } run;
 
 static void release(run *r) {
@@ -34,6 +36,7 @@ static void release(run *r) {
     us_dataset_close(&r->training);
     us_dataset_close(&r->test);
     free(r->anomalous);
+    if (r->lock >= 0) close(r->lock);
 }
 
 /* ---- inputs, all of them looked at before anything is written ---- */
@@ -71,9 +74,7 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
                        "%s: no images to score: give --test FILE or set /data/test, or use `unseen "
                        "train`",
                        r->config->path);
-    US_TRY(us_dataset_open(r->config, data->test, &r->test, error));
-    r->test.black = r->training.black; /* one meaning of the numbers for both */
-    r->test.white = r->training.white;
+    US_TRY(us_dataset_open(r->config, data->test, &r->training, r->events, &r->test, error));
     return data->labels ? open_labels(r, error) : UNSEEN_OK;
 }
 
@@ -166,9 +167,11 @@ static unseen_status train(run *r, unseen_error *error) {
                               error));
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
                              &r->trainer, error));
+    r->trainer->trace = r->options->profile;
     US_TRY(us_folder_create(r->options->out, error));
-    US_TRY(write_config(r, error));
+    US_TRY(us_folder_lock(r->options->out, &r->lock, error));
     if (r->options->resume) US_TRY(resume(r, error));
+    US_TRY(write_config(r, error)); /* a checkpoint that does not fit leaves the folder as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s on %s: %" PRId64 " training images, %d epochs, batch %d", r->config->name,
                      r->device->name, r->training.selected_count, settings->epochs,
@@ -252,19 +255,29 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
     return us_report_run(r->options->out, error);
 }
 
+/* All that follows the training. Its last checkpoint is there, so that none of it is lost. */
+static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *error) {
+    unseen_status status = save_model(r, error);
+    if (status == UNSEEN_OK) status = write_results(r, results, json, error);
+    if (status == UNSEEN_INTERRUPTED)
+        us_fail(error, status,
+                "interrupted after the last epoch; a checkpoint is saved: continue with --resume");
+    return status;
+}
+
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config, .options = options, .events = events};
+    run r = {.config = config, .options = options, .events = events, .lock = -1};
     cJSON *results = cJSON_CreateObject();
     unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
     if (status == UNSEEN_OK && !options->out)
         status = us_fail(error, UNSEEN_BAD_INPUT, "no run folder is given");
+    if (status == UNSEEN_OK) status = us_scores_check_header(options->csv_header, error);
     if (status == UNSEEN_OK) status = check_folder(&r, error);
     if (status == UNSEEN_OK) status = open_inputs(&r, error);
     if (status == UNSEEN_OK) status = train(&r, error);
-    if (status == UNSEEN_OK) status = save_model(&r, error);
-    if (status == UNSEEN_OK) status = write_results(&r, results, json, error);
+    if (status == UNSEEN_OK) status = finish(&r, results, json, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;
@@ -286,8 +299,8 @@ typedef struct scoring {
     double seconds;
 } scoring;
 
-static unseen_status load_run(const char *folder, const unseen_score_options *options, scoring *s,
-                              unseen_error *error) {
+static unseen_status load_run(const char *folder, const unseen_score_options *options,
+                              const unseen_events *events, scoring *s, unseen_error *error) {
     char *config = us_path_join(folder, "config.json");
     char *model = us_path_join(folder, "model.safetensors");
     unseen_status status = config && model ? UNSEEN_OK : us_fail_memory(error, "a path");
@@ -296,7 +309,8 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
             us_fail(error, UNSEEN_BAD_INPUT,
                     "%s holds no trained model (model.safetensors); was the run finished?", folder);
     if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
-    if (status == UNSEEN_OK) status = us_dataset_open(s->config, options->data, &s->dataset, error);
+    if (status == UNSEEN_OK)
+        status = us_dataset_open(s->config, options->data, NULL, events, &s->dataset, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
     if (status == UNSEEN_OK)
@@ -325,11 +339,26 @@ static unseen_status describe_scoring(const scoring *s, const char *out, char **
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
+/* What can be wrong about the output is better said before scoring than after. */
+static unseen_status check_score_options(const unseen_score_options *options, unseen_error *error) {
+    if (!options->data) return us_fail(error, UNSEEN_BAD_INPUT, "no images to score are given");
+    if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no file for the scores is given");
+    US_TRY(us_scores_check_header(options->csv_header, error));
+    US_TRY(us_file_check(options->out, error));
+    if (!options->columns) return UNSEEN_OK;
+    if (strcmp(options->columns, options->out) == 0)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s cannot hold both the scores and the columns: give them two files",
+                       options->out);
+    return us_file_check(options->columns, error);
+}
+
 unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
     scoring s = {0};
-    unseen_status status = load_run(run_folder, options, &s, error);
+    unseen_status status = check_score_options(options, error);
+    if (status == UNSEEN_OK) status = load_run(run_folder, options, events, &s, error);
     double started = us_clock();
     if (status == UNSEEN_OK)
         status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);

@@ -1,8 +1,9 @@
-/* A profile as a Chrome trace: what the host enqueued, and what the device did. */
+#include "training/trace.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "training/bench.h"
+#include "base/file.h"
 
 enum { PROCESS = 1, HOST_ROW = 1, DEVICE_ROW = 2 };
 
@@ -12,7 +13,9 @@ static const us_network_spec *find_network(const us_detector_spec *spec, const c
     return NULL;
 }
 
-void us_label_text(const us_label *label, const us_detector_spec *spec, char *text, size_t room) {
+/* "encoder.0 convolution forward", or the pass alone. */
+static void label_text(const us_label *label, const us_detector_spec *spec, char *text,
+                       size_t room) {
     const us_network_spec *network = find_network(spec, label->network);
     if (!network)
         snprintf(text, room, "%s", us_pass_name(label->pass));
@@ -57,7 +60,7 @@ unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *
     for (size_t i = 0; complete && i < profile->count; i++) {
         const us_launch *launch = &profile->launches[i];
         char text[160];
-        us_label_text(&launch->label, spec, text, sizeof text);
+        label_text(&launch->label, spec, text, sizeof text);
         complete =
             add_event(events, HOST_ROW, text, launch->name, launch->enqueued, launch->returned) &&
             add_event(events, DEVICE_ROW, text, launch->name, launch->started, launch->ended);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "training/trace.h"
+
 /* ---- creation ---- */
 
 static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error) {
@@ -165,15 +167,21 @@ static int batch_size(const us_trainer *trainer, int64_t step) {
 
 /* ---- an epoch ---- */
 
+static unseen_status diverged(const us_trainer *trainer, const char *loss, double value,
+                              int64_t step, unseen_error *error) {
+    return us_fail(error, UNSEEN_DIVERGED,
+                   "training diverged: the %s loss is %s in epoch %d, step %lld; a lower "
+                   "/training/optimizer/learning_rate or a /training/clip_norm may help",
+                   loss, isnan(value) ? "NaN" : "infinite", trainer->progress.epoch + 1,
+                   (long long)step + 1);
+}
+
 static unseen_status check_losses(const us_trainer *trainer, int64_t step, unseen_error *error) {
     const float *losses = trainer->host_losses + step * trainer->loss_count;
     for (int i = 0; i < trainer->loss_count; i++)
         if (!isfinite(losses[i]))
-            return us_fail(error, UNSEEN_DIVERGED,
-                           "training diverged: the %s loss is %g in epoch %d, step %lld; a lower "
-                           "/training/optimizer/learning_rate or a /training/clip_norm may help",
-                           trainer->detector->spec->type->losses[i], losses[i],
-                           trainer->progress.epoch + 1, (long long)step + 1);
+            return diverged(trainer, trainer->detector->spec->type->losses[i], losses[i], step,
+                            error);
     return UNSEEN_OK;
 }
 
@@ -235,6 +243,31 @@ static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
                    trainer->progress.epoch + 1);
 }
 
+static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                   unseen_error *error) {
+    US_TRY(us_image_batch_load(trainer->loader, batch, error));
+    return us_trainer_step(trainer, batch->n, error);
+}
+
+/* The same, its profile written. The file is forgotten, so that it is one step. */
+static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                unseen_error *error) {
+    const char *path = trainer->trace;
+    us_profile *profile = NULL;
+    trainer->trace = NULL;
+    US_TRY(us_profile_begin(trainer->device, error));
+    unseen_status status = load_and_step(trainer, batch, error);
+    if (status == UNSEEN_OK) status = us_profile_take(trainer->device, &profile, error);
+    if (status == UNSEEN_OK && profile->by_host)
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST,
+                         trainer->device->name);
+    if (status == UNSEEN_OK)
+        status =
+            us_trace_write(profile, trainer->detector->spec, trainer->device->name, path, error);
+    us_profile_release(profile);
+    return status;
+}
+
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     const us_training_settings *settings = &trainer->config->training;
     while (trainer->progress.step < trainer->steps_per_epoch) {
@@ -248,8 +281,13 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             .seed = (uint64_t)settings->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
         };
-        US_TRY(us_image_batch_load(trainer->loader, &batch, error));
-        US_TRY(us_trainer_step(trainer, batch.n, error));
+        /* The first step of a process compiles kernels, so it is traced only if it is the only one
+         * of its epoch. */
+        bool compiled = trainer->images_this_epoch > 0 || step + 1 == trainer->steps_per_epoch;
+        if (trainer->trace && compiled)
+            US_TRY(trace_step(trainer, &batch, error));
+        else
+            US_TRY(load_and_step(trainer, &batch, error));
         trainer->images_this_epoch += batch.n;
 
         /* The host stays this many steps ahead: enough that the device never waits for it. */
@@ -288,7 +326,18 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     }
     free(losses);
     *loss = sum / (double)count;
+    if (status == UNSEEN_OK && !isfinite(*loss))
+        return diverged(trainer, "held-out", *loss, trainer->progress.step - 1, error);
     return status;
+}
+
+/* No epoch is left, or the loss has converged. Told by the config, not by the checkpoint: more
+ * epochs or fewer may be asked for than when that was saved. */
+static bool is_finished(const us_trainer *trainer) {
+    const us_training_settings *settings = &trainer->config->training;
+    return trainer->progress.epoch >= settings->epochs ||
+           (settings->stopping.patience > 0 &&
+            trainer->progress.stopping.stale >= settings->stopping.patience);
 }
 
 static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
@@ -307,7 +356,6 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
         us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
     progress->epoch++;
     progress->step = 0;
-    progress->finished = converged || progress->epoch >= trainer->config->training.epochs;
     if (converged && progress->epoch < trainer->config->training.epochs)
         us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
                          "the loss has converged: no improvement in %d epochs",
@@ -315,9 +363,9 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     if (trainer->folder) {
         US_TRY(us_log_append(trainer, losses, rate, seconds, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
-        if (due || progress->finished || stop) US_TRY(us_checkpoint_save(trainer, error));
+        if (due || is_finished(trainer) || stop) US_TRY(us_checkpoint_save(trainer, error));
     }
-    if (stop && !progress->finished)
+    if (stop && !is_finished(trainer))
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted after epoch %d; a checkpoint is saved: continue with --resume",
                        progress->epoch);
@@ -326,12 +374,7 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
 
 unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
     if (trainer->folder) US_TRY(us_log_rewind(trainer, error));
-    /* More epochs may have been asked for than when the checkpoint was saved. */
-    int patience = trainer->config->training.stopping.patience;
-    if (trainer->progress.epoch < trainer->config->training.epochs &&
-        (patience == 0 || trainer->progress.stopping.stale < patience))
-        trainer->progress.finished = false;
-    while (!trainer->progress.finished) {
+    while (!is_finished(trainer)) {
         trainer->epoch_started = us_clock();
         trainer->images_this_epoch = 0;
         US_TRY(run_epoch(trainer, error));

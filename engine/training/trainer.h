@@ -13,9 +13,8 @@ enum { US_STEPS_IN_FLIGHT = 2 };
 /* Where a training stands; with the tensors, all that a checkpoint needs. Random numbers are
  * counted, not drawn in turn, so they have no state. */
 typedef struct us_progress {
-    int epoch;     /* finished ones */
-    int64_t step;  /* finished steps of the epoch under way */
-    bool finished; /* no epoch is left, or the loss has converged */
+    int epoch;    /* finished ones */
+    int64_t step; /* finished steps of the epoch under way */
     us_stopping_state stopping;
     double seconds; /* spent in finished epochs */
     double loss,
@@ -28,6 +27,7 @@ typedef struct us_trainer {
     us_detector *detector;
     const us_dataset *dataset;
     const char *folder; /* of the run; NULL: no log and no checkpoints */
+    const char *trace;  /* NULL, or a file to write the profile of a step to, once */
     const unseen_events *events;
 
     us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];

@@ -42,6 +42,15 @@ setup() {
     done
 }
 
+@test "boss: scoring again gives every digit of the run's scores" {
+    for seed in 1 2 3; do # each has its own numbers, and any of them could be a round one
+        succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 2 --seed $seed --out $seed
+        succeeds score $seed --data "$DATA/test.npy" --out a.csv --columns columns.csv
+        cmp a.csv $seed/prediction.csv
+        cmp columns.csv <(cut -d, -f1-4 $seed/scores.csv)
+    done
+}
+
 @test "boss: weights of the scores decide their combination" {
     succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out one \
         --set /scoring/weights/classifier=0 --json

@@ -21,6 +21,53 @@ setup_file() { make_data; }
     done
 }
 
+@test "images that were scaled otherwise than the training images" {
+    cd "$BATS_TEST_TMPDIR"
+    job=(run "$TESTS/tiny.json" --epochs 1 --train)
+    while read -r train test; do
+        fails_with 2 "$test.npy: its values" "${job[@]}" "$DATA/$train.npy" --test "$DATA/$test.npy" --out run
+        nothing_written run
+    done <<<"train unit_test
+             train signed_test
+             unit_train test
+             unit_train signed_test
+             signed_train test"
+    succeeds "${job[@]}" "$DATA/signed_train.npy" --test "$DATA/unit_test.npy" --out signed
+    [[ $stderr == *"warning: "*"unit_test.npy: its values keep to 0 to 1"* ]]
+    fails_with 2 "test.npy: its values" score signed --data "$DATA/test.npy" --out a.csv
+    [ ! -e a.csv ]
+    for range in 0..1 -1..1; do
+        fails_with 2 "train.npy: its values" train "$TESTS/tiny.json" --train "$DATA/train.npy" \
+            --set /input/range="$range" --out run
+    done
+    fails_with 2 "unit_train.npy: its values" train "$TESTS/tiny.json" \
+        --train "$DATA/unit_train.npy" --set /input/range=0..255 --out run
+    nothing_written run
+}
+
+@test "pipes in place of images, labels and scores are refused, not waited for" {
+    cd "$BATS_TEST_TMPDIR"
+    mkfifo pipe
+    fails_with 2 "pipe: not a regular file" train "$TESTS/tiny.json" --train pipe --out run
+    fails_with 2 "pipe: not a regular file" eval --scores pipe
+    nothing_written run
+}
+
+@test "where results cannot go is told before they are computed" {
+    cd "$BATS_TEST_TMPDIR"
+    fails_with 2 'header "Id"' run "$TESTS/tiny.json" --train "$DATA/train.npy" \
+        --test "$DATA/test.npy" --csv Id --out run
+    nothing_written run
+    # Not even the run folder has been looked at.
+    fails_with 2 'header "Id"' score nowhere --data "$DATA/test.npy" --out a.csv --csv Id
+    fails_with 2 "/nowhere/a.csv" score nowhere --data "$DATA/test.npy" --out /nowhere/a.csv
+    fails_with 2 "/nowhere/b.csv" score nowhere --data "$DATA/test.npy" --out a.csv \
+        --columns /nowhere/b.csv
+    fails_with 2 "a.csv cannot hold both" score nowhere --data "$DATA/test.npy" --out a.csv \
+        --columns a.csv
+    [ ! -e a.csv ]
+}
+
 @test "labels that do not belong to the images are refused before training" {
     cd "$BATS_TEST_TMPDIR"
     for file in "$DATA"/badlabels_{count.npy,classes.npy,float.npy,truncated.npy,text.csv}; do
@@ -102,6 +149,7 @@ setup_file() { make_data; }
     sed 's/^5,.*/4,0.4/' scores.csv >twice.csv
     fails_with 2 "twice.csv" eval --scores twice.csv --labels "$DATA/labels.npy"
     fails_with 2 "bad_text" eval --scores "$DATA/bad_text.npy" --labels "$DATA/labels.npy"
+    fails_with 2 "labels.npy: not text" eval --scores "$DATA/labels.npy" --labels "$DATA/labels.npy"
 }
 
 @test "eval: known answers" {

@@ -43,6 +43,16 @@ def good(out, generator):
         bytes(4 if index % 5 == 0 else 7 for index in range(100)))
 
 
+def scaled(out):
+    """The same images by other numbers: unit_* from 0 to 1, signed_* from -1 to 1."""
+    for name in ("train", "test"):
+        pixels = (out / f"{name}.npy").read_bytes()[-{"train": 75, "test": 37}[name] * SIDE * SIDE:]
+        shape = (len(pixels) // SIDE // SIDE, SIDE, SIDE, 1)
+        for kind, values in (("unit", (byte / 255 for byte in pixels)),
+                             ("signed", (byte / 127.5 - 1 for byte in pixels))):
+            npy(out / f"{kind}_{name}.npy", "<f4", shape, struct.pack(f"<{len(pixels)}f", *values))
+
+
 def bad(out, generator):
     body = b"".join(ramp(generator) for _ in range(10))
     shape = (10, SIDE, SIDE, 1)
@@ -80,6 +90,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     generator = random.Random(20240229)
     good(out, generator)
+    scaled(out)
     bad(out, generator)
     bad_labels(out)
 

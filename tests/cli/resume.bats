@@ -56,6 +56,25 @@ setup() {
         [ ! -e $signal/prediction.csv ] || fail "scored an unfinished model"
     done
     done_so_far=$(sed -n 's/^epoch \([0-9]*\).*/\1/p' INT.log | tail -n 1)
+    cp -r INT fewer
+    succeeds run --resume --out fewer --epochs 1 --json # no epoch is left to train
+    [ "$(jq .epochs <<<"$output")" -eq "$done_so_far" ]
     succeeds run --resume --out INT --epochs $((done_so_far + 3)) --json
     [ "$(jq .epochs <<<"$output")" -eq $((done_so_far + 3)) ]
+}
+
+@test "a checkpoint that does not fit leaves the run folder as it was" {
+    succeeds train "$TESTS/tiny.json" --train "$DATA/train.npy" --epochs 1 --out run
+    find run -type f -exec sha256sum {} + >before
+    resume=(--train "$DATA/train.npy" --epochs 2 --resume --out run)
+    fails_with 2 "batches of 16, and now there are 75 in batches of 8" train "$TESTS/tiny.json" \
+        "${resume[@]}" --batch 8
+    fails_with 2 "with the seed 1, and now it is 2" train "$TESTS/tiny.json" "${resume[@]}" --seed 2
+    fails_with 2 "encoder.0.weight.*another shape" train "$TESTS/tiny.json" "${resume[@]}" \
+        --set /networks/encoder/0/channels=5
+    sha256sum --check --quiet before
+    head -c 300 run/checkpoint/state.safetensors >cut
+    cp cut run/checkpoint/state.safetensors
+    fails_with 2 "state.safetensors" train "$TESTS/tiny.json" "${resume[@]}"
+    cmp cut run/checkpoint/state.safetensors
 }

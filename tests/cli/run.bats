@@ -45,6 +45,14 @@ same_result() {
     same_result again
 }
 
+@test "--profile: a trace of one step, and the same bits" {
+    succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --out traced --profile trace.json
+    same_result traced
+    jq -e '([.[] | select(.ph == "X" and .tid == 1)] | length) as $host |
+           ([.[] | select(.ph == "X" and .tid == 2)] | length) == $host and $host > 10 and
+           ([.[] | select(.name == "decoder update")] | length) == 2' trace.json
+}
+
 @test "another seed, other bits" {
     succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --seed 2 --out other
     run ! cmp -s "$WHOLE/model.safetensors" other/model.safetensors
@@ -108,6 +116,17 @@ same_result() {
         --set '/training/optimizer={"type": "sgd", "learning_rate": 1000, "momentum": 0.99}' \
         --set /networks/decoder/4/layer=leaky_relu --epochs 200
     [ ! -e diverged/prediction.csv ]
+}
+
+@test "training whose last step left no numbers has diverged, too" {
+    # A step an epoch: the third one's loss is still finite, what it leads to is not.
+    job=(train "$TESTS/tiny.json" --train "$DATA/train.npy" --batch 75 --epochs 3
+        --set '/training/optimizer={"type": "sgd", "learning_rate": 1000, "momentum": 0.99}'
+        --set /networks/decoder/4/layer=leaky_relu)
+    fails_with 5 "training diverged: the reconstruction scores" "${job[@]}" --out last
+    fails_with 5 "training diverged: the held-out loss" "${job[@]}" --out held_out \
+        --set /training/held_out=0.2
+    [ ! -e last/model.safetensors ] && [ ! -e held_out/model.safetensors ]
 }
 
 @test "more than the device holds ends with exit code 6" {

@@ -15,6 +15,7 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     for verb in $verbs; do [[ $output == *"  $verb "* ]] || fail "no $verb"; done
     succeeds --version
     [[ $output =~ ^unseen\ [0-9]+\.[0-9]+\.[0-9]+ ]] && [ -z "$stderr" ]
+    [[ $output == *"Built with: "* ]] || fail "no optional libraries"
 }
 
 @test "every verb has help with an example" {
@@ -60,6 +61,11 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     fails_with 2 "unexpected argument" devices 0:0
     fails_with 2 "unexpected argument" selftest 0:0
     fails_with 2 "--resume needs" run --resume
+}
+
+@test "control characters of a config do not reach the terminal" {
+    succeeds show "$TESTS/tiny.json" --set '/name="a\u001b[31mb"'
+    [[ $output == "a?[31mb: detector autoencoder"* ]]
 }
 
 @test "check: OK on stdout, errors on stderr, exit code 2 if any is wrong" {

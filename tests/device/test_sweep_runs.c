@@ -1,47 +1,12 @@
 /* Sweeps from end to end: small networks on images made here. */
-#include "test_device.h"
+#include "run_files.h"
 
-#include <ftw.h>
-#include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fcntl.h>
 
-#include "base/file.h"
 #include "base/json.h"
-
-enum { SIDE = 6, IMAGES = 21 };
-
-static char root[256];
-static unseen_error error;
-
-/* ---- files ---- */
-
-static const char *in_root(const char *name) {
-    static char paths[4][700];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", root, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text) {
-    TEST_OK(us_file_write(in_root(name), text, strlen(text), &error));
-}
-
-/* Images whose brightness is anyone's guess, as IDX. */
-static void write_images(const char *name) {
-    unsigned char bytes[16 + IMAGES * SIDE * SIDE] = {0, 0, 8, 3,    0, 0, 0, IMAGES,
-                                                      0, 0, 0, SIDE, 0, 0, 0, SIDE};
-    uint32_t state = 1;
-    for (size_t i = 16; i < sizeof bytes; i++) {
-        state = state * 1664525u + 1013904223u;
-        bytes[i] = (unsigned char)(state >> 24);
-    }
-    TEST_OK(us_file_write(in_root(name), bytes, sizeof bytes, &error));
-}
 
 /* No activation at the end, so that a large rate diverges. */
 static const char base[] =
@@ -60,29 +25,12 @@ static const char *const grid_folders[] = {
     "001-batch=4_encoder-1-units=3", "002-batch=4_encoder-1-units=5",
     "003-batch=8_encoder-1-units=3", "004-batch=8_encoder-1-units=5"};
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *where) {
-    (void)about;
-    (void)kind;
-    (void)where;
-    return remove(path);
-}
-
 static int setup(void **state) {
     (void)state;
-    us_device_close(test_device_open());
-    const char *folder = getenv("TMPDIR");
-    snprintf(root, sizeof root, "%s/unseen-test-XXXXXX", folder ? folder : "/tmp");
-    if (!mkdtemp(root)) return -1;
-    write_images("train.idx");
-    write_images("test.idx");
+    if (run_files_setup() != 0) return -1;
     write_text("base.json", base);
     write_text("grid.json", grid);
     return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    return nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- sweeping ---- */
@@ -132,17 +80,6 @@ static const char *file_of(const char *out, const char *folder, const char *file
     char name[400];
     snprintf(name, sizeof name, "%s/%s/%s", out, folder, file);
     return in_root(name);
-}
-
-static void assert_same_file(const char *one, const char *other) {
-    char *a, *b;
-    size_t a_size, b_size;
-    TEST_OK(us_file_read(one, 1 << 20, &a, &a_size, &error));
-    TEST_OK(us_file_read(other, 1 << 20, &b, &b_size, &error));
-    assert_int_equal(a_size, b_size);
-    assert_memory_equal(a, b, a_size);
-    free(a);
-    free(b);
 }
 
 static void assert_same_runs(const char *one, const char *other) {
@@ -294,7 +231,7 @@ static void refusals(void **state) {
     int held = open(in_root("whole"), O_RDONLY | O_DIRECTORY);
     assert_int_equal(flock(held, LOCK_EX), 0);
     assert_int_equal(sweep("grid.json", "whole", NULL, &result), UNSEEN_BAD_INPUT);
-    assert_non_null(strstr(error.message, "another sweep"));
+    assert_non_null(strstr(error.message, "another run or sweep"));
     close(held);
 }
 
@@ -307,5 +244,5 @@ int main(void) {
         cmocka_unit_test(added_run),
         cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, run_files_teardown);
 }

@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "device/profile.h"
 #include "device/trial.h"
 #include "device/tuner.h"
 #include "device/tuning.h"
 #include "ops/attributes.h"
+#include "ops/clblast.h"
+#include "ops/dense.h"
 #include "ops/gather.h"
 #include "ops/weight_gradient.h"
 
@@ -562,6 +565,114 @@ static void what_is_stored_is_used(void **state) {
     assert_int_equal(in_child(uses_the_winner), 0);
 }
 
+/* Whether a launch of our kernel for products is among the profile's. */
+static bool has_own_product(const us_profile *profile) {
+    for (size_t i = 0; i < profile->count; i++)
+        if (strcmp(profile->launches[i].name, "product") == 0) return true;
+    return false;
+}
+
+enum { IN = 70, OUT = 37, IMAGES = 65 };
+
+/* Forward of a layer as it is created by anyone, beside a sum on the host; *own: by our kernel. */
+static int run_forward(us_device *device, bool *own) {
+    us_dense_attributes attributes = {.units = OUT, .bias = true};
+    const us_layer_plan plan = {.device = device,
+                                .attributes = &attributes,
+                                .in = {IN, 1, 1},
+                                .out = {OUT, 1, 1},
+                                .batch = us_device_pad(device, IMAGES)};
+    const size_t batch = (size_t)plan.batch, counts[] = {IN * OUT, OUT, IN * batch, OUT * batch};
+    float *host[4];
+    us_buffer *on[4];
+    us_profile *profile;
+    void *made;
+    for (int i = 0; i < 4; i++) {
+        host[i] = calloc(counts[i], sizeof(float));
+        for (size_t j = 0; i < 3 && j < counts[i]; j++)
+            host[i][j] = (float)((j * 2654435761u + (unsigned)i) % 1000) / 500 - 1;
+        if (us_buffer_create(device, counts[i] * sizeof(float), "operand", &on[i], &error) ||
+            us_buffer_write(on[i], 0, host[i], counts[i] * sizeof(float), &error))
+            return 10;
+    }
+    us_layer_forward args = {.x = on[2], .y = on[3], .tensors = on, .n = IMAGES};
+    if (us_dense_layer.create(&plan, &made, &error) || us_profile_begin(device, &error) ||
+        us_dense_layer.forward(made, &args, &error) || us_profile_take(device, &profile, &error) ||
+        us_buffer_read(on[3], 0, host[3], counts[3] * sizeof(float), &error))
+        return 11;
+    *own = has_own_product(profile);
+    int wrong = 0;
+    for (size_t o = 0; o < OUT; o++)
+        for (size_t n = 0; n < batch; n++) {
+            double sum = (double)host[1][o];
+            for (size_t i = 0; i < IN; i++)
+                sum += (double)host[0][i * OUT + o] * (double)host[2][i * batch + n];
+            wrong += !(fabs(sum - (double)host[3][o * batch + n]) <= 1e-4);
+        }
+    us_profile_release(profile);
+    us_dense_layer.destroy(made);
+    for (int i = 0; i < 4; i++) {
+        free(host[i]);
+        us_buffer_destroy(on[i]);
+    }
+    return wrong ? 12 : 0;
+}
+
+/* Winners of one product, ours and CLBlast's, take turns in the file, and in the layer. */
+static int uses_clblast(us_device *device) {
+    const us_product_spec spec = {.device = device,
+                                  .form = US_PRODUCT_FORWARD,
+                                  .in = IN,
+                                  .out = OUT,
+                                  .batch = us_device_pad(device, IMAGES),
+                                  .bias = true};
+    for (int turn = 0; turn < 4; turn++) {
+        const us_product_implementation winner = turn % 2 ? US_PRODUCT_CLBLAST : US_PRODUCT_OWN;
+        us_tuning_entry entry = {.default_ms = 2, .best_ms = 1};
+        us_product_tuning chosen;
+        bool own;
+        int start = 0;
+        do {
+            if (!us_dense_tunable.start(&spec, start++, entry.values)) return 1;
+        } while (entry.values[0] != (int)winner);
+        if (us_tuning_open(device, &error) ||
+            us_tuning_store(&us_dense_tunable, &spec, &entry, &error) ||
+            us_tuning_open(device, &error) || us_product_choose(&spec, &chosen, &error))
+            return 2;
+        if (chosen.implementation != winner) return 3;
+        int failed = run_forward(device, &own);
+        if (failed) fprintf(stderr, "%s\n", error.message);
+        if (failed) return failed;
+        if (own != (winner == US_PRODUCT_OWN)) return 4;
+    }
+    return 0;
+}
+
+static void clblast_is_used_where_it_won(void **state) {
+    (void)state;
+    if (!us_clblast_available()) skip();
+    assert_int_equal(in_child(uses_clblast), 0);
+}
+
+/* Without CLBlast a winner of a program that has it counts for nothing. */
+static int misses_clblast(us_device *device) {
+    const us_product_spec spec = {
+        .device = device, .in = IN, .out = OUT, .batch = us_device_pad(device, IMAGES)};
+    const us_tuning_entry entry = {.values = {US_PRODUCT_CLBLAST, 1, 1, 1, 1, 1, 1, 1}};
+    us_product_tuning chosen;
+    if (us_tuning_open(device, &error) ||
+        us_tuning_store(&us_dense_tunable, &spec, &entry, &error) ||
+        us_tuning_open(device, &error) || us_product_choose(&spec, &chosen, &error))
+        return 2;
+    return chosen.implementation == US_PRODUCT_OWN ? 0 : 3;
+}
+
+static void clblast_is_not_used_where_it_is_missed(void **state) {
+    (void)state;
+    if (us_clblast_available()) skip();
+    assert_int_equal(in_child(misses_clblast), 0);
+}
+
 static int nothing(us_device *device) {
     (void)device;
     return 0;
@@ -588,6 +699,8 @@ int main(void) {
         cmocka_unit_test_setup(candidates_of_weight_gradients_agree, setup),
         cmocka_unit_test_setup(candidates_of_dense_products_agree, setup),
         cmocka_unit_test_setup(what_is_stored_is_used, setup),
+        cmocka_unit_test_setup(clblast_is_used_where_it_won, setup),
+        cmocka_unit_test_setup(clblast_is_not_used_where_it_is_missed, setup),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char command[100];

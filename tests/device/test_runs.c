@@ -1,0 +1,126 @@
+/* The main job, interrupted at every moment at which the caller is asked. */
+#include "run_files.h"
+
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <fcntl.h>
+
+/* Two scores, so that their statistics are part of the result, too. */
+static const char config_text[] =
+    "{\"name\": \"small\", \"input\": {\"channels\": 1, \"height\": 6, \"width\": 6},"
+    " \"networks\": {\"encoder\": [{\"layer\": \"flatten\"}, {\"layer\": \"dense\", \"units\": 5},"
+    " {\"layer\": \"relu\"}], \"decoder\": [{\"layer\": \"dense\", \"units\": 36},"
+    " {\"layer\": \"reshape\", \"shape\": [1, 6, 6]}, {\"layer\": \"tanh\"}],"
+    " \"classifier\": [{\"layer\": \"flatten\"}, {\"layer\": \"dense\", \"units\": 1}]},"
+    " \"detector\": {\"type\": \"boss\"},"
+    " \"training\": {\"epochs\": 2, \"batch\": 8, \"held_out\": 0.25, \"flip\": true}}";
+
+static int setup(void **state) {
+    (void)state;
+    if (run_files_setup() != 0) return -1;
+    write_text("config.json", config_text);
+    return 0;
+}
+
+/* Counts the events at which a job can be stopped, and asks to stop at number `stop_at`, from 1,
+ * and ever after. */
+typedef struct watcher {
+    int count, stop_at;
+} watcher;
+
+static int watch(const unseen_event *event, void *user) {
+    watcher *w = user;
+    if (event->kind == UNSEEN_EVENT_PROGRESS || event->kind == UNSEEN_EVENT_EPOCH) w->count++;
+    return w->stop_at && w->count >= w->stop_at;
+}
+
+static unseen_status run(const char *out, bool resume, watcher *w) {
+    char train[800], test[800];
+    snprintf(train, sizeof train, "/data/train=%s", in_root("train.idx"));
+    snprintf(test, sizeof test, "/data/test=%s", in_root("test.idx"));
+    const char *const overrides[] = {train, test};
+    unseen_config *config;
+    TEST_OK(unseen_config_load(in_root("config.json"), overrides, 2, &config, &error));
+    unseen_run_options options = {
+        .device = getenv("UNSEEN_DEVICE"), .out = in_root(out), .resume = resume};
+    unseen_events events = {watch, w};
+    char *json;
+    error = (unseen_error){0};
+    unseen_status status = unseen_run(config, &options, &events, &json, &error);
+    assert_int_equal(status == UNSEEN_OK, json != NULL);
+    unseen_string_free(json);
+    unseen_config_free(config);
+    return status;
+}
+
+static void assert_same(const char *folder, const char *file) {
+    char whole[400], other[400];
+    snprintf(whole, sizeof whole, "whole/%s", file);
+    snprintf(other, sizeof other, "%s/%s", folder, file);
+    assert_same_file(in_root(whole), in_root(other));
+}
+
+/* ---- tests ---- */
+
+static void stopped_at_every_event(void **state) {
+    (void)state;
+    watcher whole = {0};
+    TEST_OK(run("whole", false, &whole));
+    /* 2 epochs of 2 steps and an end each, a batch of held-out images, 3 of the test's */
+    assert_int_equal(whole.count, 2 * 3 + 1 + 3);
+    int stopped = 0;
+    for (int at = 1; at <= whole.count; at++) {
+        char out[32];
+        snprintf(out, sizeof out, "stopped-%d", at);
+        watcher w = {.stop_at = at}, calm = {0};
+        assert_int_equal(run(out, false, &w), UNSEEN_INTERRUPTED);
+        assert_non_null(strstr(error.message, "--resume"));
+        stopped++;
+        TEST_OK(run(out, true, &calm));
+        assert_same(out, "model.safetensors");
+        assert_same(out, "prediction.csv");
+        assert_same(out, "scores.csv");
+        assert_same(out, "config.json");
+    }
+    assert_int_equal(stopped, whole.count);
+}
+
+static void stopped_at_each_event_of_one_run(void **state) {
+    (void)state;
+    watcher w = {.stop_at = 1};
+    int times = 0;
+    unseen_status status = run("bit by bit", false, &w);
+    for (; status == UNSEEN_INTERRUPTED && times < 100; times++) {
+        w = (watcher){.stop_at = 1};
+        /* after the training nothing is kept but the checkpoint, so the last part is let be */
+        if (strstr(error.message, "after the last epoch")) w.stop_at = 0;
+        status = run("bit by bit", true, &w);
+    }
+    TEST_OK(status);
+    assert_true(times > 4);
+    assert_same("bit by bit", "model.safetensors");
+    assert_same("bit by bit", "prediction.csv");
+}
+
+static void one_job_in_a_folder(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(in_root("held"), 0777), 0);
+    int held = open(in_root("held"), O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(held, LOCK_EX), 0);
+    watcher w = {0};
+    assert_int_equal(run("held", false, &w), UNSEEN_BAD_INPUT);
+    assert_non_null(strstr(error.message, "another run or sweep is under way"));
+    assert_false(us_file_exists(in_root("held/config.json")));
+    close(held);
+    TEST_OK(run("held", false, &w));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stopped_at_every_event),
+        cmocka_unit_test(stopped_at_each_event_of_one_run),
+        cmocka_unit_test(one_job_in_a_folder),
+    };
+    return cmocka_run_group_tests(tests, setup, run_files_teardown);
+}
