@@ -166,6 +166,26 @@ UNSEEN_API unseen_status unseen_bench(const unseen_config *config,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
 
+typedef struct unseen_tune_options {
+    const char *device; /* selector as above */
+    double seconds;     /* of searching in all, about; 0: until nothing better is found */
+    bool force;         /* search again where an earlier call has found the best already */
+} unseen_tune_options;
+
+/* Searches the parameters with which the kernels of a config are fastest on a device, for each of
+ * its shapes, and keeps them in the cache folder (UNSEEN_CACHE_DIR, else XDG_CACHE_HOME/unseen,
+ * else ~/.cache/unseen), where training, scoring and unseen_bench find them by themselves. What is
+ * tried must compute the right result before it is timed, and runs in a process of its own: one
+ * that hangs or crashes is a candidate less. The calling process must not have used OpenCL before.
+ * Each winner is kept at once; after UNSEEN_INTERRUPTED the same call goes on.
+ * {device, config, file, seconds, shapes: [{kernel, shape, default_ms, best_ms, speedup,
+ *  parameters: {NAME: integer}, candidates, failed}]}; candidates is 0 for what an earlier call has
+ * found. Times on a busy CPU are processor time over compute units. Numbers that are not known are
+ * null, and so are parameters where every candidate failed. */
+UNSEEN_API unseen_status unseen_tune(const unseen_config *config,
+                                     const unseen_tune_options *options,
+                                     const unseen_events *events, char **json, unseen_error *error);
+
 /* Writes report.html into each run folder, and a comparison of all of them to out where it is not
  * NULL. {runs: [{out, name, auc, loss, epochs, ...}]} */
 UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,

@@ -20,6 +20,7 @@ static const verb verbs[] = {
     {"check", "CONFIG...", "check configs", cli_cmd_check},
     {"devices", "", "OpenCL devices, and which one would be picked", cli_cmd_devices},
     {"selftest", "", "check a device's arithmetic", cli_cmd_selftest},
+    {"tune", "CONFIG", "find the fastest kernel parameters of a config on a device", cli_cmd_tune},
     {"bench", "CONFIG", "measure the speed of a config on a device", cli_cmd_bench},
     {"sweep", "PLAN", "train and rank many variants of a config", cli_cmd_sweep},
 };
@@ -40,8 +41,8 @@ static const char overview_end[] =
     "Environment: UNSEEN_DEVICE, the device where --device is not given; UNSEEN_KERNEL_DIR, a "
     "folder\n"
     "of kernel sources to use instead of those built in; UNSEEN_CACHE_DIR, where compiled kernels "
-    "are\n"
-    "kept (~/.cache/unseen); NO_COLOR.\n"
+    "and\n"
+    "what tune finds are kept (~/.cache/unseen); NO_COLOR.\n"
     "\n"
     "Exit codes: 0 done, 1 failure, 2 bad usage, config or input, 3 no usable device,\n"
     "4 self-test failed, 5 training diverged, 6 out of device memory, 130 interrupted after saving "

@@ -84,6 +84,10 @@ static const option_row rows[] = {
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
     {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(list)},
+    {"seconds", "N", "Search for about so long in all (default: until nothing better is found)",
+     CLI_OPTION_TUNE, TARGET_TEXT, NULL, FIELD(seconds)},
+    {"force", NULL, "Search again where the best is known already", CLI_OPTION_TUNE, TARGET_FLAG,
+     NULL, FIELD(force)},
     {"profile", "FILE",
      "Write what each kernel of one training step took, as a trace for chrome://tracing or "
      "ui.perfetto.dev",

@@ -21,6 +21,7 @@ typedef enum cli_option_group {
     CLI_OPTION_JSON = 1 << 12,    /* --json */
     CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list */
     CLI_OPTION_PROFILE = 1 << 14, /* --profile */
+    CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -38,8 +39,9 @@ typedef struct cli_options {
     char **overrides; /* for unseen_config_load, in the order given */
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
-    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *by, *profile;
-    bool resume, schema, list, quiet, json;
+    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *by, *profile,
+        *seconds;
+    bool resume, schema, list, force, quiet, json;
 } cli_options;
 
 /* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */

@@ -5,6 +5,7 @@
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
+#include "device/tuning.h"
 
 /* Later headers than 1.2's, and extensions, define some of these; the numbers are the standard's.
  */
@@ -153,6 +154,7 @@ void us_device_close(us_device *device) {
     us_profile_release(unfinished);
     us_buffer_destroy(device->scratch);
     us_programs_release(device);
+    us_tuning_close(device->tuning);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
     free(device);

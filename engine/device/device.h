@@ -69,6 +69,7 @@ typedef struct us_device {
     us_profile *profile; /* under way, or NULL: see profile.h */
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch;
+    struct us_tuning *tuning; /* which parameters kernels are built with; NULL: the defaults */
 } us_device;
 
 /* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,

@@ -147,7 +147,7 @@ static us_product_tuning tune_vectors(const us_device *device, us_product_form f
         down = smaller(row_tiles, divide_up(wanted, across));
     }
     t.chunk_tiles = divide_up(row_tiles, down);
-    t.item_chunks = larger(1, (int64_t)across * down / wanted);
+    t.item_chunks = larger(1, smaller(down, (int64_t)across * down / wanted));
     return t;
 }
 
@@ -179,18 +179,31 @@ static void plan_groups(us_product *product, const us_device *device) {
             product->groups[2] * (size_t)product->rows * (size_t)product->columns * sizeof(float);
 }
 
+void us_product_sizes(const us_product_spec *spec, int *rows, int *terms, int *width) {
+    const us_product_form form = spec->form;
+    *rows = form == US_PRODUCT_FORWARD ? spec->out : spec->in;
+    *terms = form == US_PRODUCT_FORWARD ? spec->in
+             : form == US_PRODUCT_INPUT ? spec->out
+                                        : spec->batch;
+    *width = form == US_PRODUCT_WEIGHT ? spec->out : spec->batch;
+}
+
+bool us_product_fits(const us_product_spec *spec, us_product_tuning tuning) {
+    const us_device *device = spec->device;
+    int rows, terms, width;
+    us_product_sizes(spec, &rows, &terms, &width);
+    limit_to(&tuning, device->vector_width, rows, terms, width);
+    return copied_bytes(&tuning, device->vector_width) <= device->local_bytes;
+}
+
 /* Sizes of a product, and how it is cut. */
-static void plan_product(us_product *product, const us_layer_plan *plan, us_product_form form,
+static void plan_product(us_product *product, const us_product_spec *spec,
                          const us_product_tuning *tuning) {
-    const us_device *device = plan->device;
-    const int in = plan->in.channels, out = plan->out.channels;
+    const us_device *device = spec->device;
+    const us_product_form form = spec->form;
     product->form = form;
-    product->rows = form == US_PRODUCT_FORWARD ? out : in;
-    product->terms = form == US_PRODUCT_FORWARD ? in : form == US_PRODUCT_INPUT ? out : plan->batch;
-    product->width = form == US_PRODUCT_WEIGHT ? out : plan->batch;
-    product->tuning = tuning ? *tuning
-                             : us_product_tuning_default(device, form, product->rows,
-                                                         product->terms, product->width);
+    us_product_sizes(spec, &product->rows, &product->terms, &product->width);
+    product->tuning = *tuning;
     if (device->execution == US_EXECUTION_VECTOR)
         limit_to(&product->tuning, device->vector_width, product->rows, product->terms,
                  product->width);
@@ -265,12 +278,38 @@ static unseen_status create_multiply(us_product *product, const us_layer_plan *p
     return create_kernel(product, plan, "product", &product->multiply, error);
 }
 
+/* Only what matters to the product, so that equal ones are tuned once. */
+static us_product_spec product_spec(const us_layer_plan *plan, us_product_form form) {
+    const bool bias = ((const us_dense_attributes *)plan->attributes)->bias;
+    us_product_spec spec = {.device = plan->device,
+                            .form = form,
+                            .in = plan->in.channels,
+                            .out = plan->out.channels,
+                            .batch = plan->batch};
+    if (form == US_PRODUCT_FORWARD) {
+        spec.bias = bias;
+        spec.activation = plan->activation;
+    } else if (form == US_PRODUCT_INPUT) {
+        spec.input_activation = plan->input_activation;
+    } else {
+        spec.bias = bias && !plan->bias_gradient_is_zero;
+    }
+    return spec;
+}
+
+/* tuning NULL: the one that us_product_choose says. */
 static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
                                     us_product_form form, const us_product_tuning *tuning,
                                     unseen_error *error) {
     us_product *product = &layer->products[form];
+    const us_product_spec spec = product_spec(plan, form);
+    us_product_tuning chosen;
     us_buffer *scratch;
-    plan_product(product, plan, form, tuning);
+    if (!tuning) {
+        US_TRY(us_product_choose(&spec, &chosen, error));
+        tuning = &chosen;
+    }
+    plan_product(product, &spec, tuning);
     if (by_clblast(product))
         US_TRY(us_clblast_check(error));
     else
@@ -296,14 +335,20 @@ static unseen_status create_dy_kernels(us_dense *layer, const us_layer_plan *pla
     return create_kernel(weight, plan, "panels", &layer->panels, error);
 }
 
-unseen_status us_dense_create(const us_layer_plan *plan, const us_product_tuning *tunings,
-                              void **out, unseen_error *error) {
-    *out = NULL;
+static us_dense *allocate(const us_layer_plan *plan) {
     us_dense *layer = calloc(1, sizeof *layer);
-    if (!layer) return us_fail_memory(error, "a dense layer");
+    if (!layer) return NULL;
     layer->device = plan->device;
     layer->bias = ((const us_dense_attributes *)plan->attributes)->bias;
     layer->bias_gradient_is_zero = plan->bias_gradient_is_zero;
+    return layer;
+}
+
+unseen_status us_dense_create(const us_layer_plan *plan, const us_product_tuning *tunings,
+                              void **out, unseen_error *error) {
+    *out = NULL;
+    us_dense *layer = allocate(plan);
+    if (!layer) return us_fail_memory(error, "a dense layer");
     unseen_status status = UNSEEN_OK;
     for (int form = 0; form < US_PRODUCT_FORMS; form++)
         US_CHECK(create_product(layer, plan, form, tunings ? &tunings[form] : NULL, error));
@@ -314,6 +359,23 @@ unseen_status us_dense_create(const us_layer_plan *plan, const us_product_tuning
 done:
     destroy(layer);
     return status;
+}
+
+unseen_status us_dense_create_product(const us_product_spec *spec, const us_product_tuning *tuning,
+                                      void **out, unseen_error *error) {
+    const us_dense_attributes attributes = {.units = spec->out, .bias = spec->bias};
+    const us_layer_plan plan = {.device = spec->device,
+                                .attributes = &attributes,
+                                .in = {spec->in, 1, 1},
+                                .out = {spec->out, 1, 1},
+                                .batch = spec->batch,
+                                .activation = spec->activation,
+                                .input_activation = spec->input_activation};
+    us_dense *layer = allocate(&plan);
+    *out = layer;
+    if (!layer) return us_fail_memory(error, "a dense layer");
+    US_TRY(create_product(layer, &plan, spec->form, tuning, error));
+    return spec->form == US_PRODUCT_WEIGHT ? create_dy_kernels(layer, &plan, error) : UNSEEN_OK;
 }
 
 static unseen_status create(const us_layer_plan *plan, void **out, unseen_error *error) {

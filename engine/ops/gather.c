@@ -1,5 +1,6 @@
 #include "ops/gather.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ops/winograd.h"
@@ -56,14 +57,12 @@ static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     }
 }
 
-us_gather_tiles us_gather_default(const us_gather_spec *spec) {
+us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     us_gather_tiles tiles = {.vectors = 1, .run = 1};
     if (spec->device->execution == US_EXECUTION_LANES) {
         tiles.channels = even_tile(spec->out.channels, 8);
         return tiles;
     }
-    us_gather_tiles winograd;
-    if (us_winograd_default(spec, &winograd)) return winograd;
     /* Of AVX-512's 32 registers 24 hold sums, of 16 twelve: in two vectors, as every channel's
      * weight has to be loaded for each of its vectors. */
     bool wide = spec->device->vector_width >= 16;
@@ -76,30 +75,45 @@ us_gather_tiles us_gather_default(const us_gather_spec *spec) {
     return tiles;
 }
 
-static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
-                           const char *name, us_kernel **kernel, unseen_error *error) {
-    return us_kernel_create(
-        spec->device, "gather", name, kernel, error,
+us_gather_tiles us_gather_default(const us_gather_spec *spec) {
+    us_gather_tiles winograd;
+    return us_winograd_default(spec, &winograd) ? winograd : us_gather_default_direct(spec);
+}
+
+void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]) {
+    snprintf(
+        text, US_TUNABLE_TEXT,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d -DSTRIDE_X=%d "
         "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d "
-        "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef "
-        "-DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d",
+        "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef",
         spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
         spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->kernel[1],
         spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->in_stride,
         spec->tap_stride, spec->out_stride, spec->bias, spec->activation.kind,
         (double)spec->activation.slope, spec->input_activation.kind,
-        (double)spec->input_activation.slope, tiles->channels, tiles->vectors, tiles->run,
-        tiles->staged);
+        (double)spec->input_activation.slope);
+}
+
+static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                           const char *name, us_kernel **kernel, unseen_error *error) {
+    char options[US_TUNABLE_TEXT];
+    us_gather_options(spec, options);
+    return us_kernel_create(spec->device, "gather", name, kernel, error,
+                            "%s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d",
+                            options, tiles->channels, tiles->vectors, tiles->run, tiles->staged);
 }
 
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
                                us_gather **gather, unseen_error *error) {
     *gather = NULL;
+    us_gather_tiles chosen;
+    if (tiles)
+        chosen = *tiles;
+    else
+        US_TRY(us_gather_choose(spec, &chosen, error));
     us_gather *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a convolution");
-    us_gather_tiles chosen = tiles ? *tiles : us_gather_default(spec);
     made->device = spec->device;
     made->in_channels = (size_t)spec->in.channels;
     made->tiles = (size_t)divide_up(spec->out.channels, chosen.channels);

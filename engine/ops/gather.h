@@ -4,6 +4,7 @@
 #ifndef US_OPS_GATHER_H
 #define US_OPS_GATHER_H
 
+#include "device/tunable.h"
 #include "ops/layer.h"
 
 /* What is computed. Pairs are {along height, along width}. */
@@ -33,10 +34,24 @@ typedef struct us_gather_tiles {
 } us_gather_tiles;
 
 us_gather_tiles us_gather_default(const us_gather_spec *spec);
+us_gather_tiles us_gather_default_direct(const us_gather_spec *spec); /* without Winograd's */
+
+/* ---- gather_tunable.c ---- */
+
+extern const us_tunable us_gather_tunable;
+
+/* The tuned tiles of the device, or else the default. */
+unseen_status us_gather_choose(const us_gather_spec *spec, us_gather_tiles *tiles,
+                               unseen_error *error);
+
+/* ---- gather.c ---- */
+
+/* The build options that say what is computed. */
+void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]);
 
 typedef struct us_gather us_gather;
 
-/* tiles NULL: the default. */
+/* tiles NULL: those of us_gather_choose. */
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
                                us_gather **gather, unseen_error *error);
 void us_gather_destroy(us_gather *gather); /* NULL is fine */

@@ -1,24 +1,18 @@
 #include "ops/peak.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 enum { CHAINS = 10, LAUNCHES = 5, COPY_BYTES = 128 << 20, COPY_GROUPS_PER_UNIT = 64 };
 
 static const double enough_seconds = 0.5; /* for copying */
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static unseen_status launch(us_device *device, us_kernel *kernel, us_buffer *out, size_t groups,
                             int rounds, double *seconds, unseen_error *error) {
-    double started = now();
+    double started = us_clock();
     US_TRY(
         us_kernel_run(kernel, (size_t[3]){groups, 1, 1}, error, "iffb", rounds, 0.999, 0.001, out));
     US_TRY(us_device_finish(device, error));
-    *seconds = now() - started;
+    *seconds = us_clock() - started;
     return UNSEEN_OK;
 }
 
@@ -65,13 +59,13 @@ static unseen_status copy(us_device *device, us_kernel *kernel, us_buffer *from,
     size_t groups = (size_t)device->compute_units * COPY_GROUPS_PER_UNIT;
     size_t each = vectors / groups;
     double moved = 2.0 * (double)(groups * each) * us_device_lanes(device) * sizeof(float);
-    const double begun = now();
-    for (int i = 0; i < 2 || (i < LAUNCHES && now() - begun < enough_seconds); i++) {
-        double started = now();
+    const double begun = us_clock();
+    for (int i = 0; i < 2 || (i < LAUNCHES && us_clock() - begun < enough_seconds); i++) {
+        double started = us_clock();
         US_TRY(us_kernel_run(kernel, (size_t[3]){groups, 1, 1}, error, "bbi", from, to,
                              (int32_t)each));
         US_TRY(us_device_finish(device, error));
-        double rate = moved / (now() - started);
+        double rate = moved / (us_clock() - started);
         if (i > 0 && rate > *bytes_per_second) *bytes_per_second = rate; /* the first warms up */
     }
     return UNSEEN_OK;

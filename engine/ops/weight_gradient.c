@@ -1,5 +1,6 @@
 #include "ops/weight_gradient.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ops/winograd_gradient.h"
@@ -28,6 +29,12 @@ static int wanted_groups(const us_device *device) {
 static size_t count_weights(const us_weight_gradient_spec *spec) {
     return (size_t)spec->large.channels * (size_t)spec->small.channels * (size_t)spec->kernel[0] *
            (size_t)spec->kernel[1];
+}
+
+static int count_bias_splits(const us_weight_gradient_spec *spec) {
+    us_shape biased = spec->bias_of_large ? spec->large : spec->small;
+    return smaller(divide_up(wanted_groups(spec->device), biased.channels),
+                   biased.height * biased.width);
 }
 
 static size_t count_items(const us_weight_gradient_spec *spec,
@@ -71,10 +78,13 @@ static int count_winograd_splits(const us_weight_gradient_spec *spec,
 
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
     us_weight_gradient_tiles winograd;
-    if (us_winograd_gradient_default(spec, &winograd)) {
-        winograd.splits = count_winograd_splits(spec, &winograd);
-        return winograd;
-    }
+    if (!us_winograd_gradient_default(spec, &winograd))
+        return us_weight_gradient_default_direct(spec);
+    winograd.splits = count_winograd_splits(spec, &winograd);
+    return winograd;
+}
+
+us_weight_gradient_tiles us_weight_gradient_default_direct(const us_weight_gradient_spec *spec) {
     /* Sums per item: what the registers hold. */
     bool wide = spec->device->vector_width >= 16 || spec->device->execution == US_EXECUTION_LANES;
     int sums = wide ? 24 : 12;
@@ -95,23 +105,29 @@ us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spe
     return tiles;
 }
 
-static unseen_status build(const us_weight_gradient_spec *spec,
-                           const us_weight_gradient_tiles *tiles, us_weight_gradient *made,
-                           const char *name, us_kernel **kernel, unseen_error *error) {
+void us_weight_gradient_options(const us_weight_gradient_spec *spec, char text[US_TUNABLE_TEXT]) {
     us_shape biased = spec->bias_of_large ? spec->large : spec->small;
-    return us_kernel_create(
-        spec->device, "weight_gradient", name, kernel, error,
+    snprintf(
+        text, US_TUNABLE_TEXT,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu -DTAP_STRIDE=%zu "
-        "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
-        "-DSPLITS=%d -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",
+        "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",
         spec->large.channels, spec->large.height, spec->large.width, spec->small.channels,
         spec->small.height, spec->small.width, spec->batch, spec->kernel[0], spec->kernel[1],
         spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->large_stride,
-        spec->tap_stride, spec->small_stride, made->weight_count, tiles->small, tiles->large,
-        tiles->taps, tiles->splits, biased.channels, biased.height * biased.width,
-        made->bias_splits);
+        spec->tap_stride, spec->small_stride, count_weights(spec), biased.channels,
+        biased.height * biased.width, count_bias_splits(spec));
+}
+
+static unseen_status build(const us_weight_gradient_spec *spec,
+                           const us_weight_gradient_tiles *tiles, const char *name,
+                           us_kernel **kernel, unseen_error *error) {
+    char options[US_TUNABLE_TEXT];
+    us_weight_gradient_options(spec, options);
+    return us_kernel_create(spec->device, "weight_gradient", name, kernel, error,
+                            "%s -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d -DSPLITS=%d",
+                            options, tiles->small, tiles->large, tiles->taps, tiles->splits);
 }
 
 static size_t scratch_bytes(const us_weight_gradient *gradient) {
@@ -124,9 +140,13 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
                                         const us_weight_gradient_tiles *tiles,
                                         us_weight_gradient **gradient, unseen_error *error) {
     *gradient = NULL;
+    us_weight_gradient_tiles chosen;
+    if (tiles)
+        chosen = *tiles;
+    else
+        US_TRY(us_weight_gradient_choose(spec, &chosen, error));
     us_weight_gradient *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a convolution's gradient");
-    us_weight_gradient_tiles chosen = tiles ? *tiles : us_weight_gradient_default(spec);
     us_shape biased = spec->bias_of_large ? spec->large : spec->small;
     made->device = spec->device;
     made->bias_of_large = spec->bias_of_large;
@@ -136,15 +156,14 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
     made->groups = items * (size_t)chosen.splits;
     made->weight_count = count_weights(spec);
     made->bias_count = (size_t)biased.channels;
-    made->bias_splits = smaller(divide_up(wanted_groups(spec->device), biased.channels),
-                                biased.height * biased.width);
+    made->bias_splits = count_bias_splits(spec);
 
     unseen_status status;
     if (chosen.outputs)
         US_CHECK(us_winograd_gradient_build(spec, &chosen, &made->weights, error));
     else
-        US_CHECK(build(spec, &chosen, made, "weight_gradient", &made->weights, error));
-    if (spec->bias) US_CHECK(build(spec, &chosen, made, "bias_gradient", &made->bias, error));
+        US_CHECK(build(spec, &chosen, "weight_gradient", &made->weights, error));
+    if (spec->bias) US_CHECK(build(spec, &chosen, "bias_gradient", &made->bias, error));
     if (spec->bias || chosen.splits > 1)
         US_CHECK(
             us_kernel_create(spec->device, "sum_splits", "sum_splits", &made->sum, error, " "));

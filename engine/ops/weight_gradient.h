@@ -3,6 +3,7 @@
 #ifndef US_OPS_WEIGHT_GRADIENT_H
 #define US_OPS_WEIGHT_GRADIENT_H
 
+#include "device/tunable.h"
 #include "ops/layer.h"
 
 /* What is computed. The small side is a convolution's output and a transposed convolution's input.
@@ -31,10 +32,25 @@ typedef struct us_weight_gradient_tiles {
 } us_weight_gradient_tiles;
 
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec);
+/* Without Winograd's filtering. */
+us_weight_gradient_tiles us_weight_gradient_default_direct(const us_weight_gradient_spec *spec);
+
+/* ---- weight_gradient_tunable.c ---- */
+
+extern const us_tunable us_weight_gradient_tunable;
+
+/* The tuned tiles of the device, or else the default. */
+unseen_status us_weight_gradient_choose(const us_weight_gradient_spec *spec,
+                                        us_weight_gradient_tiles *tiles, unseen_error *error);
+
+/* ---- weight_gradient.c ---- */
+
+/* The build options that say what is computed. */
+void us_weight_gradient_options(const us_weight_gradient_spec *spec, char text[US_TUNABLE_TEXT]);
 
 typedef struct us_weight_gradient us_weight_gradient;
 
-/* tiles NULL: the default. */
+/* tiles NULL: those of us_weight_gradient_choose. */
 unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
                                         const us_weight_gradient_tiles *tiles,
                                         us_weight_gradient **made, unseen_error *error);

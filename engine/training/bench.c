@@ -2,10 +2,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/event.h"
-#include "base/random.h"
+#include "device/tuning.h"
 #include "ops/peak.h"
 #include "training/bench.h"
 #include "training/model.h"
@@ -26,30 +25,6 @@ typedef struct bench {
     double train_rate, score_rate, peak, memory_peak;
     double host_bytes, device_bytes; /* at most in use; 0: not known */
 } bench;
-
-/* Noise is as good as photographs to a kernel. */
-static unseen_status make_images(bench *b, unseen_error *error) {
-    us_shape shape = b->config->input;
-    size_t count = (size_t)b->config->training.batch * US_BENCH_BATCHES;
-    size_t bytes = us_shape_size(shape) * count;
-    unsigned char *pixels = malloc(bytes);
-    if (!pixels) return us_fail_memory(error, "images");
-    for (size_t i = 0; i < bytes; i += 16) {
-        uint32_t words[4];
-        us_random_words(1, US_STREAM_TEST, 0, i, words);
-        memcpy(pixels + i, words, bytes - i < 16 ? bytes - i : 16);
-    }
-    b->dataset.images = (us_images){.pixels = pixels,
-                                    .pixel = US_PIXEL_UINT8,
-                                    .count = (int64_t)count,
-                                    .height = shape.height,
-                                    .width = shape.width,
-                                    .channels = shape.channels,
-                                    .path = (char *)"made-up images"};
-    b->dataset.selected_count = (int64_t)count;
-    b->dataset.white = 255;
-    return UNSEEN_OK;
-}
 
 unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error) {
     us_image_batch_args batch = {
@@ -193,7 +168,10 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     *json = NULL;
     bench b = {.config = config, .events = events, .started = us_clock()};
     unseen_status status = us_device_open(options->device, &b.device, error);
-    if (status == UNSEEN_OK) status = make_images(&b, error);
+    if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
+    if (status == UNSEEN_OK)
+        status = us_dataset_make_up(config, (int64_t)config->training.batch * US_BENCH_BATCHES,
+                                    &b.dataset, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(b.device, &config->detector, config->training.batch, true,
                                     &b.detector, error);
@@ -207,6 +185,6 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     us_trainer_destroy(b.trainer);
     us_detector_destroy(b.detector);
     if (b.device) us_device_close(b.device);
-    free((void *)b.dataset.images.pixels);
+    us_dataset_unmake(&b.dataset);
     return status;
 }

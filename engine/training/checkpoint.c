@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/tuning.h"
 #include "evaluation/locale.h"
 #include "training/trainer.h"
 
@@ -151,6 +152,30 @@ static unseen_status load_losses(us_trainer *trainer, const us_safetensors *file
     return UNSEEN_OK;
 }
 
+/* ---- what kernels were built with: other parameters would round otherwise ---- */
+
+static unseen_status save_tuning(const us_trainer *trainer, us_safetensors_builder *builder,
+                                 unseen_error *error) {
+    char *record;
+    US_TRY(us_tuning_record(trainer->device, &record, error));
+    if (!record) return UNSEEN_OK;
+    unseen_status status = us_safetensors_add_metadata(builder, "tuning", record, error);
+    unseen_string_free(record);
+    return status;
+}
+
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen_error *error) {
+    char *path = checkpoint_path(folder, error);
+    if (!path) return UNSEEN_FAILURE;
+    us_safetensors file;
+    unseen_status status = us_safetensors_open(path, &file, error);
+    free(path);
+    if (status != UNSEEN_OK) return status;
+    status = us_tuning_restore(device, us_safetensors_metadata(&file, "tuning"), error);
+    us_safetensors_close(&file);
+    return status;
+}
+
 /* ---- the file ---- */
 
 static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
@@ -161,6 +186,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
     unseen_status status = us_safetensors_add_metadata(builder, "progress", progress, error);
     unseen_string_free(progress);
     US_TRY(status);
+    US_TRY(save_tuning(trainer, builder, error));
     US_TRY(us_detector_save(trainer->detector, builder, error));
     US_TRY(save_moments(trainer, builder, error));
     return save_losses(trainer, builder, error);

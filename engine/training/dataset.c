@@ -147,6 +147,35 @@ unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *
     return status;
 }
 
+unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_dataset *dataset,
+                                 unseen_error *error) {
+    us_shape shape = config->input;
+    size_t bytes = us_shape_size(shape) * (size_t)count;
+    unsigned char *pixels = malloc(bytes);
+    *dataset = (us_dataset){0};
+    if (!pixels) return us_fail_memory(error, "images");
+    for (size_t i = 0; i < bytes; i += 16) {
+        uint32_t words[4];
+        us_random_words(1, US_STREAM_TEST, 0, i, words);
+        memcpy(pixels + i, words, bytes - i < 16 ? bytes - i : 16);
+    }
+    dataset->images = (us_images){.pixels = pixels,
+                                  .pixel = US_PIXEL_UINT8,
+                                  .count = count,
+                                  .height = shape.height,
+                                  .width = shape.width,
+                                  .channels = shape.channels,
+                                  .path = (char *)"made-up images"};
+    dataset->selected_count = count;
+    dataset->white = 255;
+    return UNSEEN_OK;
+}
+
+void us_dataset_unmake(us_dataset *dataset) {
+    free((void *)dataset->images.pixels);
+    *dataset = (us_dataset){0};
+}
+
 unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
                                 int batch, const uint32_t *selection, int64_t count,
                                 us_image_loader **loader, unseen_error *error) {

@@ -27,6 +27,14 @@ unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *
 unseen_status us_dataset_open(const unseen_config *config, const char *path,
                               const us_dataset *training, const unseen_events *events,
                               us_dataset *dataset, unseen_error *error);
+
+/* Made-up images of the config's shape, for measuring: to a kernel, noise is as good as
+ * photographs.
+ */
+unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_dataset *dataset,
+                                 unseen_error *error);
+void us_dataset_unmake(us_dataset *dataset);
+
 void us_dataset_close(us_dataset *dataset);
 
 /* A loader for some of the images (selection NULL: all). */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "data/labels.h"
+#include "device/tuning.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "training/model.h"
@@ -149,9 +150,19 @@ static unseen_status resume(run *r, unseen_error *error) {
     return UNSEEN_OK;
 }
 
+/* A run goes on with the kernels that it began with, so that its bits stay the same; a new one
+ * takes the best that are known. */
+static unseen_status choose_kernels(run *r, unseen_error *error) {
+    bool checkpoint = false;
+    if (r->options->resume) US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
+    return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, error)
+                      : us_tuning_open(r->device, error);
+}
+
 static unseen_status train(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     US_TRY(us_device_open(r->options->device, &r->device, error));
+    US_TRY(choose_kernels(r, error));
     US_TRY(us_detector_create(r->device, &r->config->detector, settings->batch, true, &r->detector,
                               error));
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
@@ -301,6 +312,7 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
     if (status == UNSEEN_OK)
         status = us_dataset_open(s->config, options->data, NULL, events, &s->dataset, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
+    if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(s->device, &s->config->detector, s->config->training.batch,
                                     false, &s->detector, error);

@@ -2,6 +2,7 @@
 #ifndef US_TRAINING_TRAINER_H
 #define US_TRAINING_TRAINER_H
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "device/fence.h"
 #include "training/dataset.h"
@@ -62,6 +63,9 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
 unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error);
 unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error);
 
+/* Makes the device's kernels those that the checkpoint in a run's folder was made with. */
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen_error *error);
+
 /* ---- log.c: FOLDER/log.jsonl, one record per epoch ---- */
 
 /* Drops the records behind the last finished epoch, as those of a run that was killed. */
@@ -69,7 +73,5 @@ unseen_status us_log_rewind(const us_trainer *trainer, unseen_error *error);
 /* learning_rate: of the first network, at the epoch's last step. */
 unseen_status us_log_append(const us_trainer *trainer, const double *losses, double learning_rate,
                             double seconds, unseen_error *error);
-
-double us_clock(void); /* seconds, monotonic */
 
 #endif

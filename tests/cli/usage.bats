@@ -1,7 +1,7 @@
 # Options, verbs, help and where output goes. No device is used.
 load common.bash
 
-verbs="run train score eval report show check devices selftest bench sweep"
+verbs="run train score eval report show check devices selftest tune bench sweep"
 
 @test "no verb: an overview, and exit code 2" {
     unseen
@@ -45,7 +45,7 @@ verbs="run train score eval report show check devices selftest bench sweep"
 }
 
 @test "every verb says what is missing or too much" {
-    for verb in run train show bench; do
+    for verb in run train show tune bench; do
         fails_with 2 "CONFIG is missing" "$verb"
         fails_with 2 "unexpected argument 'b'" "$verb" a b
     done

@@ -1,0 +1,229 @@
+#include "device/tuner_worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "base/clock.h"
+#include "device/program.h"
+#include "device/tuning.h"
+
+/* ---- in the worker ---- */
+
+static void send_reply(int to, const us_worker_reply *reply) {
+    ssize_t sent;
+    do {
+        sent = send(to, reply, sizeof *reply, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    if (sent != (ssize_t)sizeof *reply) _exit(0); /* nobody listens any more */
+}
+
+static void send_status(int to, unseen_status status, const unseen_error *error) {
+    us_worker_reply reply = {.status = status};
+    if (status != UNSEEN_OK)
+        snprintf(reply.message, sizeof reply.message, "%.1023s", error->message);
+    send_reply(to, &reply);
+}
+
+static us_device facts_of(const us_device *device) {
+    us_device facts = *device;
+    facts.platform = NULL;
+    facts.id = NULL;
+    facts.context = NULL;
+    facts.queue = NULL;
+    facts.label = (us_label){0};
+    facts.profile = NULL;
+    facts.programs = NULL;
+    facts.scratch = NULL;
+    facts.tuning = NULL;
+    return facts;
+}
+
+static unseen_status collect(const us_worker_job *job, us_device *device, int to,
+                             unseen_error *error) {
+    US_TRY(us_tuning_open(device, error));
+    US_TRY(job->collect(device, job->user, error));
+    US_TRY(us_device_finish(device, error));
+    us_worker_reply reply = {.facts = facts_of(device)};
+    send_reply(to, &reply);
+    const us_tuning_choice *choice = device->tuning->choices;
+    for (; choice; choice = choice->next) {
+        reply.tunable = choice->tunable;
+        memcpy(reply.spec, choice->spec, choice->tunable->spec_size);
+        send_reply(to, &reply);
+    }
+    reply.tunable = NULL;
+    send_reply(to, &reply);
+    return UNSEEN_OK;
+}
+
+/* Programs that are not needed again would only fill the memory. */
+static unseen_status begin(const us_worker_job *job, us_device *device, us_trial *trial,
+                           const us_worker_request *request, unseen_error *error) {
+    const us_tuner_shape *shape = &job->shapes[request->shape];
+    us_trial_end(trial);
+    us_programs_release(device);
+    memcpy(shape->spec, &device, sizeof device); /* the worker's own copy */
+    return us_trial_begin(device, shape->tunable, shape->spec, request->with_default, trial, error);
+}
+
+static void answer(const us_worker_job *job, us_device *device, int socket) {
+    us_trial trial = {0};
+    us_worker_request request;
+    for (;;) {
+        ssize_t got = recv(socket, &request, sizeof request, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got != (ssize_t)sizeof request) break;
+        us_worker_reply reply = {0};
+        unseen_error error = {0};
+        if (request.begin)
+            reply.status = begin(job, device, &trial, &request, &error);
+        else
+            reply.status =
+                us_trial_run(&trial, request.values, request.seconds, &reply.times, &error);
+        snprintf(reply.message, sizeof reply.message, "%.1023s", error.message);
+        send_reply(socket, &reply);
+    }
+    us_trial_end(&trial);
+}
+
+/* Whatever a crashing driver has to say is not for the user's terminal, and an interrupt from there
+ * is for the parent to handle; but the worker does not outlive it. */
+static void detach(void) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &ignore, NULL);
+    sigaction(SIGTERM, &ignore, NULL);
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0) {
+        dup2(nowhere, STDOUT_FILENO);
+        dup2(nowhere, STDERR_FILENO);
+    }
+}
+
+static void work(const us_worker_job *job, int socket) {
+    us_device *device;
+    unseen_error error = {0};
+    unseen_status status = us_device_open(job->selector, &device, &error);
+    if (status != UNSEEN_OK) {
+        send_status(socket, status, &error);
+        return;
+    }
+    if (job->collect) {
+        status = collect(job, device, socket, &error);
+        if (status != UNSEEN_OK) send_status(socket, status, &error);
+    } else {
+        send_status(socket, UNSEEN_OK, NULL);
+        answer(job, device, socket);
+    }
+}
+
+/* ---- in the parent ---- */
+
+unseen_status us_worker_start(const us_worker_job *job, us_worker *worker, unseen_error *error) {
+    int sockets[2];
+    sigset_t all, before;
+    *worker = (us_worker){0};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+        return us_fail(error, UNSEEN_FAILURE, "cannot talk to a process of its own: %s",
+                       strerror(errno));
+    /* No signal finds the child before it has made itself deaf to it. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t process = fork();
+    if (process == 0) {
+        close(sockets[0]);
+        detach();
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        work(job, sockets[1]);
+        _exit(0); /* without the parent's exit handlers and unwritten output */
+    }
+    int code = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(sockets[1]);
+    if (process < 0) {
+        close(sockets[0]);
+        return us_fail(error, UNSEEN_FAILURE, "cannot start a process: %s", strerror(code));
+    }
+    *worker = (us_worker){process, sockets[0]};
+    return UNSEEN_OK;
+}
+
+bool us_worker_send(const us_worker *worker, const us_worker_request *request) {
+    return send(worker->socket, request, sizeof *request, MSG_NOSIGNAL) == (ssize_t)sizeof *request;
+}
+
+us_answer us_worker_receive(const us_worker *worker, us_worker_reply *reply, double seconds,
+                            bool (*stop)(void *user), void *user) {
+    double end = us_clock() + seconds;
+    for (;;) {
+        if (stop(user)) return US_ANSWER_STOPPED;
+        double left = end - us_clock();
+        struct pollfd wanted = {.fd = worker->socket, .events = POLLIN};
+        int ready = poll(&wanted, 1, left > 0.1 ? 100 : left > 0 ? (int)(left * 1e3) + 1 : 0);
+        if (ready > 0) {
+            ssize_t got = recv(worker->socket, reply, sizeof *reply, 0);
+            if (got == (ssize_t)sizeof *reply) return US_ANSWER_GOT;
+            if (got >= 0 || errno != EINTR) return US_ANSWER_GONE;
+        } else if (ready == 0 && left <= 0) {
+            return US_ANSWER_LATE;
+        }
+    }
+}
+
+/* Waits until the process has ended, or for so long: one that a driver holds in the kernel does not
+ * even end when killed. */
+static bool reap(pid_t process, double seconds, int *state) {
+    for (double end = us_clock() + seconds;;) {
+        pid_t ended = waitpid(process, state, WNOHANG);
+        if (ended == process || (ended < 0 && errno != EINTR)) return ended == process;
+        if (us_clock() > end) return false;
+        usleep(5000);
+    }
+}
+
+void us_worker_kill(us_worker *worker, char how[80]) {
+    int state = 0;
+    snprintf(how, 80, "ended");
+    if (!worker->process) return;
+    /* One that has ended by itself is given the moment until it can be asked why. */
+    bool ended = reap(worker->process, 0.05, &state);
+    if (ended && WIFSIGNALED(state))
+        snprintf(how, 80, "signal %d, %s", WTERMSIG(state), strsignal(WTERMSIG(state)));
+    else if (ended && WIFEXITED(state))
+        snprintf(how, 80, "exit code %d", WEXITSTATUS(state));
+    if (!ended) {
+        kill(worker->process, SIGKILL);
+        reap(worker->process, 5, &state);
+    }
+    close(worker->socket);
+    *worker = (us_worker){0};
+}
+
+void us_worker_dismiss(us_worker *worker) {
+    int state;
+    char how[80];
+    if (!worker->process) return;
+    shutdown(worker->socket, SHUT_WR);
+    if (!reap(worker->process, 2, &state)) {
+        us_worker_kill(worker, how);
+        return;
+    }
+    close(worker->socket);
+    *worker = (us_worker){0};
+}

@@ -1,0 +1,55 @@
+/* unseen_tune: which kernels a config needs, for device/tuner.c to search their parameters. */
+#include "device/tuner.h"
+#include "training/model.h"
+#include "training/trainer.h"
+
+/* A detector at work, on as few images as make a batch. */
+typedef struct rehearsal {
+    us_dataset dataset;
+    us_detector *detector;
+    us_trainer *trainer;
+} rehearsal;
+
+/* One step of training and one batch of scores, as some kernels are built when first needed. */
+static unseen_status rehearse(const unseen_config *config, us_device *device, rehearsal *r,
+                              unseen_error *error) {
+    int batch = config->training.batch;
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));
+    US_TRY(us_detector_create(device, &config->detector, batch, true, &r->detector, error));
+    US_TRY(us_trainer_create(config, r->detector, &r->dataset, NULL, NULL, &r->trainer, error));
+    us_image_batch_args images = {.out = r->trainer->x, .n = batch};
+    US_TRY(us_image_batch_load(r->trainer->loader, &images, error));
+    US_TRY(us_trainer_step(r->trainer, batch, error));
+    US_TRY(
+        us_model_columns(r->detector, &r->dataset, NULL, batch, "scoring", NULL, columns, error));
+    us_columns_release(columns);
+    return UNSEEN_OK;
+}
+
+static unseen_status collect(us_device *device, void *user, unseen_error *error) {
+    rehearsal r = {0};
+    unseen_status status = rehearse(user, device, &r, error);
+    us_trainer_destroy(r.trainer);
+    us_detector_destroy(r.detector);
+    us_dataset_unmake(&r.dataset);
+    return status;
+}
+
+unseen_status unseen_tune(const unseen_config *config, const unseen_tune_options *options,
+                          const unseen_events *events, char **json, unseen_error *error) {
+    *json = NULL;
+    const us_tuner_options tuner = {
+        .selector = options->device,
+        .collect = collect,
+        .user = (void *)config,
+        .events = events,
+        .force = options->force,
+        .seconds = options->seconds,
+    };
+    cJSON *result;
+    US_TRY(us_tuner_run(&tuner, &result, error));
+    if (cJSON_AddStringToObject(result, "config", config->name)) *json = us_json_print(result);
+    cJSON_Delete(result);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
+}
