@@ -50,22 +50,26 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
 }
 
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
-    /* Weights beyond this would come from memory again for every tile. With fewer channels than this
-     * transforms cost what they save. */
+    /* Weights beyond this would come from memory again for every tile. With fewer channels than
+     * this transforms cost what they save, as they do with three taps. */
     enum { WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 3 };
-    if (spec->out.channels < LEAST_CHANNELS || spec->stride[0] < 2) return false;
-    int vectors = spec->batch / us_device_lanes(spec->device);
-    *tiles = (us_gather_tiles){.outputs = count_taps(spec) == 2 ? 4 : 2};
-    /* Of 32 registers 24 hold sums, of 16 twelve. */
-    int most = spec->device->vector_width >= 16 ? 12 : 6;
-    tiles->channels = divide_up(spec->out.channels, divide_up(spec->out.channels, most));
-    tiles->vectors = vectors % 2 ? 1 : 2;
-    tiles->run = tiles->vectors; /* few, so that transformed inputs stay near */
+    if (spec->out.channels < LEAST_CHANNELS || spec->stride[0] < 2 || count_taps(spec) != 2)
+        return false;
+    *tiles = (us_gather_tiles){.outputs = 4};
     if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
             (size_t)spec->out.channels * sizeof(float) >
         WEIGHT_BYTES)
         return false;
-    return us_winograd_fits(spec, tiles);
+    /* Of 32 registers 24 hold sums, of 16 twelve; in two vectors where the local memory holds what
+     * they need, and no more of them, so that transformed inputs stay near. */
+    int sums = spec->device->vector_width >= 16 ? 24 : 12;
+    int vectors = spec->batch / us_device_lanes(spec->device);
+    for (int run = vectors % 2 ? 1 : 2; run >= 1; run--) {
+        tiles->vectors = tiles->run = run;
+        tiles->channels = divide_up(spec->out.channels, divide_up(spec->out.channels, sums / run));
+        if (us_winograd_fits(spec, tiles)) return true;
+    }
+    return false;
 }
 
 static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,

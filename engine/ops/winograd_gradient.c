@@ -52,17 +52,29 @@ static int item_size(int size, int tile, int most) {
 
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
                                   us_weight_gradient_tiles *tiles) {
-    enum { LEAST_PRODUCTS = 36 };
+    enum { LEAST_PRODUCTS = 36, CACHE_BYTES = 384 * 1024, LEAST_VECTORS = 4 };
     int large = spec->large.channels, small = spec->small.channels;
-    if (large * small < LEAST_PRODUCTS || spec->stride[0] < 2) return false;
-    bool wide = spec->device->vector_width >= 16;
-    int vectors = spec->batch / us_device_lanes(spec->device);
+    int lanes = us_device_lanes(spec->device), vectors = spec->batch / lanes;
+    if (large * small < LEAST_PRODUCTS || spec->stride[0] < 2 || count_taps(spec) != 2)
+        return false;
+    /* Sums of 24 or 12 vectors in registers. */
+    int most = spec->device->vector_width >= 16 ? 8 : 4;
     *tiles = (us_weight_gradient_tiles){.splits = 1, .outputs = 2};
     tiles->large = large < 3 ? large : 3;
-    tiles->small = small < (wide ? 8 : 4) ? small : wide ? 8 : 4;
+    tiles->small = small < most ? small : most;
     tiles->item_large = item_size(large, tiles->large, 6);
     tiles->item_small = item_size(small, tiles->small, 24);
     tiles->vectors = vectors < 8 ? vectors : 8;
+    /* Many vectors amortise the sums' way to a second cache and back, as long as all stays there.
+     */
+    while (local_vectors(spec, tiles) * (size_t)lanes * sizeof(float) > CACHE_BYTES) {
+        if (tiles->vectors > LEAST_VECTORS)
+            tiles->vectors /= 2;
+        else if (tiles->item_small > tiles->small)
+            tiles->item_small = item_size(small, tiles->small, tiles->item_small / 2);
+        else
+            break;
+    }
     return us_winograd_gradient_fits(spec, tiles);
 }
 
