@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arithmetic.h"
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -153,16 +154,6 @@ static unseen_status launch(us_trial *trial, void *operation, taken *took, unsee
     return UNSEEN_OK;
 }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return values[count / 2];
-}
-
 typedef struct rounds {
     int count;
     taken own[MOST_ROUNDS], other[MOST_ROUNDS]; /* other: of the default, right before */
@@ -172,7 +163,7 @@ static double median_of(const taken *took, int count, bool processor) {
     double values[MOST_ROUNDS];
     for (int i = 0; i < count; i++)
         values[i] = processor ? took[i].processor : took[i].wall;
-    return median(values, count);
+    return us_median(values, count);
 }
 
 /* *scatter: how far apart the ratios of neighbouring launches are. */
@@ -183,7 +174,7 @@ static us_trial_times by_clock(const rounds *r, bool with_default, double *scatt
     if (!with_default) return times;
     for (int i = 0; i < r->count; i++)
         ratios[i] = r->own[i].wall / r->other[i].wall;
-    times.ratio = median(ratios, r->count);
+    times.ratio = us_median(ratios, r->count);
     times.default_seconds = median_of(r->other, r->count, false);
     *scatter = (ratios[r->count * 3 / 4] - ratios[r->count / 4]) / times.ratio;
     return times;

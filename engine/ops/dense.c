@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/attributes.h"
 #include "ops/clblast.h"
@@ -30,16 +31,8 @@ typedef struct us_dense {
     size_t panel_groups, panels_bytes, bias_groups;
 } us_dense;
 
-static int smaller(int64_t a, int64_t b) {
-    return (int)(a < b ? a : b);
-}
-
 static int larger(int64_t a, int64_t b) {
     return (int)(a > b ? a : b);
-}
-
-static int divide_up(int64_t a, int64_t b) {
-    return (int)((a + b - 1) / b);
 }
 
 enum {
@@ -64,7 +57,7 @@ static int rows_per_tile(int rows, int most) {
     int best = most;
     int64_t best_cost = INT64_MAX;
     for (int i = most; 3 * i > 2 * most; i--) {
-        const int64_t cost = (int64_t)divide_up(rows, i) * (i + 1);
+        const int64_t cost = (int64_t)us_divide_up(rows, i) * (i + 1);
         if (cost < best_cost) {
             best = i;
             best_cost = cost;
@@ -77,11 +70,11 @@ static us_product_tuning tune_lanes(const us_device *device, us_product_form for
                                     int terms, int width) {
     us_product_tuning t = {.tile_vectors = 1, .slice = terms};
     t.tile_rows = rows_per_tile(rows, LANES_TILE_ROWS);
-    const int64_t items = (int64_t)divide_up(rows, t.tile_rows) * width;
+    const int64_t items = (int64_t)us_divide_up(rows, t.tile_rows) * width;
     if (form == US_PRODUCT_WEIGHT) return t;
     /* Where rows and columns make too few items, the sums are cut. */
     const int slices = larger(1, (int64_t)device->compute_units * LANES_ITEMS / items);
-    t.slice = smaller(terms, larger(divide_up(terms, slices), LANES_SLICE));
+    t.slice = us_smaller(terms, larger(us_divide_up(terms, slices), LANES_SLICE));
     return t;
 }
 
@@ -108,15 +101,16 @@ static size_t copied_bytes(const us_product_tuning *t, int vector_width) {
 
 /* Not more of anything than there is. */
 static void limit_to(us_product_tuning *t, int vector_width, int rows, int terms, int width) {
-    t->item_columns = smaller(t->item_columns, divide_up(width, t->tile_vectors * vector_width));
-    t->chunk_tiles = smaller(t->chunk_tiles, divide_up(rows, t->tile_rows));
-    t->block = smaller(t->block, (int64_t)divide_up(terms, vector_width) * vector_width);
+    t->item_columns =
+        us_smaller(t->item_columns, us_divide_up(width, t->tile_vectors * vector_width));
+    t->chunk_tiles = us_smaller(t->chunk_tiles, us_divide_up(rows, t->tile_rows));
+    t->block = us_smaller(t->block, (int64_t)us_divide_up(terms, vector_width) * vector_width);
 }
 
 static us_product_tuning tune_vectors(const us_device *device, us_product_form form, int rows,
                                       int terms, int width) {
     us_product_tuning t = {.slice = terms};
-    tune_tile(&t, device->vector_width, rows, divide_up(width, device->vector_width));
+    tune_tile(&t, device->vector_width, rows, us_divide_up(width, device->vector_width));
     const int columns = t.tile_vectors * device->vector_width;
     t.block = VECTOR_BLOCK;
     t.item_columns = larger(1, VECTOR_COLUMNS / columns);
@@ -124,30 +118,30 @@ static us_product_tuning tune_vectors(const us_device *device, us_product_form f
     limit_to(&t, device->vector_width, rows, terms, width);
     while (copied_bytes(&t, device->vector_width) > device->local_bytes) {
         if (t.chunk_tiles > 1 || t.item_columns > 1) {
-            t.chunk_tiles = divide_up(t.chunk_tiles, 2);
-            t.item_columns = divide_up(t.item_columns, 2);
+            t.chunk_tiles = us_divide_up(t.chunk_tiles, 2);
+            t.item_columns = us_divide_up(t.item_columns, 2);
         } else if (t.block > device->vector_width) {
-            t.block = divide_up(t.block / device->vector_width, 2) * device->vector_width;
+            t.block = us_divide_up(t.block / device->vector_width, 2) * device->vector_width;
         } else {
             break;
         }
     }
-    const int row_tiles = divide_up(rows, t.tile_rows);
-    const int across = divide_up(width, (int64_t)columns * t.item_columns);
-    int down = divide_up(row_tiles, t.chunk_tiles);
+    const int row_tiles = us_divide_up(rows, t.tile_rows);
+    const int across = us_divide_up(width, (int64_t)columns * t.item_columns);
+    int down = us_divide_up(row_tiles, t.chunk_tiles);
     const int64_t work = (int64_t)rows * terms * width;
     const int wanted = larger(
-        1, smaller((int64_t)device->compute_units * ITEMS_PER_UNIT, work / VECTOR_ITEM_WORK));
+        1, us_smaller((int64_t)device->compute_units * ITEMS_PER_UNIT, work / VECTOR_ITEM_WORK));
     /* Where rows and columns make too few items, the sums are cut as well, or else the rows again.
      */
     if (form != US_PRODUCT_WEIGHT && across * down < wanted && terms >= 2 * VECTOR_SLICE) {
-        const int slices = smaller(divide_up(wanted, across * down), terms / VECTOR_SLICE);
-        t.slice = divide_up(divide_up(terms, slices), t.block) * t.block;
+        const int slices = us_smaller(us_divide_up(wanted, across * down), terms / VECTOR_SLICE);
+        t.slice = us_divide_up(us_divide_up(terms, slices), t.block) * t.block;
     } else if (across * down < wanted) {
-        down = smaller(row_tiles, divide_up(wanted, across));
+        down = us_smaller(row_tiles, us_divide_up(wanted, across));
     }
-    t.chunk_tiles = divide_up(row_tiles, down);
-    t.item_chunks = larger(1, smaller(down, (int64_t)across * down / wanted));
+    t.chunk_tiles = us_divide_up(row_tiles, down);
+    t.item_chunks = larger(1, us_smaller(down, (int64_t)across * down / wanted));
     return t;
 }
 
@@ -168,9 +162,9 @@ static void plan_groups(us_product *product, const us_device *device) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
     const int64_t rows =
         lanes ? t->tile_rows : (int64_t)t->tile_rows * t->chunk_tiles * t->item_chunks;
-    product->groups[0] = (size_t)(lanes ? tiles : divide_up(tiles, t->item_columns));
-    product->groups[1] = (size_t)divide_up(product->rows, rows);
-    product->groups[2] = (size_t)divide_up(product->terms, t->slice);
+    product->groups[0] = (size_t)(lanes ? tiles : us_divide_up(tiles, t->item_columns));
+    product->groups[1] = (size_t)us_divide_up(product->rows, rows);
+    product->groups[2] = (size_t)us_divide_up(product->terms, t->slice);
     product->combine_groups[0] = lanes ? (size_t)(product->columns / us_device_lanes(device)) : 1;
     product->combine_groups[1] = (size_t)product->rows;
     product->combine_groups[2] = 1;
@@ -215,7 +209,7 @@ static void plan_product(us_product *product, const us_product_spec *spec,
                                             .a_transposed = form == US_PRODUCT_FORWARD,
                                             .b_transposed = form == US_PRODUCT_WEIGHT};
     const int tile_width = product->tuning.tile_vectors * us_device_lanes(device);
-    product->columns = divide_up(product->width, tile_width) * tile_width;
+    product->columns = us_divide_up(product->width, tile_width) * tile_width;
     plan_groups(product, device);
 }
 
@@ -325,7 +319,7 @@ static unseen_status create_dy_kernels(us_dense *layer, const us_layer_plan *pla
                                        unseen_error *error) {
     const us_product *weight = &layer->products[US_PRODUCT_WEIGHT];
     us_buffer *scratch;
-    layer->bias_groups = (size_t)divide_up(plan->out.channels, BIAS_ROWS);
+    layer->bias_groups = (size_t)us_divide_up(plan->out.channels, BIAS_ROWS);
     if (by_clblast(weight))
         return create_kernel(weight, plan, "bias_gradient", &layer->bias_gradient, error);
     if (plan->device->execution == US_EXECUTION_VECTOR) return UNSEEN_OK;

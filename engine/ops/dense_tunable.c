@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "device/tuning.h"
 #include "ops/activation.h"
 #include "ops/clblast.h"
@@ -89,10 +90,6 @@ static void defaults(const void *spec, int *values) {
 }
 
 /* ---- which ways there are ---- */
-
-static int smaller(int a, int b) {
-    return a < b ? a : b;
-}
 
 /* Vectors, or lanes of a work-group, in a row of C. */
 static int row_vectors(const us_product_spec *spec, int width) {
@@ -202,7 +199,7 @@ static us_product_tuning reshape(const us_product_spec *spec, us_product_tuning 
     t.tile_rows = us_tiles_even(rows, tile_rows);
     t.tile_vectors = us_tiles_even(row_vectors(spec, width), tile_vectors);
     if (spec->device->execution == US_EXECUTION_LANES) return t;
-    t.chunk_tiles = smaller(us_tiles_count(chunk_rows, t.tile_rows), rows);
+    t.chunk_tiles = us_smaller(us_tiles_count(chunk_rows, t.tile_rows), rows);
     t.item_columns = us_tiles_count(columns, t.tile_vectors);
     return t;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 #include "ops/winograd.h"
 
 struct us_gather {
@@ -13,22 +14,14 @@ struct us_gather {
     size_t groups, tiles, in_channels, packed_bytes;
 };
 
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
 /* The tile of at most `most` that divides `size` with the least left over. */
 static int even_tile(int size, int most) {
-    return divide_up(size, divide_up(size, most));
-}
-
-static int smaller(int a, int b) {
-    return a < b ? a : b;
+    return us_divide_up(size, us_divide_up(size, most));
 }
 
 static int window_taps(const us_gather_spec *spec) {
-    int h = spec->up ? divide_up(spec->kernel[0], spec->stride[0]) : spec->kernel[0];
-    int w = spec->up ? divide_up(spec->kernel[1], spec->stride[1]) : spec->kernel[1];
+    int h = spec->up ? us_divide_up(spec->kernel[0], spec->stride[0]) : spec->kernel[0];
+    int w = spec->up ? us_divide_up(spec->kernel[1], spec->stride[1]) : spec->kernel[1];
     return h * w;
 }
 
@@ -37,14 +30,14 @@ static int window_taps(const us_gather_spec *spec) {
 static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     enum { LEAST_TILES = 5, LEAST_CHANNELS = 32, CACHE_BYTES = 512 * 1024 };
     const us_device *device = spec->device;
-    int output_tiles = divide_up(spec->out.channels, tiles->channels);
+    int output_tiles = us_divide_up(spec->out.channels, tiles->channels);
     if (output_tiles < LEAST_TILES || spec->in.channels < LEAST_CHANNELS) return;
-    int lanes = us_device_lanes(device), chunks = divide_up(spec->batch / lanes, tiles->vectors);
+    int lanes = us_device_lanes(device), chunks = us_divide_up(spec->batch / lanes, tiles->vectors);
     size_t pixels = (size_t)spec->out.height * (size_t)spec->out.width;
     size_t limit = device->local_bytes / 4 * 3 < CACHE_BYTES ? (size_t)device->local_bytes / 4 * 3
                                                              : CACHE_BYTES;
-    for (int run = smaller(chunks, 8); run >= 1; run--) {
-        bool busy = pixels * (size_t)divide_up(chunks, run) >= 8 * (size_t)device->compute_units;
+    for (int run = us_smaller(chunks, 8); run >= 1; run--) {
+        bool busy = pixels * (size_t)us_divide_up(chunks, run) >= 8 * (size_t)device->compute_units;
         if (!busy && run > 1) continue;
         size_t chunk = (size_t)(run * tiles->vectors * lanes) * sizeof(float);
         size_t sums = chunk * (size_t)output_tiles * (size_t)tiles->channels;
@@ -68,9 +61,9 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     bool wide = spec->device->vector_width >= 16;
     tiles.channels = even_tile(spec->out.channels, wide ? 12 : 6);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    tiles.vectors = even_tile(vectors, smaller((wide ? 24 : 12) / tiles.channels, 8));
+    tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / tiles.channels, 8));
     /* Few channels make small work-items. */
-    if (tiles.channels < 6) tiles.run = smaller(spec->out.width, 16);
+    if (tiles.channels < 6) tiles.run = us_smaller(spec->out.width, 16);
     stage(spec, &tiles);
     return tiles;
 }
@@ -116,7 +109,7 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     if (!made) return us_fail_memory(error, "a convolution");
     made->device = spec->device;
     made->in_channels = (size_t)spec->in.channels;
-    made->tiles = (size_t)divide_up(spec->out.channels, chosen.channels);
+    made->tiles = (size_t)us_divide_up(spec->out.channels, chosen.channels);
     size_t taps = (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
     bool one_phase = !spec->up || (spec->stride[0] == 1 && spec->stride[1] == 1);
     made->packed = one_phase && made->tiles == 1 && spec->out_stride == 1 &&
@@ -125,13 +118,13 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     made->packed_bytes =
         made->tiles * made->in_channels * taps * (size_t)chosen.channels * sizeof(float);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    int chunks = divide_up(vectors, chosen.vectors);
+    int chunks = us_divide_up(vectors, chosen.vectors);
     made->groups = (size_t)spec->out.height;
     if (chosen.staged > 0)
-        made->groups *= (size_t)spec->out.width * (size_t)divide_up(chunks, chosen.run);
+        made->groups *= (size_t)spec->out.width * (size_t)us_divide_up(chunks, chosen.run);
     else
         made->groups *=
-            made->tiles * (size_t)chunks * (size_t)divide_up(spec->out.width, chosen.run);
+            made->tiles * (size_t)chunks * (size_t)us_divide_up(spec->out.width, chosen.run);
 
     unseen_status status;
     if (chosen.outputs > 0) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 #include "ops/winograd_gradient.h"
 
 struct us_weight_gradient {
@@ -12,14 +13,6 @@ struct us_weight_gradient {
     int splits, bias_splits;
     size_t groups, weight_count, bias_count;
 };
-
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
-static int smaller(int a, int b) {
-    return a < b ? a : b;
-}
 
 /* Enough work-groups for every compute unit to stay busy until the end. */
 static int wanted_groups(const us_device *device) {
@@ -33,15 +26,15 @@ static size_t count_weights(const us_weight_gradient_spec *spec) {
 
 static int count_bias_splits(const us_weight_gradient_spec *spec) {
     us_shape biased = spec->bias_of_large ? spec->large : spec->small;
-    return smaller(divide_up(wanted_groups(spec->device), biased.channels),
-                   biased.height * biased.width);
+    return us_smaller(us_divide_up(wanted_groups(spec->device), biased.channels),
+                      biased.height * biased.width);
 }
 
 static size_t count_items(const us_weight_gradient_spec *spec,
                           const us_weight_gradient_tiles *tiles) {
-    return (size_t)divide_up(spec->small.channels, tiles->small) *
-           (size_t)divide_up(spec->large.channels, tiles->large) * (size_t)spec->kernel[0] *
-           (size_t)divide_up(spec->kernel[1], tiles->taps);
+    return (size_t)us_divide_up(spec->small.channels, tiles->small) *
+           (size_t)us_divide_up(spec->large.channels, tiles->large) * (size_t)spec->kernel[0] *
+           (size_t)us_divide_up(spec->kernel[1], tiles->taps);
 }
 
 /* Enough splits to keep the device busy, and for what work-items of the same split read to stay in
@@ -90,16 +83,18 @@ us_weight_gradient_tiles us_weight_gradient_default_direct(const us_weight_gradi
     int sums = wide ? 24 : 12;
     us_weight_gradient_tiles tiles = {.large = 1};
     int kernel = spec->kernel[1];
-    tiles.taps = kernel <= 5 ? kernel : divide_up(kernel, divide_up(kernel, 5));
-    tiles.small = smaller(spec->small.channels, sums / tiles.taps);
+    tiles.taps = kernel <= 5 ? kernel : us_divide_up(kernel, us_divide_up(kernel, 5));
+    tiles.small = us_smaller(spec->small.channels, sums / tiles.taps);
     if (tiles.taps < 4 || tiles.small < 4) {
-        int most = smaller(spec->large.channels, 6);
-        tiles.small = smaller(spec->small.channels, smaller(6, sums / tiles.taps));
-        tiles.large = smaller(most, sums / (tiles.taps * tiles.small));
+        int most = us_smaller(spec->large.channels, 6);
+        tiles.small = us_smaller(spec->small.channels, us_smaller(6, sums / tiles.taps));
+        tiles.large = us_smaller(most, sums / (tiles.taps * tiles.small));
         if (tiles.large < 1) tiles.large = 1;
     }
-    tiles.small = divide_up(spec->small.channels, divide_up(spec->small.channels, tiles.small));
-    tiles.large = divide_up(spec->large.channels, divide_up(spec->large.channels, tiles.large));
+    tiles.small =
+        us_divide_up(spec->small.channels, us_divide_up(spec->small.channels, tiles.small));
+    tiles.large =
+        us_divide_up(spec->large.channels, us_divide_up(spec->large.channels, tiles.large));
 
     tiles.splits = count_splits(spec, &tiles);
     return tiles;

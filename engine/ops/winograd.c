@@ -2,19 +2,16 @@
 
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 struct us_winograd {
     us_device *device;
     us_kernel *pack, *winograd;
     size_t in_channels, tiles, groups, packed_bytes;
 };
 
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
 /* Taps of a phase along one side. */
 static int count_taps(const us_gather_spec *spec) {
-    return divide_up(spec->kernel[0], spec->stride[0]);
+    return us_divide_up(spec->kernel[0], spec->stride[0]);
 }
 
 static size_t count_products(const us_gather_spec *spec, const us_gather_tiles *tiles) {
@@ -31,7 +28,7 @@ static size_t local_floats(const us_gather_spec *spec, const us_gather_tiles *ti
     int stride = spec->stride[0], padding = spec->padding[0];
     size_t windows = count_phases(spec);
     if (spec->up) {
-        int shifts = divide_up(padding, stride) - padding / stride + 1;
+        int shifts = us_divide_up(padding, stride) - padding / stride + 1;
         windows = (size_t)shifts * (size_t)shifts;
     }
     return count_products(spec, tiles) *
@@ -66,7 +63,8 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     int vectors = spec->batch / us_device_lanes(spec->device);
     for (int run = vectors % 2 ? 1 : 2; run >= 1; run--) {
         tiles->vectors = tiles->run = run;
-        tiles->channels = divide_up(spec->out.channels, divide_up(spec->out.channels, sums / run));
+        tiles->channels =
+            us_divide_up(spec->out.channels, us_divide_up(spec->out.channels, sums / run));
         if (us_winograd_fits(spec, tiles)) return true;
     }
     return false;
@@ -96,13 +94,13 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
     if (!made) return us_fail_memory(error, "a convolution");
     made->device = spec->device;
     made->in_channels = (size_t)spec->in.channels;
-    made->tiles = (size_t)divide_up(spec->out.channels, tiles->channels);
+    made->tiles = (size_t)us_divide_up(spec->out.channels, tiles->channels);
     made->packed_bytes = count_products(spec, tiles) * count_phases(spec) * made->in_channels *
                          made->tiles * (size_t)tiles->channels * sizeof(float);
     int step = (spec->up ? spec->stride[0] : 1) * tiles->outputs;
-    int chunks = divide_up(spec->batch / us_device_lanes(spec->device), tiles->run);
-    made->groups = (size_t)divide_up(spec->out.height, step) *
-                   (size_t)divide_up(spec->out.width, step) * (size_t)chunks;
+    int chunks = us_divide_up(spec->batch / us_device_lanes(spec->device), tiles->run);
+    made->groups = (size_t)us_divide_up(spec->out.height, step) *
+                   (size_t)us_divide_up(spec->out.width, step) * (size_t)chunks;
     us_buffer *scratch;
     unseen_status status;
     US_CHECK(build(spec, tiles, "winograd", &made->winograd, error));

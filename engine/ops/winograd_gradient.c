@@ -1,11 +1,8 @@
 #include "ops/winograd_gradient.h"
 
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
+#include "base/arithmetic.h"
 static int count_taps(const us_weight_gradient_spec *spec) {
-    return divide_up(spec->kernel[0], spec->stride[0]);
+    return us_divide_up(spec->kernel[0], spec->stride[0]);
 }
 
 static int count_points(const us_weight_gradient_spec *spec,
@@ -45,8 +42,8 @@ bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
 /* The largest multiple of `tile` within `size` of at most `most`, or that which leaves least over.
  */
 static int item_size(int size, int tile, int most) {
-    int items = divide_up(size, most);
-    int item = divide_up(divide_up(size, items), tile) * tile;
+    int items = us_divide_up(size, most);
+    int item = us_divide_up(us_divide_up(size, items), tile) * tile;
     return item <= size ? item : size / tile * tile;
 }
 
@@ -81,15 +78,15 @@ bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
 size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
                                    const us_weight_gradient_tiles *tiles) {
     int vectors = spec->batch / us_device_lanes(spec->device);
-    return (size_t)divide_up(spec->small.height, tiles->outputs) *
-           (size_t)divide_up(spec->small.width, tiles->outputs) *
-           (size_t)divide_up(vectors, tiles->vectors);
+    return (size_t)us_divide_up(spec->small.height, tiles->outputs) *
+           (size_t)us_divide_up(spec->small.width, tiles->outputs) *
+           (size_t)us_divide_up(vectors, tiles->vectors);
 }
 
 size_t us_winograd_gradient_items(const us_weight_gradient_spec *spec,
                                   const us_weight_gradient_tiles *tiles) {
-    return (size_t)divide_up(spec->small.channels, tiles->item_small) *
-           (size_t)divide_up(spec->large.channels, tiles->item_large);
+    return (size_t)us_divide_up(spec->small.channels, tiles->item_small) *
+           (size_t)us_divide_up(spec->large.channels, tiles->item_large);
 }
 
 unseen_status us_winograd_gradient_build(const us_weight_gradient_spec *spec,

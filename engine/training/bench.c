@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 #include "base/event.h"
 #include "device/tuning.h"
 #include "ops/peak.h"
@@ -67,16 +68,6 @@ static unseen_status time_scoring(bench *b, double *rate, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return values[count / 2];
-}
-
 /* The most memory that the process has had at once; 0 where the system does not say. */
 static double host_memory(void) {
     FILE *status = fopen("/proc/self/status", "r");
@@ -131,10 +122,10 @@ static unseen_status measure(bench *b, unseen_error *error) {
         if (us_event_send(b->events, &event))
             return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while measuring");
     }
-    b->train_rate = median(train, ROUNDS);
-    b->score_rate = median(score, ROUNDS);
-    b->peak = median(peak, ROUNDS);
-    b->memory_peak = median(memory, ROUNDS);
+    b->train_rate = us_median(train, ROUNDS);
+    b->score_rate = us_median(score, ROUNDS);
+    b->peak = us_median(peak, ROUNDS);
+    b->memory_peak = us_median(memory, ROUNDS);
     return UNSEEN_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "training/bench.h"
 
 enum { SESSIONS = 5 };
@@ -93,11 +94,6 @@ static us_bench_row *row_of(us_bench_rows *rows, us_bench_phase phase, const us_
 
 /* ---- measuring ---- */
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The middle one of what a launch took in each session. */
 static double launch_seconds(us_profile *const *sessions, size_t launch) {
     double seconds[SESSIONS];
@@ -105,8 +101,7 @@ static double launch_seconds(us_profile *const *sessions, size_t launch) {
         const us_launch *l = &sessions[s]->launches[launch];
         seconds[s] = l->ended - l->started;
     }
-    qsort(seconds, SESSIONS, sizeof *seconds, compare);
-    return seconds[SESSIONS / 2];
+    return us_median(seconds, SESSIONS);
 }
 
 static unseen_status add_rows(const us_trainer *trainer, us_bench_phase phase,
