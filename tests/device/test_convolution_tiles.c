@@ -1,6 +1,7 @@
 /* Every way of computing a convolution gives the same results: the tiles that a tuner may choose,
  * against the reference on the host. The default tiles are the self-test's. */
 #include "test_device.h"
+#include "test_operands.h"
 
 #include <math.h>
 
@@ -37,21 +38,6 @@ typedef struct operands {
     double *large, *small, *weights, *bias; /* on the host, IMAGES wide */
     us_buffer *large_on, *small_on, *weights_on, *bias_on;
 } operands;
-
-static void *room(size_t count, size_t size) {
-    void *made = calloc(count, size);
-    assert_non_null(made);
-    return made;
-}
-
-static double *numbers(size_t count, uint32_t seed) {
-    double *made = room(count, sizeof *made);
-    for (size_t i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        made[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-    return made;
-}
 
 /* Rows of `images` values, padded with zeros to `batch`. */
 static us_buffer *upload(us_device *device, const double *values, size_t rows, int images,

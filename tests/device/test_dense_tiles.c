@@ -1,6 +1,7 @@
 /* Every way of computing a dense layer gives the same results: the tunings that a tuner may choose,
  * ours and CLBlast's, against the reference on the host. The defaults are the self-test's. */
 #include "test_device.h"
+#include "test_operands.h"
 
 #include <math.h>
 
@@ -19,21 +20,6 @@ typedef struct layer {
     double *x, *y, *dy, *dx, *weight, *bias, *weight_gradient, *bias_gradient;
     us_buffer *x_on, *y_on, *dy_on, *dx_on, *tensors[2], *gradients[2];
 } layer;
-
-static void *room(size_t count, size_t size) {
-    void *made = calloc(count, size);
-    assert_non_null(made);
-    return made;
-}
-
-static double *numbers(size_t count, uint32_t seed) {
-    double *made = room(count, sizeof *made);
-    for (size_t i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        made[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-    return made;
-}
 
 /* Rows of `width` values on the host, `stride` on the device, with zeros between. NULL: all zeros.
  */
