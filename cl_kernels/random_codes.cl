@@ -42,8 +42,9 @@ static inline vec draw_values(words word0, words word1) {
 #endif
 }
 
-__kernel GROUP_ATTRIBUTE void draw(__global float *restrict out, int n, float scale, ulong seed,
-                                   uint substream) {
+/* With `base`, the numbers are added to it: noise on images or codes. */
+__kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base, __global float *restrict out,
+                                   int n, float scale, ulong seed, uint substream) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {
@@ -55,7 +56,9 @@ __kernel GROUP_ATTRIBUTE void draw(__global float *restrict out, int n, float sc
             const words high = mul_hi(lane, (words)((uint)FEATURES)) + carry;
             words word0, word1;
             draw_words(seed, substream, low, high, &word0, &word1);
-            const vec values = scale * draw_values(word0, word1);
-            vec_store(vec_mask(values, first, n), out + (size_t)f * BATCH + first);
+            const size_t i = (size_t)f * BATCH + first;
+            vec values = scale * draw_values(word0, word1);
+            if (base) values += vec_load(base + i);
+            vec_store(vec_mask(values, first, n), out + i);
         }
 }

@@ -9,6 +9,7 @@
  * An image scores its reconstruction error and minus the classifier's logit. */
 #include <stdlib.h>
 
+#include "detector/judge.h"
 #include "detector/reconstruction.h"
 #include "ops/random_codes.h"
 
@@ -74,22 +75,15 @@ static const us_key keys[] = {
 
 typedef struct boss {
     us_reconstruction reconstruction;
-    us_network *classifier;
-    us_tape *classifier_tape, *fake_tape;
-    us_loss *loss;
+    us_judge classifier;
+    us_tape *fake_tape;
     us_random_codes *codes;
-    us_buffer *code, *logit_gradient;
+    us_buffer *code;
 } boss;
 
 static unseen_status check(const us_detector_spec *spec, const us_json *config,
                            unseen_error *error) {
-    us_shape out = spec->networks[CLASSIFIER].out;
-    if (us_shape_size(out) == 1) return UNSEEN_OK;
-    us_json networks = us_json_member(config, "networks");
-    us_json classifier = us_json_member(&networks, "classifier");
-    return us_json_fail(&classifier, error,
-                        "the classifier must give one number per image, not %d x %d x %d",
-                        out.channels, out.height, out.width);
+    return us_judge_check(spec, config, CLASSIFIER, error);
 }
 
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
@@ -97,34 +91,27 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     if (!b) return us_fail_memory(error, "a detector");
     detector->state = b;
     us_device *device = detector->device;
-    us_shape code = detector->spec->networks[DECODER].in, logit = {1, 1, 1};
+    us_shape code = detector->spec->networks[DECODER].in;
     const boss_attributes *attributes = detector->spec->attributes;
-    size_t lane_bytes = (size_t)detector->padded * sizeof(float);
 
     US_TRY(us_reconstruction_create(detector, training, &b->reconstruction, error));
-    b->classifier = detector->networks[CLASSIFIER];
-    US_TRY(us_tape_create(b->classifier, training, &b->classifier_tape, error));
+    US_TRY(us_judge_create(detector, CLASSIFIER, training, &b->classifier, error));
     if (!training) return UNSEEN_OK;
     US_TRY(us_tape_create(detector->networks[DECODER], false, &b->fake_tape, error));
-    US_TRY(us_loss_create(device, US_LOSS_BINARY_CROSS_ENTROPY_LOGITS, logit, detector->padded,
-                          us_network_output_activation(b->classifier), &b->loss, error));
     US_TRY(us_random_codes_create(device, (us_distribution)attributes->distribution, code,
                                   detector->padded, &b->codes, error));
-    US_TRY(us_buffer_create(device, us_shape_size(code) * lane_bytes, "random codes", &b->code,
-                            error));
-    return us_buffer_create(device, lane_bytes, "gradient of the logit", &b->logit_gradient, error);
+    return us_buffer_create(device, us_shape_size(code) * (size_t)detector->padded * sizeof(float),
+                            "random codes", &b->code, error);
 }
 
 static void destroy(us_detector *detector) {
     boss *b = detector->state;
     if (!b) return;
     us_reconstruction_destroy(&b->reconstruction);
-    us_tape_destroy(b->classifier_tape);
+    us_judge_destroy(&b->classifier);
     us_tape_destroy(b->fake_tape);
-    us_loss_destroy(b->loss);
     us_random_codes_destroy(b->codes);
     us_buffer_destroy(b->code);
-    us_buffer_destroy(b->logit_gradient);
     free(b);
 }
 
@@ -132,21 +119,18 @@ static void destroy(us_detector *detector) {
  */
 static unseen_status classify(boss *b, const us_detector_step *step, us_buffer *images,
                               float target, double weight, bool first, unseen_error *error) {
-    US_TRY(us_network_forward(b->classifier, b->classifier_tape, images, step->n, true, error));
-    us_loss_args loss = {
-        .y = us_tape_output(b->classifier_tape),
-        .target_constant = target,
-        .dy = b->logit_gradient,
+    us_judge_args args = {
+        .x = images,
+        .n = step->n,
+        .target = target,
+        .weight = (float)weight,
+        .parameters = true,
+        .accumulate = !first,
         .losses = step->losses,
         .slot = step->slot + LOSS_CLASSIFIER,
-        .n = step->n,
-        .weight = (float)weight,
-        .accumulate_loss = !first,
+        .add_loss = !first,
     };
-    US_TRY(us_loss_run(b->loss, &loss, error));
-    us_network_backward_args backward = {
-        .dy = b->logit_gradient, .n = step->n, .parameters = true, .accumulate = !first};
-    return us_network_backward(b->classifier, b->classifier_tape, &backward, error);
+    return us_judge_learn(&b->classifier, &args, error);
 }
 
 static unseen_status train(us_detector *detector, const us_detector_step *step,
@@ -159,8 +143,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     US_TRY(classify(b, step, step->x, 1, a->real_weight, true, error));
     US_TRY(classify(b, step, r, 1, a->reconstruction_weight, false, error));
     US_TRY(us_reconstruction_learn(&b->reconstruction, step, error));
-    US_TRY(us_random_codes_draw(b->codes, b->code, step->n, (float)a->noise_scale, step->seed,
-                                (uint32_t)step->step, error));
+    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale,
+                                step->seed, (uint32_t)step->step, error));
     US_TRY(us_network_forward(decoder, b->fake_tape, b->code, step->n, false, error));
     US_TRY(classify(b, step, us_tape_output(b->fake_tape), 0, a->fake_weight, false, error));
     return step->update(step->user, CLASSIFIER, error);
@@ -176,13 +160,13 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                            unseen_error *error) {
     boss *b = detector->state;
     const boss_attributes *attributes = detector->spec->attributes;
-    us_buffer *y;
+    us_buffer *y, *logits;
     US_TRY(us_reconstruction_forward(&b->reconstruction, x, n, false, &y, error));
     US_TRY(us_pixel_score_run(detector->pixel_score, x, y, columns[0], error));
     us_buffer *judged = attributes->classified == CLASSIFIED_IMAGE ? x : y;
-    US_TRY(us_network_forward(b->classifier, b->classifier_tape, judged, n, false, error));
-    return us_buffer_copy(columns[1], 0, us_tape_output(b->classifier_tape), 0,
-                          (size_t)detector->padded * sizeof(float), error);
+    US_TRY(us_judge_score(&b->classifier, judged, n, &logits, error));
+    return us_buffer_copy(columns[1], 0, logits, 0, (size_t)detector->padded * sizeof(float),
+                          error);
 }
 
 const us_detector_type us_boss_detector = {

@@ -81,6 +81,7 @@ typedef struct us_detector_step {
     us_buffer *x; /* [C][H][W][batch], normalised */
     int n;
     int64_t step; /* since the start of training, from 0 */
+    int epoch;    /* from 0 */
     uint64_t seed;
     us_buffer *losses;
     int slot;

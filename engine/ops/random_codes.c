@@ -53,8 +53,9 @@ void us_random_codes_destroy(us_random_codes *codes) {
     free(codes);
 }
 
-unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *out, int n, float scale,
-                                   uint64_t seed, uint32_t substream, unseen_error *error) {
-    return us_kernel_run(codes->draw, codes->groups, error, "bifUu", out, n, (double)scale, seed,
-                         substream);
+unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *base, us_buffer *out, int n,
+                                   float scale, uint64_t seed, uint32_t substream,
+                                   unseen_error *error) {
+    return us_kernel_run(codes->draw, codes->groups, error, "bbifUu", base, out, n, (double)scale,
+                         seed, substream);
 }

@@ -17,9 +17,11 @@ unseen_status us_random_codes_create(us_device *device, us_distribution distribu
                                      unseen_error *error);
 void us_random_codes_destroy(us_random_codes *codes);
 
-/* out[f][j] for image j < n, feature f of F in C,H,W order: the number of
- * (seed, US_STREAM_NOISE, substream, j F + f); 0 in padded lanes. */
-unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *out, int n, float scale,
-                                   uint64_t seed, uint32_t substream, unseen_error *error);
+/* out[f][j] for image j < n, feature f of F in C,H,W order: base[f][j] (base NULL: 0) plus the
+ * number of (seed, US_STREAM_NOISE, substream, j F + f); 0 in padded lanes. A detector that draws
+ * several times in a step takes substream = draws * step + draw. */
+unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *base, us_buffer *out, int n,
+                                   float scale, uint64_t seed, uint32_t substream,
+                                   unseen_error *error);
 
 #endif

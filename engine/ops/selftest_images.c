@@ -267,12 +267,14 @@ typedef struct code_case {
     us_distribution distribution;
     us_shape shape;
     int n, room;
+    bool added; /* to other values, as noise on images is */
 } code_case;
 
 static const code_case code_cases[] = {
-    {"normal", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 0},
-    {"rectified normal", US_DISTRIBUTION_RECTIFIED_NORMAL, {5, 1, 1}, 1, 100},
-    {"uniform", US_DISTRIBUTION_UNIFORM, {1, 7, 5}, 33, 0},
+    {"normal", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 0, false},
+    {"rectified normal", US_DISTRIBUTION_RECTIFIED_NORMAL, {5, 1, 1}, 1, 100, false},
+    {"uniform", US_DISTRIBUTION_UNIFORM, {1, 7, 5}, 33, 0, false},
+    {"normal, added", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 100, true},
 };
 
 enum { CODE_CASES = sizeof code_cases / sizeof *code_cases };
@@ -284,13 +286,16 @@ static unseen_status run_codes(us_selftest *test, const code_case *wanted, unsee
     const float scale = 1.5f;
     const uint32_t substream = 7;
     us_random_codes *codes = NULL;
-    us_test_values values = {0};
+    us_test_values values = {0}, base = {0};
     unseen_status status;
     US_CHECK(us_test_values_create(test, features, wanted->n, batch, &values, error));
+    US_CHECK(us_test_values_create(test, features, wanted->n, batch, &base, error));
+    if (wanted->added) us_test_values_random(test, &base, 1, 0.5);
+    US_CHECK(us_test_values_upload(&base, 3, error));
     US_CHECK(us_random_codes_create(test->device, wanted->distribution, wanted->shape, batch,
                                     &codes, error));
-    US_CHECK(
-        us_random_codes_draw(codes, values.device, wanted->n, scale, IMAGE_SEED, substream, error));
+    US_CHECK(us_random_codes_draw(codes, wanted->added ? base.device : NULL, values.device,
+                                  wanted->n, scale, IMAGE_SEED, substream, error));
     for (size_t f = 0; f < features; f++)
         for (size_t j = 0; j < (size_t)wanted->n; j++) {
             const uint64_t index = j * features + f;
@@ -299,7 +304,8 @@ static unseen_status run_codes(us_selftest *test, const code_case *wanted, unsee
             if (wanted->distribution == US_DISTRIBUTION_UNIFORM)
                 v = 2 * (double)us_random_uniform(IMAGE_SEED, US_STREAM_NOISE, substream, index) -
                     1;
-            values.host[f * (size_t)wanted->n + j] = (double)scale * v;
+            const size_t i = f * (size_t)wanted->n + j;
+            values.host[i] = base.host[i] + (double)scale * v;
         }
     status = us_test_values_compare(test, &values, "random codes", wanted->what, wanted->shape,
                                     1e-5, 1e-3, true, error);
@@ -307,6 +313,7 @@ static unseen_status run_codes(us_selftest *test, const code_case *wanted, unsee
 done:
     us_random_codes_destroy(codes);
     us_test_values_destroy(&values);
+    us_test_values_destroy(&base);
     return status;
 }
 

@@ -147,6 +147,7 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
         .x = trainer->x,
         .n = n,
         .step = global_step(trainer),
+        .epoch = trainer->progress.epoch,
         .seed = (uint64_t)trainer->config->training.seed,
         .losses = trainer->losses,
         .slot = (int)(trainer->progress.step * trainer->loss_count),

@@ -43,7 +43,7 @@ from torch import nn
 import counter_random as random
 import model
 
-SEED, STEPS, BATCH = 7, 20, 8
+SEED, STEP_COUNT, BATCH = 7, 20, 8
 RUN = 48  # equal bytes in a row
 SAMPLE = 256
 
@@ -77,7 +77,8 @@ def images(step, shape):
 def noise(step, shape):
     size = math.prod(shape)
     index = np.arange(BATCH * size)
-    return np.maximum(0, random.normal(SEED, random.NOISE, step, index)).reshape(BATCH, *shape)
+    normal = random.normal(SEED, random.NOISE, step, index)
+    return torch.from_numpy(np.maximum(0, normal).reshape(BATCH, *shape))
 
 
 def smooth(config):
@@ -104,48 +105,55 @@ def biases_before_batchnorm(networks):
     return result
 
 
-def _adam(networks, names, settings):
-    parameters = [p for name in names for p in networks[name].parameters()]
-    return torch.optim.Adam(parameters, lr=settings["learning_rate"],
+def _adam(network, settings):
+    return torch.optim.Adam(network.parameters(), lr=settings["learning_rate"],
                             betas=settings.get("betas", (0.9, 0.999)),
                             eps=settings.get("epsilon", 1e-8))
 
 
-def autoencoder_step(networks, optimizers, x, code):
-    del code
-    loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
-    optimizers["autoencoder"].zero_grad()
+def learn(loss, optimizers, *names):
+    """Gradients of a loss, and the update of the networks named."""
+    for optimizer in optimizers.values():
+        optimizer.zero_grad()
     loss.backward()
-    optimizers["autoencoder"].step()
+    for name in names:
+        optimizers[name].step()
+
+
+def autoencoder_step(networks, optimizers, x, step):
+    del step
+    loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
+    learn(loss, optimizers, "encoder", "decoder")
     return {"reconstruction": loss.item()}
 
 
-def boss_step(networks, optimizers, x, code):
+def boss_step(networks, optimizers, x, step):
     encoder, decoder, classifier = (networks[n] for n in ("encoder", "decoder", "classifier"))
-    r = decoder(encoder(x))
+    codes = encoder(x)
+    r = decoder(codes)
     reconstruction = nn.functional.mse_loss(r, x)
     real, reconstructed = classifier(x), classifier(r.detach())
-    optimizers["autoencoder"].zero_grad()
-    reconstruction.backward()
-    optimizers["autoencoder"].step()
+    learn(reconstruction, optimizers, "encoder", "decoder")
     decoder.eval()
     with torch.no_grad():
-        fake_image = decoder(code)
+        fake_image = decoder(noise(step, codes.shape[1:]).to(x.dtype))
     decoder.train()
     fake = classifier(fake_image)
     entropy = nn.functional.binary_cross_entropy
     loss = (0.5 * entropy(real, torch.ones_like(real)) +
             0.5 * entropy(reconstructed, torch.ones_like(reconstructed)) +
             entropy(fake, torch.zeros_like(fake)))
-    optimizers["classifier"].zero_grad()
-    loss.backward()
-    optimizers["classifier"].step()
+    learn(loss, optimizers, "classifier")
     return {"reconstruction": reconstruction.item(), "classifier": loss.item()}
+
+
+# One step of a detector: (networks, optimizers by network, images, step) to losses by name.
+STEPS = {"autoencoder": autoencoder_step, "boss": boss_step}
 
 
 def run(config, dtype=torch.float64):
     """Tensors of a run, and the strides of the samples."""
-    networks, shapes = model.build(config)
+    networks, _ = model.build(config)
     initialize(networks)
     networks = networks.to(dtype)
     still = {name: bias.detach().clone()
@@ -154,17 +162,13 @@ def run(config, dtype=torch.float64):
         for bias in biases_before_batchnorm(networks).values():
             bias.register_hook(torch.zeros_like)
     training = config["training"]
-    boss = "classifier" in networks
-    optimizers = {"autoencoder": _adam(networks, ("encoder", "decoder"), training["optimizer"])}
-    if boss:
-        optimizers["classifier"] = _adam(networks, ("classifier",),
-                                         training["optimizers"]["classifier"])
+    optimizers = {name: _adam(network, training.get("optimizers", {}).get(
+        name, training["optimizer"])) for name, network in networks.items()}
     shape = tuple(config["input"][key] for key in ("channels", "height", "width"))
     losses = []
-    for step in range(STEPS):
+    for step in range(STEP_COUNT):
         x = torch.from_numpy(images(step, shape)).permute(0, 3, 1, 2).to(dtype) * 2 / 255 - 1
-        code = torch.from_numpy(noise(step, shapes["encoder"])).to(dtype) if boss else None
-        losses.append((boss_step if boss else autoencoder_step)(networks, optimizers, x, code))
+        losses.append(STEPS[config["detector"]["type"]](networks, optimizers, x, step))
 
     for name, bias in biases_before_batchnorm(networks).items():
         moved = float((bias.detach() - still[name]).abs().max())
@@ -188,6 +192,6 @@ def cases(config):
     result = {}
     for name, variant in (("config", config), ("smooth", smooth(config))):
         tensors, strides = run(variant)
-        result[name] = ({"name": name, "config": config["name"], "seed": SEED, "steps": STEPS,
+        result[name] = ({"name": name, "config": config["name"], "seed": SEED, "steps": STEP_COUNT,
                          "batch": BATCH, "strides": strides}, tensors)
     return result

@@ -114,17 +114,19 @@ def build_network(layers, shape, where="network"):
     return nn.Sequential(*modules), shape
 
 
-def build(config, path="config"):
-    """All networks of a config in an nn.ModuleDict.
+# Networks that read what another writes; every other one reads images.
+INPUTS = {"decoder": "encoder"}
 
-    The decoder reads what the encoder writes; every other network reads images.
-    """
+
+def build(config, path="config"):
+    """All networks of a config in an nn.ModuleDict, and the shapes of their outputs."""
     image = tuple(config["input"][key] for key in ("channels", "height", "width"))
     networks, shapes = nn.ModuleDict(), {}
     for name, layers in config["networks"].items():
-        if name == "decoder" and "encoder" not in shapes:
-            raise ConfigError(f"{path}: /networks/decoder: needs an encoder before it")
-        shape = shapes["encoder"] if name == "decoder" else image
+        source = INPUTS.get(name)
+        if source and source not in shapes:
+            raise ConfigError(f"{path}: /networks/{name}: needs the {source} before it")
+        shape = shapes[source] if source else image
         try:
             networks[name], shapes[name] = build_network(layers, shape, f"/networks/{name}")
         except ConfigError as error:
