@@ -56,36 +56,6 @@
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
 
-/* Transforms the weights to packed[set of products][product][tile][term][channel of the tile], a set
- * being a phase (UP) or the only one. A work-group per input channel and tile, whose items take
- * channels. */
-__kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
-                                            __global float *restrict packed) {
-    const int c = get_group_id(0), tile = get_group_id(1);
-    for (int k = get_local_id(0); k < TILE_CHANNELS; k += GROUP_SIZE) {
-        const __global float *from = weights + (size_t)c * IN_STRIDE +
-                                     (size_t)(TILE_FIRST(tile) + k) * OUT_STRIDE;
-        for (int phase = 0; phase < PHASES; phase++) {
-            float w[TAPS * TAPS], columns[POINTS * TAPS];
-            for (int i = 0; i < TAPS * TAPS; i++) {
-                const int jy = UP ? TAPS - 1 - i / TAPS : i / TAPS;
-                const int jx = UP ? TAPS - 1 - i % TAPS : i % TAPS;
-                const int ky = phase / STRIDE + jy * STRIDE, kx = phase % STRIDE + jx * STRIDE;
-                w[i] = ky < KERNEL && kx < KERNEL ? from[(ky * KERNEL + kx) * (size_t)TAP_STRIDE]
-                                                  : 0.0f;
-            }
-            for (int i = 0; i < POINTS; i++)
-                for (int x = 0; x < TAPS; x++)
-                    columns[i * TAPS + x] = evaluate(w + x, TAPS, TAPS, i);
-            const int set = UP ? phase : 0, term = UP ? c : c * PHASES + phase;
-            for (int i = 0; i < PRODUCTS; i++)
-                packed[(((size_t)(set * PRODUCTS + i) * TILES + tile) * TERMS + term) *
-                           TILE_CHANNELS +
-                       k] = evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS);
-        }
-    }
-}
-
 /* A window of a plane, transformed, to[product][vector]. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
                        __local vec *to) {
@@ -117,7 +87,8 @@ INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
-/* products[product][channel][vector] = sums over terms of weights times inputs. */
+/* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
+ * winograd_pack.cl's. */
 INLINE void multiply(const __global float *weights, const __local vec *inputs,
                      __local vec *products) {
     for (int product = 0; product < PRODUCTS; product++)
@@ -142,22 +113,36 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
         }
 }
 
-#if BIAS
-#define BIAS_OF(channel) bias[channel]
-#else
-#define BIAS_OF(channel) 0.0f
-#endif
+/* v in the lanes where v is negative, or an activation's derivative is not 1: an activation that is
+ * linear on either side of 0 is an argument, so that layers share a kernel, and its slope there is 0 for
+ * ReLU and 1 for none. */
+INLINE vec bend(vec v, float slope) {
+    return slope == 0.0f ? (vec)(0.0f) : slope * v;
+}
+
+/* y from what the convolution gives: with `input` that is multiplied by the derivative of what produced
+ * `input`, otherwise the activation follows. */
+INLINE vec finish(vec v, const __global float *input, size_t at, float slope) {
+    if (input) {
+        const vec x = vec_load(input + at);
 #if INPUT_ACTIVATION
-#define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
+        return input_activation_backward(v, x);
 #else
-#define FINISH(value, at) activate(value)
+        return vec_choose(bend(v, slope), v, x > (vec)(0.0f));
 #endif
+    }
+#if ACTIVATION
+    return activate(v);
+#else
+    return vec_choose(v, bend(v, slope), v < (vec)(0.0f));
+#endif
+}
 
 __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict packed,
                                        const __global float *restrict bias,
                                        const __global float *restrict input,
-                                       __global float *restrict y) {
+                                       __global float *restrict y, float slope) {
     __local vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
     __local vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
@@ -179,7 +164,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
         multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS,
                  inputs + (size_t)window * PRODUCTS * TERMS * ITEM_VECTORS, products);
         for (int k = 0; k < OUT_CHANNELS; k++) {
-            const vec start = (vec)(BIAS_OF(k));
+            const vec start = (vec)(bias ? bias[k] : 0.0f);
             for (int v = 0; v < ITEM_VECTORS; v++) {
                 vec m[PRODUCTS];
                 UNROLL for (int i = 0; i < PRODUCTS; i++)
@@ -190,7 +175,8 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                     if (!WHOLE_TILES && (oy >= OUT_HEIGHT || ox >= OUT_WIDTH)) continue;
                     const size_t at = (((size_t)k * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH +
                                       lane + v * LANE_STRIDE;
-                    vec_store(FINISH(m[i / OUTPUTS * POINTS + i % OUTPUTS] + start, at), y + at);
+                    const vec sum = m[i / OUTPUTS * POINTS + i % OUTPUTS] + start;
+                    vec_store(finish(sum, input, at, slope), y + at);
                 }
             }
         }
