@@ -193,6 +193,10 @@ void us_network_spec_release(us_network_spec *spec) {
     memset(spec, 0, sizeof *spec);
 }
 
+int us_layer_place(const us_layer_spec *layer) {
+    return atoi(layer->path);
+}
+
 int64_t us_tensor_spec_size(const us_tensor_spec *tensor) {
     int64_t size = 1;
     for (int i = 0; i < tensor->rank; i++)

@@ -38,6 +38,9 @@ unseen_status us_network_spec_read(us_json *layers, const char *name, us_shape i
                                    us_network_spec *spec, unseen_error *error);
 void us_network_spec_release(us_network_spec *spec);
 
+/* The index of the layer, or of the outermost one that holds it, in the network's list. */
+int us_layer_place(const us_layer_spec *layer);
+
 int64_t us_tensor_spec_size(const us_tensor_spec *tensor);
 int64_t us_layer_spec_parameters(const us_layer_spec *layer); /* trainable ones */
 int64_t us_network_spec_parameters(const us_network_spec *spec);
