@@ -185,8 +185,8 @@ double us_detector_training_flops(const us_detector_spec *spec) {
         const struct us_detector_network *role = &spec->type->networks[i];
         const us_network_spec *network = &spec->networks[i];
         double forward = us_network_spec_flops(network), backward = 2 * forward;
-        if (!role->input) /* its first layer's dx is nobody's */
-            backward -= us_layer_spec_flops(&network->layers[0]);
+        if (!role->input) /* the dx of images is nobody's */
+            backward -= us_network_spec_input_flops(network);
         sum += role->forward * forward + role->backward * backward;
     }
     return sum;

@@ -13,6 +13,7 @@ const us_layer_type *const us_layer_types[] = {
     &us_sigmoid_layer,
     &us_flatten_layer,
     &us_reshape_layer,
+    &us_residual_layer,
     NULL,
 };
 

@@ -69,6 +69,7 @@ typedef struct us_layer_plan {
 
 typedef struct us_layer_forward {
     us_buffer *x, *y;
+    us_buffer *shortcut;       /* the other branch's output, of a layer with branches; else NULL */
     us_buffer *const *tensors; /* in the order of type->tensors */
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
@@ -109,6 +110,8 @@ typedef struct us_layer_type {
     bool folds_activation; /* can compute an activation on its output */
     bool is_view;          /* y is x with another shape: no kernels, create and below are NULL */
     bool is_normalization; /* takes the mean away, see bias_gradient_is_zero */
+    bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut": the
+                          network reads and runs those and sums gradients; backward is NULL */
 
     unseen_status (*create)(const us_layer_plan *plan, void **layer, unseen_error *error);
     void (*destroy)(void *layer);
@@ -126,5 +129,6 @@ extern const us_layer_type us_tanh_layer;
 extern const us_layer_type us_sigmoid_layer;
 extern const us_layer_type us_flatten_layer; /* reshape.c */
 extern const us_layer_type us_reshape_layer;
+extern const us_layer_type us_residual_layer; /* residual.c */
 
 #endif

@@ -46,9 +46,11 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
 
 /* The operators in their groups; each adds its cases' results. */
 unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
+unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
 unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
 int us_selftest_layer_cases(void);
+int us_selftest_residual_cases(void);
 int us_selftest_training_cases(void);
 int us_selftest_image_cases(void);
 

@@ -42,7 +42,9 @@ static void test_parameter_counts(void **state) {
                    {"medium", 47355},
                    {"strong", 47595},
                    {"boss", 4364140},
-                   {"wide", 5259011}};
+                   {"wide", 5259011},
+                   {"bottleneck", 37765401},
+                   {"residual", 565571}};
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         cJSON *object = show(configs[i].name);
         assert_int_equal((int)number(object, "parameters"), configs[i].parameters);
