@@ -69,7 +69,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .batch = network->batch,
         .activation = planned->activation,
         .input_activation = planned->input_activation,
-        .bias_gradient_is_zero = planned->bias_gradient_is_zero,
+        .is_normalized = planned->is_normalized,
         .training = network->options.training,
     };
     if (spec->type->saved_floats)

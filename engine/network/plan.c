@@ -56,7 +56,7 @@ static void plan_stages(const us_network_spec *spec, us_activation input_activat
                 continue;
             }
         }
-        if (sole && layer->type->is_normalization) previous->bias_gradient_is_zero = true;
+        if (sole && layer->type->is_normalization) previous->is_normalized = true;
         facts[i].stage = plan->count;
         plan->stages[plan->count++] =
             (us_stage_plan){.layer = i,

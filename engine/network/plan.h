@@ -11,7 +11,7 @@ typedef struct us_stage_plan {
     int input, shortcut; /* stages whose outputs it reads, or US_NETWORK_INPUT; shortcut is
                             US_NO_LAYER but for layers with branches */
     us_activation activation, input_activation;
-    bool bias_gradient_is_zero;
+    bool is_normalized;
     int slot; /* of its output, where a pass forward keeps nothing for one backward */
 } us_stage_plan;
 

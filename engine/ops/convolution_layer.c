@@ -106,7 +106,7 @@ static unseen_status build_gradient(us_convolution *layer, unseen_error *error) 
         .large_stride = transposed ? 1 : channel_stride(layer),
         .tap_stride = (size_t)layer->plan.out.channels,
         .small_stride = transposed ? channel_stride(layer) : 1,
-        .bias = a->bias && !layer->plan.bias_gradient_is_zero,
+        .bias = a->bias && !layer->plan.is_normalized,
         .bias_of_large = transposed,
     };
     return us_weight_gradient_create(&spec, NULL, &layer->gradient, error);
