@@ -4,16 +4,30 @@
 
 /* Element `row` (constant) of G w for `count` (constant) weights that lie `stride` apart: their polynomial
  * at a point. */
-INLINE float evaluate(const float *w, const int stride, const int count, const int row) {
-    float value = w[(count - 1) * stride];
+INLINE vec evaluate(const vec *w, const int stride, const int count, const int row) {
+    vec value = w[(count - 1) * stride];
     if (row == POINTS - 1) return value;
     UNROLL for (int i = count - 2; i >= 0; i--)
-        value = fma(value, point_values[row], w[i * stride]);
+        value = fma(value, (vec)(point_values[row]), w[i * stride]);
     return value * point_scales[row];
 }
 
+/* A few floats, `stride` apart, as the first lanes of a vector; zeros follow. */
+INLINE vec load_lanes(const __global float *from, int lanes, int stride) {
+    float values[VECTOR_WIDTH];
+    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) values[l] = l < lanes ? from[l * stride] : 0.0f;
+    return vec_load(values);
+}
+
+INLINE void store_lanes(vec v, int lanes, __global float *to) {
+    float values[VECTOR_WIDTH];
+    vec_store(v, values);
+    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) if (l < lanes) to[l] = values[l];
+}
+
 /* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
- * phase (up) or the only one. A work-group per input channel and tile, whose items take channels. */
+ * phase (up) or the only one. A work-group per input channel and tile, whose items take vectors of
+ * channels: those of a product lie far from the next one's, which a cache would not hold for long. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
                                             __global float *restrict packed, int up, int kernel_size,
                                             int stride, int out_channels, int tile_channels,
@@ -23,17 +37,18 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     const int phases = stride * stride, terms = get_num_groups(0) * (up ? 1 : phases);
     const size_t step = (size_t)tiles * terms * tile_channels; /* of a product */
     for (int phase = 0; phase < phases; phase++)
-        for (int k = get_local_id(0); k < tile_channels; k += GROUP_SIZE) {
+        for (int k = LANE_BASE(0, 0); k < tile_channels; k += LANE_STRIDE) {
+            const int lanes = min(VECTOR_WIDTH, tile_channels - k);
             const __global float *from =
                 weights + (size_t)c * in_stride + (size_t)(first + k) * out_stride;
-            float w[TAPS * TAPS], columns[POINTS * TAPS];
+            vec w[TAPS * TAPS], columns[POINTS * TAPS];
             UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
                 const int jy = up ? TAPS - 1 - i / TAPS : i / TAPS;
                 const int jx = up ? TAPS - 1 - i % TAPS : i % TAPS;
                 const int ky = phase / stride + jy * stride, kx = phase % stride + jx * stride;
-                w[i] = ky < kernel_size && kx < kernel_size
-                           ? from[(ky * kernel_size + kx) * (size_t)tap_stride]
-                           : 0.0f;
+                const bool exists = ky < kernel_size && kx < kernel_size;
+                w[i] = load_lanes(from + (ky * kernel_size + kx) * (size_t)tap_stride,
+                                  exists ? lanes : 0, out_stride);
             }
             UNROLL for (int i = 0; i < POINTS; i++)
                 UNROLL for (int x = 0; x < TAPS; x++)
@@ -42,6 +57,7 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
             __global float *to = packed + set * PRODUCTS * step +
                                  ((size_t)tile * terms + term) * tile_channels + k;
             UNROLL for (int i = 0; i < PRODUCTS; i++)
-                to[i * step] = evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS);
+                store_lanes(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), lanes,
+                            to + i * step);
         }
 }
