@@ -25,7 +25,7 @@
 INLINE void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
                        __local vec *to) {
     const int top = tile_y * OUTPUTS * STRIDE - PADDING, left = tile_x * OUTPUTS * STRIDE - PADDING;
-    const bool inside = top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
+    const bool inside = ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
                         left + POINTS * STRIDE <= LARGE_WIDTH;
     for (int l = 0; l < ITEM_LARGE; l++)
         for (int v = 0; v < vectors; v++) {

@@ -12,17 +12,11 @@ INLINE vec evaluate(const vec *w, const int stride, const int count, const int r
     return value * point_scales[row];
 }
 
-/* A few floats, `stride` apart, as the first lanes of a vector; zeros follow. */
+/* A few floats, `stride` apart, as the first lanes of a vector. */
 INLINE vec load_lanes(const __global float *from, int lanes, int stride) {
-    float values[VECTOR_WIDTH];
-    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) values[l] = l < lanes ? from[l * stride] : 0.0f;
+    float values[VECTOR_WIDTH] = {0.0f};
+    for (int l = 0; l < lanes; l++) values[l] = from[l * stride];
     return vec_load(values);
-}
-
-INLINE void store_lanes(vec v, int lanes, __global float *to) {
-    float values[VECTOR_WIDTH];
-    vec_store(v, values);
-    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) if (l < lanes) to[l] = values[l];
 }
 
 /* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
@@ -56,8 +50,11 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
             const int set = up ? phase : 0, term = up ? c : c * phases + phase;
             __global float *to = packed + set * PRODUCTS * step +
                                  ((size_t)tile * terms + term) * tile_channels + k;
+            float results[PRODUCTS * VECTOR_WIDTH];
             UNROLL for (int i = 0; i < PRODUCTS; i++)
-                store_lanes(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), lanes,
-                            to + i * step);
+                vec_store(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS),
+                          results + i * VECTOR_WIDTH);
+            for (int i = 0; i < PRODUCTS; i++)
+                for (int l = 0; l < lanes; l++) to[i * step + l] = results[i * VECTOR_WIDTH + l];
         }
 }

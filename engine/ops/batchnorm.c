@@ -70,10 +70,14 @@ static void destroy(void *pointer) {
     us_buffer_destroy(layer->statistics);
     us_buffer_destroy(layer->means);
     us_buffer_destroy(layer->parts.buffer);
-    us_kernel *const kernels[] = {layer->take_moments,       layer->finish_statistics,
-                                  layer->running_statistics, layer->apply,
-                                  layer->fold,               layer->gradient_sums,
-                                  layer->finish_gradients,   layer->input_gradient};
+    us_kernel *const kernels[] = {layer->take_moments,
+                                  layer->finish_statistics,
+                                  layer->running_statistics,
+                                  layer->apply,
+                                  layer->fold,
+                                  layer->gradient_sums,
+                                  layer->finish_gradients,
+                                  layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         us_kernel_destroy(kernels[i]);
     free(layer);
@@ -111,8 +115,8 @@ static unseen_status create_buffers(us_batchnorm *layer, unseen_error *error) {
     const int parts = (int)(layer->groups[0] * layer->groups[1]);
     layer->parts.stride = us_divide_up(parts, width) * width;
     const size_t pair = (size_t)layer->channels * 2 * sizeof(float);
-    US_TRY(us_buffer_create(layer->device, pair, "batchnorm statistics", &layer->statistics,
-                            error));
+    US_TRY(
+        us_buffer_create(layer->device, pair, "batchnorm statistics", &layer->statistics, error));
     US_TRY(us_buffer_create(layer->device, pair, "batchnorm gradients", &layer->means, error));
     return us_buffer_create(layer->device,
                             (size_t)layer->channels * MOST_VALUES * (size_t)layer->parts.stride *
@@ -164,8 +168,8 @@ static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
     us_parts moments = args->x_moments;
     if (!moments.stride) {
         moments = layer->parts;
-        US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES,
-                             args->x, moments.buffer, moments.stride, args->n, SHAPE(layer)));
+        US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES, args->x,
+                             moments.buffer, moments.stride, args->n, SHAPE(layer)));
     }
     const size_t channels[3] = {(size_t)layer->channels, 1, 1};
     return us_kernel_run(layer->finish_statistics, channels, error, "bibbbff", moments.buffer,
@@ -176,10 +180,10 @@ static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
 
 static unseen_status use_running(us_batchnorm *layer, us_buffer *const *tensors,
                                  unseen_error *error) {
-    return us_kernel_run_elements(
-        layer->running_statistics, (size_t)layer->channels, error, "bbbfi",
-        tensor(layer, tensors, RUNNING_MEAN), tensor(layer, tensors, RUNNING_VARIANCE),
-        layer->statistics, layer->attributes.epsilon, layer->channels);
+    return us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
+                                  "bbbfi", tensor(layer, tensors, RUNNING_MEAN),
+                                  tensor(layer, tensors, RUNNING_VARIANCE), layer->statistics,
+                                  layer->attributes.epsilon, layer->channels);
 }
 
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
@@ -196,16 +200,12 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_parts sums = args->dy_sums;
-    if (!sums.stride) {
-        sums = layer->parts;
-        US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES,
-                             args->x, args->dy, args->saved, sums.buffer, sums.stride,
-                             SHAPE(layer)));
-    }
+    const us_parts *sums = &layer->parts;
+    US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES, args->x,
+                         args->dy, args->saved, sums->buffer, sums->stride, SHAPE(layer)));
     const size_t channels[3] = {(size_t)layer->channels, 1, 1};
-    US_TRY(us_kernel_run(layer->finish_gradients, channels, error, "bibbbbfi", sums.buffer,
-                         sums.stride, args->saved, layer->means,
+    US_TRY(us_kernel_run(layer->finish_gradients, channels, error, "bibbbbfi", sums->buffer,
+                         sums->stride, args->saved, layer->means,
                          tensor(layer, args->gradients, WEIGHT),
                          tensor(layer, args->gradients, BIAS),
                          (double)args->n * (double)layer->pixels, (int32_t)args->accumulate));
@@ -221,14 +221,7 @@ static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error
     const size_t rows[3] = {args->rows, 1, 1};
     return us_kernel_run(layer->fold, rows, error, "bbbbbbbi", layer->statistics,
                          tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
-                         args->weight, args->bias, args->to_weight, args->to_bias,
-                         layer->channels);
-}
-
-static void describe(const void *pointer, us_buffer *const *tensors, us_normalized *normalized) {
-    const us_batchnorm *layer = pointer;
-    normalized->weight = tensor(layer, tensors, WEIGHT);
-    normalized->bias = tensor(layer, tensors, BIAS);
+                         args->weight, args->bias, args->to_weight, args->to_bias, layer->channels);
 }
 
 static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
@@ -312,5 +305,4 @@ const us_layer_type us_batchnorm_layer = {
     .forward = forward,
     .backward = backward,
     .fold = fold,
-    .describe = describe,
 };

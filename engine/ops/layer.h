@@ -61,12 +61,6 @@ typedef struct us_parts {
     int stride; /* 0: there are none */
 } us_parts;
 
-/* What a normalisation did: y = a(weight (x - mean) / deviation + bias). */
-typedef struct us_normalized {
-    us_buffer *x, *statistics; /* [means][1 / deviations] */
-    us_buffer *weight, *bias;  /* NULL for 1 and 0 */
-} us_normalized;
-
 typedef struct us_layer_plan {
     us_device *device;
     const void *attributes; /* what type->keys read; outlives the layer */
@@ -79,7 +73,8 @@ typedef struct us_layer_plan {
      * while it has y at hand: take moments, and, where it folds_normalization, be that layer too. */
     bool is_normalized;
     us_activation normalized_activation; /* that layer's */
-    bool input_is_normalized; /* x came from a normalisation, whose gradient needs sums of dx */
+    bool input_is_normalized; /* x came from a normalisation: so that what runs backward here can share
+                                 kernels with the layer that it mirrors, which takes moments */
     bool training;                  /* backward is to follow: create its kernels too, so that they
                                        are compiled together with those of other layers */
 } us_layer_plan;
@@ -106,9 +101,6 @@ typedef struct us_layer_backward {
     us_buffer *saved;
     int n;
     bool accumulate; /* gradients of parameters are added to what is there */
-    us_parts dy_sums;                /* of a normalisation: taken by the layer that gave dy */
-    const us_normalized *normalized; /* where x came from, if sums are wanted */
-    us_parts *sums; /* set where the layer takes them: of dx and of dx (normalized->x - mean) */
 } us_layer_backward;
 
 /* A layer and the normalisation after it as one, for scoring. */
@@ -153,9 +145,8 @@ typedef struct us_layer_type {
     unseen_status (*forward)(void *layer, const us_layer_forward *args, unseen_error *error);
     unseen_status (*backward)(void *layer, const us_layer_backward *args, unseen_error *error);
 
-    /* Of normalisations. describe: fills weight and bias. */
+    /* Of normalisations. */
     unseen_status (*fold)(void *layer, const us_layer_fold *args, unseen_error *error);
-    void (*describe)(const void *layer, us_buffer *const *tensors, us_normalized *normalized);
 } us_layer_type;
 
 extern const us_layer_type us_convolution_layer;           /* convolution.c */

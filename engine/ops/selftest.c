@@ -112,9 +112,11 @@ void us_selftest_progress(us_selftest *test) {
 }
 
 static unseen_status run(us_selftest *test, unseen_error *error) {
-    test->total = us_selftest_layer_cases() + us_selftest_residual_cases() +
-                  us_selftest_training_cases() + us_selftest_image_cases();
+    test->total = us_selftest_layer_cases() + us_selftest_normalized_cases() +
+                  us_selftest_residual_cases() + us_selftest_training_cases() +
+                  us_selftest_image_cases();
     US_TRY(us_selftest_layers(test, error));
+    US_TRY(us_selftest_normalized(test, error));
     US_TRY(us_selftest_residual(test, error));
     US_TRY(us_selftest_training(test, error));
     US_TRY(us_selftest_images(test, error));
