@@ -156,18 +156,6 @@ INLINE void write_outputs(const __local vec *products, place at, float start, fl
         UNROLL for (int i = 0; i < PRODUCTS; i++)
             m[i] = products[i * OUT_CHANNELS * ITEM_VECTORS + v];
         transform_output_2d(m, OUTPUTS);
-        if (input) {
-            FOR_OUTPUTS {
-                const vec x = vec_load(input + OFFSET(i));
-#if INPUT_ACTIVATION
-                const vec d = input_activation_backward(RESULT(i), x);
-#else
-                const vec d = vec_choose(bend(RESULT(i), slope), RESULT(i), x > (vec)(0.0f));
-#endif
-                vec_store(d, y + OFFSET(i));
-            }
-            continue;
-        }
 #if MOMENTS
         const vec base = m[0];
         vec sum[OUTPUTS], square[OUTPUTS];
@@ -175,15 +163,19 @@ INLINE void write_outputs(const __local vec *products, place at, float start, fl
 #endif
         FOR_OUTPUTS {
             const vec value = RESULT(i) + start;
-#if ACTIVATION
-            vec_store(activate(value), y + OFFSET(i));
-#else
-            vec_store(vec_choose(value, bend(value, slope), value < (vec)(0.0f)), y + OFFSET(i));
-#endif
 #if MOMENTS
             const vec d = RESULT(i) - base;
             sum[i % OUTPUTS] += d;
             square[i % OUTPUTS] = fma(d, d, square[i % OUTPUTS]);
+#endif
+            vec sign = value;
+            if (input) sign = vec_load(input + OFFSET(i));
+#if ACTIVATION
+            vec_store(activate(value), y + OFFSET(i));
+#elif INPUT_ACTIVATION
+            vec_store(input_activation_backward(value, sign), y + OFFSET(i));
+#else
+            vec_store(vec_choose(value, bend(value, slope), sign <= (vec)(0.0f)), y + OFFSET(i));
 #endif
         }
 #if MOMENTS
