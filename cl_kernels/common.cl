@@ -11,6 +11,16 @@
 /* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
  * those with __local arguments. */
 #define INLINE static inline __attribute__((always_inline))
+/* PoCL compiles a kernel three times over, but for functions that it does not inline. So large kernels
+ * whose work-items are alone in their work-groups keep what work-groups share as ROOM, and are made of
+ * PARTs, which do not ask for ids. */
+#ifdef POCL_DEVICE_ADDRESS_BITS
+#define ROOM __private
+#define PART static __attribute__((noinline))
+#else
+#define ROOM __local
+#define PART INLINE
+#endif
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
 #define LANE_BASE(group, per_item)                                                                 \
