@@ -132,12 +132,9 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN pixels
  * of a row, one after the other. */
 #define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
-__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
-                                     const __global float *restrict packed,
-                                     const __global float *restrict bias,
-                                     const __global float *restrict input,
-                                     __global float *restrict y) {
-    size_t group = get_group_id(0);
+PART void compute(const __global float *restrict x, const __global float *restrict packed,
+                  const __global float *restrict bias, const __global float *restrict input,
+                  __global float *restrict y, size_t group) {
     NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
     NEXT(run, RUNS);
@@ -180,16 +177,10 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
 #define WINDOW_TAPS                                                                                \
     (((KERNEL_H + PHASES_Y - 1) / PHASES_Y) * ((KERNEL_W + PHASES_X - 1) / PHASES_X))
 #define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
-__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
-                                     const __global float *restrict packed,
-                                     const __global float *restrict bias,
-                                     const __global float *restrict input,
-                                     __global float *restrict y) {
-    __local vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
-#if BLOCKS > 1
-    __local vec sums[TILES * TILE_RUN][TILE_CHANNELS][TILE_VECTORS];
-#endif
-    size_t group = get_group_id(0);
+PART void compute(const __global float *restrict x, const __global float *restrict packed,
+                  const __global float *restrict bias, const __global float *restrict input,
+                  __global float *restrict y, size_t group, ROOM vec *window,
+                  ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
     NEXT(chunk_group, GROUPS_OF_CHUNKS);
     NEXT(ox, OUT_WIDTH);
     const int oy = group;
@@ -201,7 +192,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
     for (int block = 0; block < BLOCKS; block++) {
         const int first_channel = block * STAGED;
         const int channels = min(STAGED, IN_CHANNELS - first_channel);
-        __local vec *to = window;
+        ROOM vec *to = window;
         for (int chunk = 0; chunk < chunks; chunk++) {
             const __global float *plane = x + CHUNK_LANE(first_chunk + chunk) +
                                           (size_t)first_channel * PLANE;
@@ -222,7 +213,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
             const __global float *weights = packed +
                                             packed_offset(tile, rows.phase, columns.phase) +
                                             (size_t)first_channel * rows.taps * row_weights;
-            const __local vec *from = window;
+            const ROOM vec *from = window;
             for (int chunk = 0; chunk < chunks; chunk++) {
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
 #if BLOCKS > 1
@@ -257,3 +248,17 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
     }
 }
 #endif
+
+__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
+                                     const __global float *restrict packed,
+                                     const __global float *restrict bias,
+                                     const __global float *restrict input,
+                                     __global float *restrict y) {
+#if STAGED
+    ROOM vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
+    ROOM vec sums[BLOCKS > 1 ? TILES * TILE_RUN : 1][TILE_CHANNELS][TILE_VECTORS];
+    compute(x, packed, bias, input, y, get_group_id(0), window, sums);
+#else
+    compute(x, packed, bias, input, y, get_group_id(0));
+#endif
+}
