@@ -25,140 +25,166 @@ setup() {
     real=(--program "$UNSEEN" --json all.json)
 }
 
-detect() { run --separate-stderr "$tool" "$@"; }
-runs_of_fake() { grep -c '^run ' calls; }
+# ends CODE ARGUMENTS...: the benchmark, with that exit code.
+ends() {
+    local code=$1
+    shift
+    run --separate-stderr "$tool" "$@"
+    [ "$status" -eq "$code" ] || fail "expected exit code $code: $*"
+}
+
+# What stdout has, stdout has a line like, stderr has.
+prints() { [[ $output == *"$1"* ]] || fail "expected '$1'"; }
+prints_like() { grep -qE -- "$1" <<<"$output" || fail "expected a line like '$1'"; }
+says() { [[ $stderr == *"$1"* ]] || fail "expected '$1' on stderr"; }
+
+# ran N: so often was the fake asked for a run, in this test.
+ran() { [ "$(grep -c '^run ' calls)" -eq "$1" ] || fail "not $1 runs: $(cat calls)"; }
+
+# The AUC in all.json of the first config's combined score: auc CLASS SEED.
+auc() { jq --arg of "$1" --arg seed "$2" '.tables[0].rows[0].auc[$of].by_seed[$seed]' all.json; }
+
+# Starts a job, waits until `find ARGUMENTS...` finds something, and sends the signal.
+interrupt() {
+    local signal=$1
+    shift
+    "$tool" "${job[@]}" >out 2>log &
+    local pid=$! code=0
+    for _ in $(seq 1 3000); do
+        [ -z "$(find "$@" 2>/dev/null)" ] || break
+        sleep 0.02
+    done
+    kill "-$signal" $pid
+    wait $pid || code=$?
+    [ "$code" -eq 130 ] || fail "exit code $code: $(cat log)"
+    [ ! -s out ] || fail "something on stdout: $(cat out)"
+    grep -q "interrupted; the same command goes on" log
+}
 
 @test "bench_detection: --help" {
-    detect --help
-    [ "$status" -eq 0 ] && [[ $output == *--seeds* && $output == *"bench_detection fashion"* ]]
+    ends 0 --help
     [ -z "$stderr" ]
+    prints "tools/bench_detection fashion"
+    prints --seeds
 }
 
 @test "bench_detection: means over seeds, over classes, and the interval" {
-    detect "${fake[@]}" --classes 0 2 --seeds 1 2 3 --json all.json
-    [ "$status" -eq 0 ] || fail "failed"
+    ends 0 "${fake[@]}" --classes 0 2 --seeds 1 2 3 --json all.json
     # The mean over classes is 0.911, 0.912, 0.913 by seed: 0.912 +- 4.30265 * 0.001 / sqrt(3).
-    grep -qE '^\| tiny +\| \*\*combined\*\* +\| +0\.9020 \| +0\.9220 \| +0\.9120 \| 0\.9095 to 0\.9145 \| +2 \| +12 \|$' \
-        <<<"$output"
-    grep -qE '^\| +\| reconstruction +\| +0\.7020 \| +0\.7220 \| +0\.7120 \| 0\.7095 to 0\.7145 \|' <<<"$output"
-    [[ $output == *": unseen 9.9 on Fake CL; seeds 1, 2, 3"* && $output != *" failed"* ]]
-    jq -e '.tables[0].rows[0] | .combined and (.mean.half_width | . > 0.002484 and . < 0.002485) and
-           .auc["2"].by_seed["3"] == 0.923' all.json
-    [ "$(jq '.tables[0].runs | length' all.json)" -eq 6 ] && [ "$(runs_of_fake)" -eq 6 ]
-    [[ $stderr == *"run 6 of 6: mnist, tiny, 2 against the rest, seed 3; about "*" left"* ]]
+    prints_like '^\| tiny .*\*\*combined\*\* .* 0\.9020 .* 0\.9220 .* 0\.9120 \| 0\.9095 to 0\.9145 \| +2 \| +12 \|$'
+    prints_like '^\| +\| reconstruction .* 0\.7020 .* 0\.7220 .* 0\.7120 \| 0\.7095 to 0\.7145 \|'
+    prints ": unseen 9.9 on Fake CL; seeds 1, 2, 3; AUCs of the models after the last epoch."
+    [[ $output != *failed* ]]
+    [[ $output != *"not there"* ]]
+    jq -e '.tables[0].rows[0] | .combined and (.mean.half_width | . > 0.002484 and . < 0.002485)' all.json
+    jq -e '.tables[0].runs | length == 6' all.json
+    [ "$(auc 2 3)" = 0.923 ]
+    ran 6
+    says "run 6 of 6: mnist, tiny, 2 against the rest, seed 3; about "
 }
 
 @test "bench_detection: one seed has no interval" {
-    detect "${fake[@]}" --classes 0 --seeds 1
-    [ "$status" -eq 0 ] && [[ $output == *"There is one seed, hence no interval."* ]]
-    grep -qE '^\| tiny .* 0\.9010 \| +0\.9010 \| +\| +2 \|' <<<"$output"
+    ends 0 "${fake[@]}" --classes 0 --seeds 1
+    prints "There is one seed, hence no interval."
+    prints_like '^\| tiny .* 0\.9010 \| +0\.9010 \| +\| +2 \|'
 }
 
 @test "bench_detection: what is done is not done again, other options are other runs" {
-    local job=("${fake[@]}" --classes 4 --seeds 1 2)
-    detect "${job[@]}"
+    job=("${fake[@]}" --classes 4 --seeds 1 2)
+    ends 0 "${job[@]}"
     local first=$output
-    detect "${job[@]}"
-    [ "$status" -eq 0 ] && [ "$output" = "$first" ] && [ "$(runs_of_fake)" -eq 2 ]
-    detect "${job[@]}" --table --program /nowhere
-    [ "$status" -eq 0 ] && [ "$output" = "$first" ] || fail "another table"
-    detect "${job[@]}" --epochs 7 --batch 5 --set /training/held_out=0.1 --device fake
-    [ "$status" -eq 0 ] && [ "$(runs_of_fake)" -eq 4 ]
+    ends 0 "${job[@]}"
+    ran 2
+    [ "$output" = "$first" ] || fail "another table"
+    ends 0 "${job[@]}" --table --program /nowhere
+    [ "$output" = "$first" ] || fail "another table"
+    ends 0 "${job[@]}" --epochs 7 --batch 5 --set /training/held_out=0.1 --device fake
+    ran 4
     grep -qE -- '^run .*--epochs 7 --batch 5 --set /training/held_out=0.1 --device fake ' calls
-    [[ $output == *"with --epochs 7 --batch 5 --set /training/held_out=0.1;"* ]]
+    prints "with --epochs 7 --batch 5 --set /training/held_out=0.1;"
     cp "$TESTS/tiny.json" tiny.json
     echo >>tiny.json # another config of the same name
-    detect "${job[@]/#$TESTS\/tiny.json/tiny.json}"
-    [ "$status" -eq 0 ] && [ "$(runs_of_fake)" -eq 6 ]
-    [ "$(find runs/detection -mindepth 1 -maxdepth 1 -name 'mnist-tiny-class4-seed[12]-*' | wc -l)" -eq 6 ]
+    job[1]=tiny.json
+    ends 0 "${job[@]}"
+    ran 6
+    [ "$(find runs/detection -maxdepth 1 -name 'mnist-tiny-class4-seed[12]-*' | wc -l)" -eq 6 ]
 }
 
 @test "bench_detection: --table of runs some of which are there, or none" {
-    detect "${fake[@]}" --classes 0 1 --seeds 1 --table
-    [ "$status" -eq 1 ] && [ -z "$output" ] && [[ $stderr == *"none of these 2 runs is in runs/detection"* ]]
-    detect "${fake[@]}" --classes 0 --seeds 1
-    detect "${fake[@]}" --classes 0 1 --seeds 1 2 --table
-    [ "$status" -eq 0 ] && [ "$(runs_of_fake)" -eq 1 ] && [[ $output == *"3 of 4 runs are not there."* ]]
-    grep -qE '^\| tiny .* 0\.9010 \(1 of 2\) \| +- \| +- \| +\|' <<<"$output"
+    ends 1 "${fake[@]}" --classes 0 1 --seeds 1 --table
+    [ -z "$output" ]
+    says "none of these 2 runs is in runs/detection"
+    ends 0 "${fake[@]}" --classes 0 --seeds 1
+    ends 0 "${fake[@]}" --classes 0 1 --seeds 1 2 --table
+    ran 1
+    prints "3 of 4 runs are not there."
+    prints_like '^\| tiny .* 0\.9010 \(1 of 2\) \| +- \| +- \| +\|'
 }
 
 @test "bench_detection: collapsed and failed runs are told of, the others go on" {
-    local job=("${fake[@]}" --classes 0 1 2 --seeds 1 2)
-    FAKE_FAILS="tiny-0-1=5 tiny-0-2=5 tiny-1-2=6" detect "${job[@]}"
-    [ "$status" -eq 1 ] && [ "$(runs_of_fake)" -eq 6 ]
-    grep -qE '^\| tiny .*\| +collapsed \| 0\.9110 \(1 of 2\) \| +0\.9215 \| +- \| +\|' <<<"$output"
-    [[ $output == *"3 of 6 runs failed"* && $output == *"(2 of 3)"* ]]
-    [[ $output == *"- mnist, tiny, 1 against the rest, seed 2: training collapsed at step 7: a made-up reason (exit code 6)"* ]]
+    job=("${fake[@]}" --classes 0 1 2 --seeds 1 2)
+    FAKE_FAILS="tiny-0-1=5 tiny-0-2=5 tiny-1-2=6" ends 1 "${job[@]}"
+    ran 6
+    prints_like '^\| tiny .*\| +collapsed \| 0\.9110 \(1 of 2\) \| +0\.9215 \| +- \| +\|'
+    prints "3 of 6 runs failed"
+    prints "(2 of 3)"
+    prints "- mnist, tiny, 1 against the rest, seed 2: training collapsed at step 7: a made-up reason (exit code 6)"
     # What collapsed would do so again.
-    detect "${job[@]}"
-    [ "$status" -eq 1 ] && [ "$(runs_of_fake)" -eq 7 ] && [[ $output == *"2 of 6 runs failed"* ]]
+    ends 1 "${job[@]}"
+    ran 7
+    prints "2 of 6 runs failed"
     rm -r runs/detection/mnist-tiny-class0-*
-    detect "${job[@]}"
-    [ "$status" -eq 0 ] && [ "$(runs_of_fake)" -eq 9 ] && [[ $output != *" failed"* ]]
+    ends 0 "${job[@]}"
+    ran 9
+    [[ $output != *failed* ]]
 }
 
 @test "bench_detection: every run of a config failed" {
-    FAKE_FAILS="tiny-0-1=5" detect "${fake[@]}" --classes 0 --seeds 1
-    [ "$status" -eq 1 ] || fail "no failure"
-    grep -qE '^\| tiny +\| - +\| collapsed \| +- \| +\| +- \| +- \|$' <<<"$output"
+    FAKE_FAILS="tiny-0-1=5" ends 1 "${fake[@]}" --classes 0 --seeds 1
+    prints_like '^\| tiny +\| +- \| collapsed +\| +- \| +\| +- \| +- \|$'
 }
 
-@test "bench_detection: Ctrl-C reaches the run, ends with 130, and the same command goes on" {
+@test "bench_detection: a signal reaches the run, ends it with 130, and the same command goes on" {
+    export FAKE_WAITS=tiny-1-1
     for signal in INT TERM; do
-        local job=("${fake[@]}" --classes 0 1 --seeds 1 --out "$signal")
-        FAKE_WAITS=tiny-1-1 "$tool" "${job[@]}" >out 2>log &
-        pid=$!
-        for _ in $(seq 1 300); do
-            [ -z "$(find "$signal" -path '*class1*' 2>/dev/null)" ] || break
-            sleep 0.1
-        done
-        kill -$signal $pid
-        code=0
-        wait $pid || code=$?
-        [ "$code" -eq 130 ] && [ ! -s out ] || fail "exit code $code: $(cat log)"
-        grep -q "interrupted; the same command goes on" log
-        FAKE_WAITS=tiny-1-1 detect "${job[@]}"
-        [ "$status" -eq 0 ] || fail "not resumed"
-        grep -qE '^\| tiny .* 0\.9010 \| 0\.9110 \|' <<<"$output"
-        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 2 ] && [ "$(runs_of_fake)" -eq 3 ]
+        job=("${fake[@]}" --classes 0 1 --seeds 1 --out "$signal")
+        interrupt $signal "$signal" -path '*class1*'
+        grep -q '^signalled$' calls
+        ends 0 "${job[@]}"
+        prints_like '^\| tiny .* 0\.9010 \| 0\.9110 \|'
+        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 2 ]
+        ran 3
         rm calls
     done
 }
 
 @test "bench_detection: one class with the real program, interrupted: the AUC of the unbroken run" {
-    local job=(mnist "$TESTS/tiny.json" --mnist "$LABELLED" --classes 7 --seeds 3 --epochs 400 "${real[@]}")
-    "$tool" "${job[@]}" >out 2>log &
-    pid=$!
-    for _ in $(seq 1 600); do
-        [ -z "$(find runs -name state.safetensors 2>/dev/null)" ] || break
-        sleep 0.02
-    done
-    kill -INT $pid
-    code=0
-    wait $pid || code=$?
-    [ "$code" -eq 130 ] || fail "exit code $code: $(cat log)"
-    detect "${job[@]}"
-    [ "$status" -eq 0 ] || fail "failed"
+    job=(mnist "$TESTS/tiny.json" --mnist "$LABELLED" --classes 7 --seeds 3 --epochs 400 "${real[@]}")
+    interrupt INT runs -name state.safetensors
+    [ -z "$(find runs -name prediction.csv)" ] || fail "it was too fast to be interrupted"
+    ends 0 "${job[@]}"
     succeeds run "$TESTS/tiny.json" --train "$DATA/mixed.npy" --train-labels "$DATA/mixed_classes.npy" \
         --normal 7 --test "$DATA/test.npy" --labels "$DATA/classes.npy" --seed 3 --epochs 400 --json \
         --out unbroken
-    [ "$(jq '.tables[0].rows[0].auc["7"].by_seed["3"]' all.json)" = "$(jq .auc <<<"$output")" ]
+    [ "$(auc 7 3)" = "$(jq .auc <<<"$output")" ]
     cmp unbroken/prediction.csv runs/detection/*/prediction.csv
     jq -e '.tables[0].rows[0].epochs == [400]' all.json
     [ -z "$(find runs -name checkpoint)" ] || fail "checkpoints are left"
 }
 
 @test "bench_detection: faces with the real program: each source against the normal test images" {
-    detect faces "$TESTS/tiny_boss.json" --faces "$FACES" --seeds 1 2 --epochs 1 "${real[@]}"
-    [ "$status" -eq 0 ] || fail "failed"
-    grep -qE '^\| config +\| score +\| testingset +\| other_ramps +\| epochs \| seconds \|$' <<<"$output"
-    grep -qE '^\| tiny_boss \| \*\*combined\*\* +\| +[01]\.[0-9]{4} ± [0-9.]+ \| +[01]\.[0-9]{4} ± [0-9.]+ \| +1 \|' <<<"$output"
+    ends 0 faces "$TESTS/tiny_boss.json" --faces "$FACES" --seeds 1 2 --epochs 1 "${real[@]}"
+    prints_like '^\| config +\| score +\| +testingset \| +other_ramps \| epochs \| seconds \|$'
+    prints_like '^\| tiny_boss \| \*\*combined\*\* +\| +[01]\.[0-9]{4} ± [0-9.]+ \| +[01]\.[0-9]{4} ± [0-9.]+ \| +1 \|'
     [ "$(grep -cE '^\| +\| (reconstruction|classifier) ' <<<"$output")" -eq 2 ]
     folder=$(echo runs/detection/faces-tiny_boss-seed2-*)
-    [ "$(jq '.tables[0].rows[0].auc.testingset.by_seed["2"]' all.json)" = "$(jq .auc "$folder/metrics.json")" ]
+    [ "$(auc testingset 2)" = "$(jq .auc "$folder/metrics.json")" ]
     succeeds score "$folder" --data "$FACES/other_ramps.npy" --out unused.csv --columns source.csv
     python3 - "$folder/scores.csv" source.csv all.json <<'END'
-import csv, json, sys
+import csv
+import json
+import sys
+
 test, source = (list(csv.DictReader(open(path))) for path in sys.argv[1:3])
 rows = json.load(open(sys.argv[3]))["tables"][0]["rows"]
 assert [row["score"] for row in rows] == ["combined", "reconstruction", "classifier"]
@@ -170,28 +196,34 @@ for row in rows:
     auc = row["auc"]["other_ramps"]["by_seed"]["2"]
     assert abs(auc - wins / 24 / 75) < 1e-12, (row["score"], auc, wins / 24 / 75)
 END
-    # A source that comes later is scored without another training.
+}
+
+@test "bench_detection: a source of anomalous faces that comes later is scored without training" {
     cp -r "$FACES" more
-    detect faces "$TESTS/tiny_boss.json" --faces more --seeds 1 --epochs 1 "${real[@]}"
+    job=(faces "$TESTS/tiny_boss.json" --faces more --seeds 1 --epochs 1 "${real[@]}")
+    ends 0 "${job[@]}"
     trained=$(stat -c %Y.%i runs/detection/*/model.safetensors)
     cp "$DATA/mixed.npy" more/other_mixed.npy
-    detect faces "$TESTS/tiny_boss.json" --faces more --seeds 1 --epochs 1 "${real[@]}"
-    [ "$status" -eq 0 ] && [[ $output == *"| other_mixed |"* ]]
+    ends 0 "${job[@]}"
+    prints " other_mixed |"
     [ "$(stat -c %Y.%i runs/detection/*/model.safetensors)" = "$trained" ]
-    jq -e '.tables[0].rows[0].auc | .other_mixed.by_seed["1"] > .other_ramps.by_seed["1"]' all.json
+    [ "$(auc other_mixed 1)" != null ]
+    [ "$(auc other_mixed 1)" != "$(auc other_ramps 1)" ]
     # One that cannot be read is a failure, and the rest of the row is there.
     cp "$DATA/bad_text.npy" more/other_bad.npy
-    detect faces "$TESTS/tiny_boss.json" --faces more --seeds 1 --epochs 1 "${real[@]}"
-    [ "$status" -eq 1 ] && [[ $output == *"seed 1: score: "*other_bad.npy*"(exit code 2)"* ]]
-    grep -qE '^\| tiny_boss .*\| +failed \|' <<<"$output"
+    ends 1 "${job[@]}"
+    prints "- faces, tiny_boss, seed 1: score: "
+    prints "(exit code 2)"
+    prints_like '^\| tiny_boss .*\| failed +\|'
+    [ "$(auc other_mixed 1)" != null ]
 }
 
 @test "bench_detection: wrong arguments" {
     refused() {
         local pattern=$1
         shift
-        detect "$@"
-        [ "$status" -eq 2 ] && [ -z "$output" ] || fail "not refused: $*"
+        ends 2 "$@"
+        [ -z "$output" ] || fail "something on stdout: $*"
         [[ $stderr == *"error: "*$pattern* ]] || fail "expected '$pattern': $*"
     }
     refused "mnist: say where the images are with --mnist DIR" mnist
@@ -213,11 +245,10 @@ END
 @test "bench_detection: files are found as IDX, plain or compressed, too" {
     mkdir idx
     touch idx/{train-images-idx3-ubyte.gz,train-labels-idx1-ubyte.gz,t10k-images-idx3-ubyte}
-    detect "${fake[@]}" --mnist idx --classes 0 --seeds 1
-    [ "$status" -eq 2 ] && [[ $stderr == *"idx lacks t10k-labels-idx1-ubyte, and also train_x.npy"* ]]
+    ends 2 "${fake[@]}" --mnist idx --classes 0 --seeds 1
+    says "idx lacks t10k-labels-idx1-ubyte, and also train_x.npy"
     touch idx/t10k-labels-idx1-ubyte
-    detect "${fake[@]}" --mnist idx --classes 0 --seeds 1
-    [ "$status" -eq 0 ] || fail "failed"
+    ends 0 "${fake[@]}" --mnist idx --classes 0 --seeds 1
     grep -qF -- "--train idx/train-images-idx3-ubyte.gz --train-labels idx/train-labels-idx1-ubyte.gz --test idx/t10k-images-idx3-ubyte --labels idx/t10k-labels-idx1-ubyte --normal 0 --seed 1" calls
 }
 
