@@ -298,18 +298,19 @@ class Progress:
                          f"{duration(run.record['seconds'])}")
 
     def estimate(self, index):
-        """Seconds that unsettled runs will take if each is like its config's settled ones."""
+        """Seconds that unsettled runs will take if each is like its config's settled ones, else like its
+        part's; nobody knows before one of each part is settled."""
         known = collections.defaultdict(list)
         for run in self.runs:
             if "metrics" in run.record:
-                known[run.part.name, run.name].append(run.record["seconds"])
-        everything = [seconds for some in known.values() for seconds in some]
-        if not everything:
-            return None
+                for key in ((run.part.name, run.name), run.part.name):
+                    known[key].append(run.record["seconds"])
         total = 0
         for run in self.runs[index:]:
             if not run.settled():
-                like = known.get((run.part.name, run.name)) or everything
+                like = known.get((run.part.name, run.name)) or known.get(run.part.name)
+                if not like:
+                    return None
                 total += sum(like) / len(like)
         return total
 

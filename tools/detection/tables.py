@@ -139,8 +139,8 @@ class Table:
             text.append("AUCs are means over seeds and half the widths of their 95% intervals, by "
                         "Student's t.")
         if some_lack_seeds:
-            text.append("\"(2 of 3)\" means that runs of other seeds failed or are not there; a mean over "
-                        "classes takes the seeds that have all of them.")
+            text.append("\"(2 of 3)\" means that runs of other seeds failed or are not there; a mean "
+                        "over classes takes the seeds that have all of them.")
         if self.missing():
             text.append(f"{len(self.missing())} of {len(self.runs)} runs are not there.")
         if self.failures():
