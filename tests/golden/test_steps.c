@@ -246,7 +246,7 @@ static void agrees_with_pytorch(void **state) {
 
 int main(int argc, char **argv) {
     if (argc != 2) {
-        fprintf(stderr, "usage: test_steps medium|strong|boss\n");
+        fprintf(stderr, "usage: test_steps medium|strong|boss|vae\n");
         return 2;
     }
     char name[64];
