@@ -13,7 +13,7 @@ from torch import nn
 import counter_random as random
 import golden_steps
 
-KL_WEIGHT = 1  # of configs/vae.json
+KL_WEIGHT = 0.01  # of configs/vae.json
 
 
 def noise(step, shape):
