@@ -81,3 +81,12 @@ setup() {
         --set /networks/log_variance/0/units=9
     fails_with 2 "/detector/kl_weight" check "$TESTS/tiny_vae.json" --set /detector/kl_weight=-1
 }
+
+@test "vae: a head may do no more than reshape; the encoder learns through it" {
+    head='[{"layer": "reshape", "shape": [8, 1, 1]}]'
+    succeeds train "$TESTS/tiny_vae.json" --train "$DATA/train.npy" --out still \
+        --set '/networks/encoder/-={"layer": "dense", "units": 8}' --set "/networks/mean=$head" \
+        --set "/networks/log_variance=$head" --set /detector/kl_weight=50 --epochs 20 \
+        --set '/training/optimizers/decoder={"type": "sgd", "learning_rate": 1e-12}'
+    jq -s -e '.[-1].losses.kl < .[0].losses.kl / 2' still/log.jsonl # by the encoder alone
+}
