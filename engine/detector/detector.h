@@ -94,9 +94,11 @@ struct us_detector_type {
     const char *name, *help;
     const us_key *keys; /* besides "type" */
     size_t attributes_size;
-    /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. */
+    /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. drawn: not
+     * the output itself but a code of its shape, which no activation produced. */
     struct us_detector_network {
         const char *name, *input;
+        bool drawn;
         bool logits;           /* a final sigmoid is left to the loss */
         int forward, backward; /* passes in a training step, for counting FLOPs */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
@@ -127,6 +129,7 @@ struct us_detector_type {
 extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
 extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
 extern const us_detector_type us_boss_detector;           /* boss.c */
+extern const us_detector_type us_vae_detector;            /* vae.c */
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

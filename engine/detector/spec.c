@@ -5,7 +5,8 @@
 
 #include "detector/detector.h"
 
-static const char *const pixel_scores[] = {"root_sum", "mean", "maximum", "top_k", NULL};
+static const char *const pixel_scores[] = {"root_sum", "mean",     "maximum", "top_k",
+                                           "sum",      "relative", NULL};
 static const char *const combinations[] = {"sum", "standardized_sum", "maximum", NULL};
 
 static const us_key scoring_keys[] = {

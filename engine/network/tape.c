@@ -116,6 +116,9 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
 unseen_status us_network_backward(us_network *network, us_tape *tape,
                                   const us_network_backward_args *args, unseen_error *error) {
     us_buffer *dy = args->dy;
+    if (network->count == 0 && args->dx) /* views alone */
+        return us_buffer_copy(args->dx, 0, dy, 0, activation_bytes(network, network->spec->in),
+                              error);
     for (int s = network->count - 1; s >= 0; s--) {
         us_stage *stage = &network->stages[s];
         us_layer_backward layer = {

@@ -6,6 +6,7 @@
 #ifndef US_OPS_REFERENCE_H
 #define US_OPS_REFERENCE_H
 
+#include "ops/gaussian_code.h"
 #include "ops/layer.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
@@ -56,6 +57,10 @@ double us_reference_loss(us_loss_kind kind, us_activation activation, size_t cou
 void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *args, size_t count,
                             double *parameters, const double *gradients, double *moment1,
                             double *moment2);
+
+/* reference_codes.c: of one feature, see gaussian_code.h */
+double us_reference_gaussian_sample(double mean, double log_variance, double noise);
+double us_reference_gaussian_divergence(double mean, double log_variance);
 
 /* The score of each of n images; `errors` is room for height x width values. */
 void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shape, int n,

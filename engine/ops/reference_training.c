@@ -75,12 +75,13 @@ void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shap
                               const double *x, const double *y, double *scores, double *errors) {
     const int pixels = shape.height * shape.width;
     for (int j = 0; j < n; j++) {
-        double sum = 0, largest = 0;
+        double sum = 0, largest = 0, size = 0;
         for (int p = 0; p < pixels; p++) {
             errors[p] = 0;
             for (int c = 0; c < shape.channels; c++) {
                 const size_t i = ((size_t)c * (size_t)pixels + (size_t)p) * (size_t)n + (size_t)j;
                 errors[p] += (x[i] - y[i]) * (x[i] - y[i]);
+                size += (x[i] + 1) * (x[i] + 1);
             }
             sum += errors[p];
             largest = fmax(largest, errors[p]);
@@ -97,6 +98,12 @@ void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shap
             break;
         case US_PIXEL_SCORE_TOP_K:
             scores[j] = top_mean(errors, pixels, top_k < pixels ? top_k : pixels);
+            break;
+        case US_PIXEL_SCORE_SUM:
+            scores[j] = sum;
+            break;
+        case US_PIXEL_SCORE_RELATIVE:
+            scores[j] = sqrt(sum) / (1 + sqrt(size));
             break;
         }
     }

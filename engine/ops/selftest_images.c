@@ -216,6 +216,11 @@ static const score_case score_cases[] = {
     {"maximum", US_PIXEL_SCORE_MAXIMUM, 0, {3, 7, 5}, 17},
     {"largest", US_PIXEL_SCORE_TOP_K, 5, {3, 7, 5}, 17},
     {"largest", US_PIXEL_SCORE_TOP_K, 100, {1, 33, 31}, 33},
+    {"sum", US_PIXEL_SCORE_SUM, 0, {3, 7, 5}, 17},
+    {"sum", US_PIXEL_SCORE_SUM, 0, {1, 1, 1}, 1},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {3, 7, 5}, 17},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {1, 1, 1}, 1},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {5, 33, 31}, 33},
     {"largest of too few", US_PIXEL_SCORE_TOP_K, 9, {1, 1, 1}, 1},
 };
 

@@ -10,9 +10,11 @@
 #include "training/config.h"
 
 /* Relative errors allowed. PyTorch's own float32 is off by up to 3e-4, 2e-3 and 3e-2 on the
- * configs, and by up to 4e-6 on the smooth ones. */
+ * configs, and by up to 4e-6 on the smooth ones. Rounding grows from step to step: gradients that
+ * are off by 1e-7 of their largest element take PyTorch's float64 to a divergence 2e-3 off in the
+ * twentieth step of the variational autoencoder. */
 typedef struct tolerances {
-    double loss, norm, sample;
+    double early_loss, loss, norm, sample; /* early: of the first ten steps */
 } tolerances;
 
 enum { RUN = 48, MAX_OVERRIDES = 64 };
@@ -148,7 +150,7 @@ static void tear_down(subject *s) {
 
 /* ---- comparing ---- */
 
-/* All steps loosely; the first two, before rounding could grow, closely. */
+/* All steps loosely, the first ten less so; the first two, before rounding could grow, closely. */
 static void train_and_compare_losses(subject *s, const tolerances *allowed) {
     unseen_error error;
     const us_detector_type *type = s->config->detector.type;
@@ -178,6 +180,7 @@ static void train_and_compare_losses(subject *s, const tolerances *allowed) {
         snprintf(name, sizeof name, "losses/%s", type->losses[i]);
         float *expected = golden_floats(s->c, name, steps), *value = &values[(size_t)i * steps];
         golden_compare(s->c, name, value, expected, 2, GOLDEN_TOLERANCE);
+        golden_compare(s->c, name, value, expected, 10, allowed->early_loss);
         golden_compare(s->c, name, value, expected, steps, allowed->loss);
         free(expected);
     }
@@ -228,7 +231,7 @@ static void compare_tensor(const subject *s, const us_safetensors *file, const c
 }
 
 static void agrees_with_pytorch(void **state) {
-    static const tolerances close_by = {1e-4, 1e-4, 1e-4}, loose = {2e-3, 2e-2, 0.15};
+    static const tolerances close_by = {1e-4, 1e-4, 1e-4, 1e-4}, loose = {1e-3, 1e-2, 2e-2, 0.15};
     const golden_case *c = *state;
     const tolerances *allowed = strcmp(c->name, "smooth") == 0 ? &close_by : &loose;
     subject s;
@@ -246,7 +249,7 @@ static void agrees_with_pytorch(void **state) {
 
 int main(int argc, char **argv) {
     if (argc != 2) {
-        fprintf(stderr, "usage: test_steps medium|strong|boss\n");
+        fprintf(stderr, "usage: test_steps medium|strong|boss|vae\n");
         return 2;
     }
     char name[64];

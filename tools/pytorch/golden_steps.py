@@ -18,6 +18,8 @@ The boss's step:
      fake = D(z) with the decoder in eval mode, as updated; classifier in training mode on it (target 0)
   5. classifier loss = BCE(real) / 2 + BCE(reconstructed) / 2 + BCE(fake), backward, update
 
+The step of any other detector: steps_DETECTOR.py.
+
 A convolution's bias before a BatchNorm has a gradient of exactly zero in theory. In float64 what
 rounding leaves of it is far below Adam's epsilon, so such a bias stays where it began (checked here),
 as in the engine, which takes the gradient as zero.
@@ -42,6 +44,7 @@ from torch import nn
 
 import counter_random as random
 import model
+import steps_vae
 
 SEED, STEP_COUNT, BATCH = 7, 20, 8
 RUN = 48  # equal bytes in a row
@@ -148,7 +151,7 @@ def boss_step(networks, optimizers, x, step):
 
 
 # One step of a detector: (networks, optimizers by network, images, step) to losses by name.
-STEPS = {"autoencoder": autoencoder_step, "boss": boss_step}
+STEPS = {"autoencoder": autoencoder_step, "boss": boss_step, "vae": steps_vae.step}
 
 
 def run(config, dtype=torch.float64):

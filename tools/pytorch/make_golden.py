@@ -26,7 +26,7 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "boss")
+STEPS = ("medium", "strong", "boss", "vae")
 
 
 def save(path, cases, tensors):
