@@ -114,6 +114,8 @@ struct us_detector_type {
      */
     unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
                            unseen_error *error);
+    /* How often each network runs for an image to be scored. NULL: once. */
+    int (*scoring_passes)(const us_detector_spec *spec);
     unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
     void (*destroy)(us_detector *detector);
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
@@ -126,10 +128,11 @@ struct us_detector_type {
                            unseen_error *error);
 };
 
-extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
-extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
-extern const us_detector_type us_boss_detector;           /* boss.c */
-extern const us_detector_type us_vae_detector;            /* vae.c */
+extern const us_detector_type *const us_detector_types[];  /* NULL-terminated */
+extern const us_detector_type us_autoencoder_detector;     /* autoencoder.c */
+extern const us_detector_type us_boss_detector;            /* boss.c */
+extern const us_detector_type us_vae_detector;             /* vae.c */
+extern const us_detector_type us_transformations_detector; /* transformations.c */
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

@@ -4,5 +4,6 @@ const us_detector_type *const us_detector_types[] = {
     &us_autoencoder_detector,
     &us_boss_detector,
     &us_vae_detector,
+    &us_transformations_detector,
     NULL,
 };

@@ -197,7 +197,7 @@ double us_detector_scoring_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++)
         sum += us_network_spec_flops(&spec->networks[i]);
-    return sum;
+    return spec->type->scoring_passes ? sum * spec->type->scoring_passes(spec) : sum;
 }
 
 /* ---- schema ---- */

@@ -11,6 +11,7 @@
 #define DATA(field) offsetof(us_data_settings, field)
 
 static const char *const ranges[] = {"auto", "0..1", "-1..1", "0..255", NULL};
+static const char *const fits[] = {"resize", "pad", NULL};
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
 
@@ -58,7 +59,7 @@ static const us_key input_keys[] = {
      .required = true,
      .minimum = 1,
      .maximum = 4096,
-     .help = "Height in pixels; images are resized to it"},
+     .help = "Height in pixels; images of another one are made to fit"},
     {.name = "width",
      .kind = US_KEY_INT,
      .offset = CONFIG(input.width),
@@ -72,6 +73,11 @@ static const us_key input_keys[] = {
      .choices = ranges,
      .help =
          "The numbers that black and white have in the files; auto: as the training file tells"},
+    {.name = "fit",
+     .kind = US_KEY_CHOICE,
+     .offset = CONFIG(fit),
+     .choices = fits,
+     .help = "How images of another size fit: resized, or in the middle with black around them"},
     {.kind = US_KEY_END},
 };
 

@@ -37,6 +37,7 @@ struct unseen_config {
     char *name, *description;
     us_shape input;
     int range; /* us_range */
+    int fit;   /* us_fit */
     us_detector_spec detector;
     us_training_settings training;
     us_data_settings data;
