@@ -3,5 +3,6 @@
 const us_detector_type *const us_detector_types[] = {
     &us_autoencoder_detector,
     &us_boss_detector,
+    &us_ocgan_detector,
     NULL,
 };
