@@ -115,7 +115,7 @@ def build_network(layers, shape, where="network"):
 
 
 # Networks that read what another writes; every other one reads images.
-INPUTS = {"decoder": "encoder"}
+INPUTS = {"decoder": "encoder", "latent_discriminator": "encoder"}
 
 
 def build(config, path="config"):
