@@ -102,6 +102,7 @@ __kernel void finish_statistics(__global const float *restrict parts, __global f
     const float variance = squares / count;
     saved[c] = mean;
     saved[CHANNELS + c] = 1.0f / sqrt(variance + epsilon);
+    if (momentum == 0.0f) return; /* they stay, even beside values that are not finite */
     running_mean[c] += momentum * (mean - running_mean[c]);
     running_variance[c] += momentum * (squares / max(count - 1.0f, 1.0f) - running_variance[c]);
 }

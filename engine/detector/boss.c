@@ -143,8 +143,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     US_TRY(classify(b, step, step->x, 1, a->real_weight, true, error));
     US_TRY(classify(b, step, r, 1, a->reconstruction_weight, false, error));
     US_TRY(us_reconstruction_learn(&b->reconstruction, step, error));
-    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale,
-                                step->seed, (uint32_t)step->step, error));
+    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale, step->seed,
+                                (uint32_t)step->step, error));
     US_TRY(us_network_forward(decoder, b->fake_tape, b->code, step->n, false, error));
     US_TRY(classify(b, step, us_tape_output(b->fake_tape), 0, a->fake_weight, false, error));
     return step->update(step->user, CLASSIFIER, error);

@@ -90,17 +90,25 @@ typedef struct us_detector_step {
     void *user;
 } us_detector_step;
 
+/* How often a network runs in a training step, for counting FLOPs. */
+typedef struct us_passes {
+    int forward, backward;
+    int parameters, input; /* of those backward, that compute gradients of parameters; of x */
+} us_passes;
+
 struct us_detector_type {
     const char *name, *help;
     const us_key *keys; /* besides "type" */
     size_t attributes_size;
-    /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. drawn: not
-     * the output itself but a code of its shape, which no activation produced. */
+    /* Ends with a NULL name. input: the network whose output, or what is drawn in its shape, is
+     * fed in; NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool drawn;
-        bool logits;           /* a final sigmoid is left to the loss */
-        int forward, backward; /* passes in a training step, for counting FLOPs */
+        bool logits; /* a final sigmoid is left to the loss */
+        bool
+            plain_input; /* dx is at the input itself, not before the activation that produced it */
+        bool training_only;    /* has no part in scores */
+        int forward, backward; /* passes in a training step; see `passes` */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     const char *losses[US_DETECTOR_MAX_LOSSES + 1];
@@ -109,6 +117,10 @@ struct us_detector_type {
         const char *name;
         int sign;
     } columns[US_DETECTOR_MAX_COLUMNS + 1];
+
+    /* Of a network, where they depend on attributes. NULL: those of `networks`, each backward for
+     * parameters, and for the input where that is a network's. */
+    us_passes (*passes)(const void *attributes, int network);
 
     /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
      */
@@ -133,6 +145,7 @@ extern const us_detector_type us_autoencoder_detector;     /* autoencoder.c */
 extern const us_detector_type us_boss_detector;            /* boss.c */
 extern const us_detector_type us_vae_detector;             /* vae.c */
 extern const us_detector_type us_transformations_detector; /* transformations.c */
+extern const us_detector_type us_ocgan_detector;           /* ocgan.c */
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

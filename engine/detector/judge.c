@@ -34,7 +34,8 @@ unseen_status us_judge_check(const us_detector_spec *spec, const us_json *config
 }
 
 unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_error *error) {
-    US_TRY(us_network_forward(judge->network, judge->tape, args->x, args->n, true, error));
+    us_training training = args->still ? US_TRAINING_STILL : US_TRAINING_MOVES;
+    US_TRY(us_network_forward(judge->network, judge->tape, args->x, args->n, training, error));
     us_loss_args loss = {
         .y = us_tape_output(judge->tape),
         .target_constant = args->target,

@@ -29,9 +29,11 @@ typedef struct us_judge_args {
     float weight; /* of the loss, its gradients included */
     /* Gradients of the parameters are wanted; accumulate: added to what is there. */
     bool parameters, accumulate;
-    us_buffer *dx; /* d loss / d x, before the activation that the network's input came through;
-                      NULL: not wanted */
-    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added */
+    bool still;        /* running statistics stay where they are */
+    us_buffer *dx;     /* d loss / d x, before the activation that the network's input came through
+                          (at x itself for a plain_input); NULL: not wanted */
+    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added. NULL: the
+                          gradients alone */
     int slot;
     bool add_loss;
 } us_judge_args;

@@ -180,15 +180,25 @@ void us_detector_spec_release(us_detector_spec *spec) {
 
 /* ---- FLOPs ---- */
 
+static us_passes passes_of(const us_detector_spec *spec, int index) {
+    if (spec->type->passes) return spec->type->passes(spec->attributes, index);
+    const struct us_detector_network *role = &spec->type->networks[index];
+    return (us_passes){.forward = role->forward,
+                       .backward = role->backward,
+                       .parameters = role->backward,
+                       .input = role->input ? role->backward : 0};
+}
+
 double us_detector_training_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++) {
-        const struct us_detector_network *role = &spec->type->networks[i];
         const us_network_spec *network = &spec->networks[i];
-        double forward = us_network_spec_flops(network), backward = 2 * forward;
-        if (!role->input) /* its first layer's dx is nobody's */
-            backward -= us_layer_spec_flops(&network->layers[0]);
-        sum += role->forward * forward + role->backward * backward;
+        const us_passes passes = passes_of(spec, i);
+        /* A gradient takes as much as the forward pass; dx of the first layer may be nobody's. */
+        double forward = us_network_spec_flops(network);
+        double first = us_layer_spec_flops(&network->layers[0]);
+        sum += (passes.forward + passes.parameters) * forward +
+               passes.backward * (forward - first) + passes.input * first;
     }
     return sum;
 }
@@ -196,7 +206,8 @@ double us_detector_training_flops(const us_detector_spec *spec) {
 double us_detector_scoring_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++)
-        sum += us_network_spec_flops(&spec->networks[i]);
+        if (!spec->type->networks[i].training_only)
+            sum += us_network_spec_flops(&spec->networks[i]);
     return spec->type->scoring_passes ? sum * spec->type->scoring_passes(spec) : sum;
 }
 

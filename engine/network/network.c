@@ -25,8 +25,10 @@ static void plan_stages(us_network *network) {
                 continue;
             }
         }
+        /* Behind a view, only if no mean is over outputs of different biases. */
         if (previous && layer->type->is_normalization &&
-            previous->activation.kind == US_ACTIVATION_NONE)
+            previous->activation.kind == US_ACTIVATION_NONE &&
+            layer->in.channels % previous->spec->out.channels == 0)
             previous->bias_gradient_is_zero = true;
         network->stages[network->count++] =
             (us_stage){.spec = layer, .index = i, .activation = own, .input_activation = pending};

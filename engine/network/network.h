@@ -64,9 +64,9 @@ unseen_status us_tape_create(us_network *network, bool backward, us_tape **tape,
                              unseen_error *error);
 void us_tape_destroy(us_tape *tape);
 
-/* x [C][H][W][batch] stays in use until backward. training: batch statistics, running ones move. */
+/* x [C][H][W][batch] stays in use until backward. */
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
-                                 bool training, unseen_error *error);
+                                 us_training training, unseen_error *error);
 
 /* The output of the last forward pass, [C][H][W][batch]. */
 us_buffer *us_tape_output(const us_tape *tape);

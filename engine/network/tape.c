@@ -92,7 +92,7 @@ static unseen_status stage_failed(const us_network *network, const us_stage *sta
 }
 
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
-                                 bool training, unseen_error *error) {
+                                 us_training training, unseen_error *error) {
     tape->x = tape->output = x;
     for (int s = 0; s < network->count; s++) {
         us_stage *stage = &network->stages[s];

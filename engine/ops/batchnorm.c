@@ -148,13 +148,15 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
     us_buffer *mean = tensor(layer, args->tensors, RUNNING_MEAN);
     us_buffer *variance = tensor(layer, args->tensors, RUNNING_VARIANCE);
     if (args->training) {
+        const double momentum =
+            args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
         us_buffer *parts;
         US_TRY(us_device_scratch(layer->device, layer->parts_bytes, &parts, error));
         US_TRY(us_kernel_run(layer->statistics_parts, layer->groups, error, "bbi", args->x, parts,
                              args->n));
         US_TRY(us_kernel_run_elements(layer->finish_statistics, (size_t)layer->channels, error,
                                       "bbbbiff", parts, statistics, mean, variance, args->n,
-                                      layer->attributes.momentum, layer->attributes.epsilon));
+                                      momentum, layer->attributes.epsilon));
     } else {
         US_TRY(us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
                                       "bbbf", mean, variance, statistics,

@@ -67,12 +67,19 @@ typedef struct us_layer_plan {
                                        are compiled together with those of other layers */
 } us_layer_plan;
 
+/* What BatchNorm takes its statistics from. */
+typedef enum us_training {
+    US_TRAINING_NONE,  /* scoring: from the running ones */
+    US_TRAINING_MOVES, /* from the batch, towards which the running ones move */
+    US_TRAINING_STILL, /* from the batch; the running ones stay, as it is unlike what is scored */
+} us_training;
+
 typedef struct us_layer_forward {
     us_buffer *x, *y;
     us_buffer *const *tensors; /* in the order of type->tensors */
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
-    bool training;             /* BatchNorm: batch statistics, and running ones are updated */
+    us_training training;
 } us_layer_forward;
 
 typedef struct us_layer_backward {

@@ -74,6 +74,7 @@ unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error 
     US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbifi", args->y, args->target,
                          (double)args->target_constant, args->dy, parts, args->n, scale,
                          args->accumulate_gradient));
+    if (!args->losses) return UNSEEN_OK;
     return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
                          args->slot, scale, args->accumulate_loss);
 }

@@ -26,7 +26,7 @@ typedef struct us_loss_args {
     us_buffer *target;     /* as y; NULL: the constant below everywhere */
     float target_constant;
     us_buffer *dy;         /* may be NULL */
-    us_buffer *losses;     /* floats */
+    us_buffer *losses;     /* floats; NULL: the gradient alone */
     int slot;
     int n;
     float weight;

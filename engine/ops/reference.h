@@ -19,7 +19,7 @@ typedef struct us_reference {
     int n;
     us_activation activation;       /* forward: applied to what is written into y */
     us_activation input_activation; /* backward: dx is multiplied by its derivative at x */
-    bool training;                  /* BatchNorm */
+    us_training training;           /* BatchNorm */
     double *x;                      /* [in][n]: read */
     double *y;                      /* [out][n]: forward writes it */
     double **tensors; /* in the order of type->tensors: read; forward in training updates running

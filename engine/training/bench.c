@@ -168,6 +168,8 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
                                     &b.detector, error);
     if (status == UNSEEN_OK)
         status = us_trainer_create(config, b.detector, &b.dataset, NULL, NULL, &b.trainer, error);
+    /* The last epoch's step: some parts begin only after a few. */
+    if (status == UNSEEN_OK) b.trainer->progress.epoch = config->training.epochs - 1;
     if (status == UNSEEN_OK) status = warm_up(&b, error);
     if (status == UNSEEN_OK) status = profile(&b, options->profile, error);
     if (status == UNSEEN_OK) status = measure(&b, error);

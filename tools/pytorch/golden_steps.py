@@ -18,7 +18,7 @@ The boss's step:
      fake = D(z) with the decoder in eval mode, as updated; classifier in training mode on it (target 0)
   5. classifier loss = BCE(real) / 2 + BCE(reconstructed) / 2 + BCE(fake), backward, update
 
-The step of any other detector: steps_DETECTOR.py.
+Steps of other detectors have a file each: steps_DETECTOR.py.
 
 A convolution's bias before a BatchNorm has a gradient of exactly zero in theory. In float64 what
 rounding leaves of it is far below Adam's epsilon, so such a bias stays where it began (checked here),
@@ -44,6 +44,7 @@ from torch import nn
 
 import counter_random as random
 import model
+import steps_ocgan
 import steps_vae
 
 SEED, STEP_COUNT, BATCH = 7, 20, 8
@@ -103,7 +104,7 @@ def biases_before_batchnorm(networks):
     for name, network in networks.items():
         layers = list(network)
         for index, layer in enumerate(layers[:-1]):
-            if isinstance(layers[index + 1], nn.BatchNorm2d) and layer.bias is not None:
+            if isinstance(layers[index + 1], nn.BatchNorm2d) and getattr(layer, "bias", None) is not None:
                 result[f"{name}.{index}.bias"] = layer.bias
     return result
 
@@ -150,8 +151,13 @@ def boss_step(networks, optimizers, x, step):
     return {"reconstruction": reconstruction.item(), "classifier": loss.item()}
 
 
+def ocgan_step(networks, optimizers, x, step):
+    return steps_ocgan.step(networks, lambda loss, *names: learn(loss, optimizers, *names), x, step,
+                            SEED)
+
+
 # One step of a detector: (networks, optimizers by network, images, step) to losses by name.
-STEPS = {"autoencoder": autoencoder_step, "boss": boss_step, "vae": steps_vae.step}
+STEPS = {"autoencoder": autoencoder_step, "boss": boss_step, "ocgan": ocgan_step, "vae": steps_vae.step}
 
 
 def run(config, dtype=torch.float64):

@@ -115,7 +115,8 @@ def build_network(layers, shape, where="network"):
 
 
 # Networks that read what another writes, the first there is of those named; every other one reads images.
-INPUTS = {"decoder": ("mean", "encoder"), "log_variance": ("encoder",), "mean": ("encoder",)}
+INPUTS = {"decoder": ("mean", "encoder"), "latent_discriminator": ("encoder",),
+          "log_variance": ("encoder",), "mean": ("encoder",)}
 
 
 def build(config, path="config"):
