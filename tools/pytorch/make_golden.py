@@ -27,7 +27,7 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "boss")
+STEPS = ("medium", "strong", "residual", "boss")
 
 
 def save(path, cases, tensors):
