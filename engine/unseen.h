@@ -88,8 +88,9 @@ UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
 
 /* {name, detector, input, parameters, flops_per_image, memory_bytes, batch,
  *  networks: {NAME: {parameters, flops_per_image, input, output}},
- *  layers: [{network, index, layer, input, output, parameters, flops_per_image, ...}]}
- * Shapes are [channels, height, width]. FLOPs are of one forward pass of one image through every
+ *  layers: [{network, index, path, layer, input, output, parameters, flops_per_image, ...}]}
+ * index is the place in the network's list, for layers nested in another that of the outermost;
+ * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one forward pass of one image through every
  * network, a multiply-add counted as two. memory_bytes is device memory for training. */
 UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error);
 
@@ -157,7 +158,7 @@ typedef struct unseen_bench_options {
  *  host_memory_bytes (of the process at most, null: not known), seconds_to_first_step (from opening
  *  the device until the first training step is done: allocating, compiling, initialising),
  *  layers_timed_by: "device" or, where that does not tell, "host", layers: [{phase: "training" or
- *  "scoring", network, index, layer (null outside of networks), pass: "images", "forward",
+ *  "scoring", network, index, path, layer (null outside of networks), pass: "images", "forward",
  *  "backward" (where one kernel does both) or "input gradient" and "weight gradient", "loss",
  *  "update", "score" or "other", launches, seconds (of one batch), gflops, fraction_of_peak,
  *  gbytes_per_second (what must be read and written at the least); null: not known}]} */

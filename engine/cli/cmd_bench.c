@@ -84,16 +84,16 @@ static void figures(cli_table *table, double seconds, double whole, double gflop
 static void name_layer(cli_table *table, const cJSON *layer, const cJSON *above) {
     const char *network = cli_text(layer, "network"), *type = cli_text(layer, "layer");
     const char *pass = cli_text(layer, "pass");
-    int64_t index = cli_integer(layer, "index");
+    const char *path = cli_text(layer, "path");
     bool known = above && strcmp(network, cli_text(above, "network")) == 0;
-    bool same = known && index == cli_integer(above, "index");
+    bool same = known && strcmp(path, cli_text(above, "path")) == 0;
     if (!*network) {
         cli_table_cell(table, pass);
         pass = "";
     } else {
         cli_table_cell(table, known ? "" : network);
     }
-    cli_table_take(table, cli_format(*type && !same ? "%lld" : "", (long long)index));
+    cli_table_cell(table, same ? "" : path);
     cli_table_cell(table, same ? "" : type);
     cli_table_cell(table, pass);
 }
@@ -141,7 +141,7 @@ static void print_scoring(const cJSON *layers, cli_table *table) {
 
 static void print_layers(const cJSON *layers) {
     cli_table table;
-    cli_table_begin(&table, "lrllrrrrr");
+    cli_table_begin(&table, "llllrrrrr");
     const char *const header[] = {"training", "",        "layer",   "pass", "ms",
                                   "of step",  "GFLOP/s", "of peak", "GB/s"};
     for (int i = 0; i < 9; i++)

@@ -20,7 +20,7 @@ static void sum_row(cli_table *table, const char *name, const char *what, const 
 
 static void print_layers(const cJSON *result) {
     cli_table table;
-    cli_table_begin(&table, "lrllrr");
+    cli_table_begin(&table, "llllrr");
     const char *const header[] = {"network", "", "layer", "output", "parameters", "FLOPs"};
     for (int i = 0; i < 6; i++)
         cli_table_cell(&table, header[i]);
@@ -30,7 +30,7 @@ static void print_layers(const cJSON *result) {
         cJSON_ArrayForEach(layer, layers) {
             if (strcmp(cli_text(layer, "network"), network->string) != 0) continue;
             cli_table_cell(&table, network->string);
-            cli_table_take(&table, cli_format("%lld", (long long)cli_integer(layer, "index")));
+            cli_table_cell(&table, cli_text(layer, "path"));
             cli_table_cell(&table, cli_text(layer, "layer"));
             cli_table_take(&table, cli_shape(cJSON_GetObjectItemCaseSensitive(layer, "output")));
             cell_figures(&table, layer);

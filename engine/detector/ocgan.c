@@ -22,8 +22,9 @@
 
 #include "detector/judge.h"
 #include "detector/reconstruction.h"
-#include "ops/elementwise.h"
+#include "ops/bounded_step.h"
 #include "ops/random_codes.h"
+#include "ops/residual.h"
 
 enum { ENCODER, DECODER, LATENT, VISUAL, CLASSIFIER };
 enum { LOSS_RECONSTRUCTION, LOSS_CLASSIFIER, LOSS_LATENT, LOSS_VISUAL, LOSS_GENERATOR };
@@ -114,8 +115,9 @@ typedef struct ocgan {
     us_judge latent, visual, classifier;
     us_tape *fake_tape; /* of the decoder on s */
     us_random_codes *noise, *codes;
-    us_elementwise *sums; /* of codes */
-    us_buffer *noisy, *sample, *latent_gradient;
+    us_bounded_step *mining_step;
+    us_gradient_sum *gradient_sum; /* of codes, to before their activation */
+    us_buffer *noisy, *sample, *latent_gradient, *encoder_gradient;
 } ocgan;
 
 /* ---- creation ---- */
@@ -157,12 +159,15 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     US_TRY(us_tape_create(detector->networks[DECODER], true, &g->fake_tape, error));
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_NORMAL, image, batch, &g->noise, error));
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_UNIFORM, code, batch, &g->codes, error));
-    US_TRY(us_elementwise_create(device, code, batch,
-                                 us_network_output_activation(detector->networks[ENCODER]),
-                                 &g->sums, error));
+    US_TRY(us_bounded_step_create(device, code, batch, &g->mining_step, error));
+    US_TRY(us_gradient_sum_create(device, code, batch,
+                                  us_network_output_activation(detector->networks[ENCODER]),
+                                  &g->gradient_sum, error));
     US_TRY(us_buffer_create(device, image_bytes, "noisy images", &g->noisy, error));
     US_TRY(us_buffer_create(device, code_bytes, "random codes", &g->sample, error));
-    return us_buffer_create(device, code_bytes, "latent gradient", &g->latent_gradient, error);
+    US_TRY(us_buffer_create(device, code_bytes, "latent gradient", &g->latent_gradient, error));
+    return us_buffer_create(device, code_bytes, "gradient of the encoder", &g->encoder_gradient,
+                            error);
 }
 
 static void destroy(us_detector *detector) {
@@ -175,10 +180,12 @@ static void destroy(us_detector *detector) {
     us_tape_destroy(g->fake_tape);
     us_random_codes_destroy(g->noise);
     us_random_codes_destroy(g->codes);
-    us_elementwise_destroy(g->sums);
+    us_bounded_step_destroy(g->mining_step);
+    us_gradient_sum_destroy(g->gradient_sum);
     us_buffer_destroy(g->noisy);
     us_buffer_destroy(g->sample);
     us_buffer_destroy(g->latent_gradient);
+    us_buffer_destroy(g->encoder_gradient);
     free(g);
 }
 
@@ -235,8 +242,8 @@ static unseen_status mine(ocgan *g, const ocgan_attributes *a, int n, unseen_err
         us_network_backward_args decoder = {
             .dy = r->image_gradient, .dx = r->code_gradient, .n = n};
         US_TRY(us_network_backward(r->decoder, g->fake_tape, &decoder, error));
-        US_TRY(us_elementwise_step_within(g->sums, g->sample, r->code_gradient,
-                                          -(float)a->mining_rate, -1, 1, error));
+        US_TRY(us_bounded_step_run(g->mining_step, g->sample, r->code_gradient,
+                                   -(float)a->mining_rate, -1, 1, error));
         US_TRY(decode_sample(g, n, error));
     }
     return UNSEEN_OK;
@@ -294,8 +301,14 @@ static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detecto
     backward.dx = r->code_gradient;
     backward.accumulate = true;
     US_TRY(us_network_backward(r->decoder, r->decoder_tape, &backward, error));
-    US_TRY(us_elementwise_add_gradient(g->sums, r->code_gradient, g->latent_gradient, code, error));
-    us_network_backward_args encoder = {.dy = r->code_gradient, .n = step->n, .parameters = true};
+    us_gradient_sum_args sum = {
+        .x = code, .gradient = r->code_gradient, .sum = g->encoder_gradient};
+    US_TRY(us_gradient_sum_run(g->gradient_sum, &sum, error));
+    sum.base = g->encoder_gradient;
+    sum.gradient = g->latent_gradient;
+    US_TRY(us_gradient_sum_run(g->gradient_sum, &sum, error));
+    us_network_backward_args encoder = {
+        .dy = g->encoder_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->encoder, r->encoder_tape, &encoder, error));
     US_TRY(step->update(step->user, ENCODER, error));
     return step->update(step->user, DECODER, error);

@@ -196,7 +196,7 @@ double us_detector_training_flops(const us_detector_spec *spec) {
         const us_passes passes = passes_of(spec, i);
         /* A gradient takes as much as the forward pass; dx of the first layer may be nobody's. */
         double forward = us_network_spec_flops(network);
-        double first = us_layer_spec_flops(&network->layers[0]);
+        double first = us_network_spec_input_flops(network);
         sum += (passes.forward + passes.parameters) * forward +
                passes.backward * (forward - first) + passes.input * first;
     }

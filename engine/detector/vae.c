@@ -13,10 +13,10 @@
 #include <string.h>
 
 #include "detector/detector.h"
-#include "ops/add.h"
 #include "ops/gaussian_code.h"
 #include "ops/loss.h"
 #include "ops/random_codes.h"
+#include "ops/residual.h"
 
 enum { ENCODER, MEAN, LOG_VARIANCE, DECODER, NETWORKS };
 enum { LOSS_RECONSTRUCTION, LOSS_DIVERGENCE };
@@ -50,7 +50,7 @@ typedef struct vae {
     /* Of training only: */
     us_loss *loss;
     us_random_codes *draw;
-    us_add *add;
+    us_gradient_sum *sum; /* of both heads' gradients */
     us_buffer *noise, *z;
     us_buffer *image_gradient, *z_gradient, *mean_gradient, *log_variance_gradient;
     us_buffer *encoder_gradients[2]; /* by way of either head */
@@ -117,7 +117,8 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
                        us_network_output_activation(detector->networks[DECODER]), &v->loss, error));
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_NORMAL, networks[MEAN].out,
                                   detector->padded, &v->draw, error));
-    US_TRY(us_add_create(device, networks[ENCODER].out, detector->padded, &v->add, error));
+    US_TRY(us_gradient_sum_create(device, networks[ENCODER].out, detector->padded,
+                                  (us_activation){.kind = US_ACTIVATION_NONE}, &v->sum, error));
     return create_buffers(detector, v, error);
 }
 
@@ -129,7 +130,7 @@ static void destroy(us_detector *detector) {
     us_gaussian_code_destroy(v->code);
     us_loss_destroy(v->loss);
     us_random_codes_destroy(v->draw);
-    us_add_destroy(v->add);
+    us_gradient_sum_destroy(v->sum);
     us_buffer *const buffers[] = {v->noise,
                                   v->z,
                                   v->image_gradient,
@@ -207,7 +208,9 @@ static unseen_status backward(us_detector *detector, const us_detector_step *ste
     US_TRY(us_gaussian_code_backward(v->code, values, &gradients, error));
     US_TRY(learn(detector, MEAN, v->mean_gradient, through[0], step->n, error));
     US_TRY(learn(detector, LOG_VARIANCE, v->log_variance_gradient, through[1], step->n, error));
-    US_TRY(us_add_run(v->add, through[1], through[0], error));
+    us_gradient_sum_args sum = {
+        .base = through[0], .x = through[1], .gradient = through[1], .sum = through[0]};
+    US_TRY(us_gradient_sum_run(v->sum, &sum, error));
     return learn(detector, ENCODER, through[0], NULL, step->n, error);
 }
 

@@ -3,13 +3,13 @@
 #define US_NETWORK_INTERNAL_H
 
 #include "network/network.h"
+#include "network/plan.h"
+#include "ops/residual.h"
 
-/* A layer that runs: views and folded activations are gone. */
+/* A stage of the plan on the device. */
 typedef struct us_stage {
     const us_layer_spec *spec;
     int index; /* of the layer in the spec */
-    us_activation activation, input_activation;
-    bool bias_gradient_is_zero;
     void *layer;
     size_t saved_floats;
     us_buffer *tensors[US_LAYER_MAX_TENSORS];
@@ -22,8 +22,9 @@ struct us_network {
     const us_network_spec *spec;
     us_network_options options;
     int batch; /* padded */
-    us_stage *stages;
-    int count;
+    us_network_plan plan;
+    us_stage *stages;       /* plan.count */
+    us_gradient_sum **sums; /* of the plan's steps, NULL where one is none; training only */
     size_t floats, statistic_floats;
     us_buffer *parameters, *gradients, *statistics;
 };

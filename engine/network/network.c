@@ -5,40 +5,8 @@
 
 #include "network/internal.h"
 
-/* ---- which layers become stages ---- */
-
-static void plan_stages(us_network *network) {
-    const us_network_spec *spec = network->spec;
-    us_activation pending = network->options.input_activation;
-    int last = spec->count - 1;
-    for (int i = 0; i < spec->count; i++) {
-        const us_layer_spec *layer = &spec->layers[i];
-        if (layer->type->is_view) continue;
-        us_stage *previous = network->count ? &network->stages[network->count - 1] : NULL;
-        us_activation own = {0};
-        if (layer->type->activation) {
-            own = layer->type->activation(layer->attributes);
-            if (network->options.logits && i == last && own.kind == US_ACTIVATION_SIGMOID) continue;
-            if (previous && previous->spec->type->folds_activation &&
-                previous->activation.kind == US_ACTIVATION_NONE) {
-                previous->activation = pending = own;
-                continue;
-            }
-        }
-        /* Behind a view, only if no mean is over outputs of different biases. */
-        if (previous && layer->type->is_normalization &&
-            previous->activation.kind == US_ACTIVATION_NONE &&
-            layer->in.channels % previous->spec->out.channels == 0)
-            previous->bias_gradient_is_zero = true;
-        network->stages[network->count++] =
-            (us_stage){.spec = layer, .index = i, .activation = own, .input_activation = pending};
-        pending = own;
-    }
-}
-
 us_activation us_network_output_activation(const us_network *network) {
-    return network->count ? network->stages[network->count - 1].activation
-                          : network->options.input_activation;
+    return network->plan.output_activation;
 }
 
 /* ---- memory ---- */
@@ -50,7 +18,7 @@ size_t us_network_tensor_bytes(const us_device *device, const us_tensor_spec *te
 
 static unseen_status create_views(us_network *network, unseen_error *error) {
     size_t parameter_offset = 0, statistic_offset = 0;
-    for (int s = 0; s < network->count; s++) {
+    for (int s = 0; s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
             const us_tensor_spec *tensor = &stage->spec->tensors[t];
@@ -69,7 +37,7 @@ static unseen_status create_views(us_network *network, unseen_error *error) {
 }
 
 static unseen_status create_tensors(us_network *network, unseen_error *error) {
-    for (int s = 0; s < network->count; s++)
+    for (int s = 0; s < network->plan.count; s++)
         for (int t = 0; t < network->stages[s].spec->tensor_count; t++) {
             const us_tensor_spec *tensor = &network->stages[s].spec->tensors[t];
             size_t floats = us_network_tensor_bytes(network->device, tensor) / sizeof(float);
@@ -89,7 +57,9 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
 
 /* ---- creation ---- */
 
-static unseen_status create_stage(us_network *network, us_stage *stage, unseen_error *error) {
+static unseen_status create_stage(us_network *network, int index, unseen_error *error) {
+    const us_stage_plan *planned = &network->plan.stages[index];
+    us_stage *stage = &network->stages[index];
     const us_layer_spec *spec = stage->spec;
     us_layer_plan plan = {
         .device = network->device,
@@ -97,18 +67,61 @@ static unseen_status create_stage(us_network *network, us_stage *stage, unseen_e
         .in = spec->in,
         .out = spec->out,
         .batch = network->batch,
-        .activation = stage->activation,
-        .input_activation = stage->input_activation,
-        .bias_gradient_is_zero = stage->bias_gradient_is_zero,
+        .activation = planned->activation,
+        .input_activation = planned->input_activation,
+        .bias_gradient_is_zero = planned->bias_gradient_is_zero,
         .training = network->options.training,
     };
     if (spec->type->saved_floats)
         stage->saved_floats = spec->type->saved_floats(spec->attributes, spec->in, network->batch);
     unseen_status status = spec->type->create(&plan, &stage->layer, error);
     if (status != UNSEEN_OK)
-        us_error_context(error, "layer %s.%d (%s)", network->spec->name, stage->index,
+        us_error_context(error, "layer %s.%s (%s)", network->spec->name, spec->path,
                          spec->type->name);
     return status;
+}
+
+static unseen_status create_sums(us_network *network, unseen_error *error) {
+    const us_network_plan *plan = &network->plan;
+    network->sums = calloc((size_t)plan->step_count + 1, sizeof *network->sums);
+    if (!network->sums) return us_fail_memory(error, "a network");
+    for (int i = 0; i < plan->step_count; i++) {
+        const us_gradient_step *step = &plan->steps[i];
+        if (!step->is_sum) continue;
+        us_activation activation = {0};
+        if (step->derivative)
+            activation = step->stage == US_NETWORK_INPUT ? network->options.input_activation
+                                                         : plan->stages[step->stage].activation;
+        US_TRY(us_gradient_sum_create(network->device,
+                                      us_stage_shape(network->spec, plan, step->stage),
+                                      network->batch, activation, &network->sums[i], error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status create_layers(us_network *network, unseen_error *error) {
+    for (int s = 0; s < network->plan.count; s++)
+        US_TRY(create_stage(network, s, error));
+    if (!network->options.training) return UNSEEN_OK;
+    us_purpose purpose = network->device->purpose;
+    network->device->purpose = US_PURPOSE_TRAINING;
+    unseen_status status = create_sums(network, error);
+    network->device->purpose = purpose;
+    return status;
+}
+
+static unseen_status plan(us_network *network, unseen_error *error) {
+    const us_network_options *options = &network->options;
+    US_TRY(us_network_plan_make(network->spec, options->input_activation, options->logits,
+                                &network->plan, error));
+    network->stages = calloc((size_t)network->plan.count + 1, sizeof *network->stages);
+    if (!network->stages) return us_fail_memory(error, "a network");
+    for (int s = 0; s < network->plan.count; s++) {
+        us_stage *stage = &network->stages[s];
+        stage->index = network->plan.stages[s].layer;
+        stage->spec = &network->spec->layers[stage->index];
+    }
+    return UNSEEN_OK;
 }
 
 unseen_status us_network_create(us_device *device, const us_network_spec *spec,
@@ -117,25 +130,16 @@ unseen_status us_network_create(us_device *device, const us_network_spec *spec,
     *out = NULL;
     us_network *network = calloc(1, sizeof *network);
     if (!network) return us_fail_memory(error, "a network");
-    unseen_status status = UNSEEN_OK;
     network->device = device;
     network->spec = spec;
     network->options = *options;
     network->batch = us_device_pad(device, options->batch);
-    network->stages = calloc((size_t)spec->count, sizeof *network->stages);
-    if (!network->stages) {
-        status = us_fail_memory(error, "a network");
-        goto done;
+    unseen_status status = plan(network, error);
+    if (status == UNSEEN_OK) {
+        status = create_tensors(network, error);
+        if (status != UNSEEN_OK) us_error_context(error, "network %s", spec->name);
     }
-    plan_stages(network);
-    status = create_tensors(network, error);
-    if (status != UNSEEN_OK) {
-        us_error_context(error, "network %s", spec->name);
-        goto done;
-    }
-    for (int s = 0; s < network->count; s++)
-        US_CHECK(create_stage(network, &network->stages[s], error));
-done:
+    if (status == UNSEEN_OK) status = create_layers(network, error);
     if (status == UNSEEN_OK)
         *out = network;
     else
@@ -145,7 +149,7 @@ done:
 
 void us_network_destroy(us_network *network) {
     if (!network) return;
-    for (int s = 0; network->stages && s < network->count; s++) {
+    for (int s = 0; network->stages && s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         if (stage->layer) stage->spec->type->destroy(stage->layer);
         for (int t = 0; t < US_LAYER_MAX_TENSORS; t++) {
@@ -153,9 +157,13 @@ void us_network_destroy(us_network *network) {
             us_buffer_destroy(stage->gradients[t]);
         }
     }
+    for (int i = 0; network->sums && i < network->plan.step_count; i++)
+        us_gradient_sum_destroy(network->sums[i]);
     us_buffer_destroy(network->parameters);
     us_buffer_destroy(network->gradients);
     us_buffer_destroy(network->statistics);
+    us_network_plan_release(&network->plan);
+    free(network->sums);
     free(network->stages);
     free(network);
 }
@@ -177,5 +185,5 @@ size_t us_network_floats(const us_network *network) {
 }
 
 int us_network_stages(const us_network *network) {
-    return network->count;
+    return network->plan.count;
 }

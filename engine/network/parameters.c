@@ -89,7 +89,7 @@ static unseen_status initialize_tensor(us_buffer *buffer, const us_tensor_spec *
 }
 
 unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_error *error) {
-    for (int s = 0; s < network->count; s++) {
+    for (int s = 0; s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
             char name[128];
@@ -135,8 +135,8 @@ static unseen_status transfer_tensor(const transfer *way, us_buffer *buffer, siz
     float *values;
     if (way->to) {
         US_TRY(get_tensor(buffer, offset, tensor, &values, error));
-        return us_safetensors_add(way->to, name, "F32", tensor->rank, tensor->dims, values,
-                                  bytes, error);
+        return us_safetensors_add(way->to, name, "F32", tensor->rank, tensor->dims, values, bytes,
+                                  error);
     }
     const us_safetensors_tensor *found;
     US_TRY(find_tensor(way->from, tensor, name, &found, error));
@@ -150,7 +150,7 @@ static unseen_status transfer_tensor(const transfer *way, us_buffer *buffer, siz
 /* flat NULL: the model's own tensors. */
 static unseen_status transfer_all(const us_network *network, us_buffer *flat, const char *prefix,
                                   const transfer *way, unseen_error *error) {
-    for (int s = 0; s < network->count; s++) {
+    for (int s = 0; s < network->plan.count; s++) {
         const us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
             const us_tensor_spec *tensor = &stage->spec->tensors[t];

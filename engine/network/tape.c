@@ -6,42 +6,41 @@
 struct us_tape {
     us_network *network;
     bool backward;
-    us_buffer **y;     /* one per stage; without backward only two, taking turns */
-    us_buffer **saved; /* one per stage, NULL where nothing is saved */
-    us_buffer *gradients[2];
-    int outputs;
+    us_buffer **y;         /* one per stage; without backward, one per slot of the plan */
+    us_buffer **saved;     /* one per stage, NULL where nothing is saved */
+    us_buffer **gradients; /* one per slot; NULL without backward */
     us_buffer *x, *output;
 };
 
-static size_t activation_bytes(const us_network *network, us_shape shape) {
-    return us_shape_size(shape) * (size_t)network->batch * sizeof(float);
+static int output_count(const us_tape *tape) {
+    const us_network_plan *plan = &tape->network->plan;
+    return tape->backward ? plan->count : plan->outputs.count;
 }
 
-static size_t largest_output(const us_network *network) {
-    size_t largest = sizeof(float);
-    for (int s = 0; s < network->count; s++) {
-        size_t bytes = activation_bytes(network, network->stages[s].spec->out);
-        if (bytes > largest) largest = bytes;
-    }
-    return largest;
+/* `floats` of each image. */
+static unseen_status create_activations(us_tape *tape, size_t floats, const char *what,
+                                        us_buffer **buffer, unseen_error *error) {
+    return us_buffer_create(tape->network->device,
+                            floats * (size_t)tape->network->batch * sizeof(float), what, buffer,
+                            error);
 }
 
 static unseen_status create_buffers(us_tape *tape, unseen_error *error) {
     us_network *network = tape->network;
-    us_device *device = network->device;
-    size_t largest = largest_output(network);
-    for (int i = 0; i < tape->outputs; i++) {
-        size_t bytes =
-            tape->backward ? activation_bytes(network, network->stages[i].spec->out) : largest;
-        US_TRY(us_buffer_create(device, bytes, "activations", &tape->y[i], error));
+    const us_network_plan *plan = &network->plan;
+    for (int i = 0; i < output_count(tape); i++) {
+        size_t floats =
+            tape->backward ? us_shape_size(network->stages[i].spec->out) : plan->outputs.floats[i];
+        US_TRY(create_activations(tape, floats, "activations", &tape->y[i], error));
     }
-    for (int s = 0; s < network->count; s++)
+    for (int s = 0; s < plan->count; s++)
         if (network->stages[s].saved_floats)
-            US_TRY(us_buffer_create(device, network->stages[s].saved_floats * sizeof(float),
+            US_TRY(us_buffer_create(network->device,
+                                    network->stages[s].saved_floats * sizeof(float),
                                     "batch statistics", &tape->saved[s], error));
-    for (int i = 0; tape->backward && i < 2 && network->count > 1; i++)
-        US_TRY(us_buffer_create(device, largest, "gradients of activations", &tape->gradients[i],
-                                error));
+    for (int i = 0; tape->backward && i < plan->gradients.count; i++)
+        US_TRY(create_activations(tape, plan->gradients.floats[i], "gradients of activations",
+                                  &tape->gradients[i], error));
     return UNSEEN_OK;
 }
 
@@ -52,11 +51,12 @@ unseen_status us_tape_create(us_network *network, bool backward, us_tape **out,
     if (!tape) return us_fail_memory(error, "a tape");
     tape->network = network;
     tape->backward = backward;
-    tape->outputs = backward || network->count < 2 ? network->count : 2;
-    tape->y = calloc((size_t)network->count + 1, sizeof *tape->y);
-    tape->saved = calloc((size_t)network->count + 1, sizeof *tape->saved);
-    unseen_status status =
-        tape->y && tape->saved ? create_buffers(tape, error) : us_fail_memory(error, "a tape");
+    tape->y = calloc((size_t)network->plan.count + 1, sizeof *tape->y);
+    tape->saved = calloc((size_t)network->plan.count + 1, sizeof *tape->saved);
+    tape->gradients = calloc((size_t)network->plan.gradients.count + 1, sizeof *tape->gradients);
+    unseen_status status = tape->y && tape->saved && tape->gradients
+                               ? create_buffers(tape, error)
+                               : us_fail_memory(error, "a tape");
     if (status != UNSEEN_OK) {
         us_error_context(error, "network %s with a batch of %d", network->spec->name,
                          network->options.batch);
@@ -69,14 +69,15 @@ unseen_status us_tape_create(us_network *network, bool backward, us_tape **out,
 
 void us_tape_destroy(us_tape *tape) {
     if (!tape) return;
-    for (int i = 0; tape->y && i < tape->outputs; i++)
+    for (int i = 0; tape->y && i < output_count(tape); i++)
         us_buffer_destroy(tape->y[i]);
-    for (int s = 0; tape->saved && s < tape->network->count; s++)
+    for (int s = 0; tape->saved && s < tape->network->plan.count; s++)
         us_buffer_destroy(tape->saved[s]);
-    us_buffer_destroy(tape->gradients[0]);
-    us_buffer_destroy(tape->gradients[1]);
+    for (int i = 0; tape->gradients && i < tape->network->plan.gradients.count; i++)
+        us_buffer_destroy(tape->gradients[i]);
     free(tape->y);
     free(tape->saved);
+    free(tape->gradients);
     free(tape);
 }
 
@@ -84,60 +85,107 @@ us_buffer *us_tape_output(const us_tape *tape) {
     return tape->output;
 }
 
-static unseen_status stage_failed(const us_network *network, const us_stage *stage,
-                                  const char *pass, unseen_status status, unseen_error *error) {
-    us_error_context(error, "layer %s.%d (%s), %s", network->spec->name, stage->index,
-                     stage->spec->type->name, pass);
+/* What a stage of the plan put out; NULL for US_NO_LAYER. */
+static us_buffer *output_of(const us_tape *tape, int stage) {
+    if (stage < 0) return stage == US_NETWORK_INPUT ? tape->x : NULL;
+    return tape->y[tape->backward ? stage : tape->network->plan.stages[stage].slot];
+}
+
+static void set_label(us_network *network, int layer, us_pass pass) {
+    network->device->label = (us_label){network->spec->name, layer, pass};
+}
+
+static unseen_status finish_label(us_network *network, int layer, const char *pass,
+                                  unseen_status status, unseen_error *error) {
+    network->device->label = (us_label){0};
+    if (status == UNSEEN_OK) return status;
+    const us_layer_spec *spec = &network->spec->layers[layer];
+    us_error_context(error, "layer %s.%s (%s), %s", network->spec->name, spec->path,
+                     spec->type->name, pass);
     return status;
 }
 
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, unseen_error *error) {
     tape->x = tape->output = x;
-    for (int s = 0; s < network->count; s++) {
+    for (int s = 0; s < network->plan.count; s++) {
+        const us_stage_plan *plan = &network->plan.stages[s];
         us_stage *stage = &network->stages[s];
         us_layer_forward args = {
-            .x = tape->output,
-            .y = tape->y[tape->backward ? s : s % 2],
+            .x = output_of(tape, plan->input),
+            .shortcut = output_of(tape, plan->shortcut),
+            .y = output_of(tape, s),
             .tensors = stage->tensors,
             .saved = tape->saved[s],
             .n = n,
             .training = training,
         };
-        network->device->label = (us_label){network->spec->name, stage->index, US_PASS_FORWARD};
+        set_label(network, stage->index, US_PASS_FORWARD);
         unseen_status status = stage->spec->type->forward(stage->layer, &args, error);
-        network->device->label = (us_label){0};
-        if (status != UNSEEN_OK) return stage_failed(network, stage, "forward", status, error);
+        US_TRY(finish_label(network, stage->index, "forward", status, error));
         tape->output = args.y;
     }
     return UNSEEN_OK;
 }
 
+static us_buffer *gradient_in(const us_tape *tape, const us_network_backward_args *args, int slot) {
+    switch (slot) {
+    case US_SLOT_NONE:
+        return NULL;
+    case US_SLOT_DY:
+        return args->dy;
+    case US_SLOT_DX:
+        return args->dx;
+    default:
+        return tape->gradients[slot];
+    }
+}
+
+static unseen_status add_gradients(us_network *network, us_tape *tape, int index,
+                                   const us_network_backward_args *args, unseen_error *error) {
+    const us_gradient_step *step = &network->plan.steps[index];
+    if (step->stage == US_NETWORK_INPUT && !args->dx) return UNSEEN_OK;
+    us_gradient_sum_args sum = {
+        .base = gradient_in(tape, args, step->base),
+        .x = output_of(tape, step->stage),
+        .gradient = gradient_in(tape, args, step->from),
+        .sum = gradient_in(tape, args, step->to),
+    };
+    return us_gradient_sum_run(network->sums[index], &sum, error);
+}
+
+static unseen_status run_backward(us_network *network, us_tape *tape, const us_gradient_step *step,
+                                  const us_network_backward_args *args, unseen_error *error) {
+    us_stage *stage = &network->stages[step->stage];
+    int input = network->plan.stages[step->stage].input;
+    bool wanted = input != US_NETWORK_INPUT || args->dx;
+    us_layer_backward layer = {
+        .x = output_of(tape, input),
+        .y = output_of(tape, step->stage),
+        .dy = gradient_in(tape, args, step->from),
+        .dx = wanted ? gradient_in(tape, args, step->to) : NULL,
+        .tensors = stage->tensors,
+        .gradients = args->parameters ? stage->gradients : NULL,
+        .saved = tape->saved[step->stage],
+        .n = args->n,
+        .accumulate = args->accumulate,
+    };
+    if (!layer.dx && !layer.gradients) return UNSEEN_OK;
+    return stage->spec->type->backward(stage->layer, &layer, error);
+}
+
 unseen_status us_network_backward(us_network *network, us_tape *tape,
                                   const us_network_backward_args *args, unseen_error *error) {
-    us_buffer *dy = args->dy;
-    if (network->count == 0 && args->dx) /* views alone */
-        return us_buffer_copy(args->dx, 0, dy, 0, activation_bytes(network, network->spec->in),
-                              error);
-    for (int s = network->count - 1; s >= 0; s--) {
-        us_stage *stage = &network->stages[s];
-        us_layer_backward layer = {
-            .x = s ? tape->y[s - 1] : tape->x,
-            .y = tape->y[s],
-            .dy = dy,
-            .dx = s ? tape->gradients[s % 2] : args->dx,
-            .tensors = stage->tensors,
-            .gradients = args->parameters ? stage->gradients : NULL,
-            .saved = tape->saved[s],
-            .n = args->n,
-            .accumulate = args->accumulate,
-        };
-        if (!layer.dx && !layer.gradients) break;
-        network->device->label = (us_label){network->spec->name, stage->index, US_PASS_BACKWARD};
-        unseen_status status = stage->spec->type->backward(stage->layer, &layer, error);
-        network->device->label = (us_label){0};
-        if (status != UNSEEN_OK) return stage_failed(network, stage, "backward", status, error);
-        dy = layer.dx;
+    if (network->plan.count == 0 && args->dx) /* views alone */
+        return us_buffer_copy(
+            args->dx, 0, args->dy, 0,
+            us_shape_size(network->spec->in) * (size_t)network->batch * sizeof(float), error);
+    for (int i = 0; i < network->plan.step_count; i++) {
+        const us_gradient_step *step = &network->plan.steps[i];
+        set_label(network, step->layer, US_PASS_BACKWARD);
+        unseen_status status = step->is_sum ? add_gradients(network, tape, i, args, error)
+                                            : run_backward(network, tape, step, args, error);
+        US_TRY(finish_label(network, step->layer, "backward", status, error));
     }
     return UNSEEN_OK;
 }

@@ -4,19 +4,12 @@
 
 #include "ops/activation.h"
 #include "ops/attributes.h"
+#include "ops/elementwise.h"
 
 typedef struct us_activation_layer {
     us_kernel *forward, *backward;
     size_t groups;
 } us_activation_layer;
-
-typedef struct us_activation_tuning {
-    int vectors; /* per work-item */
-} us_activation_tuning;
-
-static us_activation_tuning activation_tuning_default(const us_device *device) {
-    return (us_activation_tuning){.vectors = device->execution == US_EXECUTION_VECTOR ? 512 : 4};
-}
 
 static void destroy(void *pointer) {
     us_activation_layer *layer = pointer;
@@ -30,25 +23,19 @@ static unseen_status create(const us_layer_plan *plan, us_activation activation,
                             unseen_error *error) {
     *out = NULL;
     us_device *device = plan->device;
-    const us_activation_tuning tuning = activation_tuning_default(device);
-    const size_t count = us_shape_size(plan->in) * (size_t)plan->batch;
-    const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(device);
-    if (count > INT32_MAX - per_group)
-        return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
-                       "an activation of %zu values in a batch is beyond what one kernel can "
-                       "address: lower /training/batch",
-                       count);
+    us_elementwise cut;
+    US_TRY(us_elementwise_plan(device, plan->in, plan->batch, &cut, error));
     us_activation_layer *layer = calloc(1, sizeof *layer);
     if (!layer) return us_fail_memory(error, "an activation layer");
-    layer->groups = (count + per_group - 1) / per_group;
+    layer->groups = cut.groups;
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, activation, plan->input_activation);
     unseen_status status =
         us_kernel_create(device, "activation", "forward", &layer->forward, error,
-                         "-DCOUNT=%zu -DVECTORS=%d %s", count, tuning.vectors, options);
+                         "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status == UNSEEN_OK)
         status = us_kernel_create(device, "activation", "backward", &layer->backward, error,
-                                  "-DCOUNT=%zu -DVECTORS=%d %s", count, tuning.vectors, options);
+                                  "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status != UNSEEN_OK) {
         destroy(layer);
         return status;

@@ -66,10 +66,9 @@ static void destroy(void *pointer) {
     if (!layer) return;
     us_buffer_destroy(layer->statistics);
     us_buffer_destroy(layer->means);
-    us_kernel *const kernels[] = {layer->statistics_parts,   layer->finish_statistics,
-                                  layer->running_statistics, layer->apply,
-                                  layer->gradient_sums,      layer->finish_gradients,
-                                  layer->input_gradient};
+    us_kernel *const kernels[] = {
+        layer->statistics_parts, layer->finish_statistics, layer->running_statistics, layer->apply,
+        layer->gradient_sums,    layer->finish_gradients,  layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         us_kernel_destroy(kernels[i]);
     free(layer);

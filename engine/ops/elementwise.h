@@ -1,25 +1,30 @@
-/* Sums of two tensors of the same shape, [C][H][W][batch]. Where padded lanes of both are 0, so are
- * those of the sum. */
+/* How kernels that work on each value of [features][batch] by itself are cut. */
 #ifndef US_OPS_ELEMENTWISE_H
 #define US_OPS_ELEMENTWISE_H
 
+#include <stdint.h>
+
 #include "ops/layer.h"
 
-typedef struct us_elementwise us_elementwise;
+typedef struct us_elementwise {
+    size_t count; /* values, those of padded lanes included */
+    int vectors;  /* per work-item */
+    size_t groups;
+} us_elementwise;
 
-/* activation: for us_elementwise_add_gradient. */
-unseen_status us_elementwise_create(us_device *device, us_shape shape, int batch,
-                                    us_activation activation, us_elementwise **elementwise,
-                                    unseen_error *error);
-void us_elementwise_destroy(us_elementwise *elementwise);
-
-/* y becomes y + scale d, but not below low nor above high. */
-unseen_status us_elementwise_step_within(us_elementwise *elementwise, us_buffer *y, us_buffer *d,
-                                         float scale, float low, float high, unseen_error *error);
-
-/* dy becomes (dy + d) times the derivative of the activation at its output x: two gradients with
- * respect to x become one with respect to the value before the activation. */
-unseen_status us_elementwise_add_gradient(us_elementwise *elementwise, us_buffer *dy, us_buffer *d,
-                                          us_buffer *x, unseen_error *error);
+/* Build options of such a kernel: "-DCOUNT=%zu -DVECTORS=%d". */
+static inline unseen_status us_elementwise_plan(const us_device *device, us_shape shape, int batch,
+                                                us_elementwise *plan, unseen_error *error) {
+    const size_t vectors = device->execution == US_EXECUTION_VECTOR ? 512 : 4;
+    const size_t per_group = vectors * (size_t)us_device_lanes(device);
+    const size_t count = us_shape_size(shape) * (size_t)batch;
+    *plan = (us_elementwise){count, (int)vectors, (count + per_group - 1) / per_group};
+    if (count > INT32_MAX - per_group)
+        return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
+                       "%zu values in a batch are beyond what one kernel can address: lower "
+                       "/training/batch",
+                       count);
+    return UNSEEN_OK;
+}
 
 #endif

@@ -1,18 +1,18 @@
 /* What a layer is: one row of this type per layer, in network/layer_table.c.
  *
  * Layouts on the device (floats):
- *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to `batch`
- *                lanes, of which the first n hold images. Padded lanes hold finite values and never
- *                reach a gradient of a parameter or a statistic: gradients with respect to
- *                activations are zero in padded lanes.
- *   weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out] ("CRSK");
- *                dense [in][out]: the output channel innermost.
+ *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to
+ * `batch` lanes, of which the first n hold images. Padded lanes hold finite values and never reach
+ * a gradient of a parameter or a statistic: gradients with respect to activations are zero in
+ * padded lanes. weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out]
+ * ("CRSK"); dense [in][out]: the output channel innermost.
  *
  * Folded activations: an activation that follows a layer with folds_activation is computed by that
- * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its output.
- * Backward: dy is with respect to the value BEFORE the layer's own activation: whoever produces dy has
- * multiplied it by the derivative of the activation of y. A layer therefore multiplies its dx by the
- * derivative of `input_activation` at x, x being that activation's output. */
+ * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its
+ * output. Backward: dy is with respect to the value BEFORE the layer's own activation: whoever
+ * produces dy has multiplied it by the derivative of the activation of y. A layer therefore
+ * multiplies its dx by the derivative of `input_activation` at x, x being that activation's output.
+ */
 #ifndef US_OPS_LAYER_H
 #define US_OPS_LAYER_H
 
@@ -46,12 +46,12 @@ typedef enum us_init { US_INIT_CONSTANT, US_INIT_UNIFORM } us_init;
 
 /* A parameter or running statistic. */
 typedef struct us_tensor_spec {
-    const char *name;    /* PyTorch's: "weight", "bias", "running_mean", "running_var" */
-    int rank, dims[4];   /* PyTorch's order */
-    int order[4];        /* axis i on the device is PyTorch's axis order[i] */
+    const char *name;  /* PyTorch's: "weight", "bias", "running_mean", "running_var" */
+    int rank, dims[4]; /* PyTorch's order */
+    int order[4];      /* axis i on the device is PyTorch's axis order[i] */
     bool trainable;
     us_init init;
-    float value;         /* the constant, or the bound of uniform(-bound, bound) */
+    float value; /* the constant, or the bound of uniform(-bound, bound) */
 } us_tensor_spec;
 
 typedef struct us_layer_plan {
@@ -76,6 +76,7 @@ typedef enum us_training {
 
 typedef struct us_layer_forward {
     us_buffer *x, *y;
+    us_buffer *shortcut;       /* the other branch's output, of a layer with branches; else NULL */
     us_buffer *const *tensors; /* in the order of type->tensors */
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
@@ -93,8 +94,8 @@ typedef struct us_layer_backward {
 } us_layer_backward;
 
 typedef struct us_layer_type {
-    const char *name; /* in configs */
-    const char *help; /* one sentence, for the schema */
+    const char *name;       /* in configs */
+    const char *help;       /* one sentence, for the schema */
     const us_key *keys;     /* besides "layer"; ends with US_KEY_END */
     size_t attributes_size; /* of the struct that keys fill */
 
@@ -116,6 +117,8 @@ typedef struct us_layer_type {
     bool folds_activation; /* can compute an activation on its output */
     bool is_view;          /* y is x with another shape: no kernels, create and below are NULL */
     bool is_normalization; /* takes the mean away, see bias_gradient_is_zero */
+    bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut":
+                          the network reads and runs those and sums gradients; backward is NULL */
 
     unseen_status (*create)(const us_layer_plan *plan, void **layer, unseen_error *error);
     void (*destroy)(void *layer);
@@ -133,5 +136,6 @@ extern const us_layer_type us_tanh_layer;
 extern const us_layer_type us_sigmoid_layer;
 extern const us_layer_type us_flatten_layer; /* reshape.c */
 extern const us_layer_type us_reshape_layer;
+extern const us_layer_type us_residual_layer; /* residual.c */
 
 #endif

@@ -1,8 +1,8 @@
 /* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
  *
- * losses[slot] receives (accumulate: is increased by) weight * loss, on the device: reading it back is
- * the caller's choice. dy receives (accumulate: is increased by) weight * d loss / d (value before
- * `activation`), zero in padded lanes; it may be NULL for the loss alone. */
+ * losses[slot] receives (accumulate: is increased by) weight * loss, on the device: reading it back
+ * is the caller's choice. dy receives (accumulate: is increased by) weight * d loss / d (value
+ * before `activation`), zero in padded lanes; it may be NULL for the loss alone. */
 #ifndef US_OPS_LOSS_H
 #define US_OPS_LOSS_H
 
@@ -23,10 +23,10 @@ void us_loss_destroy(us_loss *loss);
 
 typedef struct us_loss_args {
     us_buffer *y;
-    us_buffer *target;     /* as y; NULL: the constant below everywhere */
+    us_buffer *target; /* as y; NULL: the constant below everywhere */
     float target_constant;
-    us_buffer *dy;         /* may be NULL */
-    us_buffer *losses;     /* floats; NULL: the gradient alone */
+    us_buffer *dy;     /* may be NULL */
+    us_buffer *losses; /* floats; NULL: the gradient alone */
     int slot;
     int n;
     float weight;

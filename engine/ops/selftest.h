@@ -47,6 +47,8 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
 /* The operators in groups: how many cases each has, and what adds their results. */
 int us_selftest_layer_cases(void);
 unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
+int us_selftest_residual_cases(void);
+unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
 int us_selftest_training_cases(void);
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
 int us_selftest_image_cases(void);

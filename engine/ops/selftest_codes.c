@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "ops/add.h"
 #include "ops/reference.h"
 #include "ops/selftest.h"
 
@@ -47,12 +46,7 @@ enum {
     LOSSES,
     VALUES
 };
-enum {
-    GAUSSIAN_CASES = sizeof gaussian_cases / sizeof *gaussian_cases,
-    SUM_CASES = 2,
-    SLOT = 3,
-    SLOTS = 5
-};
+enum { GAUSSIAN_CASES = sizeof gaussian_cases / sizeof *gaussian_cases, SLOT = 3, SLOTS = 5 };
 
 static const float weight = 0.7f;
 static const double step = 1e-5; /* of finite differences */
@@ -188,49 +182,17 @@ done:
     return status;
 }
 
-static unseen_status run_sum(us_selftest *test, us_shape shape, int n, unseen_error *error) {
-    us_test_values from = {0}, to = {0};
-    us_add *add = NULL;
-    unseen_status status;
-    const int batch = us_device_pad(test->device, n);
-    US_CHECK(us_test_values_create(test, us_shape_size(shape), n, batch, &from, error));
-    US_CHECK(us_test_values_create(test, us_shape_size(shape), n, batch, &to, error));
-    us_test_values_random(test, &from, 1, 0);
-    us_test_values_random(test, &to, 1, 0);
-    US_CHECK(us_test_values_upload(&from, 0, error));
-    US_CHECK(us_test_values_upload(&to, 0, error));
-    US_CHECK(us_add_create(test->device, shape, batch, &add, error));
-    US_CHECK(us_add_run(add, from.device, to.device, error));
-    for (size_t i = 0; i < to.rows * (size_t)n; i++)
-        to.host[i] += from.host[i];
-    status = us_test_values_compare(test, &to, "add", "sum", shape, 1e-6, 1e-9, true, error);
-done:
-    us_add_destroy(add);
-    us_test_values_destroy(&from);
-    us_test_values_destroy(&to);
-    return status;
-}
-
 int us_selftest_code_cases(void) {
-    return GAUSSIAN_CASES + SUM_CASES;
+    return GAUSSIAN_CASES;
 }
 
 unseen_status us_selftest_codes(us_selftest *test, unseen_error *error) {
-    static const us_shape sums[SUM_CASES] = {{1, 1, 1}, {5, 33, 31}};
     for (int i = 0; i < GAUSSIAN_CASES && !test->stop; i++) {
         us_selftest_progress(test);
         unseen_status status =
             test->stop ? UNSEEN_OK : run_gaussian(test, &gaussian_cases[i], error);
         if (status != UNSEEN_OK) {
             us_error_context(error, "gaussian code, %s", gaussian_cases[i].what);
-            return status;
-        }
-    }
-    for (int i = 0; i < SUM_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_sum(test, sums[i], i ? 17 : 1, error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "add");
             return status;
         }
     }

@@ -1,7 +1,7 @@
 /* Losses, optimizers and sums of tensors against their references. */
 #include <math.h>
 
-#include "ops/elementwise.h"
+#include "ops/bounded_step.h"
 #include "ops/reference.h"
 #include "ops/selftest.h"
 
@@ -190,73 +190,53 @@ static unseen_status run_optimizer(us_selftest *test, const optimizer_case *want
     return status;
 }
 
-/* ---- sums of tensors ---- */
+/* ---- bounded steps ---- */
 
-typedef struct sum_case {
+typedef struct step_case {
     const char *what;
-    us_activation activation;
     us_shape shape;
     int n, room;
     float scale, low, high;
-} sum_case;
+} step_case;
 
-static const sum_case sum_cases[] = {
-    {"within limits", {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, -0.4f, -1, 1},
-    {"within limits", {US_ACTIVATION_LEAKY_RELU, 0.2f}, {1, 1, 1}, 1, 100, 0.7f, -0.5f, 0.25f},
-    {"without limits", {US_ACTIVATION_NONE, 0}, {5, 33, 31}, 33, 0, 1, -INFINITY, INFINITY},
+static const step_case step_cases[] = {
+    {"within limits", {3, 7, 5}, 17, 0, -0.4f, -1, 1},
+    {"within limits", {1, 1, 1}, 1, 100, 0.7f, -0.5f, 0.25f},
+    {"without limits", {5, 33, 31}, 33, 0, 1, -INFINITY, INFINITY},
 };
 
-enum { SUM_CASES = sizeof sum_cases / sizeof *sum_cases, SUM_TENSORS = 4 };
+enum { STEP_CASES = sizeof step_cases / sizeof *step_cases };
 
-static unseen_status check_sum(us_selftest *test, const sum_case *wanted,
-                               us_test_values tensors[SUM_TENSORS], us_elementwise *elementwise,
-                               unseen_error *error) {
-    us_test_values *y = &tensors[0], *d = &tensors[1], *x = &tensors[2], *dy = &tensors[3];
-    const size_t count = y->rows * (size_t)wanted->n;
-    for (size_t i = 0; i < count; i++)
-        x->host[i] = (double)(float)us_reference_activate(wanted->activation, x->host[i]);
-    US_TRY(us_test_values_upload(y, 0, error));
-    US_TRY(us_test_values_upload(d, 0, error));
-    US_TRY(us_test_values_upload(x, 0.25f, error));
-    US_TRY(us_test_values_upload(dy, 0, error));
-    US_TRY(us_elementwise_step_within(elementwise, y->device, d->device, wanted->scale, wanted->low,
-                                      wanted->high, error));
-    US_TRY(us_elementwise_add_gradient(elementwise, dy->device, d->device, x->device, error));
-    for (size_t i = 0; i < count; i++) {
-        const double stepped = y->host[i] + (double)wanted->scale * d->host[i];
-        y->host[i] = fmin(fmax(stepped, (double)wanted->low), (double)wanted->high);
-        dy->host[i] = (dy->host[i] + d->host[i]) *
-                      us_reference_activation_slope(wanted->activation, x->host[i]);
-    }
-    US_TRY(us_test_values_compare(test, y, "sum", wanted->what, wanted->shape, 1e-6, 1e-3, true,
-                                  error));
-    return us_test_values_compare(test, dy, "sum", "of gradients", wanted->shape, 1e-6, 1e-3, true,
-                                  error);
-}
-
-static unseen_status run_sum(us_selftest *test, const sum_case *wanted, unseen_error *error) {
+static unseen_status run_step(us_selftest *test, const step_case *wanted, unseen_error *error) {
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
-    us_test_values tensors[SUM_TENSORS] = {{0}};
-    us_elementwise *elementwise = NULL;
+    us_test_values tensors[2] = {{0}}, *y = &tensors[0], *d = &tensors[1];
+    us_bounded_step *step = NULL;
     unseen_status status = UNSEEN_OK;
-    for (int i = 0; i < SUM_TENSORS && status == UNSEEN_OK; i++) {
-        status = us_test_values_create(test, us_shape_size(wanted->shape), wanted->n, batch,
-                                       &tensors[i], error);
-        if (status == UNSEEN_OK) us_test_values_random(test, &tensors[i], 1, 0);
+    for (int i = 0; i < 2; i++) {
+        US_CHECK(us_test_values_create(test, us_shape_size(wanted->shape), wanted->n, batch,
+                                       &tensors[i], error));
+        us_test_values_random(test, &tensors[i], 1, 0);
+        US_CHECK(us_test_values_upload(&tensors[i], 0, error));
     }
-    if (status == UNSEEN_OK)
-        status = us_elementwise_create(test->device, wanted->shape, batch, wanted->activation,
-                                       &elementwise, error);
-    if (status == UNSEEN_OK) status = check_sum(test, wanted, tensors, elementwise, error);
-    us_elementwise_destroy(elementwise);
-    for (int i = 0; i < SUM_TENSORS; i++)
-        us_test_values_destroy(&tensors[i]);
+    US_CHECK(us_bounded_step_create(test->device, wanted->shape, batch, &step, error));
+    US_CHECK(us_bounded_step_run(step, y->device, d->device, wanted->scale, wanted->low,
+                                 wanted->high, error));
+    for (size_t i = 0; i < y->rows * (size_t)wanted->n; i++) {
+        const double stepped = y->host[i] + (double)wanted->scale * d->host[i];
+        y->host[i] = fmin(fmax(stepped, (double)wanted->low), (double)wanted->high);
+    }
+    US_CHECK(us_test_values_compare(test, y, "bounded step", wanted->what, wanted->shape, 1e-6,
+                                    1e-3, true, error));
+done:
+    us_bounded_step_destroy(step);
+    us_test_values_destroy(&tensors[0]);
+    us_test_values_destroy(&tensors[1]);
     return status;
 }
 
 int us_selftest_training_cases(void) {
-    return LOSS_CASES + OPTIMIZER_CASES + SUM_CASES;
+    return LOSS_CASES + OPTIMIZER_CASES + STEP_CASES;
 }
 
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
@@ -277,11 +257,11 @@ unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
             return status;
         }
     }
-    for (int i = 0; i < SUM_CASES && !test->stop; i++) {
+    for (int i = 0; i < STEP_CASES && !test->stop; i++) {
         us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_sum(test, &sum_cases[i], error);
+        unseen_status status = test->stop ? UNSEEN_OK : run_step(test, &step_cases[i], error);
         if (status != UNSEEN_OK) {
-            us_error_context(error, "sum, %s", sum_cases[i].what);
+            us_error_context(error, "sum, %s", step_cases[i].what);
             return status;
         }
     }

@@ -29,6 +29,7 @@ static double layer_flops(const us_layer_spec *layer, us_pass pass, int images) 
 static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) {
     double in = (double)us_shape_size(layer->in) * images;
     double out = (double)us_shape_size(layer->out) * images;
+    if (layer->type->has_branches) in *= 2;
     double weights = (double)us_layer_spec_parameters(layer);
     double floats = in + out + weights;
     if (pass == US_PASS_BACKWARD) floats += in + weights;
@@ -207,25 +208,27 @@ static bool add_number(cJSON *object, const char *name, double value) {
                            : cJSON_AddNullToObject(object, name) != NULL;
 }
 
+static bool add_text(cJSON *object, const char *name, const char *text) {
+    return text ? cJSON_AddStringToObject(object, name, text) != NULL
+                : cJSON_AddNullToObject(object, name) != NULL;
+}
+
 static bool add_row(cJSON *array, const us_detector_spec *spec, const us_bench_row *row,
                     double peak) {
     cJSON *object = cJSON_CreateObject();
     int network = network_index(spec, row->label.network);
-    bool of_layer = network >= 0 && is_of_layer(row->label.pass);
+    const us_layer_spec *layer = network >= 0 && is_of_layer(row->label.pass)
+                                     ? &spec->networks[network].layers[row->label.layer]
+                                     : NULL;
     double flops = row->flops > 0 ? row->flops / row->seconds : NAN;
     double bytes = row->bytes > 0 ? row->bytes / row->seconds : NAN;
     bool complete = cJSON_AddStringToObject(
         object, "phase", row->phase == US_BENCH_TRAINING ? "training" : "scoring");
-    complete = complete && (network >= 0 ? cJSON_AddStringToObject(object, "network",
-                                                                   spec->networks[network].name)
-                                         : cJSON_AddNullToObject(object, "network"));
-    complete = complete && add_number(object, "index", of_layer ? row->label.layer : NAN);
     complete =
-        complete &&
-        (of_layer
-             ? cJSON_AddStringToObject(object, "layer",
-                                       spec->networks[network].layers[row->label.layer].type->name)
-             : cJSON_AddNullToObject(object, "layer"));
+        complete && add_text(object, "network", network >= 0 ? spec->networks[network].name : NULL);
+    complete = complete && add_number(object, "index", layer ? us_layer_place(layer) : NAN) &&
+               add_text(object, "path", layer ? layer->path : NULL) &&
+               add_text(object, "layer", layer ? layer->type->name : NULL);
     complete = complete && cJSON_AddStringToObject(object, "pass", us_pass_name(row->label.pass)) &&
                add_number(object, "launches", row->launches) &&
                add_number(object, "seconds", row->seconds) &&

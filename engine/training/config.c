@@ -389,6 +389,7 @@ unseen_status unseen_config_schema(char **json, unseen_error *error) {
                cJSON_AddStringToObject(schema, "$schema",
                                        "https://json-schema.org/draft/2020-12/schema") &&
                cJSON_AddStringToObject(schema, "title", "A model of unseen") &&
+               cJSON_AddItemToObject(schema, "$defs", us_network_schema_definitions()) &&
                cJSON_AddItemToObject(cJSON_AddObjectToObject(properties, "$schema"), "type",
                                      cJSON_CreateString("string"));
     unseen_status status =

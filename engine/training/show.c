@@ -1,6 +1,7 @@
 /* unseen_show: what a config amounts to. */
 #include <string.h>
 
+#include "network/plan.h"
 #include "training/config.h"
 
 static cJSON *shape_json(us_shape shape) {
@@ -16,7 +17,8 @@ static bool add_layer(cJSON *layers, const us_network_spec *network, int index) 
     cJSON *object = cJSON_CreateObject();
     bool complete =
         cJSON_AddStringToObject(object, "network", network->name) &&
-        cJSON_AddNumberToObject(object, "index", index) &&
+        cJSON_AddNumberToObject(object, "index", us_layer_place(layer)) &&
+        cJSON_AddStringToObject(object, "path", layer->path) &&
         cJSON_AddStringToObject(object, "layer", layer->type->name) &&
         add(object, "input", shape_json(layer->in)) &&
         add(object, "output", shape_json(layer->out)) &&
@@ -39,30 +41,37 @@ static bool add_network(cJSON *networks, cJSON *layers, const us_network_spec *n
 }
 
 /* Parameters four times (gradients and two moments beside them), the outputs that training keeps,
- * and the gradients of two layers at a time. Folded activations and views take nothing. */
-static double network_bytes(const us_network_spec *network, int batch) {
-    double kept = 0, largest = 0;
-    for (int i = 0; i < network->count; i++) {
-        const us_layer_spec *layer = &network->layers[i];
-        double floats = (double)us_shape_size(layer->out) * batch;
-        if (layer->type->is_view || layer->type->activation) continue;
-        kept += floats;
-        if (floats > largest) largest = floats;
-    }
-    return 4 * (4 * (double)us_network_spec_parameters(network) + kept + 2 * largest);
+ * and the gradients that are alive at a time. */
+static unseen_status network_bytes(const us_network_spec *network, bool logits, int batch,
+                                   double *bytes, unseen_error *error) {
+    us_network_plan plan;
+    US_TRY(us_network_plan_make(network, (us_activation){0}, logits, &plan, error));
+    double floats = 0;
+    for (int s = 0; s < plan.count; s++)
+        floats += (double)us_shape_size(us_stage_shape(network, &plan, s));
+    for (int i = 0; i < plan.gradients.count; i++)
+        floats += (double)plan.gradients.floats[i];
+    us_network_plan_release(&plan);
+    *bytes += 4 * (4 * (double)us_network_spec_parameters(network) + floats * batch);
+    return UNSEEN_OK;
 }
 
-static double training_bytes(const unseen_config *config) {
+static unseen_status training_bytes(const unseen_config *config, double *bytes,
+                                    unseen_error *error) {
     double images = (double)us_shape_size(config->input) * config->training.batch;
-    double bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
+    *bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
     for (int i = 0; i < config->detector.network_count; i++)
-        bytes += network_bytes(&config->detector.networks[i], config->training.batch);
-    return bytes;
+        US_TRY(network_bytes(&config->detector.networks[i],
+                             config->detector.type->networks[i].logits, config->training.batch,
+                             bytes, error));
+    return UNSEEN_OK;
 }
 
 unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error) {
     const us_detector_spec *detector = &config->detector;
     int64_t parameters = 0;
+    double bytes;
+    US_TRY(training_bytes(config, &bytes, error));
     cJSON *object = cJSON_CreateObject();
     cJSON *networks = cJSON_CreateObject(), *layers = cJSON_CreateArray();
     bool complete = networks && layers;
@@ -79,7 +88,7 @@ unseen_status unseen_show(const unseen_config *config, char **json, unseen_error
         cJSON_AddNumberToObject(object, "flops_per_image", us_detector_scoring_flops(detector)) &&
         cJSON_AddNumberToObject(object, "training_flops_per_image",
                                 us_detector_training_flops(detector)) &&
-        cJSON_AddNumberToObject(object, "memory_bytes", training_bytes(config));
+        cJSON_AddNumberToObject(object, "memory_bytes", bytes);
     if (complete) {
         complete = cJSON_AddItemToObject(object, "networks", networks) &&
                    cJSON_AddItemToObject(object, "layers", layers);

@@ -22,7 +22,7 @@ static void label_text(const us_label *label, const us_detector_spec *spec, char
     else if (label->pass == US_PASS_UPDATE)
         snprintf(text, room, "%s %s", network->name, us_pass_name(label->pass));
     else
-        snprintf(text, room, "%s.%d %s %s", network->name, label->layer,
+        snprintf(text, room, "%s.%s %s %s", network->name, network->layers[label->layer].path,
                  network->layers[label->layer].type->name, us_pass_name(label->pass));
 }
 

@@ -12,7 +12,19 @@ TYPES = {"integer": 3, "number": 0.5, "string": "x", "boolean": True, "array": [
 NUMERIC = {"integer", "number"}
 
 
+DEFINITIONS = {}
+
+
+def resolved(schema):
+    """What a reference refers to, beside its own keys."""
+    if "$ref" not in schema:
+        return schema
+    definition = DEFINITIONS[schema["$ref"].removeprefix("#/$defs/")]
+    return {key: value for key, value in {**definition, **schema}.items() if key != "$ref"}
+
+
 def alternatives(schema):
+    schema = resolved(schema)
     return schema.get("oneOf") or schema.get("anyOf") or [schema]
 
 
@@ -121,17 +133,26 @@ def descend(schema, pointer, config):
         wrong_object(schema["additionalProperties"], f"{pointer}/encoder", config)
 
 
-def wrong_layers(layers, config, network):
-    pointer = f"/networks/{network}/0"
-    for layer in layers["items"]["oneOf"]:
+def wrong_layers(layers, config, pointer):
+    for layer in resolved(layers)["items"]["oneOf"]:
         whole = right_object(layer)
         wrong_object(layer, pointer, config, whole)
         for name in layer["required"]:
             emit(config, pointer, {key: whole[key] for key in whole if key != name})
 
 
+def nested_layers(paths):
+    """Configs with a layer in another one, and its JSON Pointer."""
+    for path in paths:
+        for index, layer in enumerate(json.load(open(path)).get("networks", {}).get("encoder", [])):
+            if "layers" in layer:
+                yield path, f"/networks/encoder/{index}/layers/0"
+                break
+
+
 def main():
     schema = json.load(open(sys.argv[1]))
+    DEFINITIONS.update(schema["$defs"])
     properties = schema["properties"]
     configs = {}
     for path in sys.argv[2:]:
@@ -148,7 +169,8 @@ def main():
         emit(first, "/networks/encoder", wrong)
         emit(first, "/networks/encoder/0", wrong)
     emit(first, "/networks/encoderr", [], "/networks")
-    wrong_layers(networks["properties"]["encoder"], first, "encoder")
+    for config, pointer in [(first, "/networks/encoder/0"), *nested_layers(sys.argv[2:])]:
+        wrong_layers(networks["properties"]["encoder"], config, pointer)
     for one in detector["oneOf"]:
         kind = one["properties"]["type"]["const"]
         if kind in configs:

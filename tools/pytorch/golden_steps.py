@@ -85,13 +85,17 @@ def noise(step, shape):
     return torch.from_numpy(np.maximum(0, normal).reshape(BATCH, *shape))
 
 
+def smooth_layers(layers):
+    return [{"layer": "tanh"} if layer["layer"] in ("relu", "leaky_relu") else
+            {key: smooth_layers(value) if key in ("layers", "shortcut") else value
+             for key, value in layer.items()} for layer in layers]
+
+
 def smooth(config):
     """The config without kinks: see above."""
     config = copy.deepcopy(config)
-    for layers in config["networks"].values():
-        for index, layer in enumerate(layers):
-            if layer["layer"] in ("relu", "leaky_relu"):
-                layers[index] = {"layer": "tanh"}
+    config["networks"] = {name: smooth_layers(layers)
+                          for name, layers in config["networks"].items()}
     training = config["training"]
     for settings in [training["optimizer"], *training.get("optimizers", {}).values()]:
         settings["epsilon"] = 1e-3
@@ -101,10 +105,11 @@ def smooth(config):
 def biases_before_batchnorm(networks):
     """{name: parameter}"""
     result = {}
-    for name, network in networks.items():
-        layers = list(network)
+    for name, module in networks.named_modules():
+        layers = list(module) if isinstance(module, nn.Sequential) else []
         for index, layer in enumerate(layers[:-1]):
-            if isinstance(layers[index + 1], nn.BatchNorm2d) and getattr(layer, "bias", None) is not None:
+            if (isinstance(layers[index + 1], (nn.BatchNorm1d, nn.BatchNorm2d))
+                    and getattr(layer, "bias", None) is not None):
                 result[f"{name}.{index}.bias"] = layer.bias
     return result
 

@@ -4,8 +4,8 @@
     make_golden.py [--out tests/golden] [--only NAME...]
 
 The files are float32 (images uint8). The metadata key "cases" is a JSON array of each case's
-attributes; a tensor is named "<case's name>/<tensor>". See golden_layers.py, golden_operators.py and
-golden_steps.py for what is in them.
+attributes; a tensor is named "<case's name>/<tensor>". See golden_layers.py, golden_networks.py,
+golden_operators.py and golden_steps.py for what is in them.
 
 --check trains the steps in float32 as well and prints how far that strays from float64: what an
 engine in float32 can hope for.
@@ -21,6 +21,7 @@ import torch
 from safetensors.numpy import save_file
 
 import golden_layers
+import golden_networks
 import golden_operators
 import golden_steps
 import model
@@ -28,6 +29,7 @@ import model
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # The configs of golden_steps.py.
 STEPS = {"medium": "configs/medium.json", "strong": "configs/strong.json", "boss": "configs/boss.json",
+         "residual": "configs/residual.json",
          "ocgan": "tests/golden/narrow_ocgan.json", "vae": "configs/vae.json"}
 
 
@@ -67,7 +69,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", default=os.path.join(ROOT, "tests", "golden"))
     parser.add_argument("--only", nargs="+", metavar="NAME",
-                        choices=["layers", "operators", *(f"steps_{name}" for name in STEPS)])
+                        choices=["layers", "networks", "operators", *(f"steps_{name}" for name in STEPS)])
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)  # sums in the same order on every machine
@@ -79,6 +81,8 @@ def main():
         os.makedirs(options.out, exist_ok=True)
         if wanted("layers"):
             save_cases(os.path.join(options.out, "layers.safetensors"), golden_layers.cases())
+        if wanted("networks"):
+            save_cases(os.path.join(options.out, "networks.safetensors"), golden_networks.cases())
         if wanted("operators"):
             save_cases(os.path.join(options.out, "operators.safetensors"), golden_operators.cases())
         for name in filter(lambda n: wanted("steps_" + n), STEPS):

@@ -1,7 +1,8 @@
 """Builds PyTorch networks from the project's JSON configs.
 
 One layer of a config is one module of an nn.Sequential, so that state_dict() has the names of the
-tensors in model.safetensors: <network>.<layer index>.<weight, bias, running_mean, running_var>.
+tensors in model.safetensors: <network>.<layer index>.<weight, bias, running_mean, running_var>. A
+residual layer is a module with the members `layers` and `shortcut`, each an nn.Sequential in turn.
 """
 
 import json
@@ -77,6 +78,27 @@ def _reshape(layer, shape):
     return nn.Unflatten(1, layer["shape"]) if len(shape) == 1 else None, tuple(layer["shape"])
 
 
+class Residual(nn.Module):
+    """layers(x) + shortcut(x); without a shortcut, + x."""
+
+    def __init__(self, layers, shortcut):
+        super().__init__()
+        self.layers, self.shortcut = layers, shortcut
+
+    def forward(self, x):
+        return self.layers(x) + self.shortcut(x)
+
+
+def _residual(layer, shape):
+    layers, out = build_network(layer["layers"], shape, "layers")
+    shortcut, other = nn.Identity(), shape
+    if "shortcut" in layer:
+        shortcut, other = build_network(layer["shortcut"], shape, "shortcut")
+    if out != other:
+        raise ConfigError(f"the layers give {list(out)}, the shortcut {list(other)}")
+    return Residual(layers, shortcut), out
+
+
 LAYERS = {
     "convolution": _convolution,
     "convolution_transpose": _convolution_transpose,
@@ -88,6 +110,7 @@ LAYERS = {
     "sigmoid": lambda layer, shape: (nn.Sigmoid(), shape),
     "flatten": lambda layer, shape: (nn.Flatten(), (math.prod(shape),)),
     "reshape": _reshape,
+    "residual": _residual,
 }
 
 
