@@ -112,11 +112,12 @@ void us_selftest_progress(us_selftest *test) {
 }
 
 static unseen_status run(us_selftest *test, unseen_error *error) {
-    test->total =
-        us_selftest_layer_cases() + us_selftest_training_cases() + us_selftest_image_cases();
+    test->total = us_selftest_layer_cases() + us_selftest_training_cases() +
+                  us_selftest_image_cases() + us_selftest_negative_cases();
     US_TRY(us_selftest_layers(test, error));
     US_TRY(us_selftest_training(test, error));
     US_TRY(us_selftest_images(test, error));
+    US_TRY(us_selftest_negatives(test, error));
     us_selftest_progress(test);
     return UNSEEN_OK;
 }

@@ -48,9 +48,11 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
 unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
 unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
+unseen_status us_selftest_negatives(us_selftest *test, unseen_error *error);
 int us_selftest_layer_cases(void);
 int us_selftest_training_cases(void);
 int us_selftest_image_cases(void);
+int us_selftest_negative_cases(void);
 
 /* Tells of progress before a case; sets test->stop when the caller asks to stop. */
 void us_selftest_progress(us_selftest *test);
