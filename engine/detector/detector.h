@@ -47,9 +47,11 @@ void us_detector_spec_release(us_detector_spec *spec);
 /* Puts the schemas of the three members into the properties of a config's schema. */
 unseen_status us_detector_schema(cJSON *properties, unseen_error *error);
 
-/* FLOPs of one image, a multiply-add counted as two: of a training step (every pass of every
- * network, forward and backward; dx of a network that images enter is not computed) and of scoring.
- */
+/* Epochs at the beginning in which not every network is trained. */
+int us_detector_warmup_epochs(const us_detector_spec *spec);
+
+/* FLOPs of one image, a multiply-add counted as two: of a training step after the warm-up (every
+ * pass of every network, forward and backward) and of scoring. */
 double us_detector_training_flops(const us_detector_spec *spec);
 double us_detector_scoring_flops(const us_detector_spec *spec);
 
@@ -97,8 +99,10 @@ struct us_detector_type {
     /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool logits;           /* a final sigmoid is left to the loss */
-        int forward, backward; /* passes in a training step, for counting FLOPs */
+        bool logits; /* a final sigmoid is left to the loss */
+        /* Passes in a training step, for counting FLOPs; blind: those of backward that leave out
+         * the gradient with respect to the input. Where images enter, that is all of them. */
+        int forward, backward, blind;
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     const char *losses[US_DETECTOR_MAX_LOSSES + 1];
@@ -108,6 +112,10 @@ struct us_detector_type {
         int sign;
     } columns[US_DETECTOR_MAX_COLUMNS + 1];
 
+    /* What the attributes change of a network's passes. NULL: nothing. */
+    void (*count_passes)(const us_detector_spec *spec, int network,
+                         struct us_detector_network *passes);
+    int (*warmup_epochs)(const us_detector_spec *spec); /* NULL: 0 */
     /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
      */
     unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
@@ -127,6 +135,9 @@ struct us_detector_type {
 extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
 extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
 extern const us_detector_type us_boss_detector;           /* boss.c */
+
+/* A network's row of the type's table, its passes as they are with the spec's attributes. */
+struct us_detector_network us_detector_passes(const us_detector_spec *spec, int network);
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

@@ -169,6 +169,10 @@ unseen_status us_detector_spec_read(us_json *config, us_shape input, us_detector
     return status;
 }
 
+int us_detector_warmup_epochs(const us_detector_spec *spec) {
+    return spec->type->warmup_epochs ? spec->type->warmup_epochs(spec) : 0;
+}
+
 void us_detector_spec_release(us_detector_spec *spec) {
     for (int i = 0; i < spec->network_count; i++)
         us_network_spec_release(&spec->networks[i]);
@@ -179,15 +183,20 @@ void us_detector_spec_release(us_detector_spec *spec) {
 
 /* ---- FLOPs ---- */
 
+struct us_detector_network us_detector_passes(const us_detector_spec *spec, int network) {
+    struct us_detector_network passes = spec->type->networks[network];
+    if (!passes.input) passes.blind = passes.backward;
+    if (spec->type->count_passes) spec->type->count_passes(spec, network, &passes);
+    return passes;
+}
+
 double us_detector_training_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++) {
-        const struct us_detector_network *role = &spec->type->networks[i];
+        const struct us_detector_network passes = us_detector_passes(spec, i);
         const us_network_spec *network = &spec->networks[i];
-        double forward = us_network_spec_flops(network), backward = 2 * forward;
-        if (!role->input) /* its first layer's dx is nobody's */
-            backward -= us_layer_spec_flops(&network->layers[0]);
-        sum += role->forward * forward + role->backward * backward;
+        sum += (passes.forward + 2 * passes.backward) * us_network_spec_flops(network) -
+               passes.blind * us_layer_spec_flops(&network->layers[0]);
     }
     return sum;
 }

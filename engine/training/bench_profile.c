@@ -69,9 +69,10 @@ static void count_work(const us_trainer *trainer, us_bench_row *row) {
         row->bytes = other_bytes(trainer, label, network);
         return;
     }
-    const struct us_detector_network *role = &spec->type->networks[network];
+    const struct us_detector_network role = us_detector_passes(spec, network);
     const us_layer_spec *layer = &spec->networks[network].layers[label->layer];
-    int passes = label->pass == US_PASS_FORWARD ? role->forward : role->backward;
+    int passes = label->pass == US_PASS_FORWARD ? role.forward : role.backward;
+    if (label->pass == US_PASS_INPUT_GRADIENT && label->layer == 0) passes -= role.blind;
     if (row->phase == US_BENCH_SCORING) passes = 1;
     row->flops = passes * layer_flops(layer, label->pass, images);
     row->bytes = passes * layer_bytes(layer, label->pass, images);
