@@ -26,7 +26,9 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "boss")
+# The configs of golden_steps.py.
+STEPS = {"medium": "configs/medium.json", "strong": "configs/strong.json", "boss": "configs/boss.json",
+         "narrow_boss": "tests/golden/narrow_boss.json"}
 
 
 def save(path, cases, tensors):
@@ -80,7 +82,7 @@ def main():
         if wanted("operators"):
             save_cases(os.path.join(options.out, "operators.safetensors"), golden_operators.cases())
         for name in filter(lambda n: wanted("steps_" + n), STEPS):
-            config = model.load_config(os.path.join(ROOT, "configs", name + ".json"))
+            config = model.load_config(os.path.join(ROOT, STEPS[name]))
             cases = golden_steps.cases(config)
             save_cases(os.path.join(options.out, f"steps_{name}.safetensors"), cases)
             if options.check:
