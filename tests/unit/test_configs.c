@@ -42,6 +42,7 @@ static void test_parameter_counts(void **state) {
                    {"medium", 47355},
                    {"strong", 47595},
                    {"boss", 4364140},
+                   {"boss_small", 320332},
                    {"wide", 5259011}};
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         cJSON *object = show(configs[i].name);
