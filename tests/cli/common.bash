@@ -37,7 +37,8 @@ nothing_written() {
 # Options that make boss do all that it can.
 BOSS_EVERYTHING=(
     --set '/detector/negatives={"codes": 2, "noise": 1, "corrupted": 5}' --set /detector/noise=matched
-    --set /detector/classifier_gradient=0.5 --set /detector/warmup_epochs=2)
+    --set /detector/classifier_gradient=0.5 --set /detector/warmup_epochs=2
+    --set '/training/optimizers/classifier={"type": "adam", "learning_rate": 0.003}')
 
 # The images and labels of make_data.py, made once for a test file.
 make_data() {
