@@ -61,8 +61,9 @@ static bool get_updates(const cJSON *object, us_trainer *trainer) {
     const cJSON *updates = cJSON_GetObjectItemCaseSensitive(object, "updates"), *item;
     if (cJSON_GetArraySize(updates) != trainer->detector->spec->network_count) return false;
     int64_t *update = trainer->progress.updates;
-    cJSON_ArrayForEach(item,
-                       updates) if (!read_integer(item, INT64_C(1) << 53, update++)) return false;
+    cJSON_ArrayForEach(item, updates) {
+        if (!read_integer(item, INT64_C(1) << 53, update++)) return false;
+    }
     return true;
 }
 
