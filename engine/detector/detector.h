@@ -47,9 +47,11 @@ void us_detector_spec_release(us_detector_spec *spec);
 /* Puts the schemas of the three members into the properties of a config's schema. */
 unseen_status us_detector_schema(cJSON *properties, unseen_error *error);
 
-/* FLOPs of one image, a multiply-add counted as two: of a training step (every pass of every
- * network, forward and backward; dx of a network that images enter is not computed) and of scoring.
- */
+/* Epochs at the beginning in which not every network is trained. */
+int us_detector_warmup_epochs(const us_detector_spec *spec);
+
+/* FLOPs of one image, a multiply-add counted as two: of a training step after the warm-up (every
+ * pass of every network, forward and backward) and of scoring. */
 double us_detector_training_flops(const us_detector_spec *spec);
 double us_detector_scoring_flops(const us_detector_spec *spec);
 
@@ -90,10 +92,11 @@ typedef struct us_detector_step {
     void *user;
 } us_detector_step;
 
-/* How often a network runs in a training step, for counting FLOPs. */
+/* How often a network runs, for counting FLOPs. */
 typedef struct us_passes {
-    int forward, backward;
+    int forward, backward; /* in a training step */
     int parameters, input; /* of those backward, that compute gradients of parameters; of x */
+    int scoring;           /* for an image's scores */
 } us_passes;
 
 struct us_detector_type {
@@ -104,11 +107,10 @@ struct us_detector_type {
      * fed in; NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool logits; /* a final sigmoid is left to the loss */
-        bool
-            plain_input; /* dx is at the input itself, not before the activation that produced it */
-        bool training_only;    /* has no part in scores */
-        int forward, backward; /* passes in a training step; see `passes` */
+        bool logits;        /* a final sigmoid is left to the loss */
+        bool plain_input;   /* dx is at the input itself, not before the activation that made it */
+        bool training_only; /* has no part in scores */
+        int forward, backward; /* passes in a training step; see us_passes */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     const char *losses[US_DETECTOR_MAX_LOSSES + 1];
@@ -118,16 +120,13 @@ struct us_detector_type {
         int sign;
     } columns[US_DETECTOR_MAX_COLUMNS + 1];
 
-    /* Of a network, where they depend on attributes. NULL: those of `networks`, each backward for
-     * parameters, and for the input where that is a network's. */
-    us_passes (*passes)(const void *attributes, int network);
-
+    /* What the attributes change of a network's passes. NULL: nothing. */
+    void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
+    int (*warmup_epochs)(const us_detector_spec *spec); /* NULL: 0 */
     /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
      */
     unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
                            unseen_error *error);
-    /* How often each network runs for an image to be scored. NULL: once. */
-    int (*scoring_passes)(const us_detector_spec *spec);
     unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
     void (*destroy)(us_detector *detector);
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
@@ -146,6 +145,10 @@ extern const us_detector_type us_boss_detector;            /* boss.c */
 extern const us_detector_type us_vae_detector;             /* vae.c */
 extern const us_detector_type us_transformations_detector; /* transformations.c */
 extern const us_detector_type us_ocgan_detector;           /* ocgan.c */
+
+/* Of a network. Unless the type counts otherwise, every pass backward is for the parameters, and
+ * for the input where that is another network's; and one pass scores. */
+us_passes us_detector_passes(const us_detector_spec *spec, int network);
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

@@ -337,18 +337,17 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
 }
 
 /* Those of an epoch with mining. */
-static us_passes passes(const void *attributes, int network) {
-    int mined = ((const ocgan_attributes *)attributes)->mining_steps;
-    switch (network) {
-    case ENCODER:
-        return (us_passes){.forward = 1, .backward = 1, .parameters = 1};
-    case DECODER:
-        return (us_passes){2 + mined, 2 + mined, .parameters = 2, .input = 1 + mined};
-    case CLASSIFIER:
-        return (us_passes){2 + mined, 2 + mined, .parameters = 2, .input = mined};
-    default:
-        return (us_passes){.forward = 3, .backward = 3, .parameters = 2, .input = 1};
+static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
+    int mined = ((const ocgan_attributes *)spec->attributes)->mining_steps;
+    if (network == ENCODER) return;
+    if (network == LATENT || network == VISUAL) {
+        passes->parameters = 2;
+        passes->input = 1;
+        return;
     }
+    passes->forward = passes->backward = 2 + mined;
+    passes->parameters = 2;
+    passes->input = network == DECODER ? 1 + mined : mined;
 }
 
 /* ---- scores ---- */
@@ -376,22 +375,26 @@ const us_detector_type us_ocgan_detector = {
             "discriminators of codes and of images and a classifier that finds those that do not",
     .keys = keys,
     .attributes_size = sizeof(ocgan_attributes),
-    .networks = {{.name = "encoder"},
+    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
                  {.name = "decoder", .input = "encoder", .plain_input = true},
                  {.name = "latent_discriminator",
                   .input = "encoder",
                   .logits = true,
                   .plain_input = true,
-                  .training_only = true},
+                  .training_only = true,
+                  .forward = 3,
+                  .backward = 3},
                  {.name = "visual_discriminator",
                   .input = "decoder",
                   .logits = true,
-                  .training_only = true},
+                  .training_only = true,
+                  .forward = 3,
+                  .backward = 3},
                  {.name = "classifier", .input = "decoder", .logits = true}},
     .losses = {"reconstruction", "classifier", "latent_discriminator", "visual_discriminator",
                "generator"},
     .columns = {{"reconstruction", 1}, {"classifier", -1}},
-    .passes = passes,
+    .count_passes = count_passes,
     .check = check,
     .create = create,
     .destroy = destroy,

@@ -170,6 +170,10 @@ unseen_status us_detector_spec_read(us_json *config, us_shape input, us_detector
     return status;
 }
 
+int us_detector_warmup_epochs(const us_detector_spec *spec) {
+    return spec->type->warmup_epochs ? spec->type->warmup_epochs(spec) : 0;
+}
+
 void us_detector_spec_release(us_detector_spec *spec) {
     for (int i = 0; i < spec->network_count; i++)
         us_network_spec_release(&spec->networks[i]);
@@ -180,20 +184,24 @@ void us_detector_spec_release(us_detector_spec *spec) {
 
 /* ---- FLOPs ---- */
 
-static us_passes passes_of(const us_detector_spec *spec, int index) {
-    if (spec->type->passes) return spec->type->passes(spec->attributes, index);
-    const struct us_detector_network *role = &spec->type->networks[index];
-    return (us_passes){.forward = role->forward,
-                       .backward = role->backward,
-                       .parameters = role->backward,
-                       .input = role->input ? role->backward : 0};
+us_passes us_detector_passes(const us_detector_spec *spec, int network) {
+    const struct us_detector_network *role = &spec->type->networks[network];
+    us_passes passes = {
+        .forward = role->forward,
+        .backward = role->backward,
+        .parameters = role->backward,
+        .input = role->input ? role->backward : 0,
+        .scoring = role->training_only ? 0 : 1,
+    };
+    if (spec->type->count_passes) spec->type->count_passes(spec, network, &passes);
+    return passes;
 }
 
 double us_detector_training_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++) {
         const us_network_spec *network = &spec->networks[i];
-        const us_passes passes = passes_of(spec, i);
+        const us_passes passes = us_detector_passes(spec, i);
         /* A gradient takes as much as the forward pass; dx of the first layer may be nobody's. */
         double forward = us_network_spec_flops(network);
         double first = us_network_spec_input_flops(network);
@@ -206,9 +214,8 @@ double us_detector_training_flops(const us_detector_spec *spec) {
 double us_detector_scoring_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++)
-        if (!spec->type->networks[i].training_only)
-            sum += us_network_spec_flops(&spec->networks[i]);
-    return spec->type->scoring_passes ? sum * spec->type->scoring_passes(spec) : sum;
+        sum += us_detector_passes(spec, i).scoring * us_network_spec_flops(&spec->networks[i]);
+    return sum;
 }
 
 /* ---- schema ---- */

@@ -60,9 +60,10 @@ static us_transformations transformation_set(const us_detector_spec *spec) {
     return set;
 }
 
-static int scoring_passes(const us_detector_spec *spec) {
+static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
+    (void)network;
     us_transformations set = transformation_set(spec);
-    return us_transformations_count(&set);
+    passes->scoring = us_transformations_count(&set);
 }
 
 static unseen_status check(const us_detector_spec *spec, const us_json *config,
@@ -195,7 +196,7 @@ const us_detector_type us_transformations_detector = {
     .losses = {"cross_entropy"},
     .columns = {{"cross_entropy", 1}},
     .check = check,
-    .scoring_passes = scoring_passes,
+    .count_passes = count_passes,
     .create = create,
     .destroy = destroy,
     .train = train,

@@ -120,6 +120,7 @@ static const struct group {
     {us_selftest_training_cases, us_selftest_training},
     {us_selftest_image_cases, us_selftest_images},
     {us_selftest_code_cases, us_selftest_codes},
+    {us_selftest_negative_cases, us_selftest_negatives},
     {us_selftest_transformation_cases, us_selftest_transformations},
 };
 

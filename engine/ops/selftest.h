@@ -55,6 +55,8 @@ int us_selftest_image_cases(void);
 unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
 int us_selftest_code_cases(void);
 unseen_status us_selftest_codes(us_selftest *test, unseen_error *error);
+int us_selftest_negative_cases(void);
+unseen_status us_selftest_negatives(us_selftest *test, unseen_error *error);
 int us_selftest_transformation_cases(void);
 unseen_status us_selftest_transformations(us_selftest *test, unseen_error *error);
 

@@ -37,6 +37,7 @@ unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error
     };
     US_TRY(us_image_batch_load(trainer->loader, &batch, error));
     trainer->progress.step = 0; /* the losses are not looked at */
+    trainer->progress.epoch = us_detector_warmup_epochs(trainer->detector->spec);
     US_TRY(us_trainer_step(trainer, batch.n, error));
     us_fence *fence = &trainer->fences[position % US_STEPS_IN_FLIGHT];
     US_TRY(us_fence_wait(fence, trainer->device, error));

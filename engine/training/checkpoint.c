@@ -37,11 +37,33 @@ static bool get_double(const cJSON *object, const char *name, double *value) {
     return true;
 }
 
-static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+static bool read_integer(const cJSON *item, int64_t limit, int64_t *value) {
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > (double)limit)
         return false;
     *value = (int64_t)item->valuedouble;
+    return true;
+}
+
+static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
+    return read_integer(cJSON_GetObjectItemCaseSensitive(object, name), limit, value);
+}
+
+static bool add_updates(cJSON *object, const us_trainer *trainer) {
+    cJSON *updates = cJSON_AddArrayToObject(object, "updates");
+    for (int i = 0; updates && i < trainer->detector->spec->network_count; i++)
+        if (!cJSON_AddItemToArray(updates,
+                                  cJSON_CreateNumber((double)trainer->progress.updates[i])))
+            return false;
+    return updates != NULL;
+}
+
+static bool get_updates(const cJSON *object, us_trainer *trainer) {
+    const cJSON *updates = cJSON_GetObjectItemCaseSensitive(object, "updates"), *item;
+    if (cJSON_GetArraySize(updates) != trainer->detector->spec->network_count) return false;
+    int64_t *update = trainer->progress.updates;
+    cJSON_ArrayForEach(item, updates) {
+        if (!read_integer(item, INT64_C(1) << 53, update++)) return false;
+    }
     return true;
 }
 
@@ -55,7 +77,7 @@ static char *print_progress(const us_trainer *trainer) {
         cJSON_AddNumberToObject(object, "batch", trainer->detector->batch) &&
         cJSON_AddNumberToObject(object, "seed", (double)trainer->config->training.seed) &&
         cJSON_AddNumberToObject(object, "stale", progress->stopping.stale) &&
-        add_double(object, "best", progress->stopping.best) &&
+        add_updates(object, trainer) && add_double(object, "best", progress->stopping.best) &&
         add_double(object, "seconds", progress->seconds) &&
         add_double(object, "loss", progress->loss) &&
         add_double(object, "held_out_loss", progress->held_out_loss);
@@ -76,6 +98,7 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
                     get_integer(object, "batch", INT32_MAX, &batch) &&
                     get_integer(object, "seed", INT64_C(1) << 53, &seed) &&
                     get_integer(object, "stale", INT32_MAX, &stale) &&
+                    get_updates(object, trainer) &&
                     get_double(object, "best", &progress->stopping.best) &&
                     get_double(object, "seconds", &progress->seconds) &&
                     get_double(object, "loss", &progress->loss) &&

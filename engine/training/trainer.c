@@ -128,7 +128,7 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .gradients = us_network_gradients(updated),
         .moment1 = trainer->moment1[network],
         .moment2 = trainer->moment2[network],
-        .step = step + 1,
+        .step = ++trainer->progress.updates[network],
         .learning_rate = learning_rate(trainer, network, step),
         .beta1 = settings->betas[0],
         .beta2 = settings->betas[1],
@@ -354,6 +354,7 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
 
     double judged = isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
     bool converged =
+        progress->epoch >= us_detector_warmup_epochs(trainer->detector->spec) &&
         us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
     progress->epoch++;
     progress->step = 0;

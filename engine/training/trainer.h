@@ -13,8 +13,9 @@ enum { US_STEPS_IN_FLIGHT = 2 };
 /* Where a training stands; with the tensors, all that a checkpoint needs. Random numbers are
  * counted, not drawn in turn, so they have no state. */
 typedef struct us_progress {
-    int epoch;    /* finished ones */
-    int64_t step; /* finished steps of the epoch under way */
+    int epoch;                                 /* finished ones */
+    int64_t step;                              /* finished steps of the epoch under way */
+    int64_t updates[US_DETECTOR_MAX_NETWORKS]; /* of each network, by its optimizer */
     us_stopping_state stopping;
     double seconds; /* spent in finished epochs */
     double loss,

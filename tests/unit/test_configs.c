@@ -42,6 +42,7 @@ static void test_parameter_counts(void **state) {
                    {"medium", 47355},
                    {"strong", 47595},
                    {"boss", 4364140},
+                   {"boss_small", 320332},
                    {"vae", 65835},
                    {"mnist_vae", 474672},
                    {"wide", 5259011},

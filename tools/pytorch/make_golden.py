@@ -30,6 +30,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # The configs of golden_steps.py.
 STEPS = {"medium": "configs/medium.json", "strong": "configs/strong.json", "boss": "configs/boss.json",
          "residual": "configs/residual.json",
+         "narrow_boss": "tests/golden/narrow_boss.json",
          "ocgan": "tests/golden/narrow_ocgan.json", "vae": "configs/vae.json"}
 
 
