@@ -97,8 +97,11 @@ struct us_detector_type {
     /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool logits;           /* a final sigmoid is left to the loss */
-        int forward, backward; /* passes in a training step, for counting FLOPs */
+        bool logits; /* a final sigmoid is left to the loss */
+        /* Passes in a training step, for counting FLOPs; frozen: backward for the gradient with
+         * respect to the input alone, which the other ones then leave out. And passes in scoring,
+         * where they are more than one. */
+        int forward, backward, frozen, scoring;
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     const char *losses[US_DETECTOR_MAX_LOSSES + 1];
@@ -124,7 +127,12 @@ struct us_detector_type {
                            unseen_error *error);
 };
 
+static inline int us_detector_scoring_passes(const struct us_detector_network *role) {
+    return role->scoring ? role->scoring : 1;
+}
+
 extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
+extern const us_detector_type us_alocc_detector;          /* alocc.c */
 extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
 extern const us_detector_type us_boss_detector;           /* boss.c */
 

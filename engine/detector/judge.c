@@ -43,6 +43,7 @@ unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_
         .slot = args->slot,
         .n = args->n,
         .weight = args->weight,
+        .plain_loss = args->plain_loss,
         .accumulate_loss = args->add_loss,
     };
     US_TRY(us_loss_run(judge->loss, &loss, error));

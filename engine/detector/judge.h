@@ -29,11 +29,12 @@ typedef struct us_judge_args {
     float weight; /* of the loss, its gradients included */
     /* Gradients of the parameters are wanted; accumulate: added to what is there. */
     bool parameters, accumulate;
-    us_buffer *dx; /* d loss / d x, before the activation that the network's input came through;
-                      NULL: not wanted */
-    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added */
+    us_buffer *dx;     /* d loss / d x, before the activation that the network's input came through;
+                          NULL: not wanted */
+    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added, with
+                          plain_loss it is the loss without its weight */
     int slot;
-    bool add_loss;
+    bool add_loss, plain_loss;
 } us_judge_args;
 
 /* A training forward pass (batch statistics), the loss, and the gradients asked for. */

@@ -185,9 +185,9 @@ double us_detector_training_flops(const us_detector_spec *spec) {
         const struct us_detector_network *role = &spec->type->networks[i];
         const us_network_spec *network = &spec->networks[i];
         double forward = us_network_spec_flops(network), backward = 2 * forward;
-        if (!role->input) /* its first layer's dx is nobody's */
+        if (!role->input || role->frozen) /* its first layer's dx is nobody's */
             backward -= us_layer_spec_flops(&network->layers[0]);
-        sum += role->forward * forward + role->backward * backward;
+        sum += (role->forward + role->frozen) * forward + role->backward * backward;
     }
     return sum;
 }
@@ -195,7 +195,8 @@ double us_detector_training_flops(const us_detector_spec *spec) {
 double us_detector_scoring_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++)
-        sum += us_network_spec_flops(&spec->networks[i]);
+        sum += us_detector_scoring_passes(&spec->type->networks[i]) *
+               us_network_spec_flops(&spec->networks[i]);
     return sum;
 }
 

@@ -6,13 +6,16 @@
 
 /* ---- losses ---- */
 
+/* The target is a constant; what is there is added to; the loss is told without its weight. */
+enum { CONSTANT = 1, ADD = 2, PLAIN = 4 };
+
 typedef struct loss_case {
     const char *name;
     us_loss_kind kind;
     us_activation activation;
     us_shape shape;
     int n, room;
-    bool constant_target, accumulate;
+    int flags;
     double scale; /* of y before its activation */
 } loss_case;
 
@@ -21,21 +24,20 @@ typedef struct loss_case {
 #define LOGITS US_LOSS_BINARY_CROSS_ENTROPY_LOGITS
 
 static const loss_case loss_cases[] = {
-    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, false, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, true, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, false, true, 1},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, true, true, 3},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, false, false, 1},
-    {"cross entropy of logits", LOGITS, {US_ACTIVATION_NONE, 0}, {3, 1, 1}, 17, 0, true, false, 30},
+    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, 0, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, CONSTANT, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, ADD | PLAIN, 1},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, CONSTANT | ADD, 3},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, 0, 1},
     {"cross entropy of logits",
      LOGITS,
-     {US_ACTIVATION_LEAKY_RELU, 0.2f},
-     {1, 7, 5},
-     5,
+     {US_ACTIVATION_NONE, 0},
+     {3, 1, 1},
+     17,
      0,
-     false,
-     true,
-     2},
+     CONSTANT | PLAIN,
+     30},
+    {"cross entropy of logits", LOGITS, {US_ACTIVATION_LEAKY_RELU, 0.2f}, {1, 7, 5}, 5, 0, ADD, 2},
 };
 
 enum { LOSS_CASES = sizeof loss_cases / sizeof *loss_cases, SLOT = 3, SLOTS = 5 };
@@ -74,15 +76,16 @@ static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss
     const float weight = 0.7f, constant = 0.9f;
     const us_loss_args args = {
         .y = t->y.device,
-        .target = wanted->constant_target ? NULL : t->target.device,
+        .target = wanted->flags & CONSTANT ? NULL : t->target.device,
         .target_constant = constant,
         .dy = t->dy.device,
         .losses = t->losses.device,
         .slot = SLOT,
         .n = wanted->n,
         .weight = weight,
-        .accumulate_loss = wanted->accumulate,
-        .accumulate_gradient = wanted->accumulate,
+        .plain_loss = wanted->flags & PLAIN,
+        .accumulate_loss = wanted->flags & ADD,
+        .accumulate_gradient = wanted->flags & ADD,
     };
     US_TRY(us_loss_run(t->loss, &args, error));
     const size_t count = t->y.rows * (size_t)wanted->n;
@@ -91,13 +94,13 @@ static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss
         us_test_values_create(test, t->y.rows, wanted->n, t->y.batch, &gradient, error);
     if (status == UNSEEN_OK) {
         const double loss = us_reference_loss(wanted->kind, wanted->activation, count, t->y.host,
-                                              wanted->constant_target ? NULL : t->target.host,
+                                              wanted->flags & CONSTANT ? NULL : t->target.host,
                                               (double)constant, gradient.host);
-        t->losses.host[SLOT] =
-            (wanted->accumulate ? t->losses.host[SLOT] : 0) + (double)weight * loss;
+        t->losses.host[SLOT] = (wanted->flags & ADD ? t->losses.host[SLOT] : 0) +
+                               (wanted->flags & PLAIN ? 1 : (double)weight) * loss;
         for (size_t i = 0; i < count; i++)
             t->dy.host[i] =
-                (wanted->accumulate ? t->dy.host[i] : 0) + (double)weight * gradient.host[i];
+                (wanted->flags & ADD ? t->dy.host[i] : 0) + (double)weight * gradient.host[i];
     }
     us_test_values_destroy(&gradient);
     US_TRY(status);

@@ -60,6 +60,21 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
     }
 }
 
+/* How often a step or a scoring batch does what a row tells of. */
+static int passes_of(const struct us_detector_network *role, const us_bench_row *row) {
+    if (row->phase == US_BENCH_SCORING) return us_detector_scoring_passes(role);
+    switch (row->label.pass) {
+    case US_PASS_FORWARD:
+        return role->forward;
+    case US_PASS_WEIGHT_GRADIENT:
+        return role->backward;
+    case US_PASS_INPUT_GRADIENT:
+        return role->frozen && row->label.layer == 0 ? role->frozen : role->backward + role->frozen;
+    default:
+        return role->backward + role->frozen;
+    }
+}
+
 /* The work of a row, all passes of a step through the network together. */
 static void count_work(const us_trainer *trainer, us_bench_row *row) {
     const us_detector_spec *spec = trainer->detector->spec;
@@ -71,8 +86,7 @@ static void count_work(const us_trainer *trainer, us_bench_row *row) {
     }
     const struct us_detector_network *role = &spec->type->networks[network];
     const us_layer_spec *layer = &spec->networks[network].layers[label->layer];
-    int passes = label->pass == US_PASS_FORWARD ? role->forward : role->backward;
-    if (row->phase == US_BENCH_SCORING) passes = 1;
+    int passes = passes_of(role, row);
     row->flops = passes * layer_flops(layer, label->pass, images);
     row->bytes = passes * layer_bytes(layer, label->pass, images);
 }

@@ -69,7 +69,9 @@ static void load_config(subject *s) {
     unseen_error error;
     char path[1024], *overrides[MAX_OVERRIDES];
     size_t count = 0;
-    snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, golden_string(s->c, "config", NULL));
+    const char *name = golden_string(s->c, "config", NULL);
+    snprintf(path, sizeof path, "%s/%s.json", GOLDEN_FOLDER, name); /* a narrow one of a large */
+    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, name);
     if (strcmp(s->c->name, "smooth") == 0) count = smooth(path, overrides);
     TEST_OK(unseen_config_load(path, (const char *const *)overrides, count, &s->config, &error));
     for (size_t i = 0; i < count; i++)
@@ -246,7 +248,7 @@ static void agrees_with_pytorch(void **state) {
 
 int main(int argc, char **argv) {
     if (argc != 2) {
-        fprintf(stderr, "usage: test_steps medium|strong|boss\n");
+        fprintf(stderr, "usage: test_steps medium|strong|boss|alocc\n");
         return 2;
     }
     char name[64];

@@ -38,11 +38,8 @@ static void test_parameter_counts(void **state) {
     static const struct {
         const char *name;
         int parameters;
-    } configs[] = {{"simple", 3176419},
-                   {"medium", 47355},
-                   {"strong", 47595},
-                   {"boss", 4364140},
-                   {"wide", 5259011}};
+    } configs[] = {{"simple", 3176419}, {"medium", 47355}, {"strong", 47595},
+                   {"boss", 4364140},   {"wide", 5259011}, {"alocc", 12931972}};
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         cJSON *object = show(configs[i].name);
         assert_int_equal((int)number(object, "parameters"), configs[i].parameters);

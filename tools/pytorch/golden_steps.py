@@ -18,6 +18,8 @@ The boss's step:
      fake = D(z) with the decoder in eval mode, as updated; classifier in training mode on it (target 0)
   5. classifier loss = BCE(real) / 2 + BCE(reconstructed) / 2 + BCE(fake), backward, update
 
+Steps of other detectors have a file each: steps_alocc.py.
+
 A convolution's bias before a BatchNorm has a gradient of exactly zero in theory. In float64 what
 rounding leaves of it is far below Adam's epsilon, so such a bias stays where it began (checked here),
 as in the engine, which takes the gradient as zero.
@@ -42,8 +44,9 @@ from torch import nn
 
 import counter_random as random
 import model
+from step_parts import BATCH, SEED, STEP_COUNT, learn, normal
+from steps_alocc import alocc_step
 
-SEED, STEP_COUNT, BATCH = 7, 20, 8
 RUN = 48  # equal bytes in a row
 SAMPLE = 256
 
@@ -72,13 +75,6 @@ def images(step, shape):
     result = np.stack([np.floor(256 * random.uniform(SEED, random.TEST, step * BATCH + j,
                                                      pixel // RUN)) for j in range(BATCH)])
     return result.astype(np.uint8).reshape(BATCH, height, width, channels)
-
-
-def noise(step, shape):
-    size = math.prod(shape)
-    index = np.arange(BATCH * size)
-    normal = random.normal(SEED, random.NOISE, step, index)
-    return torch.from_numpy(np.maximum(0, normal).reshape(BATCH, *shape))
 
 
 def smooth(config):
@@ -111,15 +107,6 @@ def _adam(network, settings):
                             eps=settings.get("epsilon", 1e-8))
 
 
-def learn(loss, optimizers, *names):
-    """Gradients of a loss, and the update of the networks named."""
-    for optimizer in optimizers.values():
-        optimizer.zero_grad()
-    loss.backward()
-    for name in names:
-        optimizers[name].step()
-
-
 def autoencoder_step(networks, optimizers, x, step):
     del step
     loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
@@ -136,7 +123,7 @@ def boss_step(networks, optimizers, x, step):
     learn(reconstruction, optimizers, "encoder", "decoder")
     decoder.eval()
     with torch.no_grad():
-        fake_image = decoder(noise(step, codes.shape[1:]).to(x.dtype))
+        fake_image = decoder(normal(step, codes.shape[1:]).clamp(min=0).to(x.dtype))
     decoder.train()
     fake = classifier(fake_image)
     entropy = nn.functional.binary_cross_entropy
@@ -148,7 +135,7 @@ def boss_step(networks, optimizers, x, step):
 
 
 # One step of a detector: (networks, optimizers by network, images, step) to losses by name.
-STEPS = {"autoencoder": autoencoder_step, "boss": boss_step}
+STEPS = {"alocc": alocc_step, "autoencoder": autoencoder_step, "boss": boss_step}
 
 
 def run(config, dtype=torch.float64):
