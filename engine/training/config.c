@@ -222,6 +222,13 @@ static const us_key stopping_keys[] = {
      .maximum = 1,
      .fallback = {0.001},
      .help = "Relative fall of the loss that counts as improvement"},
+    {.name = "loss_below",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_stopping, loss_below),
+     .minimum = 0,
+     .maximum = 1e30,
+     .help = "Stop when an epoch's loss, of the held-out images if there are any, is below; 0: "
+             "never"},
     {.kind = US_KEY_END},
 };
 

@@ -14,6 +14,7 @@ typedef struct us_optimizer_settings {
 typedef struct us_stopping {
     int patience;               /* epochs without improvement; 0: train every epoch */
     double minimum_improvement; /* relative */
+    double loss_below;          /* 0: off, as no loss is negative */
 } us_stopping;
 
 typedef struct us_training_settings {

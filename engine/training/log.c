@@ -64,6 +64,11 @@ unseen_status us_log_append(const us_trainer *trainer, const double *losses, dou
         add_number(record, "images_per_second", (double)trainer->images_this_epoch / seconds) &&
         add_number(record, "seconds", seconds);
     cJSON *parts = cJSON_AddObjectToObject(record, "losses");
+    us_stopping_reason reason = us_trainer_stopping(trainer);
+    if (reason == US_STOPPING_CONVERGED)
+        complete = cJSON_AddStringToObject(record, "stopped", "patience") && complete;
+    if (reason == US_STOPPING_LOSS_BELOW)
+        complete = cJSON_AddStringToObject(record, "stopped", "loss_below") && complete;
     for (int i = 0; i < trainer->loss_count; i++)
         complete = add_number(parts, type->losses[i], losses[i]) && complete;
     char *line = complete ? us_json_print_line(record) : NULL;

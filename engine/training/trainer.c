@@ -332,13 +332,42 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     return status;
 }
 
-/* No epoch is left, or the loss has converged. Told by the config, not by the checkpoint: more
+/* The last epoch's, that stopping looks at. */
+static double judged_loss(const us_trainer *trainer) {
+    const us_progress *progress = &trainer->progress;
+    return isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
+}
+
+us_stopping_reason us_trainer_stopping(const us_trainer *trainer) {
+    return us_stopping_reached(&trainer->config->training.stopping, &trainer->progress.stopping,
+                               judged_loss(trainer));
+}
+
+/* No epoch is left, or there is a reason to stop. Told by the config, not by the checkpoint: more
  * epochs or fewer may be asked for than when that was saved. */
 static bool is_finished(const us_trainer *trainer) {
-    const us_training_settings *settings = &trainer->config->training;
-    return trainer->progress.epoch >= settings->epochs ||
-           (settings->stopping.patience > 0 &&
-            trainer->progress.stopping.stale >= settings->stopping.patience);
+    return trainer->progress.epoch >= trainer->config->training.epochs ||
+           us_trainer_stopping(trainer) != US_STOPPING_NONE;
+}
+
+static void tell_of_stopping(const us_trainer *trainer) {
+    const us_stopping *stopping = &trainer->config->training.stopping;
+    if (trainer->progress.epoch >= trainer->config->training.epochs) return;
+    switch (us_trainer_stopping(trainer)) {
+    case US_STOPPING_NONE:
+        return;
+    case US_STOPPING_CONVERGED:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "the loss has converged: no improvement in %d epochs", stopping->patience);
+        return;
+    case US_STOPPING_LOSS_BELOW:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "training stops: the %s loss is %g, below /training/stopping/loss_below, "
+                         "%g",
+                         isnan(trainer->progress.held_out_loss) ? "training" : "held-out",
+                         judged_loss(trainer), stopping->loss_below);
+        return;
+    }
 }
 
 static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
@@ -352,15 +381,11 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     progress->seconds += us_clock() - trainer->epoch_started;
     bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
 
-    double judged = isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
-    bool converged =
-        us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
+    us_stopping_update(&trainer->config->training.stopping, &progress->stopping,
+                       judged_loss(trainer));
     progress->epoch++;
     progress->step = 0;
-    if (converged && progress->epoch < trainer->config->training.epochs)
-        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
-                         "the loss has converged: no improvement in %d epochs",
-                         trainer->config->training.stopping.patience);
+    tell_of_stopping(trainer);
     if (trainer->folder) {
         US_TRY(us_log_append(trainer, losses, rate, seconds, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;

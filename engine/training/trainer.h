@@ -54,6 +54,9 @@ void us_trainer_destroy(us_trainer *trainer);
  * UNSEEN_DIVERGED, with loss and step, when a loss is not finite. */
 unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error);
 
+/* Why training stops after the last epoch that was finished, if it does. */
+us_stopping_reason us_trainer_stopping(const us_trainer *trainer);
+
 /* One step on the batch in trainer->x of n images, without waiting; for tests and benchmarks too.
  */
 unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
