@@ -1,8 +1,9 @@
-/* Losses and optimizers against their references. */
+/* Losses, spreads and optimizers against their references. */
 #include <math.h>
 
 #include "ops/reference.h"
 #include "ops/selftest.h"
+#include "ops/spread.h"
 
 /* ---- losses ---- */
 
@@ -121,6 +122,53 @@ static unseen_status run_loss(us_selftest *test, const loss_case *wanted, unseen
     return status;
 }
 
+/* ---- spreads ---- */
+
+typedef struct spread_case {
+    int n, room;
+    double scale, shift; /* of the values */
+    double before;       /* what the slot holds, and keeps if it is more */
+} spread_case;
+
+static const spread_case spread_cases[] = {
+    {17, 0, 1, 0, -1},    {33, 100, 1e-4, 20, -1}, {300, 0, 5, -3, 100},
+    {5, 0, 0, 1000.1, 0}, {1, 0, 1, 7, -1},
+};
+
+enum { SPREAD_CASES = sizeof spread_cases / sizeof *spread_cases };
+
+static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
+                                  us_test_values values[2], us_spread **spread,
+                                  unseen_error *error) {
+    const int room = wanted->room > wanted->n ? wanted->room : wanted->n;
+    const int batch = us_device_pad(test->device, room);
+    const us_shape shape = {1, 1, 1};
+    US_TRY(us_test_values_create(test, 1, wanted->n, batch, &values[0], error));
+    US_TRY(us_test_values_create(test, SLOTS, 1, 1, &values[1], error));
+    us_test_values_random(test, &values[0], wanted->scale, wanted->shift);
+    values[1].host[SLOT] = wanted->before;
+    US_TRY(us_test_values_upload(&values[0], 1e3f, error));
+    US_TRY(us_test_values_upload(&values[1], 0, error));
+    US_TRY(us_spread_create(test->device, batch, spread, error));
+    US_TRY(us_spread_run(*spread, values[0].device, values[1].device, SLOT, wanted->n, error));
+    /* The device's zero is exact; the reference's need not be. */
+    const double deviation =
+        wanted->scale > 0 ? us_reference_spread((size_t)wanted->n, values[0].host) : 0;
+    values[1].host[SLOT] = fmax(deviation, wanted->before);
+    return us_test_values_compare(test, &values[1], "spread", "deviation", shape, 1e-5, 1e-30,
+                                  false, error);
+}
+
+static unseen_status run_spread(us_selftest *test, const spread_case *wanted, unseen_error *error) {
+    us_test_values values[2] = {{0}};
+    us_spread *spread = NULL;
+    unseen_status status = check_spread(test, wanted, values, &spread, error);
+    us_spread_destroy(spread);
+    us_test_values_destroy(&values[0]);
+    us_test_values_destroy(&values[1]);
+    return status;
+}
+
 /* ---- optimizers ---- */
 
 typedef struct optimizer_case {
@@ -193,7 +241,7 @@ static unseen_status run_optimizer(us_selftest *test, const optimizer_case *want
 }
 
 int us_selftest_training_cases(void) {
-    return LOSS_CASES + OPTIMIZER_CASES;
+    return LOSS_CASES + SPREAD_CASES + OPTIMIZER_CASES;
 }
 
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
@@ -202,6 +250,14 @@ unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
         unseen_status status = test->stop ? UNSEEN_OK : run_loss(test, &loss_cases[i], error);
         if (status != UNSEEN_OK) {
             us_error_context(error, "%s", loss_cases[i].name);
+            return status;
+        }
+    }
+    for (int i = 0; i < SPREAD_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : run_spread(test, &spread_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "spread");
             return status;
         }
     }
