@@ -143,8 +143,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     US_TRY(classify(b, step, step->x, 1, a->real_weight, true, error));
     US_TRY(classify(b, step, r, 1, a->reconstruction_weight, false, error));
     US_TRY(us_reconstruction_learn(&b->reconstruction, step, error));
-    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale,
-                                step->seed, (uint32_t)step->step, error));
+    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale, step->seed,
+                                (uint32_t)step->step, error));
     US_TRY(us_network_forward(decoder, b->fake_tape, b->code, step->n, false, error));
     US_TRY(classify(b, step, us_tape_output(b->fake_tape), 0, a->fake_weight, false, error));
     return step->update(step->user, CLASSIFIER, error);
@@ -177,8 +177,9 @@ const us_detector_type us_boss_detector = {
     .networks = {{.name = "encoder", .forward = 1, .backward = 1},
                  {.name = "decoder", .input = "encoder", .forward = 2, .backward = 1},
                  {.name = "classifier", .logits = true, .forward = 3, .backward = 3}},
-    .losses = {"reconstruction", "classifier"},
-    .columns = {{"reconstruction", 1}, {"classifier", -1}},
+    .losses = {{"reconstruction", "decoder", US_GAME_NONE},
+               {"classifier", "classifier", US_GAME_JUDGE}},
+    .columns = {{"reconstruction", 1, "decoder"}, {"classifier", -1, "classifier"}},
     .check = check,
     .create = create,
     .destroy = destroy,

@@ -17,6 +17,13 @@ typedef struct us_stopping {
     double loss_below;          /* 0: off, as no loss is negative */
 } us_stopping;
 
+/* When a game between networks has collapsed (collapse.h), and what to do then. */
+typedef struct us_collapse_settings {
+    int window; /* steps on end */
+    double smallest_loss, largest_loss, smallest_spread;
+    int restarts; /* at most, of diverged trainings too */
+} us_collapse_settings;
+
 typedef struct us_training_settings {
     int epochs, batch;
     int64_t seed;
@@ -25,6 +32,7 @@ typedef struct us_training_settings {
     int checkpoint_epochs;
     us_schedule schedule;
     us_stopping stopping;
+    us_collapse_settings collapse;
     us_optimizer_settings optimizers[US_DETECTOR_MAX_NETWORKS]; /* per network */
 } us_training_settings;
 

@@ -177,7 +177,7 @@ static void train_and_compare_losses(subject *s, const tolerances *allowed) {
     }
     for (int i = 0; i < count; i++) {
         char name[64];
-        snprintf(name, sizeof name, "losses/%s", type->losses[i]);
+        snprintf(name, sizeof name, "losses/%s", type->losses[i].name);
         float *expected = golden_floats(s->c, name, steps), *value = &values[(size_t)i * steps];
         golden_compare(s->c, name, value, expected, 2, GOLDEN_TOLERANCE);
         golden_compare(s->c, name, value, expected, steps, allowed->loss);
