@@ -74,11 +74,11 @@ static unseen_status collapsed(const us_trainer *trainer, int signal, double val
         }
     }
     return us_fail(error, UNSEEN_DIVERGED,
-                   "training collapsed: %s has been %s %g (/training/collapse/%s) for %lld steps, "
+                   "training collapsed: %s has been %s %g (/training/collapse/%s) for %lld step%s, "
                    "from epoch %lld, step %lld on, and is now %g: %s; lower learning rates in "
                    "/training/optimizers, another /training/seed or /training/collapse/restarts "
                    "may help",
-                   title, relation, bound, key, (long long)run->length,
+                   title, relation, bound, key, (long long)run->length, run->length == 1 ? "" : "s",
                    (long long)(run->first / trainer->steps_per_epoch) + 1,
                    (long long)(run->first % trainer->steps_per_epoch) + 1, value, meaning);
 }

@@ -1,4 +1,4 @@
-/* Schedules and the rules of stopping. */
+/* Schedules, and the rules of stopping and of collapse. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "training/collapse.h"
 #include "training/schedule.h"
 #include "training/stopping.h"
 
@@ -84,6 +85,45 @@ static void test_never_stops_unasked(void **state) {
         assert_int_equal(after(&rule, &now, i % 2), US_STOPPING_NONE);
 }
 
+static const us_collapse_settings bounds = {
+    .window = 3, .smallest_loss = 0.01, .largest_loss = 100, .smallest_spread = 0.1};
+
+static void test_symptoms(void **state) {
+    (void)state;
+    static const struct {
+        us_game game;
+        double loss;
+        us_symptom symptom;
+    } cases[] = {
+        {US_GAME_NONE, 0, US_SYMPTOM_NONE},
+        {US_GAME_NONE, 1e30, US_SYMPTOM_NONE},
+        {US_GAME_JUDGE, 0, US_SYMPTOM_NONE}, /* it may win */
+        {US_GAME_JUDGE, 100.1, US_SYMPTOM_EXPLODED},
+        {US_GAME_ADVERSARIAL, 0.009, US_SYMPTOM_VANISHED},
+        {US_GAME_ADVERSARIAL, 0.01, US_SYMPTOM_NONE},
+        {US_GAME_ADVERSARIAL, 100, US_SYMPTOM_NONE},
+        {US_GAME_ADVERSARIAL, 100.1, US_SYMPTOM_EXPLODED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(us_collapse_of_loss(&bounds, cases[i].game, cases[i].loss),
+                         cases[i].symptom);
+    assert_int_equal(us_collapse_of_spread(&bounds, 0.09), US_SYMPTOM_CONSTANT);
+    assert_int_equal(us_collapse_of_spread(&bounds, 0.1), US_SYMPTOM_NONE);
+}
+
+static void test_symptoms_must_last(void **state) {
+    (void)state;
+    static const us_symptom steps[] = {
+        US_SYMPTOM_VANISHED, US_SYMPTOM_VANISHED, US_SYMPTOM_NONE,     US_SYMPTOM_VANISHED,
+        US_SYMPTOM_EXPLODED, US_SYMPTOM_EXPLODED, US_SYMPTOM_EXPLODED,
+    };
+    us_symptom_run run = {0};
+    for (int64_t step = 0; step < 7; step++)
+        assert_int_equal(us_collapse_extend(&bounds, &run, steps[step], step), step == 6);
+    assert_int_equal(run.first, 4);
+    assert_int_equal(run.length, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_constant),
@@ -93,6 +133,8 @@ int main(void) {
         cmocka_unit_test(test_converged),
         cmocka_unit_test(test_loss_below),
         cmocka_unit_test(test_never_stops_unasked),
+        cmocka_unit_test(test_symptoms),
+        cmocka_unit_test(test_symptoms_must_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
