@@ -64,6 +64,10 @@ typedef struct us_detector {
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
+    /* Where judges leave, while training, how much their logits differ over a batch: the largest of
+     * the step under way goes to spreads[spread_slot + i] for the i-th judge. NULL: nowhere. */
+    us_buffer *spreads;
+    int spread_slot;
     void *state; /* the type's own */
 } us_detector;
 
@@ -99,6 +103,14 @@ typedef struct us_passes {
     int scoring;           /* for an image's scores */
 } us_passes;
 
+/* What a loss may not do without its network having collapsed (training/collapse.h). Every loss
+ * must be finite. */
+typedef enum us_game {
+    US_GAME_NONE,        /* nothing else: it is no part of a game between networks */
+    US_GAME_JUDGE,       /* explode: of a judge that nobody learns against, and so may win */
+    US_GAME_ADVERSARIAL, /* explode or vanish: another network learns against this one */
+} us_game;
+
 struct us_detector_type {
     const char *name, *help;
     const us_key *keys; /* besides "type" */
@@ -107,17 +119,22 @@ struct us_detector_type {
      * fed in; NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool logits;        /* a final sigmoid is left to the loss */
+        bool logits;        /* a judge (judge.h): a final sigmoid is left to the loss */
         bool plain_input;   /* dx is at the input itself, not before the activation that made it */
         bool training_only; /* has no part in scores */
         int forward, backward; /* passes in a training step; see us_passes */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
-    const char *losses[US_DETECTOR_MAX_LOSSES + 1];
+    struct us_detector_loss {
+        const char *name;
+        const char *network; /* that it is told of */
+        us_game game;
+    } losses[US_DETECTOR_MAX_LOSSES + 1];
     /* Ends with a NULL name. sign: of the device's number, so that larger is more anomalous. */
     struct us_detector_column {
         const char *name;
         int sign;
+        const char *network; /* that gives it */
     } columns[US_DETECTOR_MAX_COLUMNS + 1];
 
     /* What the attributes change of a network's passes. NULL: nothing. */
@@ -140,6 +157,7 @@ struct us_detector_type {
 };
 
 extern const us_detector_type *const us_detector_types[];  /* NULL-terminated */
+extern const us_detector_type us_alocc_detector;           /* alocc.c */
 extern const us_detector_type us_autoencoder_detector;     /* autoencoder.c */
 extern const us_detector_type us_boss_detector;            /* boss.c */
 extern const us_detector_type us_vae_detector;             /* vae.c */
@@ -153,6 +171,11 @@ us_passes us_detector_passes(const us_detector_spec *spec, int network);
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);
 
+/* Judges are counted in the order of the networks: those before a network (by index), and in all.
+ */
+int us_detector_judges_before(const us_detector_type *type, int network);
+int us_detector_judge_count(const us_detector_type *type);
+
 /* ---- scores ---- */
 
 /* What training images score, for standardising and for the threshold. */
@@ -161,8 +184,9 @@ typedef struct us_calibration {
     double threshold;
 } us_calibration;
 
-/* Mean and deviation of the columns (count each). A constant or non-finite column is
- * UNSEEN_FAILURE, naming it. */
+/* Mean and deviation of the columns (count each). A non-finite column is
+ * UNSEEN_DIVERGED, and so is a constant one of a detector with judges; elsewhere that is
+ * UNSEEN_FAILURE. The message names the column and its network. */
 unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
                                      int64_t count, us_calibration *calibration,
                                      unseen_error *error);

@@ -266,26 +266,6 @@ static unseen_status deceive(us_judge *judge, const us_detector_step *step, us_b
     return us_judge_learn(judge, &args, error);
 }
 
-/* The gradient of the weighted reconstruction loss; its value is told without the weight, as that
- * of held-out images is. */
-static unseen_status compare(ocgan *g, const us_detector_step *step, double weight,
-                             unseen_error *error) {
-    us_reconstruction *r = &g->reconstruction;
-    us_loss_args loss = {
-        .y = us_tape_output(r->decoder_tape),
-        .target = step->x,
-        .losses = step->losses,
-        .slot = step->slot + LOSS_RECONSTRUCTION,
-        .n = step->n,
-        .weight = 1,
-    };
-    US_TRY(us_loss_run(r->loss, &loss, error));
-    loss.losses = NULL;
-    loss.dy = r->image_gradient;
-    loss.weight = (float)weight;
-    return us_loss_run(r->loss, &loss, error);
-}
-
 /* Gradients of codes are at the codes themselves until both are there. */
 static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detector_step *step,
                            unseen_error *error) {
@@ -297,7 +277,7 @@ static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detecto
     us_network_backward_args backward = {.dy = r->image_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->decoder, g->fake_tape, &backward, error));
 
-    US_TRY(compare(g, step, a->reconstruction_weight, error));
+    US_TRY(us_reconstruction_error(r, step, (float)a->reconstruction_weight, 0, error));
     backward.dx = r->code_gradient;
     backward.accumulate = true;
     US_TRY(us_network_backward(r->decoder, r->decoder_tape, &backward, error));
@@ -391,9 +371,12 @@ const us_detector_type us_ocgan_detector = {
                   .forward = 3,
                   .backward = 3},
                  {.name = "classifier", .input = "decoder", .logits = true}},
-    .losses = {"reconstruction", "classifier", "latent_discriminator", "visual_discriminator",
-               "generator"},
-    .columns = {{"reconstruction", 1}, {"classifier", -1}},
+    .losses = {{"reconstruction", "decoder", US_GAME_NONE},
+               {"classifier", "classifier", US_GAME_JUDGE},
+               {"latent_discriminator", "latent_discriminator", US_GAME_ADVERSARIAL},
+               {"visual_discriminator", "visual_discriminator", US_GAME_ADVERSARIAL},
+               {"generator", "decoder", US_GAME_ADVERSARIAL}},
+    .columns = {{"reconstruction", 1, "decoder"}, {"classifier", -1, "classifier"}},
     .count_passes = count_passes,
     .check = check,
     .create = create,

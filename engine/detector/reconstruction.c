@@ -53,6 +53,7 @@ unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_st
         .slot = step->slot,
         .n = step->n,
         .weight = weight,
+        .plain_loss = true,
         .accumulate_gradient = accumulate,
     };
     return us_loss_run(r->loss, &loss, error);

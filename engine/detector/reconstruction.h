@@ -27,7 +27,7 @@ unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
                                       const us_detector_step *step, unseen_error *error);
 
 /* The same in two parts, for detectors that let image_gradient hold more than the reconstruction's
- * error: accumulate times what is there is added to it. */
+ * error. The loss told is without its weight; accumulate: so many times what is there is added. */
 unseen_status us_reconstruction_error(us_reconstruction *reconstruction,
                                       const us_detector_step *step, float weight, float accumulate,
                                       unseen_error *error);

@@ -50,9 +50,20 @@ int us_detector_column_count(const us_detector_type *type) {
 
 int us_detector_loss_count(const us_detector_type *type) {
     int count = 0;
-    while (type->losses[count])
+    while (type->losses[count].name)
         count++;
     return count;
+}
+
+int us_detector_judges_before(const us_detector_type *type, int network) {
+    int count = 0;
+    for (int i = 0; i < network && type->networks[i].name; i++)
+        count += type->networks[i].logits;
+    return count;
+}
+
+int us_detector_judge_count(const us_detector_type *type) {
+    return us_detector_judges_before(type, US_DETECTOR_MAX_NETWORKS);
 }
 
 static unseen_status find_type(const us_json *detector, const us_detector_type **type,

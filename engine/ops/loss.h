@@ -1,9 +1,10 @@
 /* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
  *
- * losses[slot] receives (accumulate: is increased by) weight * loss, on the device: reading it back
- * is the caller's choice. dy receives weight * d loss / d (value before `activation`), and
- * accumulate_gradient times what it held (0: whatever that was), zero in padded lanes; it may be
- * NULL for the loss alone. */
+ * losses[slot] receives (accumulate: is increased by) weight * loss, or the loss without its weight
+ * where plain_loss is set, on the device: reading it back is the caller's choice. dy receives
+ * weight
+ * * d loss / d (value before `activation`), and accumulate_gradient times what it held (0: whatever
+ * that was), zero in padded lanes; it may be NULL for the loss alone. */
 #ifndef US_OPS_LOSS_H
 #define US_OPS_LOSS_H
 
@@ -31,7 +32,7 @@ typedef struct us_loss_args {
     int slot;
     int n;
     float weight;
-    bool accumulate_loss;
+    bool plain_loss, accumulate_loss;
     float accumulate_gradient;
 } us_loss_args;
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error);

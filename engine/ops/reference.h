@@ -53,6 +53,9 @@ double us_reference_activation_slope(us_activation activation, double y);
 double us_reference_loss(us_loss_kind kind, us_activation activation, size_t count, const double *y,
                          const double *target, double target_constant, double *dy);
 
+/* The standard deviation of `count` values. */
+double us_reference_spread(size_t count, const double *values);
+
 /* One step on `count` parameters; of args only the numbers are read. moment2 is NULL for SGD. */
 void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *args, size_t count,
                             double *parameters, const double *gradients, double *moment1,

@@ -29,6 +29,15 @@ double us_reference_loss(us_loss_kind kind, us_activation activation, size_t cou
     return sum / (double)count;
 }
 
+double us_reference_spread(size_t count, const double *values) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i];
+    for (size_t i = 0; i < count; i++)
+        squares += (values[i] - sum / (double)count) * (values[i] - sum / (double)count);
+    return sqrt(squares / (double)count);
+}
+
 /* Kingma and Ba, "Adam" (arXiv 1412.6980); Loshchilov and Hutter, "Decoupled weight decay
  * regularization" (arXiv 1711.05101); all as PyTorch writes them. */
 void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *args, size_t count,

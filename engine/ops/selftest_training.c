@@ -1,11 +1,15 @@
-/* Losses, optimizers and sums of tensors against their references. */
+/* Losses, spreads, optimizers and bounded steps against their references. */
 #include <math.h>
 
 #include "ops/bounded_step.h"
 #include "ops/reference.h"
 #include "ops/selftest.h"
+#include "ops/spread.h"
 
 /* ---- losses ---- */
+
+/* The target is a constant; what is there is added to; the loss is told without its weight. */
+enum { CONSTANT = 1, ADD = 2, PLAIN = 4 };
 
 typedef struct loss_case {
     const char *name;
@@ -13,7 +17,7 @@ typedef struct loss_case {
     us_activation activation;
     us_shape shape;
     int n, room;
-    bool constant_target, accumulate;
+    int flags;
     double scale; /* of y before its activation */
 } loss_case;
 
@@ -22,21 +26,20 @@ typedef struct loss_case {
 #define LOGITS US_LOSS_BINARY_CROSS_ENTROPY_LOGITS
 
 static const loss_case loss_cases[] = {
-    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, false, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, true, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, false, true, 1},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, true, true, 3},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, false, false, 1},
-    {"cross entropy of logits", LOGITS, {US_ACTIVATION_NONE, 0}, {3, 1, 1}, 17, 0, true, false, 30},
+    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, 0, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, CONSTANT, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, ADD | PLAIN, 1},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, CONSTANT | ADD, 3},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, 0, 1},
     {"cross entropy of logits",
      LOGITS,
-     {US_ACTIVATION_LEAKY_RELU, 0.2f},
-     {1, 7, 5},
-     5,
+     {US_ACTIVATION_NONE, 0},
+     {3, 1, 1},
+     17,
      0,
-     false,
-     true,
-     2},
+     CONSTANT | PLAIN,
+     30},
+    {"cross entropy of logits", LOGITS, {US_ACTIVATION_LEAKY_RELU, 0.2f}, {1, 7, 5}, 5, 0, ADD, 2},
 };
 
 enum { LOSS_CASES = sizeof loss_cases / sizeof *loss_cases, SLOT = 3, SLOTS = 5 };
@@ -72,17 +75,18 @@ static unseen_status create_loss(us_selftest *test, const loss_case *wanted, los
 
 static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss_test *t,
                                 unseen_error *error) {
-    const float weight = 0.7f, constant = 0.9f, kept = wanted->accumulate ? 0.375f : 0;
+    const float weight = 0.7f, constant = 0.9f, kept = wanted->flags & ADD ? 0.375f : 0;
     const us_loss_args args = {
         .y = t->y.device,
-        .target = wanted->constant_target ? NULL : t->target.device,
+        .target = wanted->flags & CONSTANT ? NULL : t->target.device,
         .target_constant = constant,
         .dy = t->dy.device,
         .losses = t->losses.device,
         .slot = SLOT,
         .n = wanted->n,
         .weight = weight,
-        .accumulate_loss = wanted->accumulate,
+        .plain_loss = wanted->flags & PLAIN,
+        .accumulate_loss = wanted->flags & ADD,
         .accumulate_gradient = kept,
     };
     US_TRY(us_loss_run(t->loss, &args, error));
@@ -92,10 +96,10 @@ static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss
         us_test_values_create(test, t->y.rows, wanted->n, t->y.batch, &gradient, error);
     if (status == UNSEEN_OK) {
         const double loss = us_reference_loss(wanted->kind, wanted->activation, count, t->y.host,
-                                              wanted->constant_target ? NULL : t->target.host,
+                                              wanted->flags & CONSTANT ? NULL : t->target.host,
                                               (double)constant, gradient.host);
-        t->losses.host[SLOT] =
-            (wanted->accumulate ? t->losses.host[SLOT] : 0) + (double)weight * loss;
+        t->losses.host[SLOT] = (wanted->flags & ADD ? t->losses.host[SLOT] : 0) +
+                               (wanted->flags & PLAIN ? 1 : (double)weight) * loss;
         for (size_t i = 0; i < count; i++)
             t->dy.host[i] = (double)kept * t->dy.host[i] + (double)weight * gradient.host[i];
     }
@@ -115,6 +119,53 @@ static unseen_status run_loss(us_selftest *test, const loss_case *wanted, unseen
     for (int i = 0; i < 4; i++)
         us_test_values_destroy(all[i]);
     us_loss_destroy(t.loss);
+    return status;
+}
+
+/* ---- spreads ---- */
+
+typedef struct spread_case {
+    int n, room;
+    double scale, shift; /* of the values */
+    double before;       /* what the slot holds, and keeps if it is more */
+} spread_case;
+
+static const spread_case spread_cases[] = {
+    {17, 0, 1, 0, -1},    {33, 100, 1e-4, 20, -1}, {300, 0, 5, -3, 100},
+    {5, 0, 0, 1000.1, 0}, {1, 0, 1, 7, -1},
+};
+
+enum { SPREAD_CASES = sizeof spread_cases / sizeof *spread_cases };
+
+static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
+                                  us_test_values values[2], us_spread **spread,
+                                  unseen_error *error) {
+    const int room = wanted->room > wanted->n ? wanted->room : wanted->n;
+    const int batch = us_device_pad(test->device, room);
+    const us_shape shape = {1, 1, 1};
+    US_TRY(us_test_values_create(test, 1, wanted->n, batch, &values[0], error));
+    US_TRY(us_test_values_create(test, SLOTS, 1, 1, &values[1], error));
+    us_test_values_random(test, &values[0], wanted->scale, wanted->shift);
+    values[1].host[SLOT] = wanted->before;
+    US_TRY(us_test_values_upload(&values[0], 1e3f, error));
+    US_TRY(us_test_values_upload(&values[1], 0, error));
+    US_TRY(us_spread_create(test->device, batch, spread, error));
+    US_TRY(us_spread_run(*spread, values[0].device, values[1].device, SLOT, wanted->n, error));
+    /* The device's zero is exact; the reference's need not be. */
+    const double deviation =
+        wanted->scale > 0 ? us_reference_spread((size_t)wanted->n, values[0].host) : 0;
+    values[1].host[SLOT] = fmax(deviation, wanted->before);
+    return us_test_values_compare(test, &values[1], "spread", "deviation", shape, 1e-5, 1e-30,
+                                  false, error);
+}
+
+static unseen_status run_spread(us_selftest *test, const spread_case *wanted, unseen_error *error) {
+    us_test_values values[2] = {{0}};
+    us_spread *spread = NULL;
+    unseen_status status = check_spread(test, wanted, values, &spread, error);
+    us_spread_destroy(spread);
+    us_test_values_destroy(&values[0]);
+    us_test_values_destroy(&values[1]);
     return status;
 }
 
@@ -235,7 +286,7 @@ done:
 }
 
 int us_selftest_training_cases(void) {
-    return LOSS_CASES + OPTIMIZER_CASES + STEP_CASES;
+    return LOSS_CASES + SPREAD_CASES + OPTIMIZER_CASES + STEP_CASES;
 }
 
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
@@ -244,6 +295,14 @@ unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
         unseen_status status = test->stop ? UNSEEN_OK : run_loss(test, &loss_cases[i], error);
         if (status != UNSEEN_OK) {
             us_error_context(error, "%s", loss_cases[i].name);
+            return status;
+        }
+    }
+    for (int i = 0; i < SPREAD_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : run_spread(test, &spread_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "spread");
             return status;
         }
     }

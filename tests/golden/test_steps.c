@@ -89,8 +89,8 @@ static void load_config(subject *s) {
     char path[1024], *overrides[MAX_OVERRIDES];
     size_t count = 0;
     const char *name = golden_string(s->c, "config", NULL);
-    snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, name);
-    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s.json", GOLDEN_FOLDER, name);
+    snprintf(path, sizeof path, "%s/%s.json", GOLDEN_FOLDER, name); /* a narrow one of a large */
+    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, name);
     if (strcmp(s->c->name, "smooth") == 0) count = smooth(path, overrides);
     TEST_OK(unseen_config_load(path, (const char *const *)overrides, count, &s->config, &error));
     for (size_t i = 0; i < count; i++)
@@ -196,7 +196,7 @@ static void train_and_compare_losses(subject *s, const tolerances *allowed) {
     }
     for (int i = 0; i < count; i++) {
         char name[64];
-        snprintf(name, sizeof name, "losses/%s", type->losses[i]);
+        snprintf(name, sizeof name, "losses/%s", type->losses[i].name);
         float *expected = golden_floats(s->c, name, steps), *value = &values[(size_t)i * steps];
         golden_compare(s->c, name, value, expected, 2, GOLDEN_TOLERANCE);
         golden_compare(s->c, name, value, expected, 10, allowed->early_loss);
@@ -253,9 +253,12 @@ static void agrees_with_pytorch(void **state) {
     static const tolerances close_by = {1e-4, 1e-4, 1e-4, 1e-4}, loose = {1e-3, 1e-2, 2e-2, 0.15},
                             deep = {1e-3, 1e-2, 0.2, 0.5};
     const golden_case *c = *state;
-    const tolerances *allowed = strcmp(c->name, "smooth") == 0 ? &close_by
-                                : strcmp(golden_string(c, "config", ""), "residual") == 0 ? &deep
-                                                                                          : &loose;
+    const char *config = golden_string(c, "config", "");
+    /* In its few steps the narrow alocc is not chaotic. */
+    const bool closely = strcmp(c->name, "smooth") == 0 || strcmp(config, "alocc") == 0;
+    const tolerances *allowed = closely                           ? &close_by
+                                : strcmp(config, "residual") == 0 ? &deep
+                                                                  : &loose;
     subject s;
     us_safetensors file;
     set_up(&s, c);

@@ -39,8 +39,13 @@ from torch import nn
 
 import counter_random as random
 import model
-@@imp@@
-SEED, STEP_COUNT, BATCH = 7, 20, 8
+import steps_alocc
+import steps_boss
+import steps_ocgan
+import steps_transformations
+import steps_vae
+from step_parts import BATCH, SEED, STEP_COUNT, learn
+
 RUN = 48  # equal bytes in a row
 SAMPLE = 256
 
@@ -106,15 +111,6 @@ def _adam(network, settings):
                             eps=settings.get("epsilon", 1e-8))
 
 
-def learn(loss, optimizers, *names):
-    """Gradients of a loss, and the update of the networks named."""
-    for optimizer in optimizers.values():
-        optimizer.zero_grad()
-    loss.backward()
-    for name in names:
-        optimizers[name].step()
-
-
 def autoencoder_step(networks, optimizers, x, step, detector):
     del step, detector
     loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
@@ -122,11 +118,12 @@ def autoencoder_step(networks, optimizers, x, step, detector):
     return {"reconstruction": loss.item()}
 
 
-def boss_step(networks, optimizers, x, step, detector):
-    return steps_boss.step(networks, optimizers, x, step, SEED, detector)
+# One step of a detector: (networks, optimizers by network, images, step, the config's detector) to
+# losses by name.
+STEPS = {"alocc": steps_alocc.step, "autoencoder": autoencoder_step, "boss": steps_boss.step,
+         "ocgan": steps_ocgan.step, "transformations": steps_transformations.step,
+         "vae": steps_vae.step}
 
-
-@@steps@@
 
 def run(config, dtype=torch.float64):
     """Tensors of a run, and the strides of the samples."""

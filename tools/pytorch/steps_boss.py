@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 import counter_random as random
+from step_parts import SEED
 
 CORRUPTIONS = ("noise", "cutout", "paste", "crop", "rotate", "blur")
 DRAWS = 3  # of a step: how images are corrupted, the noise in them, how the negatives are divided
@@ -152,7 +153,7 @@ def entropy(probability, label):
     return nn.functional.binary_cross_entropy(probability, torch.full_like(probability, label))
 
 
-def step(networks, optimizers, x, number, seed, detector):
+def step(networks, optimizers, x, number, detector):
     encoder, decoder, classifier = (networks[n] for n in ("encoder", "decoder", "classifier"))
     real_weight, reconstruction_weight, fake_weight, gradient = (
         detector.get(name, default) for name, default in
@@ -170,7 +171,7 @@ def step(networks, optimizers, x, number, seed, detector):
     torch.autograd.backward([reconstruction, r], [None, gradient * seen.grad])
     optimizers["encoder"].step()
     optimizers["decoder"].step()
-    fake = fake_weight * entropy(classifier(negatives(detector, decoder, codes, x, number, seed)), 0)
+    fake = fake_weight * entropy(classifier(negatives(detector, decoder, codes, x, number, SEED)), 0)
     fake.backward()
     optimizers["classifier"].step()
     return {"reconstruction": reconstruction.item(), "classifier": (positives + fake).item()}

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 import counter_random as random
+from step_parts import SEED, learn
 
 NOISE_DEVIATION, RECONSTRUCTION_WEIGHT = 0.2, 10
 MINING_STEPS, MINING_RATE = 5, 1
@@ -63,28 +64,28 @@ def mine(decoder, classifier, s):
     return s.detach()
 
 
-def step(networks, learn, x, number, seed):
-    """learn(loss, *names): gradients of a loss, and the update of the networks named."""
+def step(networks, optimizers, x, number, detector):
+    del detector  # its defaults
     encoder, decoder, latent, visual, classifier = (networks[name] for name in (
         "encoder", "decoder", "latent_discriminator", "visual_discriminator", "classifier"))
-    noise = draw(random.normal, seed, DRAWS * number, x)
+    noise = draw(random.normal, SEED, DRAWS * number, x)
     code = encoder(x + NOISE_DEVIATION * noise)
     r = decoder(code)
-    s = 2 * draw(random.uniform, seed, DRAWS * number + 1, code) - 1
+    s = 2 * draw(random.uniform, SEED, DRAWS * number + 1, code) - 1
     with still(decoder):
         f = decoder(s).detach()
 
     classifier_loss = tell_apart(classifier, r.detach(), f)
-    learn(classifier_loss, "classifier")
+    learn(classifier_loss, optimizers, "classifier")
     latent_loss = tell_apart(latent, s, code.detach())
     visual_loss = tell_apart(visual, x, f)
-    learn(latent_loss + visual_loss, "latent_discriminator", "visual_discriminator")
+    learn(latent_loss + visual_loss, optimizers, "latent_discriminator", "visual_discriminator")
 
     s = mine(decoder, classifier, s)
     with still(decoder, latent, visual):
         generator_loss = entropy(latent(code), 1) + entropy(visual(decoder(s)), 1)
     reconstruction_loss = nn.functional.mse_loss(r, x)
-    learn(generator_loss + RECONSTRUCTION_WEIGHT * reconstruction_loss, "encoder", "decoder")
+    learn(generator_loss + RECONSTRUCTION_WEIGHT * reconstruction_loss, optimizers, "encoder", "decoder")
     losses = {"reconstruction": reconstruction_loss, "classifier": classifier_loss,
               "latent_discriminator": latent_loss, "visual_discriminator": visual_loss,
               "generator": generator_loss}

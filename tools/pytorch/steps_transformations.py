@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import counter_random as random
+from step_parts import SEED, learn
 
 
 def transform(image, t, flips, shifts, amounts):
@@ -26,16 +27,15 @@ def transform(image, t, flips, shifts, amounts):
     return torch.rot90(image, quarters, (1, 2))
 
 
-def step(networks, learn, x, number, seed, settings):
-    """learn: of a loss and the names of networks; settings: the config's /detector."""
-    rotations = 4 if settings.get("rotations", True) else 1
-    flips = 2 if settings.get("flips", True) else 1
-    amounts = [round(settings.get("shift", 0.25) * size) for size in x.shape[2:]]
+def step(networks, optimizers, x, number, detector):
+    rotations = 4 if detector.get("rotations", True) else 1
+    flips = 2 if detector.get("flips", True) else 1
+    amounts = [round(detector.get("shift", 0.25) * size) for size in x.shape[2:]]
     shifts = 9 if min(amounts) > 0 else 1
-    words = random.words(seed, random.NOISE, number, np.arange(len(x)))[0]
+    words = random.words(SEED, random.NOISE, number, np.arange(len(x)))[0]
     labels = [int(word) * rotations * flips * shifts >> 32 for word in words]
     transformed = torch.stack([transform(image, t, flips, shifts, amounts)
                                for image, t in zip(x, labels)])
     loss = nn.functional.cross_entropy(networks["classifier"](transformed), torch.tensor(labels))
-    learn(loss, "classifier")
+    learn(loss, optimizers, "classifier")
     return {"cross_entropy": loss.item()}

@@ -10,23 +10,16 @@
 import torch
 from torch import nn
 
-import counter_random as random
-import golden_steps
-
-KL_WEIGHT = 0.01  # of configs/vae.json
+from step_parts import learn, normal
 
 
-def noise(step, shape):
-    index = torch.arange(shape.numel()).numpy()
-    return torch.from_numpy(random.normal(golden_steps.SEED, random.NOISE, step, index)).reshape(shape)
-
-
-def step(networks, optimizers, x, number):
+def step(networks, optimizers, x, number, detector):
     features = networks["encoder"](x)
     mean, log_variance = networks["mean"](features), networks["log_variance"](features)
-    z = mean + torch.exp(log_variance / 2) * noise(number, mean.shape).to(x.dtype)
+    z = mean + torch.exp(log_variance / 2) * normal(number, mean.shape[1:]).to(x.dtype)
     reconstruction = nn.functional.mse_loss(networks["decoder"](z), x)
     divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp())
     kl = divergence.flatten(1).sum(1).mean()
-    golden_steps.learn(reconstruction + KL_WEIGHT / x[0].numel() * kl, optimizers, *networks)
+    weight = detector.get("kl_weight", 1)
+    learn(reconstruction + weight / x[0].numel() * kl, optimizers, *networks)
     return {"reconstruction": reconstruction.item(), "kl": kl.item()}
