@@ -1,42 +1,42 @@
-/* BatchNorm over [CHANNELS][PIXELS][BATCH], one mean and variance per channel.
+/* BatchNorm over [channels][pixels][batch], one mean and variance per channel.
  *
- * Options: CHANNELS, PIXELS, BATCH, AFFINE, ACTIVATION, INPUT_ACTIVATION, and how the work is cut:
- * VECTORS per item side by side in the batch (taken STEP at a time, which divides them), ROWS pixels
- * and ITEM_CHANNELS channels per item. Work-groups are (lane groups, splits of the pixels, channels).
+ * Options: ACTIVATION, INPUT_ACTIVATION, and STEP, the vectors that are taken at a time. Shapes are
+ * arguments, so that all layers share their kernels, and how the work is cut: `vectors` per item side by
+ * side in the batch (a multiple of STEP), `rows` pixels and `item_channels` channels per item. Work-groups
+ * are (lane groups, splits of the pixels, channels).
  *
- * Where a channel is cut into parts, each part's mean and sum of squared deviations are combined as in
- * Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
- * (1979); within a part the mean is taken first, so a mean far beyond the deviation does no harm. */
+ * Sums over a channel come in parts, laid out [channel][value][part], `stride` (whole vectors) to a
+ * value; entries beyond the last part are zeros. They are taken here or by the layer that computes what
+ * is summed. A part's mean and sum of squared deviations are combined with the others' as in Chan, Golub,
+ * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979); within a
+ * part the mean is taken first, so a mean far beyond the deviation does no harm. */
 
-#define GROUP_LANES (VECTORS * LANE_STRIDE)
-#define LANE_GROUPS (BATCH / GROUP_LANES)
-#define SPLITS ((PIXELS + ROWS - 1) / ROWS)
-#define PARTS (SPLITS * LANE_GROUPS)
-
-#define PART_INDEX(channel)                                                                        \
-    (((channel) * SPLITS + (int)get_group_id(1)) * LANE_GROUPS + (int)get_group_id(0))
-#define FIRST_ROW ((int)get_group_id(1) * ROWS)
-#define END_ROW min(FIRST_ROW + ROWS, PIXELS)
+#define SHAPE                                                                                      \
+    int channels, int pixels, int batch, int vectors, int rows, int item_channels
+#define FIRST_ROW ((int)get_group_id(1) * rows)
+#define END_ROW min(FIRST_ROW + rows, pixels)
+#define FIRST_LANE LANE_BASE(get_group_id(0), vectors)
+#define START(channel) (((size_t)(channel) * pixels + FIRST_ROW) * batch + FIRST_LANE)
 #define FOR_CHANNELS                                                                               \
-    for (int c = (int)get_group_id(2) * ITEM_CHANNELS,                                             \
-             end = min(c + ITEM_CHANNELS, CHANNELS);                                               \
+    for (int c = (int)get_group_id(2) * item_channels, end = min(c + item_channels, channels);     \
          c < end; c++)
+#define FOR_STEP UNROLL for (int k = 0; k < STEP; k++)
 
-/* How many values the part at (split, lane group) holds. */
-static inline int part_count(int split, int lane_group, int n) {
-    const int rows = min(split * ROWS + ROWS, PIXELS) - split * ROWS;
-    return rows * clamp(n - lane_group * GROUP_LANES, 0, GROUP_LANES);
-}
+/* Puts a value of the work-group's part. */
+#define PUT(parts, values, value, number)                                                          \
+    (parts)[((size_t)c * (values) + (value)) * stride + get_group_id(1) * get_num_groups(0) +      \
+            get_group_id(0)] = (number)
 
 /* The sums of d and d^2 over an item's part of a channel, where d = value - shift. */
-static inline float2 deviation_sums(__global const float *x, int rows, int first, int n, float shift) {
+static inline float2 deviation_sums(__global const float *x, int count, int batch, int vectors, int n,
+                                    float shift) {
     vec sums[STEP], squares[STEP];
-    UNROLL for (int k = 0; k < STEP; k++) sums[k] = squares[k] = (vec)(0.0f);
-    for (int r = 0; r < rows; r++, x += BATCH)
-        for (int j = 0; j < VECTORS; j += STEP)
-            UNROLL for (int k = 0; k < STEP; k++) {
+    FOR_STEP sums[k] = squares[k] = (vec)(0.0f);
+    for (int r = 0; r < count; r++, x += batch)
+        for (int j = 0; j < vectors; j += STEP)
+            FOR_STEP {
                 const int lane = (j + k) * LANE_STRIDE;
-                const vec d = vec_mask(vec_load(x + lane) - shift, first + lane, n);
+                const vec d = vec_mask(vec_load(x + lane) - shift, FIRST_LANE + lane, n);
                 sums[k] += d;
                 squares[k] += d * d;
             }
@@ -47,115 +47,123 @@ static inline float2 deviation_sums(__global const float *x, int rows, int first
     return (float2)(vec_sum(sums[0]), vec_sum(squares[0]));
 }
 
-/* The mean of a work-group's part and its sum of squared deviations. */
-static inline float2 part_moments(__global const float *x, int rows, int first, int n, int count,
-                           __local float *room) {
-    const float scale = 1.0f / (float)max(count, 1);
+/* The mean of a work-group's part of `values` values, and its sum of squared deviations. */
+static inline float2 part_moments(__global const float *x, int count, int batch, int vectors, int n,
+                                  int values, __local float *room) {
+    const float scale = 1.0f / (float)max(values, 1);
     vec sums[STEP];
-    UNROLL for (int k = 0; k < STEP; k++) sums[k] = (vec)(0.0f);
+    FOR_STEP sums[k] = (vec)(0.0f);
     __global const float *row = x;
-    for (int r = 0; r < rows; r++, row += BATCH)
-        for (int j = 0; j < VECTORS; j += STEP)
-            UNROLL for (int k = 0; k < STEP; k++) {
+    for (int r = 0; r < count; r++, row += batch)
+        for (int j = 0; j < vectors; j += STEP)
+            FOR_STEP {
                 const int lane = (j + k) * LANE_STRIDE;
-                sums[k] += vec_mask(vec_load(row + lane), first + lane, n);
+                sums[k] += vec_mask(vec_load(row + lane), FIRST_LANE + lane, n);
             }
     UNROLL for (int k = 1; k < STEP; k++) sums[0] += sums[k];
     const float guess = group_sum(vec_sum(sums[0]), room) * scale;
-    float2 d = deviation_sums(x, rows, first, n, guess);
+    float2 d = deviation_sums(x, count, batch, vectors, n, guess);
     d.x = group_sum(d.x, room);
     d.y = group_sum(d.y, room);
     return (float2)(guess + d.x * scale, d.y - d.x * d.x * scale);
 }
 
+/* Values of a part: its count, mean and sum of squared deviations. */
 __kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
-                                         __global float *restrict parts, int n) {
+                                         __global float *restrict parts, int stride, int n, SHAPE) {
     __local float room[GROUP_SIZE];
-    const int first = LANE_BASE(get_group_id(0), VECTORS);
-    const int count = part_count(get_group_id(1), get_group_id(0), n);
+    const int group_lanes = vectors * LANE_STRIDE;
+    const int count = END_ROW - FIRST_ROW;
+    const int values = count * clamp(n - (int)get_group_id(0) * group_lanes, 0, group_lanes);
     FOR_CHANNELS {
-        const float2 moments =
-            part_moments(x + ((size_t)c * PIXELS + FIRST_ROW) * BATCH + first, END_ROW - FIRST_ROW,
-                         first, n, count, room);
-        if (get_local_id(0) == 0) vstore2(moments, PART_INDEX(c), parts);
+        const float2 moments = part_moments(x + START(c), count, batch, vectors, n, values, room);
+        if (get_local_id(0) == 0) {
+            PUT(parts, 3, 0, (float)values);
+            PUT(parts, 3, 1, moments.x);
+            PUT(parts, 3, 2, moments.y);
+        }
     }
 }
 
-/* One item per channel: saved = [means][1 / standard deviations], and the running statistics move by
- * `momentum` towards the mean and the unbiased variance (biased where there is a single value). */
-__kernel void finish_statistics(__global const float *restrict parts, __global float *restrict saved,
-                                __global float *restrict running_mean,
-                                __global float *restrict running_variance, int n, float momentum,
-                                float epsilon) {
-    const int c = get_global_id(0);
-    if (c >= CHANNELS) return;
-    float mean = 0.0f, squares = 0.0f, count = 0.0f;
-    for (int part = 0; part < PARTS; part++) {
-        const float more = (float)part_count(part / LANE_GROUPS, part % LANE_GROUPS, n);
-        if (more == 0.0f) continue;
-        const float2 moments = vload2(c * PARTS + part, parts);
-        const float total = count + more, away = moments.x - mean;
-        mean += away * (more / total);
-        squares += moments.y + away * away * (count * (more / total));
-        count = total;
+/* The parts that an item of the work-group, which has a channel, adds up. */
+#define FOR_PARTS                                                                                  \
+    for (int i = (int)get_local_id(0) * VECTOR_WIDTH; i < stride; i += GROUP_SIZE * VECTOR_WIDTH)
+
+/* saved = [means][1 / standard deviations], and the running statistics move by `momentum` towards the
+ * mean and the unbiased variance (biased where there is a single value). */
+__kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict parts, int stride,
+                                                __global float *restrict saved,
+                                                __global float *restrict running_mean,
+                                                __global float *restrict running_variance,
+                                                float momentum, float epsilon) {
+    __local float room[GROUP_SIZE];
+    const int c = get_group_id(0), channels = get_num_groups(0);
+    __global const float *counts = parts + (size_t)c * 3 * stride, *means = counts + stride,
+                         *squares = means + stride;
+    vec counted = (vec)(0.0f), sum = (vec)(0.0f), square = (vec)(0.0f);
+    FOR_PARTS {
+        counted += vec_load(counts + i);
+        sum += vec_load(counts + i) * vec_load(means + i);
     }
-    const float variance = squares / count;
+    const float count = group_sum(vec_sum(counted), room);
+    const float mean = group_sum(vec_sum(sum), room) / count;
+    FOR_PARTS {
+        const vec away = vec_load(means + i) - mean;
+        square += vec_load(squares + i) + vec_load(counts + i) * away * away;
+    }
+    const float all = group_sum(vec_sum(square), room);
+    if (get_local_id(0) != 0) return;
     saved[c] = mean;
-    saved[CHANNELS + c] = 1.0f / sqrt(variance + epsilon);
+    saved[channels + c] = 1.0f / sqrt(all / count + epsilon);
     if (momentum == 0.0f) return; /* they stay, even beside values that are not finite */
     running_mean[c] += momentum * (mean - running_mean[c]);
-    running_variance[c] += momentum * (squares / max(count - 1.0f, 1.0f) - running_variance[c]);
+    running_variance[c] += momentum * (all / max(count - 1.0f, 1.0f) - running_variance[c]);
 }
 
 /* For scoring: the same from the running statistics. */
 __kernel void running_statistics(__global const float *restrict running_mean,
                                  __global const float *restrict running_variance,
-                                 __global float *restrict saved, float epsilon) {
+                                 __global float *restrict saved, float epsilon, int channels) {
     const int c = get_global_id(0);
-    if (c >= CHANNELS) return;
+    if (c >= channels) return;
     saved[c] = running_mean[c];
-    saved[CHANNELS + c] = 1.0f / sqrt(running_variance[c] + epsilon);
+    saved[channels + c] = 1.0f / sqrt(running_variance[c] + epsilon);
 }
 
+/* weight and bias may be NULL, for 1 and 0. */
 __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
-                                        __global const float *restrict saved,
-                                        __global const float *restrict weight,
-                                        __global const float *restrict bias,
-                                        __global float *restrict y) {
-    const int first = LANE_BASE(get_group_id(0), VECTORS);
+                                    __global const float *restrict saved,
+                                    __global const float *restrict weight,
+                                    __global const float *restrict bias, __global float *restrict y,
+                                    SHAPE) {
     FOR_CHANNELS {
-        const float mean = saved[c];
-        float scale = saved[CHANNELS + c], shift = 0.0f;
-        if (AFFINE) {
-            scale *= weight[c];
-            shift = bias[c];
-        }
-        const size_t start = ((size_t)c * PIXELS + FIRST_ROW) * BATCH + first;
-        for (int r = 0; r < END_ROW - FIRST_ROW; r++)
-            for (int j = 0; j < VECTORS; j += STEP)
-                UNROLL for (int k = 0; k < STEP; k++) {
-                    const size_t i = start + (size_t)r * BATCH + (j + k) * LANE_STRIDE;
+        const float mean = saved[c], scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
+        const float shift = bias ? bias[c] : 0.0f;
+        size_t start = START(c);
+        for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
+            for (int j = 0; j < vectors; j += STEP)
+                FOR_STEP {
+                    const size_t i = start + (j + k) * LANE_STRIDE;
                     vec_store(activate((vec_load(x + i) - mean) * scale + shift), y + i);
                 }
     }
 }
 
-/* The sums of dy and dy (x - mean); dy is 0 in padded lanes. */
+/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. */
 __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
                                             __global const float *restrict dy,
                                             __global const float *restrict saved,
-                                            __global float *restrict parts) {
+                                            __global float *restrict parts, int stride, SHAPE) {
     __local float room[GROUP_SIZE];
-    const int first = LANE_BASE(get_group_id(0), VECTORS);
     FOR_CHANNELS {
         const float mean = saved[c];
-        const size_t start = ((size_t)c * PIXELS + FIRST_ROW) * BATCH + first;
+        size_t start = START(c);
         vec sums[STEP], products[STEP];
-        UNROLL for (int k = 0; k < STEP; k++) sums[k] = products[k] = (vec)(0.0f);
-        for (int r = 0; r < END_ROW - FIRST_ROW; r++)
-            for (int j = 0; j < VECTORS; j += STEP)
-                UNROLL for (int k = 0; k < STEP; k++) {
-                    const size_t i = start + (size_t)r * BATCH + (j + k) * LANE_STRIDE;
+        FOR_STEP sums[k] = products[k] = (vec)(0.0f);
+        for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
+            for (int j = 0; j < vectors; j += STEP)
+                FOR_STEP {
+                    const size_t i = start + (j + k) * LANE_STRIDE;
                     const vec d = vec_load(dy + i);
                     sums[k] += d;
                     products[k] += d * (vec_load(x + i) - mean);
@@ -166,28 +174,35 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
         }
         const float sum = group_sum(vec_sum(sums[0]), room);
         const float product = group_sum(vec_sum(products[0]), room);
-        if (get_local_id(0) == 0) vstore2((float2)(sum, product), PART_INDEX(c), parts);
+        if (get_local_id(0) == 0) {
+            PUT(parts, 2, 0, sum);
+            PUT(parts, 2, 1, product);
+        }
     }
 }
 
-/* One item per channel. means: [mean of dy][mean of dy xhat, divided by the deviation]. The gradients
+/* means: [mean of dy][mean of dy xhat, divided by the deviation], over `count` values. The gradients
  * may be NULL. */
-__kernel void finish_gradients(__global const float *restrict parts,
-                               __global const float *restrict saved, __global float *restrict means,
-                               __global float *restrict weight_gradient,
-                               __global float *restrict bias_gradient, int n, int accumulate) {
-    const int c = get_global_id(0);
-    if (c >= CHANNELS) return;
-    float sum = 0.0f, product = 0.0f;
-    for (int part = 0; part < PARTS; part++) {
-        const float2 more = vload2(c * PARTS + part, parts);
-        sum += more.x;
-        product += more.y;
+__kernel GROUP_ATTRIBUTE void finish_gradients(__global const float *restrict parts, int stride,
+                                               __global const float *restrict saved,
+                                               __global float *restrict means,
+                                               __global float *restrict weight_gradient,
+                                               __global float *restrict bias_gradient, float count,
+                                               int accumulate) {
+    __local float room[GROUP_SIZE];
+    const int c = get_group_id(0), channels = get_num_groups(0);
+    parts += (size_t)c * 2 * stride;
+    vec sums = (vec)(0.0f), products = (vec)(0.0f);
+    FOR_PARTS {
+        sums += vec_load(parts + i);
+        products += vec_load(parts + stride + i);
     }
-    const float deviation = saved[CHANNELS + c], count = (float)n * (float)PIXELS;
-    product *= deviation;
+    const float deviation = saved[channels + c];
+    const float sum = group_sum(vec_sum(sums), room);
+    const float product = group_sum(vec_sum(products), room) * deviation;
+    if (get_local_id(0) != 0) return;
     means[c] = sum / count;
-    means[CHANNELS + c] = product * deviation / count;
+    means[channels + c] = product * deviation / count;
     if (weight_gradient) weight_gradient[c] = (accumulate ? weight_gradient[c] : 0.0f) + product;
     if (bias_gradient) bias_gradient[c] = (accumulate ? bias_gradient[c] : 0.0f) + sum;
 }
@@ -199,22 +214,40 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
                                              __global const float *restrict saved,
                                              __global const float *restrict means,
                                              __global const float *restrict weight,
-                                             __global float *restrict dx, int n) {
-    const int first = LANE_BASE(get_group_id(0), VECTORS);
+                                             __global float *restrict dx, int n, SHAPE) {
     FOR_CHANNELS {
-        const float mean = saved[c], sum = means[c], product = means[CHANNELS + c];
-        const float scale = saved[CHANNELS + c] * (AFFINE ? weight[c] : 1.0f);
-        const size_t start = ((size_t)c * PIXELS + FIRST_ROW) * BATCH + first;
-        for (int r = 0; r < END_ROW - FIRST_ROW; r++)
-            for (int j = 0; j < VECTORS; j += STEP)
-                UNROLL for (int k = 0; k < STEP; k++) {
+        const float mean = saved[c], sum = means[c], product = means[channels + c];
+        const float scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
+        size_t start = START(c);
+        for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
+            for (int j = 0; j < vectors; j += STEP)
+                FOR_STEP {
                     const int lane = (j + k) * LANE_STRIDE;
-                    const size_t i = start + (size_t)r * BATCH + lane;
+                    const size_t i = start + lane;
                     const vec value = vec_load(x + i);
-                    const vec d =
-                        scale * (vec_load(dy + i) - sum - (value - mean) * product);
-                    vec_store(vec_mask(input_activation_backward(d, value), first + lane, n),
+                    const vec d = scale * (vec_load(dy + i) - sum - (value - mean) * product);
+                    vec_store(vec_mask(input_activation_backward(d, value), FIRST_LANE + lane, n),
                               dx + i);
                 }
+    }
+}
+
+/* For scoring: the convolution before with this layer after it is a convolution with other weights and
+ * another bias. A work-group has a row of the weights; the first one gives the bias too. `from_bias` may be
+ * NULL, for 0. */
+__kernel GROUP_ATTRIBUTE void fold(__global const float *restrict saved,
+                                   __global const float *restrict weight,
+                                   __global const float *restrict bias,
+                                   __global const float *restrict from,
+                                   __global const float *restrict from_bias,
+                                   __global float *restrict to, __global float *restrict to_bias,
+                                   int channels) {
+    const size_t row = (size_t)get_group_id(0) * channels;
+    for (int c = get_local_id(0); c < channels; c += GROUP_SIZE) {
+        const float scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
+        to[row + c] = from[row + c] * scale;
+        if (row > 0) continue;
+        const float shift = (from_bias ? from_bias[c] : 0.0f) - saved[c];
+        to_bias[c] = shift * scale + (bias ? bias[c] : 0.0f);
     }
 }

@@ -56,36 +56,6 @@
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
 
-/* Transforms the weights to packed[set of products][product][tile][term][channel of the tile], a set
- * being a phase (UP) or the only one. A work-group per input channel and tile, whose items take
- * channels. */
-__kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
-                                            __global float *restrict packed) {
-    const int c = get_group_id(0), tile = get_group_id(1);
-    for (int k = get_local_id(0); k < TILE_CHANNELS; k += GROUP_SIZE) {
-        const __global float *from = weights + (size_t)c * IN_STRIDE +
-                                     (size_t)(TILE_FIRST(tile) + k) * OUT_STRIDE;
-        for (int phase = 0; phase < PHASES; phase++) {
-            float w[TAPS * TAPS], columns[POINTS * TAPS];
-            for (int i = 0; i < TAPS * TAPS; i++) {
-                const int jy = UP ? TAPS - 1 - i / TAPS : i / TAPS;
-                const int jx = UP ? TAPS - 1 - i % TAPS : i % TAPS;
-                const int ky = phase / STRIDE + jy * STRIDE, kx = phase % STRIDE + jx * STRIDE;
-                w[i] = ky < KERNEL && kx < KERNEL ? from[(ky * KERNEL + kx) * (size_t)TAP_STRIDE]
-                                                  : 0.0f;
-            }
-            for (int i = 0; i < POINTS; i++)
-                for (int x = 0; x < TAPS; x++)
-                    columns[i * TAPS + x] = evaluate(w + x, TAPS, TAPS, i);
-            const int set = UP ? phase : 0, term = UP ? c : c * PHASES + phase;
-            for (int i = 0; i < PRODUCTS; i++)
-                packed[(((size_t)(set * PRODUCTS + i) * TILES + tile) * TERMS + term) *
-                           TILE_CHANNELS +
-                       k] = evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS);
-        }
-    }
-}
-
 /* A window of a plane, transformed, to[product][vector]. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
                        __local vec *to) {
@@ -117,7 +87,8 @@ INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
-/* products[product][channel][vector] = sums over terms of weights times inputs. */
+/* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
+ * winograd_pack.cl's. */
 INLINE void multiply(const __global float *weights, const __local vec *inputs,
                      __local vec *products) {
     for (int product = 0; product < PRODUCTS; product++)
@@ -142,57 +113,150 @@ INLINE void multiply(const __global float *weights, const __local vec *inputs,
         }
 }
 
-#if BIAS
-#define BIAS_OF(channel) bias[channel]
+/* An activation that is linear on either side of 0 is an argument, so that layers share a kernel: its slope
+ * on the negative side is 0 for ReLU and 1 for none. */
+INLINE vec bend(vec v, float slope) {
+    return slope == 0.0f ? (vec)(0.0f) : slope * v;
+}
+
+/* Where an item's outputs of a phase lie: from (y, x) on. */
+#if UP
+#define STEP STRIDE
 #else
-#define BIAS_OF(channel) 0.0f
+#define STEP 1
 #endif
+typedef struct place {
+    int y, x;
+} place;
+#define OFFSET(i)                                                                                  \
+    (((size_t)((i) / OUTPUTS) * OUT_WIDTH + (i) % OUTPUTS) * STEP * BATCH + v * LANE_STRIDE)
+#define EXISTS(i)                                                                                  \
+    (WHOLE_TILES || (at.y + (i) / OUTPUTS * STEP < OUT_HEIGHT &&                                   \
+                     at.x + (i) % OUTPUTS * STEP < OUT_WIDTH))
+#define FOR_OUTPUTS UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) if (EXISTS(i))
+#define RESULT(i) m[(i) / OUTPUTS * POINTS + (i) % OUTPUTS]
+
+/* Sums over an item's outputs of a channel, in each lane about the first of them, so that no digits are
+ * lost however large their mean. */
+typedef struct moments {
+    vec means[ITEM_VECTORS], squares[ITEM_VECTORS];
+} moments;
+
+/* A column of outputs has sums of its own, as additions wait for each other. */
+#define TOTAL(a)                                                                                   \
+    (a[0] + a[1] + (OUTPUTS > 2 ? a[2] : (vec)(0.0f)) + (OUTPUTS > 3 ? a[3] : (vec)(0.0f)))
+
+/* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
+ * produced it, otherwise the activation follows. scale: 1 / the number of outputs that exist. */
+INLINE void write_outputs(const __local vec *products, place at, float start, float slope,
+                          const __global float *input, __global float *y, float scale,
+                          moments *taken) {
+    for (int v = 0; v < ITEM_VECTORS; v++) {
+        vec m[PRODUCTS];
+        UNROLL for (int i = 0; i < PRODUCTS; i++)
+            m[i] = products[i * OUT_CHANNELS * ITEM_VECTORS + v];
+        transform_output_2d(m, OUTPUTS);
+        if (input) {
+            FOR_OUTPUTS {
+                const vec x = vec_load(input + OFFSET(i));
 #if INPUT_ACTIVATION
-#define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
+                const vec d = input_activation_backward(RESULT(i), x);
 #else
-#define FINISH(value, at) activate(value)
+                const vec d = vec_choose(bend(RESULT(i), slope), RESULT(i), x > (vec)(0.0f));
+#endif
+                vec_store(d, y + OFFSET(i));
+            }
+            continue;
+        }
+#if MOMENTS
+        const vec base = m[0];
+        vec sum[OUTPUTS], square[OUTPUTS];
+        UNROLL for (int i = 0; i < OUTPUTS; i++) sum[i] = square[i] = (vec)(0.0f);
+#endif
+        FOR_OUTPUTS {
+            const vec value = RESULT(i) + start;
+#if ACTIVATION
+            vec_store(activate(value), y + OFFSET(i));
+#else
+            vec_store(vec_choose(value, bend(value, slope), value < (vec)(0.0f)), y + OFFSET(i));
+#endif
+#if MOMENTS
+            const vec d = RESULT(i) - base;
+            sum[i % OUTPUTS] += d;
+            square[i % OUTPUTS] = fma(d, d, square[i % OUTPUTS]);
+#endif
+        }
+#if MOMENTS
+        const vec total = TOTAL(sum);
+        taken->means[v] = fma(total, (vec)(scale), base + start);
+        taken->squares[v] = fma(total * -scale, total, TOTAL(square));
+#endif
+    }
+}
+
+#if MOMENTS
+/* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of the
+ * item's lanes, from `first` on, that hold images. */
+INLINE void put_moments(const moments *taken, float count, int first, int n, __global float *to,
+                        int stride) {
+    vec sum = (vec)(0.0f), squares = (vec)(0.0f);
+    for (int v = 0; v < ITEM_VECTORS; v++)
+        sum += vec_mask(taken->means[v], first + v * LANE_STRIDE, n);
+    const float lanes = (float)clamp(n - first, 0, ITEM_VECTORS * VECTOR_WIDTH);
+    const float mean = vec_sum(sum) / max(lanes, 1.0f);
+    for (int v = 0; v < ITEM_VECTORS; v++) {
+        const vec away = taken->means[v] - mean;
+        squares += vec_mask(fma(away * count, away, taken->squares[v]), first + v * LANE_STRIDE, n);
+    }
+    to[0] = lanes * count;
+    to[stride] = mean;
+    to[2 * stride] = vec_sum(squares);
+}
 #endif
 
+/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted. */
 __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict packed,
                                        const __global float *restrict bias,
                                        const __global float *restrict input,
-                                       __global float *restrict y) {
+                                       __global float *restrict y, float slope,
+                                       __global float *restrict parts, int stride, int n) {
     __local vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
     __local vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
     const int top = tile_y * TILE_STEP + FIRST_PIXEL, left = tile_x * TILE_STEP + FIRST_PIXEL;
+    /* Of few tiles all are at a border, and the other way is not compiled. */
     const bool inside =
-        top >= 0 && left >= 0 && top + PATCH <= IN_HEIGHT && left + PATCH <= IN_WIDTH;
+        ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + PATCH <= IN_HEIGHT && left + PATCH <= IN_WIDTH;
     load_inputs(x + lane, top, left, inside, inputs);
     for (int set = 0; set < SETS; set++) {
 #if UP
         const int phase_y = set / STRIDE, phase_x = set % STRIDE;
         const int window = SHIFT_OF(phase_y) * SHIFTS + SHIFT_OF(phase_x);
-        const int first_y = STRIDE * (FIRST_POSITION(phase_y) + tile_y * OUTPUTS) + phase_y - PADDING;
-        const int first_x = STRIDE * (FIRST_POSITION(phase_x) + tile_x * OUTPUTS) + phase_x - PADDING;
-        const int step = STRIDE;
+        const place at = {
+            STRIDE * (FIRST_POSITION(phase_y) + tile_y * OUTPUTS) + phase_y - PADDING,
+            STRIDE * (FIRST_POSITION(phase_x) + tile_x * OUTPUTS) + phase_x - PADDING};
 #else
-        const int window = 0, first_y = tile_y * OUTPUTS, first_x = tile_x * OUTPUTS, step = 1;
+        const int window = 0;
+        const place at = {tile_y * OUTPUTS, tile_x * OUTPUTS};
 #endif
         multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS,
                  inputs + (size_t)window * PRODUCTS * TERMS * ITEM_VECTORS, products);
+        const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
+        const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
+        const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
         for (int k = 0; k < OUT_CHANNELS; k++) {
-            const vec start = (vec)(BIAS_OF(k));
-            for (int v = 0; v < ITEM_VECTORS; v++) {
-                vec m[PRODUCTS];
-                UNROLL for (int i = 0; i < PRODUCTS; i++)
-                    m[i] = products[(i * OUT_CHANNELS + k) * ITEM_VECTORS + v];
-                transform_output_2d(m, OUTPUTS);
-                UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
-                    const int oy = first_y + i / OUTPUTS * step, ox = first_x + i % OUTPUTS * step;
-                    if (!WHOLE_TILES && (oy >= OUT_HEIGHT || ox >= OUT_WIDTH)) continue;
-                    const size_t at = (((size_t)k * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH +
-                                      lane + v * LANE_STRIDE;
-                    vec_store(FINISH(m[i / OUTPUTS * POINTS + i % OUTPUTS] + start, at), y + at);
-                }
-            }
+            const size_t first = (((size_t)k * OUT_HEIGHT + at.y) * OUT_WIDTH + at.x) * BATCH + lane;
+            moments taken;
+            write_outputs(products + k * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, slope,
+                          input ? input + first : input, y + first, 1.0f / max(count, 1.0f),
+                          &taken);
+#if MOMENTS
+            if (parts)
+                put_moments(&taken, count, (int)lane, n,
+                            parts + (size_t)3 * k * stride + group * SETS + set, stride);
+#endif
         }
     }
 }

@@ -1,6 +1,6 @@
 /* The gradient of a convolution's weights by Winograd's minimal filtering, for kernels of at most TAPS
  * taps of each phase of the stride. Twin of engine/ops/winograd_gradient.c; sides and options as in
- * weight_gradient.cl.
+ * weight_gradient.cl, but that the kernel's size and the weights' strides are arguments.
  *
  * A phase's TAPS x TAPS weights are a correlation of the large side, every STRIDE-th pixel of it, with
  * the small side as the filter. Cut into tiles of OUTPUTS x OUTPUTS small pixels, and transformed, it is
@@ -25,7 +25,7 @@
 INLINE void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
                        __local vec *to) {
     const int top = tile_y * OUTPUTS * STRIDE - PADDING, left = tile_x * OUTPUTS * STRIDE - PADDING;
-    const bool inside = top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
+    const bool inside = ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
                         left + POINTS * STRIDE <= LARGE_WIDTH;
     for (int l = 0; l < ITEM_LARGE; l++)
         for (int v = 0; v < vectors; v++) {
@@ -94,7 +94,8 @@ INLINE void multiply(const __local vec *large, const __local vec *small, int vec
 }
 
 /* Writes the weights between large channel l and small channel s. */
-INLINE void write_weights(const __local vec *sums, __global float *to, int accumulate) {
+INLINE void write_weights(const __local vec *sums, __global float *to, int kernel_size,
+                          int tap_stride, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
@@ -104,8 +105,8 @@ INLINE void write_weights(const __local vec *sums, __global float *to, int accum
         UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
             const int ky = phase / STRIDE + i / TAPS * STRIDE;
             const int kx = phase % STRIDE + i % TAPS * STRIDE;
-            if (ky >= KERNEL || kx >= KERNEL) continue;
-            __global float *at = to + (size_t)(ky * KERNEL + kx) * TAP_STRIDE;
+            if (ky >= kernel_size || kx >= kernel_size) continue;
+            __global float *at = to + (size_t)(ky * kernel_size + kx) * tap_stride;
             const float total = vec_sum(m[i / TAPS * POINTS + i % TAPS]);
             *at = accumulate ? *at + total : total;
         }
@@ -116,7 +117,9 @@ INLINE void write_weights(const __local vec *sums, __global float *to, int accum
  * `accumulate` adds to it. */
 __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict large,
                                                 const __global float *restrict small,
-                                                __global float *restrict partial, int accumulate) {
+                                                __global float *restrict partial, int accumulate,
+                                                int kernel_size, int large_stride, int tap_stride,
+                                                int small_stride) {
     __local vec large_block[PHASES * PRODUCTS * ITEM_LARGE * ITEM_VECTORS];
     __local vec small_block[PRODUCTS * ITEM_SMALL * ITEM_VECTORS];
     __local vec sums[PHASES * PRODUCTS * ITEM_LARGE * ITEM_SMALL];
@@ -139,12 +142,12 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
         load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block);
         multiply(large_block, small_block, vectors, sums);
     }
-    partial += (size_t)split * WEIGHTS;
+    partial += (size_t)split * LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;
     for (int l = 0; l < ITEM_LARGE; l++)
         for (int s = 0; s < ITEM_SMALL; s++)
             if (l0 + l >= large_tile * ITEM_LARGE && s0 + s >= small_tile * ITEM_SMALL)
                 write_weights(sums + l * ITEM_SMALL + s,
-                              partial + (size_t)(l0 + l) * LARGE_STRIDE +
-                                  (size_t)(s0 + s) * SMALL_STRIDE,
-                              accumulate);
+                              partial + (size_t)(l0 + l) * large_stride +
+                                  (size_t)(s0 + s) * small_stride,
+                              kernel_size, tap_stride, accumulate);
 }

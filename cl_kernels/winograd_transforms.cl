@@ -4,31 +4,9 @@
  *
  *     y = A^T [(G w) * (B^T d)].
  *
- * The values are those of polynomials at 0, 1 and infinity (3 points), -1 (4), 2 (5). B^T depends on the
- * points alone, so that a gradient, which correlates inputs with OUTPUTS values and wants TAPS, shares
- * it. In two dimensions each is applied along columns and then along rows. */
-#define POINTS (OUTPUTS + TAPS - 1)
-#define PRODUCTS (POINTS * POINTS)
-
-/* The finite points and, for each, 1 / product of its differences from the others. */
-#if POINTS == 3
-__constant float point_values[] = {0.0f, 1.0f};
-__constant float point_scales[] = {-1.0f, 1.0f, 1.0f};
-#elif POINTS == 4
-__constant float point_values[] = {0.0f, 1.0f, -1.0f};
-__constant float point_scales[] = {-1.0f, 0.5f, 0.5f, 1.0f};
-#else
-__constant float point_values[] = {0.0f, 1.0f, -1.0f, 2.0f};
-__constant float point_scales[] = {0.5f, -0.5f, -1.0f / 6.0f, 1.0f / 6.0f, 1.0f};
-#endif
-
-/* Element `row` of G w for `count` weights that lie `stride` apart: their polynomial at a point. */
-INLINE float evaluate(const float *w, int stride, int count, int row) {
-    if (row == POINTS - 1) return w[(count - 1) * stride];
-    float value = w[(count - 1) * stride];
-    for (int i = count - 2; i >= 0; i--) value = fma(value, point_values[row], w[i * stride]);
-    return value * point_scales[row];
-}
+ * B^T depends on the points alone, so that a gradient, which correlates inputs with OUTPUTS values and
+ * wants TAPS, shares it. In two dimensions each is applied along columns and then along rows. */
+#include "winograd_points.cl"
 
 /* B^T d in place, the elements `stride` apart. */
 INLINE void transform_input(vec *d, const int stride) {

@@ -4,11 +4,12 @@
  *
  * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
  * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS. -g gives the tiles of the gathers
- * (channels,vectors,run,staged,outputs), -w those of the weight gradient (small,large,taps,splits and,
- * by Winograd, outputs,item_small,item_large,vectors); otherwise the defaults are timed. Each number is
- * the lower quartile of launches over SECONDS (default 0.5), with its share of the rate of bare
- * multiply-adds measured just after. -c counts processor time rather than time, without that share: on
- * a busy machine it says more about a CPU device, as if its compute units had been free. */
+ * (channels,vectors,run,staged,outputs), -w those of the weight gradient (small,large,taps,splits
+ * and, by Winograd, outputs,item_small,item_large,vectors); otherwise the defaults are timed. Each
+ * number is the lower quartile of launches over SECONDS (default 0.5), with its share of the rate
+ * of bare multiply-adds measured just after. -c counts processor time rather than time, without
+ * that share: on a busy machine it says more about a CPU device, as if its compute units had been
+ * free. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,9 @@ static void launch(const operation *op) {
     } else if (op->dense) {
         check(us_dense_layer.backward(op->dense, &op->backward, &failure));
     } else if (op->gather) {
-        check(us_gather_run(op->gather, op->x, op->weights, op->bias, op->y, op->y, &failure));
+        us_gather_args args = {
+            .x = op->x, .weights = op->weights, .bias = op->bias, .input = op->y, .y = op->y};
+        check(us_gather_run(op->gather, &args, &failure));
     } else {
         check(us_weight_gradient_run(op->gradient, op->x, op->y, op->weights, op->bias, false,
                                      &failure));

@@ -15,6 +15,7 @@ typedef struct us_stage {
     us_buffer *tensors[US_LAYER_MAX_TENSORS];
     us_buffer *gradients[US_LAYER_MAX_TENSORS];
     size_t offset[US_LAYER_MAX_TENSORS]; /* bytes into the flat buffer */
+    us_buffer *folded[2]; /* weight and bias with the normalisation after it; NULL: never folded */
 } us_stage;
 
 struct us_network {

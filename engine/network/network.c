@@ -57,6 +57,27 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
 
 /* ---- creation ---- */
 
+static bool is_normalization(const us_network *network, int stage) {
+    return stage >= 0 && network->stages[stage].spec->type->is_normalization;
+}
+
+/* Of the stage that normalises another one's output. */
+static us_activation normalized_activation(const us_network *network, int index) {
+    for (int s = index + 1; s < network->plan.count; s++)
+        if (network->plan.stages[s].input == index && is_normalization(network, s))
+            return network->plan.stages[s].activation;
+    return (us_activation){0};
+}
+
+static unseen_status create_folded(us_network *network, us_stage *stage, unseen_error *error) {
+    size_t channels = (size_t)stage->spec->out.channels;
+    US_TRY(us_buffer_create(network->device,
+                            (size_t)us_tensor_spec_size(&stage->spec->tensors[0]) * sizeof(float),
+                            "folded weights", &stage->folded[0], error));
+    return us_buffer_create(network->device, channels * sizeof(float), "a folded bias",
+                            &stage->folded[1], error);
+}
+
 static unseen_status create_stage(us_network *network, int index, unseen_error *error) {
     const us_stage_plan *planned = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
@@ -69,7 +90,9 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .batch = network->batch,
         .activation = planned->activation,
         .input_activation = planned->input_activation,
-        .bias_gradient_is_zero = planned->bias_gradient_is_zero,
+        .is_normalized = planned->is_normalized,
+        .normalized_activation = normalized_activation(network, index),
+        .input_is_normalized = is_normalization(network, planned->input),
         .training = network->options.training,
     };
     if (spec->type->saved_floats)
@@ -100,8 +123,11 @@ static unseen_status create_sums(us_network *network, unseen_error *error) {
 }
 
 static unseen_status create_layers(us_network *network, unseen_error *error) {
-    for (int s = 0; s < network->plan.count; s++)
+    for (int s = 0; s < network->plan.count; s++) {
+        const us_stage_plan *planned = &network->plan.stages[s];
         US_TRY(create_stage(network, s, error));
+        if (planned->folds) US_TRY(create_folded(network, &network->stages[planned->input], error));
+    }
     if (!network->options.training) return UNSEEN_OK;
     us_purpose purpose = network->device->purpose;
     network->device->purpose = US_PURPOSE_TRAINING;
@@ -156,6 +182,8 @@ void us_network_destroy(us_network *network) {
             us_buffer_destroy(stage->tensors[t]);
             us_buffer_destroy(stage->gradients[t]);
         }
+        us_buffer_destroy(stage->folded[0]);
+        us_buffer_destroy(stage->folded[1]);
     }
     for (int i = 0; network->sums && i < network->plan.step_count; i++)
         us_gradient_sum_destroy(network->sums[i]);

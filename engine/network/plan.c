@@ -37,6 +37,15 @@ static bool is_dropped(const us_network_spec *spec, int layer, bool logits) {
            type->activation(spec->layers[layer].attributes).kind == US_ACTIVATION_SIGMOID;
 }
 
+/* Folding reads and writes the weights of the layer before, and saves that of its output. */
+static bool fold_pays(const us_network_spec *spec, int before, int normalization) {
+    enum { LEAST_BATCH = 16 };
+    const us_layer_spec *from = &spec->layers[before], *to = &spec->layers[normalization];
+    return from->type->folds_normalization && from->out.channels == to->in.channels &&
+           us_tensor_spec_size(&from->tensors[0]) <=
+               (int64_t)us_shape_size(from->out) * LEAST_BATCH;
+}
+
 static void plan_stages(const us_network_spec *spec, us_activation input_activation, bool logits,
                         layer_facts *facts, us_network_plan *plan) {
     count_uses(spec, facts);
@@ -56,17 +65,19 @@ static void plan_stages(const us_network_spec *spec, us_activation input_activat
                 continue;
             }
         }
-        /* Behind a view, only if no mean is over outputs of different biases. */
-        if (sole && layer->type->is_normalization &&
-            layer->in.channels % spec->layers[previous->layer].out.channels == 0)
-            previous->bias_gradient_is_zero = true;
+        /* Not behind a view, which may make other channels. */
+        bool normalizes =
+            sole && layer->type->is_normalization &&
+            memcmp(&layer->in, &spec->layers[previous->layer].out, sizeof layer->in) == 0;
+        if (normalizes) previous->is_normalized = true;
         facts[i].stage = plan->count;
         plan->stages[plan->count++] =
             (us_stage_plan){.layer = i,
                             .input = input,
                             .shortcut = stage_of(facts, layer->shortcut),
                             .activation = own,
-                            .input_activation = previous ? previous->activation : input_activation};
+                            .input_activation = previous ? previous->activation : input_activation,
+                            .folds = normalizes && fold_pays(spec, previous->layer, i)};
     }
     plan->output_activation =
         plan->count ? plan->stages[plan->count - 1].activation : input_activation;
@@ -97,18 +108,29 @@ static void give_back(us_slots *slots, int slot) {
     if (slot >= 0) slots->users[slot]--;
 }
 
+enum { MOST_READ = 3 };
+
+/* What a stage reads: a normalisation that is folded into the layer before, what that one reads. */
+static void find_read(const us_network_plan *plan, int stage, int read[MOST_READ]) {
+    const us_stage_plan *s = &plan->stages[stage];
+    read[0] = s->input;
+    read[1] = s->shortcut;
+    read[2] = s->folds ? plan->stages[s->input].input : US_NO_LAYER;
+}
+
 /* Outputs lie in their slots until the last stage that reads them has run. */
 static void plan_outputs(const us_network_spec *spec, us_network_plan *plan, int *reads) {
+    int read[MOST_READ];
     for (int s = 0; s < plan->count; s++) {
-        const us_stage_plan *stage = &plan->stages[s];
-        if (stage->input >= 0) reads[stage->input]++;
-        if (stage->shortcut >= 0) reads[stage->shortcut]++;
+        find_read(plan, s, read);
+        for (int r = 0; r < MOST_READ; r++)
+            if (read[r] >= 0) reads[read[r]]++;
     }
     for (int s = 0; s < plan->count; s++) {
         us_stage_plan *stage = &plan->stages[s];
         stage->slot = take(&plan->outputs, us_shape_size(us_stage_shape(spec, plan, s)));
-        const int read[] = {stage->input, stage->shortcut};
-        for (int r = 0; r < 2; r++)
+        find_read(plan, s, read);
+        for (int r = 0; r < MOST_READ; r++)
             if (read[r] >= 0 && --reads[read[r]] == 0)
                 give_back(&plan->outputs, plan->stages[read[r]].slot);
     }

@@ -11,8 +11,9 @@ typedef struct us_stage_plan {
     int input, shortcut; /* stages whose outputs it reads, or US_NETWORK_INPUT; shortcut is
                             US_NO_LAYER but for layers with branches */
     us_activation activation, input_activation;
-    bool bias_gradient_is_zero;
-    int slot; /* of its output, where a pass forward keeps nothing for one backward */
+    bool is_normalized; /* only a normalisation reads its output, without an activation between */
+    bool folds; /* it is that normalisation, and its input's layer can be it too when scoring */
+    int slot;   /* of its output, where a pass forward keeps nothing for one backward */
 } us_stage_plan;
 
 /* In place of a gradient's slot. */

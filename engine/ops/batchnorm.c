@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/attributes.h"
 
@@ -18,11 +19,13 @@ typedef struct us_batchnorm_tuning {
 typedef struct us_batchnorm {
     us_device *device;
     us_batchnorm_attributes attributes;
-    int channels;
-    size_t groups[3], parts_bytes;
+    us_batchnorm_tuning tuning;
+    int channels, pixels, batch;
+    size_t groups[3];
     us_buffer *statistics; /* mean and 1 / deviation where the caller keeps none */
     us_buffer *means;      /* of gradients, between two kernels of backward */
-    us_kernel *statistics_parts, *finish_statistics, *running_statistics, *apply;
+    us_parts parts;        /* of moments or of gradients' sums */
+    us_kernel *take_moments, *finish_statistics, *running_statistics, *apply, *fold;
     us_kernel *gradient_sums, *finish_gradients, *input_gradient;
 } us_batchnorm;
 
@@ -66,24 +69,31 @@ static void destroy(void *pointer) {
     if (!layer) return;
     us_buffer_destroy(layer->statistics);
     us_buffer_destroy(layer->means);
-    us_kernel *const kernels[] = {
-        layer->statistics_parts, layer->finish_statistics, layer->running_statistics, layer->apply,
-        layer->gradient_sums,    layer->finish_gradients,  layer->input_gradient};
+    us_buffer_destroy(layer->parts.buffer);
+    us_kernel *const kernels[] = {layer->take_moments,
+                                  layer->finish_statistics,
+                                  layer->running_statistics,
+                                  layer->apply,
+                                  layer->fold,
+                                  layer->gradient_sums,
+                                  layer->finish_gradients,
+                                  layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         us_kernel_destroy(kernels[i]);
     free(layer);
 }
 
 static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *plan,
-                                    const us_batchnorm_tuning *tuning, unseen_error *error) {
+                                    unseen_error *error) {
     const struct {
         const char *name;
         us_kernel **kernel;
     } kernels[] = {
-        {"statistics", &layer->statistics_parts},
+        {"statistics", &layer->take_moments},
         {"finish_statistics", &layer->finish_statistics},
         {"running_statistics", &layer->running_statistics},
         {"apply", &layer->apply},
+        {"fold", &layer->fold},
         {"gradient_sums", &layer->gradient_sums},
         {"finish_gradients", &layer->finish_gradients},
         {"input_gradient", &layer->input_gradient},
@@ -91,17 +101,27 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, plan->activation, plan->input_activation);
     int step = 8;
-    while (tuning->vectors % step)
+    while (layer->tuning.vectors % step)
         step /= 2;
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         US_TRY(us_kernel_create(layer->device, "batchnorm", kernels[i].name, kernels[i].kernel,
-                                error,
-                                "-DCHANNELS=%d -DPIXELS=%d -DBATCH=%d -DAFFINE=%d -DVECTORS=%d "
-                                "-DSTEP=%d -DROWS=%d -DITEM_CHANNELS=%d %s",
-                                plan->in.channels, plan->in.height * plan->in.width, plan->batch,
-                                layer->attributes.affine, tuning->vectors, step, tuning->rows,
-                                tuning->channels, options));
+                                error, "-DSTEP=%d %s", step, options));
     return UNSEEN_OK;
+}
+
+static unseen_status create_buffers(us_batchnorm *layer, unseen_error *error) {
+    enum { MOST_VALUES = 3 };
+    const int width = layer->device->vector_width;
+    const int parts = (int)(layer->groups[0] * layer->groups[1]);
+    layer->parts.stride = us_divide_up(parts, width) * width;
+    const size_t pair = (size_t)layer->channels * 2 * sizeof(float);
+    US_TRY(
+        us_buffer_create(layer->device, pair, "batchnorm statistics", &layer->statistics, error));
+    US_TRY(us_buffer_create(layer->device, pair, "batchnorm gradients", &layer->means, error));
+    return us_buffer_create(layer->device,
+                            (size_t)layer->channels * MOST_VALUES * (size_t)layer->parts.stride *
+                                sizeof(float),
+                            "batchnorm sums", &layer->parts.buffer, error);
 }
 
 static unseen_status create(const us_layer_plan *plan, void **out, unseen_error *error) {
@@ -111,20 +131,16 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     us_device *device = layer->device = plan->device;
     memcpy(&layer->attributes, plan->attributes, sizeof layer->attributes);
     layer->channels = plan->in.channels;
-    const us_batchnorm_tuning tuning = batchnorm_tuning_default(device, plan->in, plan->batch);
-    const int pixels = plan->in.height * plan->in.width;
-    layer->groups[0] = (size_t)(plan->batch / (tuning.vectors * us_device_lanes(device)));
-    layer->groups[1] = (size_t)((pixels + tuning.rows - 1) / tuning.rows);
-    layer->groups[2] = (size_t)((layer->channels + tuning.channels - 1) / tuning.channels);
-    layer->parts_bytes =
-        layer->groups[0] * layer->groups[1] * (size_t)layer->channels * 2 * sizeof(float);
-    const size_t pair = (size_t)layer->channels * 2 * sizeof(float);
-    us_buffer *scratch;
+    layer->pixels = plan->in.height * plan->in.width;
+    layer->batch = plan->batch;
+    layer->tuning = batchnorm_tuning_default(device, plan->in, plan->batch);
+    const us_batchnorm_tuning *tuning = &layer->tuning;
+    layer->groups[0] = (size_t)(plan->batch / (tuning->vectors * us_device_lanes(device)));
+    layer->groups[1] = (size_t)us_divide_up(layer->pixels, tuning->rows);
+    layer->groups[2] = (size_t)us_divide_up(layer->channels, tuning->channels);
     unseen_status status;
-    US_CHECK(us_buffer_create(device, pair, "batchnorm statistics", &layer->statistics, error));
-    US_CHECK(us_buffer_create(device, pair, "batchnorm gradients", &layer->means, error));
-    US_CHECK(us_device_scratch(device, layer->parts_bytes, &scratch, error));
-    US_CHECK(create_kernels(layer, plan, &tuning, error));
+    US_CHECK(create_buffers(layer, error));
+    US_CHECK(create_kernels(layer, plan, error));
     *out = layer;
     return UNSEEN_OK;
 
@@ -141,45 +157,72 @@ static us_buffer *tensor(const us_batchnorm *layer, us_buffer *const *tensors, i
 }
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
 
+/* What the kernels take as SHAPE. */
+#define SHAPE_TYPES "iiiiii"
+#define SHAPE(layer)                                                                               \
+    (layer)->channels, (layer)->pixels, (layer)->batch, (layer)->tuning.vectors,                   \
+        (layer)->tuning.rows, (layer)->tuning.channels
+
+static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
+                             us_buffer *statistics, unseen_error *error) {
+    us_parts moments = args->x_moments;
+    if (!moments.stride) {
+        moments = layer->parts;
+        US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES, args->x,
+                             moments.buffer, moments.stride, args->n, SHAPE(layer)));
+    }
+    const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
+    const size_t channels[3] = {(size_t)layer->channels, 1, 1};
+    return us_kernel_run(layer->finish_statistics, channels, error, "bibbbff", moments.buffer,
+                         moments.stride, statistics, tensor(layer, args->tensors, RUNNING_MEAN),
+                         tensor(layer, args->tensors, RUNNING_VARIANCE), momentum,
+                         layer->attributes.epsilon);
+}
+
+static unseen_status use_running(us_batchnorm *layer, us_buffer *const *tensors,
+                                 unseen_error *error) {
+    return us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
+                                  "bbbfi", tensor(layer, tensors, RUNNING_MEAN),
+                                  tensor(layer, tensors, RUNNING_VARIANCE), layer->statistics,
+                                  layer->attributes.epsilon, layer->channels);
+}
+
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
     us_buffer *statistics = args->training && args->saved ? args->saved : layer->statistics;
-    us_buffer *mean = tensor(layer, args->tensors, RUNNING_MEAN);
-    us_buffer *variance = tensor(layer, args->tensors, RUNNING_VARIANCE);
-    if (args->training) {
-        const double momentum =
-            args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
-        us_buffer *parts;
-        US_TRY(us_device_scratch(layer->device, layer->parts_bytes, &parts, error));
-        US_TRY(us_kernel_run(layer->statistics_parts, layer->groups, error, "bbi", args->x, parts,
-                             args->n));
-        US_TRY(us_kernel_run_elements(layer->finish_statistics, (size_t)layer->channels, error,
-                                      "bbbbiff", parts, statistics, mean, variance, args->n,
-                                      momentum, layer->attributes.epsilon));
-    } else {
-        US_TRY(us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
-                                      "bbbf", mean, variance, statistics,
-                                      layer->attributes.epsilon));
-    }
-    return us_kernel_run(layer->apply, layer->groups, error, "bbbbb", args->x, statistics,
-                         tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
-                         args->y);
+    if (args->training)
+        US_TRY(measure(layer, args, statistics, error));
+    else
+        US_TRY(use_running(layer, args->tensors, error));
+    return us_kernel_run(layer->apply, layer->groups, error, "bbbbb" SHAPE_TYPES, args->x,
+                         statistics, tensor(layer, args->tensors, WEIGHT),
+                         tensor(layer, args->tensors, BIAS), args->y, SHAPE(layer));
 }
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_buffer *parts;
-    US_TRY(us_device_scratch(layer->device, layer->parts_bytes, &parts, error));
-    US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbb", args->x, args->dy,
-                         args->saved, parts));
-    US_TRY(us_kernel_run_elements(layer->finish_gradients, (size_t)layer->channels, error,
-                                  "bbbbbii", parts, args->saved, layer->means,
-                                  tensor(layer, args->gradients, WEIGHT),
-                                  tensor(layer, args->gradients, BIAS), args->n, args->accumulate));
+    const us_parts *sums = &layer->parts;
+    US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES, args->x,
+                         args->dy, args->saved, sums->buffer, sums->stride, SHAPE(layer)));
+    const size_t channels[3] = {(size_t)layer->channels, 1, 1};
+    US_TRY(us_kernel_run(layer->finish_gradients, channels, error, "bibbbbfi", sums->buffer,
+                         sums->stride, args->saved, layer->means,
+                         tensor(layer, args->gradients, WEIGHT),
+                         tensor(layer, args->gradients, BIAS),
+                         (double)args->n * (double)layer->pixels, (int32_t)args->accumulate));
     if (!args->dx) return UNSEEN_OK;
-    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbbi", args->x, args->dy,
-                         args->saved, layer->means, tensor(layer, args->tensors, WEIGHT), args->dx,
-                         args->n);
+    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbbi" SHAPE_TYPES,
+                         args->x, args->dy, args->saved, layer->means,
+                         tensor(layer, args->tensors, WEIGHT), args->dx, args->n, SHAPE(layer));
+}
+
+static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error *error) {
+    us_batchnorm *layer = pointer;
+    US_TRY(use_running(layer, args->tensors, error));
+    const size_t rows[3] = {args->rows, 1, 1};
+    return us_kernel_run(layer->fold, rows, error, "bbbbbbbi", layer->statistics,
+                         tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
+                         args->weight, args->bias, args->to_weight, args->to_bias, layer->channels);
 }
 
 static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
@@ -262,4 +305,5 @@ const us_layer_type us_batchnorm_layer = {
     .destroy = destroy,
     .forward = forward,
     .backward = backward,
+    .fold = fold,
 };

@@ -52,6 +52,7 @@ const us_layer_type us_convolution_layer = {
     .tensors = tensors,
     .flops = flops,
     .folds_activation = true,
+    .folds_normalization = true,
     .create = create,
     .destroy = us_convolution_destroy,
     .forward = us_convolution_forward,

@@ -12,6 +12,7 @@ typedef struct us_convolution {
     us_convolution_attributes attributes;
     bool transposed;
     us_gather *forward, *backward;
+    us_gather *folded; /* forward with the normalisation that follows */
     us_weight_gradient *gradient;
 } us_convolution;
 
@@ -66,17 +67,19 @@ static size_t channel_stride(const us_convolution *layer) {
            (size_t)layer->plan.out.channels;
 }
 
-static unseen_status build_forward(us_convolution *layer, unseen_error *error) {
-    if (layer->forward) return UNSEEN_OK;
+static unseen_status build_forward(us_convolution *layer, bool folded, unseen_error *error) {
+    us_gather **forward = folded ? &layer->folded : &layer->forward;
+    if (*forward) return UNSEEN_OK;
     us_gather_spec spec = gather_spec(layer);
     spec.up = layer->transposed;
     spec.in = layer->plan.in;
     spec.out = layer->plan.out;
     spec.in_stride = channel_stride(layer);
     spec.out_stride = 1;
-    spec.bias = layer->attributes.bias;
-    spec.activation = layer->plan.activation;
-    return us_gather_create(&spec, NULL, &layer->forward, error);
+    spec.bias = layer->attributes.bias || folded;
+    spec.activation = folded ? layer->plan.normalized_activation : layer->plan.activation;
+    spec.moments = layer->plan.is_normalized;
+    return us_gather_create(&spec, NULL, forward, error);
 }
 
 static unseen_status build_backward(us_convolution *layer, unseen_error *error) {
@@ -88,6 +91,7 @@ static unseen_status build_backward(us_convolution *layer, unseen_error *error) 
     spec.in_stride = 1;
     spec.out_stride = channel_stride(layer);
     spec.input_activation = layer->plan.input_activation;
+    spec.moments = layer->plan.is_normalized || layer->plan.input_is_normalized;
     return us_gather_create(&spec, NULL, &layer->backward, error);
 }
 
@@ -106,7 +110,7 @@ static unseen_status build_gradient(us_convolution *layer, unseen_error *error) 
         .large_stride = transposed ? 1 : channel_stride(layer),
         .tap_stride = (size_t)layer->plan.out.channels,
         .small_stride = transposed ? channel_stride(layer) : 1,
-        .bias = a->bias && !layer->plan.bias_gradient_is_zero,
+        .bias = a->bias && !layer->plan.is_normalized,
         .bias_of_large = transposed,
     };
     return us_weight_gradient_create(&spec, NULL, &layer->gradient, error);
@@ -120,7 +124,7 @@ unseen_status us_convolution_create(const us_layer_plan *plan, bool transposed, 
     made->plan = *plan;
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
     made->transposed = transposed;
-    unseen_status status = build_forward(made, error);
+    unseen_status status = build_forward(made, false, error);
     us_purpose purpose = plan->device->purpose;
     plan->device->purpose = US_PURPOSE_TRAINING;
     if (status == UNSEEN_OK && plan->training) status = build_gradient(made, error);
@@ -139,6 +143,7 @@ void us_convolution_destroy(void *layer) {
     if (!convolution) return;
     us_gather_destroy(convolution->forward);
     us_gather_destroy(convolution->backward);
+    us_gather_destroy(convolution->folded);
     us_weight_gradient_destroy(convolution->gradient);
     free(convolution);
 }
@@ -146,9 +151,16 @@ void us_convolution_destroy(void *layer) {
 unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
                                      unseen_error *error) {
     us_convolution *convolution = layer;
-    us_buffer *bias = convolution->attributes.bias ? args->tensors[1] : NULL;
-    return us_gather_run(convolution->forward, args->x, args->tensors[0], bias, NULL, args->y,
-                         error);
+    US_TRY(build_forward(convolution, args->folded, error));
+    us_gather_args gather = {
+        .x = args->x,
+        .weights = args->tensors[0],
+        .bias = convolution->attributes.bias || args->folded ? args->tensors[1] : NULL,
+        .y = args->y,
+        .n = args->n,
+        .moments = args->moments,
+    };
+    return us_gather_run(args->folded ? convolution->folded : convolution->forward, &gather, error);
 }
 
 unseen_status us_convolution_backward(void *layer, const us_layer_backward *args,
@@ -167,6 +179,11 @@ unseen_status us_convolution_backward(void *layer, const us_layer_backward *args
     if (!args->dx) return UNSEEN_OK;
     device->label.pass = US_PASS_INPUT_GRADIENT;
     US_TRY(build_backward(convolution, error));
-    return us_gather_run(convolution->backward, args->dy, args->tensors[0], NULL, args->x, args->dx,
-                         error);
+    us_gather_args gather = {
+        .x = args->dy,
+        .weights = args->tensors[0],
+        .input = args->x,
+        .y = args->dx,
+    };
+    return us_gather_run(convolution->backward, &gather, error);
 }

@@ -72,6 +72,7 @@ const us_layer_type us_convolution_transpose_layer = {
     .tensors = tensors,
     .flops = flops,
     .folds_activation = true,
+    .folds_normalization = true,
     .create = create,
     .destroy = us_convolution_destroy,
     .forward = us_convolution_forward,

@@ -23,7 +23,7 @@ typedef struct us_product {
 
 typedef struct us_dense {
     us_device *device;
-    bool bias, bias_gradient_is_zero;
+    bool bias, is_normalized;
     us_product products[3]; /* by form */
     us_kernel
         *panels; /* of LANES: turns dy for the weight's gradient, and adds it up for the bias's */
@@ -286,7 +286,7 @@ static us_product_spec product_spec(const us_layer_plan *plan, us_product_form f
     } else if (form == US_PRODUCT_INPUT) {
         spec.input_activation = plan->input_activation;
     } else {
-        spec.bias = bias && !plan->bias_gradient_is_zero;
+        spec.bias = bias && !plan->is_normalized;
     }
     return spec;
 }
@@ -334,7 +334,7 @@ static us_dense *allocate(const us_layer_plan *plan) {
     if (!layer) return NULL;
     layer->device = plan->device;
     layer->bias = ((const us_dense_attributes *)plan->attributes)->bias;
-    layer->bias_gradient_is_zero = plan->bias_gradient_is_zero;
+    layer->is_normalized = plan->is_normalized;
     return layer;
 }
 
@@ -404,7 +404,7 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
 
 static unseen_status backward_parameters(us_dense *layer, const us_layer_backward *args,
                                          unseen_error *error) {
-    us_buffer *bias = layer->bias && !layer->bias_gradient_is_zero ? args->gradients[1] : NULL;
+    us_buffer *bias = layer->bias && !layer->is_normalized ? args->gradients[1] : NULL;
     us_buffer *dy = args->dy;
     us_product *product = &layer->products[US_PRODUCT_WEIGHT];
     if (!product->multiply) {

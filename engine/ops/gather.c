@@ -154,10 +154,9 @@ void us_gather_destroy(us_gather *gather) {
     free(gather);
 }
 
-unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights, us_buffer *bias,
-                            us_buffer *input, us_buffer *y, unseen_error *error) {
-    if (gather->winograd)
-        return us_winograd_run(gather->winograd, x, weights, bias, input, y, error);
+unseen_status us_gather_run(us_gather *gather, const us_gather_args *args, unseen_error *error) {
+    if (gather->winograd) return us_winograd_run(gather->winograd, args, error);
+    us_buffer *weights = args->weights;
     if (!gather->packed) {
         us_buffer *scratch;
         US_TRY(us_device_scratch(gather->device, gather->packed_bytes, &scratch, error));
@@ -166,5 +165,6 @@ unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights,
         weights = scratch;
     }
     const size_t groups[3] = {gather->groups, 1, 1};
-    return us_kernel_run(gather->gather, groups, error, "bbbbb", x, weights, bias, input, y);
+    return us_kernel_run(gather->gather, groups, error, "bbbbb", args->x, weights, args->bias,
+                         args->input, args->y);
 }

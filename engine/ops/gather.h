@@ -18,6 +18,7 @@ typedef struct us_gather_spec {
     bool bias;
     us_activation activation;       /* applied to the output */
     us_activation input_activation; /* or: the output is multiplied by its derivative at `input` */
+    bool moments;                   /* may be wanted, see us_gather_args */
 } us_gather_spec;
 
 /* How it is computed; results do not depend on it beyond rounding. */
@@ -56,9 +57,18 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
                                us_gather **gather, unseen_error *error);
 void us_gather_destroy(us_gather *gather); /* NULL is fine */
 
-/* Enqueues. bias is read only with spec.bias, input only with spec.input_activation. Uses the
- * device's scratch. */
-unseen_status us_gather_run(us_gather *gather, us_buffer *x, us_buffer *weights, us_buffer *bias,
-                            us_buffer *input, us_buffer *y, unseen_error *error);
+typedef struct us_gather_args {
+    us_buffer *x, *weights, *y;
+    us_buffer *bias;  /* read only with spec.bias */
+    us_buffer *input; /* read only with spec.input_activation */
+    /* NULL; or with spec.moments, set where the implementation takes them along the way: of each
+     * channel, before the activation, over n images: count, mean and sum of squared deviations.
+     * Valid until the next run. */
+    us_parts *moments;
+    int n;
+} us_gather_args;
+
+/* Enqueues. Uses the device's scratch. */
+unseen_status us_gather_run(us_gather *gather, const us_gather_args *args, unseen_error *error);
 
 #endif

@@ -220,8 +220,12 @@ static unseen_status create(const void *spec, const int *values, void **operatio
 }
 
 static unseen_status run(void *operation, us_buffer *const *operands, unseen_error *error) {
-    return us_gather_run(operation, operands[X], operands[WEIGHTS], operands[BIAS], operands[INPUT],
-                         operands[Y], error);
+    us_gather_args args = {.x = operands[X],
+                           .weights = operands[WEIGHTS],
+                           .bias = operands[BIAS],
+                           .input = operands[INPUT],
+                           .y = operands[Y]};
+    return us_gather_run(operation, &args, error);
 }
 
 static void destroy(void *operation) {

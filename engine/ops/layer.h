@@ -54,6 +54,13 @@ typedef struct us_tensor_spec {
     float value; /* the constant, or the bound of uniform(-bound, bound) */
 } us_tensor_spec;
 
+/* Sums over the values of each channel, in parts: [channel][value][part], `stride` floats to a
+ * value, a multiple of the device's vector width, with zeros after the last part. */
+typedef struct us_parts {
+    us_buffer *buffer;
+    int stride; /* 0: there are none */
+} us_parts;
+
 typedef struct us_layer_plan {
     us_device *device;
     const void *attributes; /* what type->keys read; outlives the layer */
@@ -61,10 +68,17 @@ typedef struct us_layer_plan {
     int batch;                      /* padded; a multiple of us_device_lanes */
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
-    bool bias_gradient_is_zero;     /* a BatchNorm follows: its mean takes any bias away, so the
-                                       gradient is exactly zero and need not be computed */
-    bool training;                  /* backward is to follow: create its kernels too, so that they
-                                       are compiled together with those of other layers */
+    /* Nothing but a normalisation reads y. Its mean takes any bias away, so the gradient of a bias
+     * is exactly zero and need not be computed; and what it would do by passes over y, this layer
+     * may do while it has y at hand: take moments, and, where it folds_normalization, be that layer
+     * too. */
+    bool is_normalized;
+    us_activation normalized_activation; /* that layer's */
+    bool
+        input_is_normalized; /* x came from a normalisation: so that what runs backward here can
+                                share kernels with the layer that it mirrors, which takes moments */
+    bool training;           /* backward is to follow: create its kernels too, so that they
+                                are compiled together with those of other layers */
 } us_layer_plan;
 
 /* What BatchNorm takes its statistics from. */
@@ -81,6 +95,11 @@ typedef struct us_layer_forward {
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
     us_training training;
+    bool folded;        /* y is what the normalisation after this layer gives; tensors are
+                           those of its fold */
+    us_parts x_moments; /* of a normalisation: taken by the layer that gave x */
+    us_parts *moments;  /* NULL: not wanted; else set where the layer takes them: of y's
+                           channels count, mean and sum of squared deviations */
 } us_layer_forward;
 
 typedef struct us_layer_backward {
@@ -92,6 +111,14 @@ typedef struct us_layer_backward {
     int n;
     bool accumulate; /* gradients of parameters are added to what is there */
 } us_layer_backward;
+
+/* A layer and the normalisation after it as one, for scoring. */
+typedef struct us_layer_fold {
+    us_buffer *const *tensors; /* of the normalisation */
+    us_buffer *weight, *bias;  /* of the layer before; bias may be NULL */
+    us_buffer *to_weight, *to_bias;
+    size_t rows; /* of the weight, each with a number per channel */
+} us_layer_fold;
 
 typedef struct us_layer_type {
     const char *name;       /* in configs */
@@ -114,9 +141,12 @@ typedef struct us_layer_type {
     /* Set for activation layers: what they compute. */
     us_activation (*activation)(const void *attributes);
 
-    bool folds_activation; /* can compute an activation on its output */
-    bool is_view;          /* y is x with another shape: no kernels, create and below are NULL */
-    bool is_normalization; /* takes the mean away, see bias_gradient_is_zero */
+    bool folds_activation;    /* can compute an activation on its output */
+    bool is_view;             /* y is x with another shape: no kernels, create and below are NULL */
+    bool folds_normalization; /* see us_layer_forward.folded; the last axis of its weight, the first
+                                 tensor, are the channels of y, and the second one, if any, is a
+                                 bias */
+    bool is_normalization;    /* see us_layer_plan.is_normalized */
     bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut":
                           the network reads and runs those and sums gradients; backward is NULL */
 
@@ -124,6 +154,9 @@ typedef struct us_layer_type {
     void (*destroy)(void *layer);
     unseen_status (*forward)(void *layer, const us_layer_forward *args, unseen_error *error);
     unseen_status (*backward)(void *layer, const us_layer_backward *args, unseen_error *error);
+
+    /* Of normalisations. */
+    unseen_status (*fold)(void *layer, const us_layer_fold *args, unseen_error *error);
 } us_layer_type;
 
 extern const us_layer_type us_convolution_layer;           /* convolution.c */

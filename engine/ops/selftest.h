@@ -44,9 +44,24 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
                                      double limit, double floor, bool zero_padding,
                                      unseen_error *error);
 
+/* ---- of layers: selftest_layers.c ---- */
+
+/* What a config would give with these keys. */
+unseen_status us_test_attributes_read(const us_layer_type *type, const char *keys,
+                                      void **attributes, unseen_error *error);
+void us_test_attributes_release(const us_layer_type *type, void *attributes); /* NULL is fine */
+
+/* A tensor, random on the host and on the device. */
+unseen_status us_test_tensor_create(us_selftest *test, const us_tensor_spec *spec,
+                                    us_test_values *values, unseen_error *error);
+
+/* ---- */
+
 /* The operators in groups: how many cases each has, and what adds their results. */
 int us_selftest_layer_cases(void);
 unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
+int us_selftest_normalized_cases(void);
+unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error);
 int us_selftest_residual_cases(void);
 unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
 int us_selftest_training_cases(void);

@@ -180,36 +180,45 @@ typedef struct layer_test {
 static const float PADDING = 77;
 static const double LIMIT = 2e-5;
 
-static unseen_status read_attributes(layer_test *t, unseen_error *error) {
-    const layer_case *wanted = t->wanted;
+unseen_status us_test_attributes_read(const us_layer_type *type, const char *keys,
+                                      void **attributes, unseen_error *error) {
     us_json root;
-    US_TRY(us_json_parse(wanted->keys, strlen(wanted->keys), wanted->type->name, &root, error));
-    t->attributes = calloc(1, wanted->type->attributes_size + 1);
-    unseen_status status = t->attributes
-                               ? us_json_read(&root, wanted->type->keys, t->attributes, error)
-                               : us_fail_memory(error, "the self-test");
+    *attributes = NULL;
+    US_TRY(us_json_parse(keys, strlen(keys), type->name, &root, error));
+    *attributes = calloc(1, type->attributes_size + 1);
+    unseen_status status = *attributes ? us_json_read(&root, type->keys, *attributes, error)
+                                       : us_fail_memory(error, "the self-test");
     cJSON_Delete(root.value);
     return status;
+}
+
+void us_test_attributes_release(const us_layer_type *type, void *attributes) {
+    if (attributes) us_json_release(type->keys, attributes);
+    free(attributes);
+}
+
+unseen_status us_test_tensor_create(us_selftest *test, const us_tensor_spec *spec,
+                                    us_test_values *values, unseen_error *error) {
+    size_t size = 1;
+    for (int axis = 0; axis < spec->rank; axis++)
+        size *= (size_t)spec->dims[axis];
+    US_TRY(us_test_values_create(test, size, 1, 1, values, error));
+    us_test_values_random(test, values, 0.3, spec->init == US_INIT_CONSTANT);
+    if (strcmp(spec->name, "running_var") == 0)
+        for (size_t v = 0; v < size; v++)
+            values->host[v] *= values->host[v];
+    return us_test_values_upload(values, 0, error);
 }
 
 static unseen_status create_tensors(layer_test *t, unseen_error *error) {
     if (t->wanted->type->tensors)
         t->count = t->wanted->type->tensors(t->attributes, t->plan.in, t->specs);
     for (int i = 0; i < t->count; i++) {
-        const us_tensor_spec *spec = &t->specs[i];
-        size_t size = 1;
-        for (int axis = 0; axis < spec->rank; axis++)
-            size *= (size_t)spec->dims[axis];
-        US_TRY(us_test_values_create(t->test, size, 1, 1, &t->tensors[i], error));
-        us_test_values_random(t->test, &t->tensors[i], 0.3, spec->init == US_INIT_CONSTANT);
-        if (strcmp(spec->name, "running_var") == 0)
-            for (size_t v = 0; v < size; v++)
-                t->tensors[i].host[v] *= t->tensors[i].host[v];
-        US_TRY(us_test_values_upload(&t->tensors[i], 0, error));
+        US_TRY(us_test_tensor_create(t->test, &t->specs[i], &t->tensors[i], error));
         t->host_tensors[i] = t->tensors[i].host;
         t->device_tensors[i] = t->tensors[i].device;
-        if (!spec->trainable) continue;
-        US_TRY(us_test_values_create(t->test, size, 1, 1, &t->gradients[i], error));
+        if (!t->specs[i].trainable) continue;
+        US_TRY(us_test_values_create(t->test, t->tensors[i].rows, 1, 1, &t->gradients[i], error));
         t->host_gradients[i] = t->gradients[i].host;
         t->device_gradients[i] = t->gradients[i].device;
     }
@@ -236,7 +245,7 @@ static unseen_status create_activations(layer_test *t, unseen_error *error) {
 static unseen_status create(layer_test *t, unseen_error *error) {
     const layer_case *wanted = t->wanted;
     us_device *device = t->test->device;
-    US_TRY(read_attributes(t, error));
+    US_TRY(us_test_attributes_read(wanted->type, wanted->keys, &t->attributes, error));
     t->plan = (us_layer_plan){
         .device = device,
         .attributes = t->attributes,
@@ -336,8 +345,7 @@ static void destroy(layer_test *t) {
         us_test_values_destroy(&t->gradients[i]);
     }
     us_buffer_destroy(t->saved);
-    if (t->attributes) us_json_release(t->wanted->type->keys, t->attributes);
-    free(t->attributes);
+    us_test_attributes_release(t->wanted->type, t->attributes);
 }
 
 static unseen_status run_case(us_selftest *test, const layer_case *wanted, unseen_error *error) {

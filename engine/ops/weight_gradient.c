@@ -7,9 +7,9 @@
 #include "ops/winograd_gradient.h"
 
 struct us_weight_gradient {
-    us_device *device;
+    us_weight_gradient_spec spec;
     us_kernel *weights, *bias, *sum;
-    bool bias_of_large;
+    bool winograd;
     int splits, bias_splits;
     size_t groups, weight_count, bias_count;
 };
@@ -143,18 +143,18 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
     us_weight_gradient *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a convolution's gradient");
     us_shape biased = spec->bias_of_large ? spec->large : spec->small;
-    made->device = spec->device;
-    made->bias_of_large = spec->bias_of_large;
+    made->spec = *spec;
+    made->winograd = chosen.outputs > 0;
     made->splits = chosen.splits;
     size_t items =
-        chosen.outputs ? us_winograd_gradient_items(spec, &chosen) : count_items(spec, &chosen);
+        made->winograd ? us_winograd_gradient_items(spec, &chosen) : count_items(spec, &chosen);
     made->groups = items * (size_t)chosen.splits;
     made->weight_count = count_weights(spec);
     made->bias_count = (size_t)biased.channels;
     made->bias_splits = count_bias_splits(spec);
 
     unseen_status status;
-    if (chosen.outputs)
+    if (made->winograd)
         US_CHECK(us_winograd_gradient_build(spec, &chosen, &made->weights, error));
     else
         US_CHECK(build(spec, &chosen, "weight_gradient", &made->weights, error));
@@ -193,18 +193,23 @@ unseen_status us_weight_gradient_run(us_weight_gradient *gradient, us_buffer *la
                                      bool accumulate, unseen_error *error) {
     us_buffer *scratch = NULL;
     if (scratch_bytes(gradient) > 0)
-        US_TRY(us_device_scratch(gradient->device, scratch_bytes(gradient), &scratch, error));
+        US_TRY(us_device_scratch(gradient->spec.device, scratch_bytes(gradient), &scratch, error));
     const size_t groups[3] = {gradient->groups, 1, 1};
     bool direct = gradient->splits == 1;
-    US_TRY(us_kernel_run(gradient->weights, groups, error, "bbbi", large, small,
-                         direct ? weights : scratch, (int32_t)(direct && accumulate)));
+    us_buffer *to = direct ? weights : scratch;
+    if (gradient->winograd)
+        US_TRY(us_winograd_gradient_run(&gradient->spec, gradient->weights, groups, large, small,
+                                        to, direct && accumulate, error));
+    else
+        US_TRY(us_kernel_run(gradient->weights, groups, error, "bbbi", large, small, to,
+                             (int32_t)(direct && accumulate)));
     if (!direct)
         US_TRY(sum_splits(gradient, scratch, gradient->splits, gradient->weight_count, accumulate,
                           weights, error));
     if (!gradient->bias) return UNSEEN_OK;
     const size_t bias_groups[3] = {gradient->bias_count, (size_t)gradient->bias_splits, 1};
     US_TRY(us_kernel_run(gradient->bias, bias_groups, error, "bb",
-                         gradient->bias_of_large ? large : small, scratch));
+                         gradient->spec.bias_of_large ? large : small, scratch));
     return sum_splits(gradient, scratch, gradient->bias_splits, gradient->bias_count, accumulate,
                       bias, error);
 }

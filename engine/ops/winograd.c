@@ -3,10 +3,14 @@
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
+
 struct us_winograd {
-    us_device *device;
+    us_gather_spec spec;
     us_kernel *pack, *winograd;
-    size_t in_channels, tiles, groups, packed_bytes;
+    int tile_channels;
+    size_t tiles, groups, packed_bytes;
+    bool takes_moments;
+    us_parts parts; /* of moments */
 };
 
 /* Taps of a phase along one side. */
@@ -70,21 +74,51 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     return false;
 }
 
-static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
-                           const char *name, us_kernel **kernel, unseen_error *error) {
+/* Whether it is linear on either side of 0. */
+static bool is_bent(us_activation activation) {
+    return activation.kind <= US_ACTIVATION_LEAKY_RELU;
+}
+
+/* The slope on the negative side. */
+static double slope_of(us_activation activation) {
+    if (activation.kind == US_ACTIVATION_NONE) return 1;
+    return activation.kind == US_ACTIVATION_LEAKY_RELU ? (double)activation.slope : 0;
+}
+
+/* The options name nothing that can be an argument without loss of speed: every kernel that layers
+ * share is one less to compile. A convolution's input gradient and the forward pass of the
+ * transposed convolution that mirrors it share theirs. */
+static unseen_status build(us_winograd *winograd, const us_gather_tiles *tiles,
+                           unseen_error *error) {
+    const us_gather_spec *spec = &winograd->spec;
+    US_TRY(us_kernel_create(spec->device, "winograd_pack", "winograd_pack", &winograd->pack, error,
+                            "-DTAPS=%d -DOUTPUTS=%d", count_taps(spec), tiles->outputs));
+    us_activation own = spec->activation, input = spec->input_activation;
     return us_kernel_create(
-        spec->device, "winograd", name, kernel, error,
+        spec->device, "winograd", "winograd", &winograd->winograd, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
-        "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d -DIN_STRIDE=%zu "
-        "-DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d -DACTIVATION=%d -DSLOPE=%.9ef "
-        "-DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef -DOUTPUTS=%d -DTILE_CHANNELS=%d "
-        "-DTILE_VECTORS=%d -DITEM_VECTORS=%d",
+        "-DOUT_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d -DACTIVATION=%d "
+        "-DINPUT_ACTIVATION=%d -DOUTPUTS=%d -DTILE_CHANNELS=%d -DTILE_VECTORS=%d "
+        "-DITEM_VECTORS=%d -DMOMENTS=%d",
         spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
-        spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->stride[0],
-        spec->padding[0], count_taps(spec), spec->in_stride, spec->tap_stride, spec->out_stride,
-        spec->bias, spec->activation.kind, (double)spec->activation.slope,
-        spec->input_activation.kind, (double)spec->input_activation.slope, tiles->outputs,
-        tiles->channels, tiles->vectors, tiles->run);
+        spec->out.height, spec->out.width, spec->batch, spec->stride[0], spec->padding[0],
+        count_taps(spec), is_bent(own) ? 0 : own.kind, is_bent(input) ? 0 : input.kind,
+        tiles->outputs, tiles->channels, tiles->vectors, tiles->run, winograd->takes_moments);
+}
+
+/* A part per work-item and phase of the output. */
+static unseen_status create_parts(us_winograd *winograd, unseen_error *error) {
+    enum { MOST_VALUES = 3 };
+    const us_gather_spec *spec = &winograd->spec;
+    int width = spec->device->vector_width;
+    size_t items = winograd->groups * (spec->up ? count_phases(spec) : 1);
+    int parts = us_divide_up((int64_t)items, width) * width;
+    if (winograd->parts.stride) return UNSEEN_OK;
+    US_TRY(us_buffer_create(
+        spec->device, (size_t)spec->out.channels * MOST_VALUES * (size_t)parts * sizeof(float),
+        "moments of activations", &winograd->parts.buffer, error));
+    winograd->parts.stride = parts;
+    return UNSEEN_OK;
 }
 
 unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
@@ -92,19 +126,22 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
     *winograd = NULL;
     us_winograd *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a convolution");
-    made->device = spec->device;
-    made->in_channels = (size_t)spec->in.channels;
+    made->spec = *spec;
+    made->tile_channels = tiles->channels;
     made->tiles = (size_t)us_divide_up(spec->out.channels, tiles->channels);
-    made->packed_bytes = count_products(spec, tiles) * count_phases(spec) * made->in_channels *
-                         made->tiles * (size_t)tiles->channels * sizeof(float);
+    made->packed_bytes = count_products(spec, tiles) * count_phases(spec) *
+                         (size_t)spec->in.channels * made->tiles * (size_t)tiles->channels *
+                         sizeof(float);
     int step = (spec->up ? spec->stride[0] : 1) * tiles->outputs;
     int chunks = us_divide_up(spec->batch / us_device_lanes(spec->device), tiles->run);
     made->groups = (size_t)us_divide_up(spec->out.height, step) *
                    (size_t)us_divide_up(spec->out.width, step) * (size_t)chunks;
+    /* Not where work-items overlap. */
+    made->takes_moments =
+        spec->moments && spec->batch / us_device_lanes(spec->device) % tiles->run == 0;
     us_buffer *scratch;
     unseen_status status;
-    US_CHECK(build(spec, tiles, "winograd", &made->winograd, error));
-    US_CHECK(build(spec, tiles, "winograd_pack", &made->pack, error));
+    US_CHECK(build(made, tiles, error));
     US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
     *winograd = made;
     return UNSEEN_OK;
@@ -118,16 +155,29 @@ void us_winograd_destroy(us_winograd *winograd) {
     if (!winograd) return;
     us_kernel_destroy(winograd->pack);
     us_kernel_destroy(winograd->winograd);
+    us_buffer_destroy(winograd->parts.buffer);
     free(winograd);
 }
 
-unseen_status us_winograd_run(us_winograd *winograd, us_buffer *x, us_buffer *weights,
-                              us_buffer *bias, us_buffer *input, us_buffer *y,
+unseen_status us_winograd_run(us_winograd *winograd, const us_gather_args *args,
                               unseen_error *error) {
-    us_buffer *scratch;
-    US_TRY(us_device_scratch(winograd->device, winograd->packed_bytes, &scratch, error));
-    const size_t pack_groups[3] = {winograd->in_channels, winograd->tiles, 1};
-    US_TRY(us_kernel_run(winograd->pack, pack_groups, error, "bb", weights, scratch));
+    const us_gather_spec *spec = &winograd->spec;
+    us_buffer *packed;
+    US_TRY(us_device_scratch(spec->device, winograd->packed_bytes, &packed, error));
+    const size_t pack_groups[3] = {(size_t)spec->in.channels, winograd->tiles, 1};
+    US_TRY(us_kernel_run(winograd->pack, pack_groups, error, "bbiiiiiiii", args->weights, packed,
+                         (int32_t)spec->up, spec->kernel[0], spec->stride[0], spec->out.channels,
+                         winograd->tile_channels, (int32_t)spec->in_stride,
+                         (int32_t)spec->tap_stride, (int32_t)spec->out_stride));
     const size_t groups[3] = {winograd->groups, 1, 1};
-    return us_kernel_run(winograd->winograd, groups, error, "bbbbb", x, scratch, bias, input, y);
+    bool derives = spec->input_activation.kind != US_ACTIVATION_NONE;
+    us_activation bent = derives ? spec->input_activation : spec->activation;
+    us_parts parts = {0};
+    if (args->moments && winograd->takes_moments) {
+        US_TRY(create_parts(winograd, error));
+        parts = *args->moments = winograd->parts;
+    }
+    return us_kernel_run(winograd->winograd, groups, error, "bbbbbfbii", args->x, packed,
+                         spec->bias ? args->bias : NULL, derives ? args->input : NULL, args->y,
+                         slope_of(bent), parts.buffer, parts.stride, args->n);
 }

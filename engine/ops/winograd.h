@@ -22,7 +22,7 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
 void us_winograd_destroy(us_winograd *winograd); /* NULL is fine */
 
 /* As us_gather_run. */
-unseen_status us_winograd_run(us_winograd *winograd, us_buffer *x, us_buffer *weights,
-                              us_buffer *bias, us_buffer *input, us_buffer *y, unseen_error *error);
+unseen_status us_winograd_run(us_winograd *winograd, const us_gather_args *args,
+                              unseen_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 #include "ops/winograd_gradient.h"
 
 #include "base/arithmetic.h"
+
 static int count_taps(const us_weight_gradient_spec *spec) {
     return us_divide_up(spec->kernel[0], spec->stride[0]);
 }
@@ -92,18 +93,22 @@ size_t us_winograd_gradient_items(const us_weight_gradient_spec *spec,
 unseen_status us_winograd_gradient_build(const us_weight_gradient_spec *spec,
                                          const us_weight_gradient_tiles *tiles, us_kernel **kernel,
                                          unseen_error *error) {
-    size_t weights = (size_t)spec->large.channels * (size_t)spec->small.channels *
-                     (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
     return us_kernel_create(
         spec->device, "winograd_gradient", "winograd_gradient", kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
-        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DKERNEL=%d -DSTRIDE=%d -DPADDING=%d "
-        "-DTAPS=%d -DLARGE_STRIDE=%zu -DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu "
+        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d "
         "-DOUTPUTS=%d -DTILE_SMALL=%d -DTILE_LARGE=%d -DITEM_SMALL=%d -DITEM_LARGE=%d "
         "-DITEM_VECTORS=%d -DSPLITS=%d",
         spec->large.channels, spec->large.height, spec->large.width, spec->small.channels,
-        spec->small.height, spec->small.width, spec->batch, spec->kernel[0], spec->stride[0],
-        spec->padding[0], count_taps(spec), spec->large_stride, spec->tap_stride,
-        spec->small_stride, weights, tiles->outputs, tiles->small, tiles->large, tiles->item_small,
+        spec->small.height, spec->small.width, spec->batch, spec->stride[0], spec->padding[0],
+        count_taps(spec), tiles->outputs, tiles->small, tiles->large, tiles->item_small,
         tiles->item_large, tiles->vectors, tiles->splits);
+}
+
+unseen_status us_winograd_gradient_run(const us_weight_gradient_spec *spec, us_kernel *kernel,
+                                       const size_t groups[3], us_buffer *large, us_buffer *small,
+                                       us_buffer *partial, bool accumulate, unseen_error *error) {
+    return us_kernel_run(kernel, groups, error, "bbbiiiii", large, small, partial,
+                         (int32_t)accumulate, spec->kernel[0], (int32_t)spec->large_stride,
+                         (int32_t)spec->tap_stride, (int32_t)spec->small_stride);
 }

@@ -21,9 +21,14 @@ size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
 size_t us_winograd_gradient_items(const us_weight_gradient_spec *spec,
                                   const us_weight_gradient_tiles *tiles);
 
-/* Arguments are those of the direct kernel. */
 unseen_status us_winograd_gradient_build(const us_weight_gradient_spec *spec,
                                          const us_weight_gradient_tiles *tiles, us_kernel **kernel,
                                          unseen_error *error);
+
+/* Partial sums, one after the other for each split; with a single one they are the gradient, which
+ * is added to with `accumulate`. */
+unseen_status us_winograd_gradient_run(const us_weight_gradient_spec *spec, us_kernel *kernel,
+                                       const size_t groups[3], us_buffer *large, us_buffer *small,
+                                       us_buffer *partial, bool accumulate, unseen_error *error);
 
 #endif

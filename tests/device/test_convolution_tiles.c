@@ -119,8 +119,12 @@ static void check_gather(const operands *o, const us_gather_spec *spec,
     us_buffer *x = spec->up ? o->small_on : o->large_on;
     us_buffer *y = upload(o->device, want, us_shape_size(spec->out), 0, o->batch);
     TEST_OK(us_gather_create(spec, tiles, &gather, &error));
-    TEST_OK(us_gather_run(gather, x, o->weights_on, spec->bias ? o->bias_on : NULL,
-                          spec->up ? o->large_on : NULL, y, &error));
+    us_gather_args args = {.x = x,
+                           .weights = o->weights_on,
+                           .bias = spec->bias ? o->bias_on : NULL,
+                           .input = spec->up ? o->large_on : NULL,
+                           .y = y};
+    TEST_OK(us_gather_run(gather, &args, &error));
     char what[64];
     snprintf(what, sizeof what, "%s with tiles %zu", spec->up ? "up" : "down", number);
     expect(y, want, us_shape_size(spec->out), IMAGES, o->batch, what);

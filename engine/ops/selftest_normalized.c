@@ -1,0 +1,284 @@
+/* A layer and the BatchNorm after it: in training the layer may take the moments that BatchNorm
+ * needs, and for scoring BatchNorm is folded into the layer's weights. */
+#include "ops/reference.h"
+#include "ops/selftest.h"
+
+#define NONE                                                                                       \
+    { US_ACTIVATION_NONE, 0 }
+#define RELU                                                                                       \
+    { US_ACTIVATION_RELU, 0 }
+#define LEAKY                                                                                      \
+    { US_ACTIVATION_LEAKY_RELU, 0.2f }
+#define TANH                                                                                       \
+    { US_ACTIVATION_TANH, 0 }
+#define CONVOLUTION &us_convolution_layer
+#define TRANSPOSED &us_convolution_transpose_layer
+
+typedef struct normalized_case {
+    const us_layer_type *type;
+    const char *keys, *normalization;
+    us_shape in;
+    int n, room; /* images, and those that the batch has room for (0: no more) */
+    us_activation activation;
+    double shift; /* of the layer's bias, if it has one */
+} normalized_case;
+
+static const normalized_case cases[] = {
+    {CONVOLUTION,
+     "{\"channels\": 12, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
+     "{}",
+     {3, 16, 16},
+     17,
+     32,
+     RELU,
+     0},
+    {CONVOLUTION,
+     "{\"channels\": 13, \"kernel\": 4, \"stride\": 2, \"padding\": 1, \"bias\": false}",
+     "{\"affine\": false}",
+     {5, 14, 10},
+     33,
+     0,
+     LEAKY,
+     0},
+    {CONVOLUTION,
+     "{\"channels\": 12, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
+     "{}",
+     {6, 8, 8},
+     17,
+     0,
+     NONE,
+     1000},
+    {CONVOLUTION,
+     "{\"channels\": 5, \"kernel\": 3, \"padding\": 1}",
+     "{\"epsilon\": 0.1}",
+     {3, 7, 5},
+     17,
+     0,
+     TANH,
+     0},
+    {CONVOLUTION, "{\"channels\": 1, \"kernel\": 1}", "{}", {1, 1, 1}, 5, 40, RELU, 0},
+    {TRANSPOSED,
+     "{\"channels\": 12, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
+     "{}",
+     {8, 8, 8},
+     17,
+     32,
+     RELU,
+     0},
+    {TRANSPOSED,
+     "{\"channels\": 7, \"kernel\": 3, \"stride\": 2, \"padding\": 1}",
+     "{\"affine\": false}",
+     {5, 6, 4},
+     40,
+     0,
+     LEAKY,
+     0},
+    {TRANSPOSED,
+     "{\"channels\": 6, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
+     "{}",
+     {5, 5, 3},
+     1,
+     60,
+     TANH,
+     0},
+};
+
+enum { CASES = sizeof cases / sizeof *cases };
+
+int us_selftest_normalized_cases(void) {
+    return CASES;
+}
+
+/* One of the two layers. */
+typedef struct half {
+    const us_layer_type *type;
+    us_layer_plan plan;
+    void *attributes, *layer;
+    int count;
+    us_test_values tensors[US_LAYER_MAX_TENSORS];
+    us_tensor_spec specs[US_LAYER_MAX_TENSORS];
+    double *host[US_LAYER_MAX_TENSORS];
+    us_buffer *device[US_LAYER_MAX_TENSORS];
+} half;
+
+typedef struct normalized_test {
+    us_selftest *test;
+    const normalized_case *wanted;
+    half first, second;
+    us_test_values x, between, y;
+    us_buffer *saved, *folded[2];
+} normalized_test;
+
+/* Beyond what is normal, so that a sum that takes padded lanes in goes visibly wrong. */
+static const float PADDING = 77;
+
+static unseen_status create_half(normalized_test *t, half *h, const us_layer_type *type,
+                                 const char *keys, us_shape in, unseen_error *error) {
+    const normalized_case *wanted = t->wanted;
+    us_device *device = t->test->device;
+    h->type = type;
+    US_TRY(us_test_attributes_read(type, keys, &h->attributes, error));
+    h->plan = (us_layer_plan){
+        .device = device,
+        .attributes = h->attributes,
+        .in = in,
+        .batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n),
+    };
+    US_TRY(type->infer(h->attributes, in, &h->plan.out, error));
+    h->count = type->tensors(h->attributes, in, h->specs);
+    for (int i = 0; i < h->count; i++) {
+        US_TRY(us_test_tensor_create(t->test, &h->specs[i], &h->tensors[i], error));
+        h->host[i] = h->tensors[i].host;
+        h->device[i] = h->tensors[i].device;
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status create_values(normalized_test *t, unseen_error *error) {
+    const us_layer_plan *first = &t->first.plan, *second = &t->second.plan;
+    const int n = t->wanted->n, batch = first->batch;
+    us_device *device = t->test->device;
+    const size_t channels = (size_t)first->out.channels;
+    US_TRY(us_test_values_create(t->test, us_shape_size(first->in), n, batch, &t->x, error));
+    US_TRY(us_test_values_create(t->test, us_shape_size(first->out), n, batch, &t->between, error));
+    US_TRY(us_test_values_create(t->test, us_shape_size(second->out), n, batch, &t->y, error));
+    US_TRY(us_buffer_create(
+        device,
+        us_batchnorm_layer.saved_floats(t->second.attributes, second->in, batch) * sizeof(float),
+        "the self-test", &t->saved, error));
+    US_TRY(us_buffer_create(device, t->first.tensors[0].rows * sizeof(float), "the self-test",
+                            &t->folded[0], error));
+    US_TRY(
+        us_buffer_create(device, channels * sizeof(float), "the self-test", &t->folded[1], error));
+    us_test_values_random(t->test, &t->x, 1, 0.3);
+    return us_test_values_upload(&t->x, PADDING, error);
+}
+
+static unseen_status create(normalized_test *t, unseen_error *error) {
+    const normalized_case *wanted = t->wanted;
+    half *first = &t->first, *second = &t->second;
+    US_TRY(create_half(t, first, wanted->type, wanted->keys, wanted->in, error));
+    US_TRY(
+        create_half(t, second, &us_batchnorm_layer, wanted->normalization, first->plan.out, error));
+    first->plan.is_normalized = true;
+    first->plan.normalized_activation = wanted->activation;
+    second->plan.activation = wanted->activation;
+    if (first->count > 1) {
+        us_test_values_random(t->test, &first->tensors[1], 0.3, wanted->shift);
+        US_TRY(us_test_values_upload(&first->tensors[1], 0, error));
+    }
+    US_TRY(create_values(t, error));
+    US_TRY(first->type->create(&first->plan, &first->layer, error));
+    return second->type->create(&second->plan, &second->layer, error);
+}
+
+static void compute_expected(normalized_test *t, bool training) {
+    us_reference first = {.attributes = t->first.attributes,
+                          .in = t->first.plan.in,
+                          .out = t->first.plan.out,
+                          .n = t->wanted->n,
+                          .x = t->x.host,
+                          .y = t->between.host,
+                          .tensors = t->first.host};
+    us_reference second = {.attributes = t->second.attributes,
+                           .in = t->second.plan.in,
+                           .out = t->second.plan.out,
+                           .n = t->wanted->n,
+                           .activation = t->wanted->activation,
+                           .training = training,
+                           .x = t->between.host,
+                           .y = t->y.host,
+                           .tensors = t->second.host};
+    us_reference_find(t->first.type)->forward(&first);
+    us_reference_find(t->second.type)->forward(&second);
+}
+
+static unseen_status compare(normalized_test *t, const us_test_values *values, const char *what,
+                             unseen_error *error) {
+    /* A mean of many deviations leaves fewer digits to the deviations themselves. */
+    const double limit = t->wanted->shift > 100 ? 2e-3 : 5e-5;
+    return us_test_values_compare(t->test, values, t->wanted->type->name, what, t->wanted->in,
+                                  limit, 1e-3, false, error);
+}
+
+static unseen_status check_training(normalized_test *t, unseen_error *error) {
+    us_parts moments = {0};
+    const us_layer_forward first = {.x = t->x.device,
+                                    .y = t->between.device,
+                                    .tensors = t->first.device,
+                                    .n = t->wanted->n,
+                                    .training = true,
+                                    .moments = &moments};
+    US_TRY(t->first.type->forward(t->first.layer, &first, error));
+    const us_layer_forward second = {.x = t->between.device,
+                                     .y = t->y.device,
+                                     .tensors = t->second.device,
+                                     .saved = t->saved,
+                                     .n = t->wanted->n,
+                                     .training = true,
+                                     .x_moments = moments};
+    US_TRY(t->second.type->forward(t->second.layer, &second, error));
+    compute_expected(t, true);
+    US_TRY(compare(t, &t->y, "normalised", error));
+    for (int i = 0; i < t->second.count; i++)
+        if (!t->second.specs[i].trainable)
+            US_TRY(compare(t, &t->second.tensors[i], t->second.specs[i].name, error));
+    return UNSEEN_OK;
+}
+
+static unseen_status check_scoring(normalized_test *t, unseen_error *error) {
+    const us_layer_fold fold = {
+        .tensors = t->second.device,
+        .weight = t->first.device[0],
+        .bias = t->first.count > 1 ? t->first.device[1] : NULL,
+        .to_weight = t->folded[0],
+        .to_bias = t->folded[1],
+        .rows = t->first.tensors[0].rows / (size_t)t->first.plan.out.channels,
+    };
+    US_TRY(t->second.type->fold(t->second.layer, &fold, error));
+    const us_layer_forward args = {.x = t->x.device,
+                                   .y = t->y.device,
+                                   .tensors = t->folded,
+                                   .n = t->wanted->n,
+                                   .folded = true};
+    US_TRY(t->first.type->forward(t->first.layer, &args, error));
+    compute_expected(t, false);
+    return compare(t, &t->y, "normalised, scoring", error);
+}
+
+static void destroy(normalized_test *t) {
+    half *const halves[] = {&t->first, &t->second};
+    for (int h = 0; h < 2; h++) {
+        if (halves[h]->layer) halves[h]->type->destroy(halves[h]->layer);
+        for (int i = 0; i < US_LAYER_MAX_TENSORS; i++)
+            us_test_values_destroy(&halves[h]->tensors[i]);
+        if (halves[h]->type) us_test_attributes_release(halves[h]->type, halves[h]->attributes);
+    }
+    us_test_values *const values[] = {&t->x, &t->between, &t->y};
+    for (size_t i = 0; i < 3; i++)
+        us_test_values_destroy(values[i]);
+    us_buffer_destroy(t->saved);
+    us_buffer_destroy(t->folded[0]);
+    us_buffer_destroy(t->folded[1]);
+}
+
+static unseen_status run_case(us_selftest *test, const normalized_case *wanted,
+                              unseen_error *error) {
+    normalized_test t = {.test = test, .wanted = wanted};
+    unseen_status status = create(&t, error);
+    if (status == UNSEEN_OK) status = check_scoring(&t, error);
+    if (status == UNSEEN_OK) status = check_training(&t, error);
+    destroy(&t);
+    if (status != UNSEEN_OK)
+        us_error_context(error, "%s %s and batchnorm on %d x %d x %d", wanted->type->name,
+                         wanted->keys, wanted->in.channels, wanted->in.height, wanted->in.width);
+    return status;
+}
+
+unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error) {
+    for (int i = 0; i < CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        if (!test->stop) US_TRY(run_case(test, &cases[i], error));
+    }
+    return UNSEEN_OK;
+}
