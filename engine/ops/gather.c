@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
+#include "ops/activation.h"
 #include "ops/winograd.h"
 
 struct us_gather {
@@ -78,23 +79,23 @@ void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]) {
         text, US_TUNABLE_TEXT,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d -DSTRIDE_X=%d "
-        "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu -DBIAS=%d "
-        "-DACTIVATION=%d -DSLOPE=%.9ef -DINPUT_ACTIVATION=%d -DINPUT_SLOPE=%.9ef",
+        "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu",
         spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
         spec->out.height, spec->out.width, spec->batch, spec->kernel[0], spec->kernel[1],
         spec->stride[0], spec->stride[1], spec->padding[0], spec->padding[1], spec->in_stride,
-        spec->tap_stride, spec->out_stride, spec->bias, spec->activation.kind,
-        (double)spec->activation.slope, spec->input_activation.kind,
-        (double)spec->input_activation.slope);
+        spec->tap_stride, spec->out_stride);
 }
 
 static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
                            const char *name, us_kernel **kernel, unseen_error *error) {
-    char options[US_TUNABLE_TEXT];
-    us_gather_options(spec, options);
+    char shape[US_TUNABLE_TEXT], activations[US_ACTIVATION_OPTIONS];
+    us_gather_options(spec, shape);
+    us_activation_options(activations, spec->activation, spec->input_activation);
     return us_kernel_create(spec->device, "gather", name, kernel, error,
-                            "%s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d",
-                            options, tiles->channels, tiles->vectors, tiles->run, tiles->staged);
+                            "%s -DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d "
+                            "-DSTAGED=%d",
+                            shape, spec->bias, activations, tiles->channels, tiles->vectors,
+                            tiles->run, tiles->staged);
 }
 
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,

@@ -47,7 +47,8 @@ unseen_status us_gather_choose(const us_gather_spec *spec, us_gather_tiles *tile
 
 /* ---- gather.c ---- */
 
-/* The build options that say what is computed. */
+/* The build options that say what is computed, but for what then becomes of each output: tiles do
+ * not depend on that, and a layer has the same ones with and without a normalisation folded in. */
 void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]);
 
 typedef struct us_gather us_gather;

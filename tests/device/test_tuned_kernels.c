@@ -151,7 +151,7 @@ static int uses_the_winner(us_device *device) {
     us_gather_spec spec = down_spec(device), other = spec;
     us_tuning_entry entry = {.values = {3, 1, 0, 2, 0}, .default_ms = 2, .best_ms = 1};
     us_gather *gather;
-    other.bias = false;
+    other.batch *= 2;
     if (us_tuning_open(device, &error) != UNSEEN_OK ||
         us_tuning_store(&us_gather_tunable, &spec, &entry, &error) != UNSEEN_OK ||
         us_tuning_open(device, &error) != UNSEEN_OK ||
