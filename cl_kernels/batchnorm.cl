@@ -115,6 +115,7 @@ __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict p
     if (get_local_id(0) != 0) return;
     saved[c] = mean;
     saved[channels + c] = 1.0f / sqrt(all / count + epsilon);
+    if (momentum == 0.0f) return; /* they stay, even beside values that are not finite */
     running_mean[c] += momentum * (mean - running_mean[c]);
     running_variance[c] += momentum * (all / max(count - 1.0f, 1.0f) - running_variance[c]);
 }

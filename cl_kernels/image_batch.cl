@@ -2,7 +2,7 @@
  * [CHANNELS][HEIGHT][WIDTH][BATCH].
  *
  * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH; CHANNELS,
- * HEIGHT, WIDTH; PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they
+ * HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized); PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they
  * are); STAGED (the pixels at hand are those of the batch, in order); SHUFFLE_STREAM, FLIP_STREAM
  * (us_stream); and how the work is cut: VECTORS of the batch and STRIP pixels of a row per item.
  *
@@ -13,6 +13,10 @@
 
 #define DIRECT                                                                                     \
     (CHANNELS == SOURCE_CHANNELS && HEIGHT == SOURCE_HEIGHT && WIDTH == SOURCE_WIDTH)
+/* Rows and columns around an image in the middle; negative ones are cut off. */
+#define ABOVE ((HEIGHT - SOURCE_HEIGHT) / 2)
+#define BEFORE ((WIDTH - SOURCE_WIDTH) / 2)
+#define BLACK -1.0f
 #define IMAGE ((size_t)SOURCE_CHANNELS * SOURCE_HEIGHT * SOURCE_WIDTH)
 
 #if FLOATS
@@ -90,6 +94,15 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
 #else
             tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = (float)from[c] * s.scale + s.offset;
 #endif
+    }
+#elif PADDED
+    const int y = s.y - ABOVE;
+    for (int p = 0; p < s.pixels; p++) {
+        const int column = s.x + p - BEFORE, x = flip ? SOURCE_WIDTH - 1 - column : column;
+        const bool inside = y >= 0 && y < SOURCE_HEIGHT && x >= 0 && x < SOURCE_WIDTH;
+        for (int c = 0; c < CHANNELS; c++)
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
+                inside ? sample(image, y, x, c) * s.scale + s.offset : BLACK;
     }
 #else
     const float2 row = source_position(s.y, (float)SOURCE_HEIGHT / (float)HEIGHT);

@@ -40,7 +40,7 @@ __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
                                          __global const float *restrict target,
                                          float target_constant, __global float *restrict dy,
                                          __global float *restrict parts, int n, float scale,
-                                         int accumulate) {
+                                         float kept) {
     __local float room[GROUP_SIZE];
     const int first = LANE_BASE(get_group_id(0), VECTORS);
     const int first_row = (int)get_group_id(1) * ROWS, end_row = min(first_row + ROWS, FEATURES);
@@ -55,7 +55,7 @@ __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
             if (dy) {
                 vec d = input_activation_backward(scale * gradient(value, t), value);
                 d = vec_mask(d, lane, n);
-                vec_store(accumulate ? vec_load(dy + i) + d : d, dy + i);
+                vec_store(kept != 0.0f ? kept * vec_load(dy + i) + d : d, dy + i);
             }
         }
     const float total = group_sum(vec_sum(sum), room);

@@ -7,12 +7,15 @@
 #define MEAN 1
 #define MAXIMUM 2
 #define TOP_K 3
+#define SUM 4
+#define RELATIVE 5
 #define SPLITS ((PIXELS + ROWS - 1) / ROWS)
 
 typedef WIDE(uint) bits;
 typedef WIDE(int) counts;
 
-/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH]. */
+/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH], which for
+ * RELATIVE those of the image's own size follow. */
 __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
                                      __global const float *restrict y,
                                      __global float *restrict parts) {
@@ -21,14 +24,21 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
     /* Pixel by pixel, so that memory is read in runs; the parts wait in the L1 cache meanwhile. */
     vec part[VECTORS];
     for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
+#if KIND == RELATIVE
+    vec size[VECTORS];
+    for (int j = 0; j < VECTORS; j++) size[j] = (vec)(0.0f);
+#endif
     for (int p = first_row; p < end_row; p++)
         for (int j = 0; j < VECTORS; j++) {
             const int lane = first + j * LANE_STRIDE;
             vec e = (vec)(0.0f);
             for (int c = 0; c < CHANNELS; c++) {
                 const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
-                const vec d = vec_load(x + i) - vec_load(y + i);
+                const vec v = vec_load(x + i), d = v - vec_load(y + i);
                 e += d * d;
+#if KIND == RELATIVE
+                size[j] += (v + 1.0f) * (v + 1.0f);
+#endif
             }
 #if KIND == TOP_K
             vec_store(e, parts + (size_t)p * BATCH + lane);
@@ -41,6 +51,10 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
 #if KIND != TOP_K
     for (int j = 0; j < VECTORS; j++)
         vec_store(part[j], parts + (size_t)split * BATCH + first + j * LANE_STRIDE);
+#endif
+#if KIND == RELATIVE
+    for (int j = 0; j < VECTORS; j++)
+        vec_store(size[j], parts + (size_t)(SPLITS + split) * BATCH + first + j * LANE_STRIDE);
 #endif
 }
 
@@ -96,6 +110,10 @@ static inline vec combine_parts(__global const float *parts) {
     return sqrt(total);
 #elif KIND == MEAN
     return total / (float)(CHANNELS * PIXELS);
+#elif KIND == RELATIVE
+    vec size = (vec)(0.0f);
+    for (int s = SPLITS; s < 2 * SPLITS; s++) size += vec_load(parts + (size_t)s * BATCH);
+    return sqrt(total) / (1.0f + sqrt(size));
 #else
     return total;
 #endif

@@ -1,6 +1,6 @@
 /* Random codes [FEATURES][BATCH]. The number of feature f of image j is that of index
  * j * FEATURES + f in engine/base/random.h, so it depends neither on the batch's size nor on its
- * padding; random.cl is written here once more, for vectors.
+ * padding; random.cl is written here once more, for vectors. Or codes matched to real ones.
  *
  * Options: DISTRIBUTION (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream), and how the work
  * is cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of
@@ -9,6 +9,8 @@
 #define NORMAL 0
 #define RECTIFIED_NORMAL 1
 #define UNIFORM 2
+
+#include "random.cl"
 
 typedef WIDE(uint) words;
 
@@ -61,4 +63,22 @@ __kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base, __global
             if (base) values += vec_load(base + i);
             vec_store(vec_mask(values, first, n), out + i);
         }
+}
+
+/* out[f][j] = scale * codes[f][(j + shift) mod n] for j < n, shift being drawn for each feature. */
+__kernel GROUP_ATTRIBUTE void match(__global const float *restrict codes, __global float *restrict out,
+                                    int n, float scale, ulong seed, uint substream) {
+    const int first_row = (int)get_group_id(1) * ROWS;
+    for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++) {
+        uint drawn[4];
+        us_random_words(seed, NOISE_STREAM, substream, (ulong)f, drawn);
+        const int shift = (int)mul_hi(drawn[0], (uint)n);
+        for (int j = 0; j < VECTORS; j++)
+            for (int l = 0; l < VECTOR_WIDTH; l++) {
+                const int lane = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE + l;
+                const int from = lane + shift < n ? lane + shift : lane + shift - n;
+                out[(size_t)f * BATCH + lane] =
+                    lane < n ? scale * codes[(size_t)f * BATCH + from] : 0.0f;
+            }
+    }
 }

@@ -29,7 +29,7 @@ typedef enum unseen_status {
     UNSEEN_BAD_INPUT = 2,            /* bad usage, config or input file */
     UNSEEN_NO_DEVICE = 3,            /* no usable OpenCL device */
     UNSEEN_SELFTEST_FAILED = 4,      /* a kernel disagrees with its reference */
-    UNSEEN_DIVERGED = 5,             /* training produced non-finite numbers */
+    UNSEEN_DIVERGED = 5,             /* training diverged or collapsed */
     UNSEEN_OUT_OF_DEVICE_MEMORY = 6, /* the model or batch does not fit */
     UNSEEN_INTERRUPTED = 130,        /* stopped on request, checkpoint saved */
 } unseen_status;
@@ -121,7 +121,8 @@ typedef struct unseen_run_options {
 } unseen_run_options;
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
- * Fields: those of unseen_evaluate, with train_seconds, epochs, loss, device, out. */
+ * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out.
+ * Training that diverged or collapsed starts again as often as /training/collapse/restarts allows. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 

@@ -38,8 +38,8 @@ unseen_status us_file_write(const char *path, const void *bytes, size_t size, un
 /* Creates a folder and its parents; an existing folder is fine. Fails when it is not writable. */
 unseen_status us_folder_create(const char *path, unseen_error *error);
 
-/* Holds a folder for one job until *descriptor is closed (-1: nothing to close) or the process ends;
- * UNSEEN_BAD_INPUT while another job holds it. File systems without locks are let be. */
+/* Holds a folder for one job until *descriptor is closed (-1: nothing to close) or the process
+ * ends; UNSEEN_BAD_INPUT while another job holds it. File systems without locks are let be. */
 unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error);
 
 bool us_file_exists(const char *path);

@@ -22,9 +22,11 @@ typedef enum us_key_kind {
     US_KEY_BOOL,    /* bool */
     US_KEY_STRING,  /* char * (heap, NULL when absent and no fallback); us_json_release frees it */
     US_KEY_CHOICE,  /* int: index into choices */
+    US_KEY_CHOICES, /* unsigned, bit i for choices[i]: an array of at least one, none twice */
     US_KEY_INTS,    /* int[count]: an array of count integers, or one integer for all of them */
     US_KEY_NUMBERS, /* double[count]: likewise */
-    US_KEY_OBJECT,  /* not stored; read by its owner through us_json_member */
+    US_KEY_OBJECT,  /* read by `members`; without them not stored: its owner reads it through
+                       us_json_member */
     US_KEY_ARRAY,   /* not stored; likewise */
     US_KEY_END,
 } us_key_kind;
@@ -35,14 +37,17 @@ typedef struct us_key {
     us_key_kind kind;
     size_t offset; /* into the struct that us_json_read fills */
     bool required; /* otherwise the fallback stands in, and is written into the resolved config */
-    double minimum, maximum;     /* numbers; inclusive. Both 0: no limit */
-    bool above_minimum;          /* the minimum itself is excluded */
-    double fallback[4];          /* numbers (INTS, NUMBERS: one each), bools (0/1), choices (index);
-                                    within the limits, as it is read like any other value */
-    const char *fallback_string; /* strings; NULL: absent */
-    const char *const *choices;  /* NULL-terminated */
-    int count;                   /* of US_KEY_INTS and US_KEY_NUMBERS; at most 4 */
-    const char *help;            /* one sentence; the schema's description */
+    double minimum, maximum;      /* numbers; inclusive. Both 0: no limit */
+    bool above_minimum;           /* the minimum itself is excluded */
+    double fallback[4];           /* numbers (INTS, NUMBERS: one each), bools (0/1), choices (index;
+                                     CHOICES: the bits); within the limits, as it is read like any
+                                     other value */
+    const char *fallback_string;  /* strings; NULL: absent */
+    const char *const *choices;   /* NULL-terminated */
+    int count;                    /* of US_KEY_INTS and US_KEY_NUMBERS; at most 4 */
+    const struct us_key *members; /* of US_KEY_OBJECT: its table, for the struct at `offset`; an
+                                     absent object is then one with every fallback */
+    const char *help;             /* one sentence; the schema's description */
 } us_key;
 
 /* Parses text. A syntax error names file, line and column. Nesting deeper than 64, duplicate keys
@@ -80,7 +85,7 @@ unseen_status us_json_fail(const us_json *at, unseen_error *error, const char *f
 const char *us_nearest(const char *word, const char *const *candidates);
 
 /* A JSON Schema (draft 2020-12) object for a table: properties, required, additionalProperties
- * false. Members of kind OBJECT and ARRAY are left as {"type": ...} for the caller to replace.
+ * false. Objects without members and arrays are left as {"type": ...} for the caller to replace.
  * NULL: no memory. */
 cJSON *us_json_schema(const us_key *keys);
 

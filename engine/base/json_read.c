@@ -182,14 +182,29 @@ static unseen_status read_choice(const us_json *at, const us_key *key, int *slot
     return fail_choice(at, key, error);
 }
 
+static unseen_status read_choices(const us_json *at, const us_key *key, unsigned *slot,
+                                  unseen_error *error) {
+    int size = cJSON_IsArray(at->value) ? cJSON_GetArraySize(at->value) : 0;
+    if (size == 0) return fail_expected(at, "an array of at least one name", error);
+    for (int i = 0; i < size; i++) {
+        us_json element = us_json_element(at, i);
+        int choice;
+        US_TRY(read_choice(&element, key, &choice, error));
+        if (*slot >> choice & 1)
+            return us_json_fail(&element, error, "\"%s\" is there twice", key->choices[choice]);
+        *slot |= 1u << choice;
+    }
+    return UNSEEN_OK;
+}
+
 static unseen_status read_string(const us_json *at, char **slot, unseen_error *error) {
     if (!cJSON_IsString(at->value)) return fail_expected(at, "a string", error);
     *slot = strdup(at->value->valuestring);
     return *slot ? UNSEEN_OK : us_fail_memory(error, at->pointer);
 }
 
-static unseen_status read_value(const us_json *at, const us_key *key, char *slot,
-                                unseen_error *error) {
+/* Resolves an object, so `at` is its own cursor. */
+static unseen_status read_value(us_json *at, const us_key *key, char *slot, unseen_error *error) {
     double number;
     switch (key->kind) {
     case US_KEY_INT:
@@ -209,7 +224,10 @@ static unseen_status read_value(const us_json *at, const us_key *key, char *slot
         return read_string(at, (char **)(void *)slot, error);
     case US_KEY_CHOICE:
         return read_choice(at, key, (int *)(void *)slot, error);
+    case US_KEY_CHOICES:
+        return read_choices(at, key, (unsigned *)(void *)slot, error);
     case US_KEY_OBJECT:
+        if (key->members) return us_json_read(at, key->members, slot, error);
         return cJSON_IsObject(at->value) ? UNSEEN_OK : fail_expected(at, "an object", error);
     case US_KEY_ARRAY:
         return cJSON_IsArray(at->value) ? UNSEEN_OK : fail_expected(at, "an array", error);
@@ -219,8 +237,16 @@ static unseen_status read_value(const us_json *at, const us_key *key, char *slot
 }
 
 static bool has_fallback(const us_key *key) {
-    return !key->required && key->kind != US_KEY_OBJECT && key->kind != US_KEY_ARRAY &&
-           (key->kind != US_KEY_STRING || key->fallback_string);
+    return !key->required && (key->kind != US_KEY_OBJECT || key->members) &&
+           key->kind != US_KEY_ARRAY && (key->kind != US_KEY_STRING || key->fallback_string);
+}
+
+static cJSON *make_choices(const us_key *key) {
+    const char *names[32];
+    int count = 0;
+    for (int i = 0; key->choices[i]; i++)
+        if ((unsigned)key->fallback[0] >> i & 1) names[count++] = key->choices[i];
+    return cJSON_CreateStringArray(names, count);
 }
 
 /* NULL: no memory. */
@@ -232,6 +258,10 @@ static cJSON *make_fallback(const us_key *key) {
         return cJSON_CreateString(key->fallback_string);
     case US_KEY_CHOICE:
         return cJSON_CreateString(key->choices[(int)key->fallback[0]]);
+    case US_KEY_CHOICES:
+        return make_choices(key);
+    case US_KEY_OBJECT:
+        return cJSON_CreateObject();
     case US_KEY_INTS:
     case US_KEY_NUMBERS:
         return cJSON_CreateDoubleArray(key->fallback, key->count);
@@ -259,9 +289,13 @@ static unseen_status read_key(us_json *object, const us_key *key, char *out, uns
 }
 
 static void clear(const us_key *key, char *out) {
+    if (key->kind == US_KEY_OBJECT && key->members)
+        for (const us_key *member = key->members; member->kind != US_KEY_END; member++)
+            clear(member, out + key->offset);
     size_t count = (size_t)key->count;
     size_t size = key->kind == US_KEY_INT       ? sizeof(int)
                   : key->kind == US_KEY_CHOICE  ? sizeof(int)
+                  : key->kind == US_KEY_CHOICES ? sizeof(unsigned)
                   : key->kind == US_KEY_INT64   ? sizeof(int64_t)
                   : key->kind == US_KEY_NUMBER  ? sizeof(double)
                   : key->kind == US_KEY_BOOL    ? sizeof(bool)
@@ -285,6 +319,8 @@ unseen_status us_json_read(us_json *object, const us_key *keys, void *out, unsee
 
 void us_json_release(const us_key *keys, void *out) {
     for (const us_key *key = keys; key->kind != US_KEY_END; key++) {
+        if (key->kind == US_KEY_OBJECT && key->members)
+            us_json_release(key->members, (char *)out + key->offset);
         if (key->kind != US_KEY_STRING) continue;
         char **slot = (char **)(void *)((char *)out + key->offset);
         free(*slot);
@@ -344,6 +380,20 @@ static bool add_choice_schema(cJSON *schema, const us_key *key) {
     return done;
 }
 
+static bool add_choices_schema(cJSON *schema, const us_key *key) {
+    int count = 0;
+    while (key->choices[count])
+        count++;
+    cJSON *items = cJSON_AddObjectToObject(schema, "items");
+    return items && add_choice_schema(items, key) &&
+           add(schema, "type", cJSON_CreateString("array")) &&
+           add(schema, "minItems", cJSON_CreateNumber(1)) &&
+           add(schema, "maxItems", cJSON_CreateNumber(count)) &&
+           add(schema, "uniqueItems", cJSON_CreateTrue());
+}
+
+static bool fill_schema(cJSON *schema, const us_key *keys);
+
 static bool add_key_schema(cJSON *schema, const us_key *key) {
     bool done;
     switch (key->kind) {
@@ -359,14 +409,21 @@ static bool add_key_schema(cJSON *schema, const us_key *key) {
     case US_KEY_CHOICE:
         done = add_choice_schema(schema, key);
         break;
+    case US_KEY_CHOICES:
+        done = add_choices_schema(schema, key);
+        break;
+    case US_KEY_OBJECT:
+        done = key->members ? fill_schema(schema, key->members)
+                            : add(schema, "type", cJSON_CreateString("object"));
+        break;
     default:
         done = add(schema, "type",
                    cJSON_CreateString(key->kind == US_KEY_BOOL     ? "boolean"
                                       : key->kind == US_KEY_STRING ? "string"
-                                      : key->kind == US_KEY_OBJECT ? "object"
                                                                    : "array"));
     }
-    if (has_fallback(key)) done = done && add(schema, "default", make_fallback(key));
+    if (has_fallback(key) && key->kind != US_KEY_OBJECT)
+        done = done && add(schema, "default", make_fallback(key));
     if (key->help) done = done && add(schema, "description", cJSON_CreateString(key->help));
     return done;
 }

@@ -15,6 +15,8 @@ typedef enum us_stream {
     US_STREAM_NOISE = 4,          /* codes and images drawn by a detector */
     US_STREAM_HELD_OUT = 5,       /* which training images are held out */
     US_STREAM_TEST = 6,           /* self-tests */
+    US_STREAM_CORRUPTION = 7,     /* how images are made wrong on purpose */
+    US_STREAM_RESTART = 8,        /* seeds of trainings that start again */
 } us_stream;
 
 /* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed.

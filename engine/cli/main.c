@@ -45,9 +45,8 @@ static const char overview_end[] =
     "what tune finds are kept (~/.cache/unseen); NO_COLOR.\n"
     "\n"
     "Exit codes: 0 done, 1 failure, 2 bad usage, config or input, 3 no usable device,\n"
-    "4 self-test failed, 5 training diverged, 6 out of device memory, 130 interrupted after saving "
-    "a\n"
-    "checkpoint.\n";
+    "4 self-test failed, 5 training diverged or collapsed, 6 out of device memory,\n"
+    "130 interrupted after saving a checkpoint.\n";
 
 static int print_overview(void) {
     fputs(overview, stdout);

@@ -1,17 +1,19 @@
 /* boss: an autoencoder and, beside it, a classifier that learns to tell real images and their
- * reconstructions (label 1) from images decoded from random codes (label 0). One step:
+ * reconstructions (label 1) from negatives (label 0; negatives.h says where they come from). One
+ * step:
  *   1. r = decoder(encoder(x)), batch statistics;
  *   2. the classifier's losses on x and on r, each a batch of its own;
- *   3. encoder and decoder learn from the reconstruction error alone;
- *   4. f = decoder(random codes), running statistics, so that f comes from the very function that
- *      decodes real codes when scoring; the classifier's loss on f;
+ *   3. encoder and decoder learn from the reconstruction error, and from a part of the classifier's
+ *      loss on r if the config says so;
+ *   4. the classifier's loss on the negatives;
  *   5. the classifier learns.
- * An image scores its reconstruction error and minus the classifier's logit. */
+ * In the epochs of the warm-up there are steps 1 and 3 alone. An image scores its reconstruction
+ * error and minus the classifier's logit. */
 #include <stdlib.h>
 
 #include "detector/judge.h"
+#include "detector/negatives.h"
 #include "detector/reconstruction.h"
-#include "ops/random_codes.h"
 
 enum { ENCODER, DECODER, CLASSIFIER };
 enum { LOSS_RECONSTRUCTION, LOSS_CLASSIFIER };
@@ -19,51 +21,87 @@ enum { LOSS_RECONSTRUCTION, LOSS_CLASSIFIER };
 typedef enum classified { CLASSIFIED_IMAGE, CLASSIFIED_RECONSTRUCTION } classified;
 
 typedef struct boss_attributes {
-    int distribution; /* us_distribution */
-    double noise_scale;
+    us_negatives_settings negatives;
     double real_weight, reconstruction_weight, fake_weight;
+    double classifier_gradient;
+    int warmup_epochs;
     int classified;
 } boss_attributes;
 
-static const char *const distributions[] = {"normal", "rectified_normal", "uniform", NULL};
+static const char *const code_sources[] = {"normal", "rectified_normal", "uniform", "matched",
+                                           NULL};
+static const char *const noise_images[] = {"uniform", "normal", NULL};
+static const char *const corruptions[] = {"noise",  "cutout", "paste", "crop",
+                                          "rotate", "blur",   NULL};
 static const char *const inputs[] = {"image", "reconstruction", NULL};
 
+#define SHARE(member, share, text)                                                                 \
+    {                                                                                              \
+        .name = #member, .kind = US_KEY_NUMBER, .offset = offsetof(us_negative_shares, member),    \
+        .maximum = 1e6, .fallback = {share}, .help = text                                          \
+    }
+#define WEIGHT(member, weight, text)                                                               \
+    {                                                                                              \
+        .name = #member, .kind = US_KEY_NUMBER, .offset = offsetof(boss_attributes, member),       \
+        .maximum = 1e6, .fallback = {weight}, .help = text                                         \
+    }
+
+static const us_key share_keys[] = {
+    SHARE(codes, 1, "Share of images decoded from random codes"),
+    SHARE(noise, 0, "Share of images of noise"),
+    SHARE(corrupted, 0, "Share of training images that are corrupted"),
+    {.kind = US_KEY_END},
+};
+
 static const us_key keys[] = {
+    {.name = "negatives",
+     .kind = US_KEY_OBJECT,
+     .offset = offsetof(boss_attributes, negatives.shares),
+     .members = share_keys,
+     .help = "Where the classifier's negatives come from, in proportions"},
     {.name = "noise",
      .kind = US_KEY_CHOICE,
-     .offset = offsetof(boss_attributes, distribution),
-     .choices = distributions,
+     .offset = offsetof(boss_attributes, negatives.codes),
+     .choices = code_sources,
      .fallback = {US_DISTRIBUTION_RECTIFIED_NORMAL},
-     .help = "Distribution of the random codes; codes behind a ReLU are never negative"},
+     .help =
+         "Distribution of the random codes: matched mixes the values that each feature has in the "
+         "batch; codes behind a ReLU are never negative"},
     {.name = "noise_scale",
      .kind = US_KEY_NUMBER,
-     .offset = offsetof(boss_attributes, noise_scale),
+     .offset = offsetof(boss_attributes, negatives.scale),
      .minimum = 0,
      .maximum = 1e6,
      .above_minimum = true,
      .fallback = {1},
      .help = "Factor on the random codes"},
-    {.name = "real_weight",
-     .kind = US_KEY_NUMBER,
-     .offset = offsetof(boss_attributes, real_weight),
-     .minimum = 0,
+    {.name = "noise_images",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(boss_attributes, negatives.normal),
+     .choices = noise_images,
+     .help =
+         "Distribution of the pixels of images of noise, which are clamped to the range of images"},
+    {.name = "corruptions",
+     .kind = US_KEY_CHOICES,
+     .offset = offsetof(boss_attributes, negatives.corruptions),
+     .choices = corruptions,
+     .fallback = {(1u << US_CORRUPTION_KINDS) - 1},
+     .help = "What corrupts an image, drawn for each: noise added, a rectangle of one grey, a "
+             "rectangle "
+             "from elsewhere, a window enlarged, a rotation, a blur"},
+    WEIGHT(real_weight, 0.5, "Weight of the classifier's loss on real images"),
+    WEIGHT(reconstruction_weight, 0.5, "Weight of the classifier's loss on reconstructions"),
+    WEIGHT(fake_weight, 1, "Weight of the classifier's loss on negatives"),
+    WEIGHT(classifier_gradient, 0,
+           "Factor on the gradient of the classifier's weighted loss on reconstructions where it "
+           "reaches decoder and encoder; 0: it does not"),
+    {.name = "warmup_epochs",
+     .kind = US_KEY_INT,
+     .offset = offsetof(boss_attributes, warmup_epochs),
      .maximum = 1e6,
-     .fallback = {0.5},
-     .help = "Weight of the classifier's loss on real images"},
-    {.name = "reconstruction_weight",
-     .kind = US_KEY_NUMBER,
-     .offset = offsetof(boss_attributes, reconstruction_weight),
-     .minimum = 0,
-     .maximum = 1e6,
-     .fallback = {0.5},
-     .help = "Weight of the classifier's loss on reconstructions"},
-    {.name = "fake_weight",
-     .kind = US_KEY_NUMBER,
-     .offset = offsetof(boss_attributes, fake_weight),
-     .minimum = 0,
-     .maximum = 1e6,
-     .fallback = {1},
-     .help = "Weight of the classifier's loss on images decoded from random codes"},
+     .help = "Epochs in which encoder and decoder are trained alone; the classifier's loss is then "
+             "told "
+             "as 0"},
     {.name = "classifier_input",
      .kind = US_KEY_CHOICE,
      .offset = offsetof(boss_attributes, classified),
@@ -76,32 +114,42 @@ static const us_key keys[] = {
 typedef struct boss {
     us_reconstruction reconstruction;
     us_judge classifier;
-    us_tape *fake_tape;
-    us_random_codes *codes;
-    us_buffer *code;
+    us_negatives negatives;
+    us_buffer *no_loss; /* one zero: the classifier's loss in the warm-up */
 } boss;
 
 static unseen_status check(const us_detector_spec *spec, const us_json *config,
                            unseen_error *error) {
+    const us_negative_shares *shares =
+        &((const boss_attributes *)spec->attributes)->negatives.shares;
+    if (shares->codes + shares->noise + shares->corrupted == 0) {
+        us_json detector = us_json_member(config, "detector");
+        us_json negatives = us_json_member(&detector, "negatives");
+        return us_json_fail(&negatives, error, "no share is above 0: there are no negatives");
+    }
     return us_judge_check(spec, config, CLASSIFIER, error);
+}
+
+static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
+    const boss_attributes *attributes = spec->attributes;
+    if (network == DECODER && attributes->negatives.shares.codes > 0) passes->forward++;
+    if (network == CLASSIFIER) passes->input = attributes->classifier_gradient > 0;
+}
+
+static int warmup_epochs(const us_detector_spec *spec) {
+    return ((const boss_attributes *)spec->attributes)->warmup_epochs;
 }
 
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
     boss *b = calloc(1, sizeof *b);
     if (!b) return us_fail_memory(error, "a detector");
     detector->state = b;
-    us_device *device = detector->device;
-    us_shape code = detector->spec->networks[DECODER].in;
     const boss_attributes *attributes = detector->spec->attributes;
-
     US_TRY(us_reconstruction_create(detector, training, &b->reconstruction, error));
     US_TRY(us_judge_create(detector, CLASSIFIER, training, &b->classifier, error));
     if (!training) return UNSEEN_OK;
-    US_TRY(us_tape_create(detector->networks[DECODER], false, &b->fake_tape, error));
-    US_TRY(us_random_codes_create(device, (us_distribution)attributes->distribution, code,
-                                  detector->padded, &b->codes, error));
-    return us_buffer_create(device, us_shape_size(code) * (size_t)detector->padded * sizeof(float),
-                            "random codes", &b->code, error);
+    US_TRY(us_negatives_create(detector, &attributes->negatives, DECODER, &b->negatives, error));
+    return us_buffer_create(detector->device, sizeof(float), "a loss", &b->no_loss, error);
 }
 
 static void destroy(us_detector *detector) {
@@ -109,44 +157,65 @@ static void destroy(us_detector *detector) {
     if (!b) return;
     us_reconstruction_destroy(&b->reconstruction);
     us_judge_destroy(&b->classifier);
-    us_tape_destroy(b->fake_tape);
-    us_random_codes_destroy(b->codes);
-    us_buffer_destroy(b->code);
+    us_negatives_destroy(&b->negatives);
+    us_buffer_destroy(b->no_loss);
     free(b);
 }
 
 /* The classifier's loss and gradients on one batch; the first of a step replaces, the others add.
  */
-static unseen_status classify(boss *b, const us_detector_step *step, us_buffer *images,
-                              float target, double weight, bool first, unseen_error *error) {
+typedef struct classification {
+    us_buffer *images;
+    float target;
+    double weight;
+    bool first;
+    us_buffer *dx; /* NULL: not wanted */
+} classification;
+
+static unseen_status classify(boss *b, const us_detector_step *step, const classification *c,
+                              unseen_error *error) {
     us_judge_args args = {
-        .x = images,
+        .x = c->images,
         .n = step->n,
-        .target = target,
-        .weight = (float)weight,
+        .target = c->target,
+        .weight = (float)c->weight,
         .parameters = true,
-        .accumulate = !first,
+        .accumulate = !c->first,
+        .dx = c->dx,
         .losses = step->losses,
         .slot = step->slot + LOSS_CLASSIFIER,
-        .add_loss = !first,
+        .add_loss = !c->first,
     };
     return us_judge_learn(&b->classifier, &args, error);
+}
+
+static unseen_status warm_up(boss *b, const us_detector_step *step, unseen_error *error) {
+    US_TRY(us_reconstruction_learn(&b->reconstruction, step, error));
+    return us_buffer_copy(step->losses, (size_t)(step->slot + LOSS_CLASSIFIER) * sizeof(float),
+                          b->no_loss, 0, sizeof(float), error);
 }
 
 static unseen_status train(us_detector *detector, const us_detector_step *step,
                            unseen_error *error) {
     boss *b = detector->state;
     const boss_attributes *a = detector->spec->attributes;
-    us_network *decoder = detector->networks[DECODER];
-    us_buffer *r;
-    US_TRY(us_reconstruction_forward(&b->reconstruction, step->x, step->n, true, &r, error));
-    US_TRY(classify(b, step, step->x, 1, a->real_weight, true, error));
-    US_TRY(classify(b, step, r, 1, a->reconstruction_weight, false, error));
-    US_TRY(us_reconstruction_learn(&b->reconstruction, step, error));
-    US_TRY(us_random_codes_draw(b->codes, NULL, b->code, step->n, (float)a->noise_scale,
-                                step->seed, (uint32_t)step->step, error));
-    US_TRY(us_network_forward(decoder, b->fake_tape, b->code, step->n, false, error));
-    US_TRY(classify(b, step, us_tape_output(b->fake_tape), 0, a->fake_weight, false, error));
+    us_reconstruction *reconstruction = &b->reconstruction;
+    us_buffer *r, *negatives;
+    US_TRY(us_reconstruction_forward(reconstruction, step->x, step->n, true, &r, error));
+    if (step->epoch < a->warmup_epochs) return warm_up(b, step, error);
+
+    classification real = {.images = step->x, .target = 1, .weight = a->real_weight, .first = true};
+    classification reconstructed = {.images = r, .target = 1, .weight = a->reconstruction_weight};
+    if (a->classifier_gradient > 0) reconstructed.dx = reconstruction->image_gradient;
+    US_TRY(classify(b, step, &real, error));
+    US_TRY(classify(b, step, &reconstructed, error));
+    US_TRY(us_reconstruction_error(reconstruction, step, 1, (float)a->classifier_gradient, error));
+    US_TRY(us_reconstruction_update(reconstruction, step, error));
+
+    US_TRY(us_negatives_make(&b->negatives, step, us_tape_output(reconstruction->encoder_tape),
+                             &negatives, error));
+    classification fake = {.images = negatives, .target = 0, .weight = a->fake_weight};
+    US_TRY(classify(b, step, &fake, error));
     return step->update(step->user, CLASSIFIER, error);
 }
 
@@ -171,14 +240,18 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
 
 const us_detector_type us_boss_detector = {
     .name = "boss",
-    .help = "An autoencoder and a classifier that tells real images from decoded random codes",
+    .help = "An autoencoder and a classifier that tells real images from made-up ones",
     .keys = keys,
     .attributes_size = sizeof(boss_attributes),
-    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
-                 {.name = "decoder", .input = "encoder", .forward = 2, .backward = 1},
-                 {.name = "classifier", .logits = true, .forward = 3, .backward = 3}},
-    .losses = {"reconstruction", "classifier"},
-    .columns = {{"reconstruction", 1}, {"classifier", -1}},
+    .networks =
+        {{.name = "encoder", .forward = 1, .backward = 1},
+         {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1},
+         {.name = "classifier", .input = "decoder", .logits = true, .forward = 3, .backward = 3}},
+    .losses = {{"reconstruction", "decoder", US_GAME_NONE},
+               {"classifier", "classifier", US_GAME_JUDGE}},
+    .columns = {{"reconstruction", 1, "decoder"}, {"classifier", -1, "classifier"}},
+    .count_passes = count_passes,
+    .warmup_epochs = warmup_epochs,
     .check = check,
     .create = create,
     .destroy = destroy,

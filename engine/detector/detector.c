@@ -11,7 +11,7 @@ static unseen_status create_network(us_detector *detector, int index, bool train
     const struct us_detector_network *role = &spec->type->networks[index];
     us_network_options options = {
         .batch = detector->batch, .logits = role->logits, .training = training};
-    for (int i = 0; role->input && i < index; i++)
+    for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
             options.input_activation = us_network_output_activation(detector->networks[i]);
     return us_network_create(detector->device, &spec->networks[index], &options,
@@ -98,6 +98,30 @@ double us_score_combine(const us_detector_spec *spec, const us_calibration *cali
     return result;
 }
 
+static unseen_status not_finite(const us_detector_spec *spec, int column, unseen_error *error) {
+    const struct us_detector_column *c = &spec->type->columns[column];
+    return us_fail(
+        error, UNSEEN_DIVERGED,
+        "training diverged: the %s scores of training images, by the %s, are not finite; "
+        "a lower /training/optimizer/learning_rate or a /training/clip_norm may help",
+        c->name, c->network);
+}
+
+/* Where networks play against each other, that is how a game ends; elsewhere nobody knows why. */
+static unseen_status constant(const us_detector_spec *spec, int column, double value,
+                              unseen_error *error) {
+    const struct us_detector_column *c = &spec->type->columns[column];
+    if (us_detector_judge_count(spec->type) > 0)
+        return us_fail(error, UNSEEN_DIVERGED,
+                       "training collapsed: the %s score, by the %s, is %g for every training "
+                       "image: it says nothing; a lower learning rate in /training/optimizers/%s, "
+                       "another /training/seed or /training/collapse/restarts may help",
+                       c->name, c->network, value, c->network);
+    return us_fail(error, UNSEEN_FAILURE,
+                   "the %s score, by the %s, is %g for every training image: it says nothing",
+                   c->name, c->network, value);
+}
+
 unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
                                      int64_t count, us_calibration *calibration,
                                      unseen_error *error) {
@@ -109,17 +133,8 @@ unseen_status us_calibration_measure(const us_detector_spec *spec, double *const
         for (int64_t i = 0; i < count; i++)
             squares += (columns[c][i] - mean) * (columns[c][i] - mean);
         double deviation = sqrt(squares / (double)count);
-        const char *name = spec->type->columns[c].name;
-        if (!isfinite(deviation))
-            return us_fail(error, UNSEEN_DIVERGED,
-                           "training diverged: the %s scores of training images are not finite; a "
-                           "lower /training/optimizer/learning_rate or a /training/clip_norm may "
-                           "help",
-                           name);
-        if (deviation == 0 && count > 1)
-            return us_fail(error, UNSEEN_FAILURE,
-                           "the %s score is %g for every training image: it says nothing", name,
-                           mean);
+        if (!isfinite(deviation)) return not_finite(spec, c, error);
+        if (deviation == 0 && count > 1) return constant(spec, c, mean, error);
         calibration->mean[c] = mean;
         calibration->deviation[c] = deviation > 0 ? deviation : 1;
     }

@@ -47,9 +47,11 @@ void us_detector_spec_release(us_detector_spec *spec);
 /* Puts the schemas of the three members into the properties of a config's schema. */
 unseen_status us_detector_schema(cJSON *properties, unseen_error *error);
 
-/* FLOPs of one image, a multiply-add counted as two: of a training step (every pass of every
- * network, forward and backward; dx of a network that images enter is not computed) and of scoring.
- */
+/* Epochs at the beginning in which not every network is trained. */
+int us_detector_warmup_epochs(const us_detector_spec *spec);
+
+/* FLOPs of one image, a multiply-add counted as two: of a training step after the warm-up (every
+ * pass of every network, forward and backward) and of scoring. */
 double us_detector_training_flops(const us_detector_spec *spec);
 double us_detector_scoring_flops(const us_detector_spec *spec);
 
@@ -62,6 +64,10 @@ typedef struct us_detector {
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
+    /* Where judges leave, while training, how much their logits differ over a batch: the largest of
+     * the step under way goes to spreads[spread_slot + i] for the i-th judge. NULL: nowhere. */
+    us_buffer *spreads;
+    int spread_slot;
     void *state; /* the type's own */
 } us_detector;
 
@@ -90,24 +96,50 @@ typedef struct us_detector_step {
     void *user;
 } us_detector_step;
 
+/* How often a network runs, for counting FLOPs. */
+typedef struct us_passes {
+    int forward, backward; /* in a training step */
+    int parameters, input; /* of those backward, that compute gradients of parameters; of x */
+    int scoring;           /* for an image's scores */
+} us_passes;
+
+/* What a loss may not do without its network having collapsed (training/collapse.h). Every loss
+ * must be finite. */
+typedef enum us_game {
+    US_GAME_NONE,        /* nothing else: it is no part of a game between networks */
+    US_GAME_JUDGE,       /* explode: of a judge that nobody learns against, and so may win */
+    US_GAME_ADVERSARIAL, /* explode or vanish: another network learns against this one */
+} us_game;
+
 struct us_detector_type {
     const char *name, *help;
     const us_key *keys; /* besides "type" */
     size_t attributes_size;
-    /* Ends with a NULL name. input: the network whose output is fed in, NULL: the image. */
+    /* Ends with a NULL name. input: the network whose output, or what is drawn in its shape, is
+     * fed in; NULL: the image. */
     struct us_detector_network {
         const char *name, *input;
-        bool logits;           /* a final sigmoid is left to the loss */
-        int forward, backward; /* passes in a training step, for counting FLOPs */
+        bool logits;        /* a judge (judge.h): a final sigmoid is left to the loss */
+        bool plain_input;   /* dx is at the input itself, not before the activation that made it */
+        bool training_only; /* has no part in scores */
+        int forward, backward; /* passes in a training step; see us_passes */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
-    const char *losses[US_DETECTOR_MAX_LOSSES + 1];
+    struct us_detector_loss {
+        const char *name;
+        const char *network; /* that it is told of */
+        us_game game;
+    } losses[US_DETECTOR_MAX_LOSSES + 1];
     /* Ends with a NULL name. sign: of the device's number, so that larger is more anomalous. */
     struct us_detector_column {
         const char *name;
         int sign;
+        const char *network; /* that gives it */
     } columns[US_DETECTOR_MAX_COLUMNS + 1];
 
+    /* What the attributes change of a network's passes. NULL: nothing. */
+    void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
+    int (*warmup_epochs)(const us_detector_spec *spec); /* NULL: 0 */
     /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
      */
     unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
@@ -124,12 +156,25 @@ struct us_detector_type {
                            unseen_error *error);
 };
 
-extern const us_detector_type *const us_detector_types[]; /* NULL-terminated */
-extern const us_detector_type us_autoencoder_detector;    /* autoencoder.c */
-extern const us_detector_type us_boss_detector;           /* boss.c */
+extern const us_detector_type *const us_detector_types[];  /* NULL-terminated */
+extern const us_detector_type us_alocc_detector;           /* alocc.c */
+extern const us_detector_type us_autoencoder_detector;     /* autoencoder.c */
+extern const us_detector_type us_boss_detector;            /* boss.c */
+extern const us_detector_type us_vae_detector;             /* vae.c */
+extern const us_detector_type us_transformations_detector; /* transformations.c */
+extern const us_detector_type us_ocgan_detector;           /* ocgan.c */
+
+/* Of a network. Unless the type counts otherwise, every pass backward is for the parameters, and
+ * for the input where that is another network's; and one pass scores. */
+us_passes us_detector_passes(const us_detector_spec *spec, int network);
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);
+
+/* Judges are counted in the order of the networks: those before a network (by index), and in all.
+ */
+int us_detector_judges_before(const us_detector_type *type, int network);
+int us_detector_judge_count(const us_detector_type *type);
 
 /* ---- scores ---- */
 
@@ -139,8 +184,9 @@ typedef struct us_calibration {
     double threshold;
 } us_calibration;
 
-/* Mean and deviation of the columns (count each). A constant or non-finite column is
- * UNSEEN_FAILURE, naming it. */
+/* Mean and deviation of the columns (count each). A non-finite column is
+ * UNSEEN_DIVERGED, and so is a constant one of a detector with judges; elsewhere that is
+ * UNSEEN_FAILURE. The message names the column and its network. */
 unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
                                      int64_t count, us_calibration *calibration,
                                      unseen_error *error);

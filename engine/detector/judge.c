@@ -6,9 +6,12 @@ unseen_status us_judge_create(us_detector *detector, int network, bool training,
                               unseen_error *error) {
     us_shape logit = {1, 1, 1};
     memset(judge, 0, sizeof *judge);
+    judge->detector = detector;
+    judge->number = us_detector_judges_before(detector->spec->type, network);
     judge->network = detector->networks[network];
     US_TRY(us_tape_create(judge->network, training, &judge->tape, error));
     if (!training) return UNSEEN_OK;
+    US_TRY(us_spread_create(detector->device, detector->padded, &judge->spread, error));
     US_TRY(us_loss_create(detector->device, US_LOSS_BINARY_CROSS_ENTROPY_LOGITS, logit,
                           detector->padded, us_network_output_activation(judge->network),
                           &judge->loss, error));
@@ -18,6 +21,7 @@ unseen_status us_judge_create(us_detector *detector, int network, bool training,
 
 void us_judge_destroy(us_judge *judge) {
     us_tape_destroy(judge->tape);
+    us_spread_destroy(judge->spread);
     us_loss_destroy(judge->loss);
     us_buffer_destroy(judge->logit_gradient);
 }
@@ -33,8 +37,18 @@ unseen_status us_judge_check(const us_detector_spec *spec, const us_json *config
                         name, out.channels, out.height, out.width);
 }
 
+/* A single image has none. */
+static unseen_status measure_spread(us_judge *judge, int n, unseen_error *error) {
+    const us_detector *detector = judge->detector;
+    if (!detector->spreads || n < 2) return UNSEEN_OK;
+    return us_spread_run(judge->spread, us_tape_output(judge->tape), detector->spreads,
+                         detector->spread_slot + judge->number, n, error);
+}
+
 unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_error *error) {
-    US_TRY(us_network_forward(judge->network, judge->tape, args->x, args->n, true, error));
+    us_training training = args->still ? US_TRAINING_STILL : US_TRAINING_MOVES;
+    US_TRY(us_network_forward(judge->network, judge->tape, args->x, args->n, training, error));
+    US_TRY(measure_spread(judge, args->n, error));
     us_loss_args loss = {
         .y = us_tape_output(judge->tape),
         .target_constant = args->target,
@@ -43,6 +57,7 @@ unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_
         .slot = args->slot,
         .n = args->n,
         .weight = args->weight,
+        .plain_loss = args->plain_loss,
         .accumulate_loss = args->add_loss,
     };
     US_TRY(us_loss_run(judge->loss, &loss, error));

@@ -5,11 +5,15 @@
 
 #include "detector/detector.h"
 #include "ops/loss.h"
+#include "ops/spread.h"
 
 typedef struct us_judge {
+    const us_detector *detector;
+    int number; /* among the detector's judges, from 0 */
     us_network *network;
     us_tape *tape;
-    us_loss *loss;             /* training only, as the gradient */
+    us_spread *spread; /* training only, as what follows */
+    us_loss *loss;
     us_buffer *logit_gradient; /* [1][1][1][batch] */
 } us_judge;
 
@@ -29,14 +33,17 @@ typedef struct us_judge_args {
     float weight; /* of the loss, its gradients included */
     /* Gradients of the parameters are wanted; accumulate: added to what is there. */
     bool parameters, accumulate;
-    us_buffer *dx; /* d loss / d x, before the activation that the network's input came through;
-                      NULL: not wanted */
-    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added */
+    bool still;        /* running statistics stay where they are */
+    us_buffer *dx;     /* d loss / d x, before the activation that the network's input came through
+                          (at x itself for a plain_input); NULL: not wanted */
+    us_buffer *losses; /* losses[slot] receives weight x loss; with add_loss it is added, with
+                          plain_loss it is the loss without its weight. NULL: the gradients alone */
     int slot;
-    bool add_loss;
+    bool add_loss, plain_loss;
 } us_judge_args;
 
-/* A training forward pass (batch statistics), the loss, and the gradients asked for. */
+/* A training forward pass (batch statistics), the logits' spread where the detector wants it, the
+ * loss, and the gradients asked for. */
 unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_error *error);
 
 /* *logits: one per image, in evaluation mode, valid until the next pass. */

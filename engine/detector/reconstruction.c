@@ -43,8 +43,8 @@ unseen_status us_reconstruction_forward(us_reconstruction *r, us_buffer *x, int 
     return UNSEEN_OK;
 }
 
-unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_step *step,
-                                      unseen_error *error) {
+unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_step *step,
+                                      float weight, float accumulate, unseen_error *error) {
     us_loss_args loss = {
         .y = us_tape_output(r->decoder_tape),
         .target = step->x,
@@ -52,9 +52,15 @@ unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_st
         .losses = step->losses,
         .slot = step->slot,
         .n = step->n,
-        .weight = 1,
+        .weight = weight,
+        .plain_loss = true,
+        .accumulate_gradient = accumulate,
     };
-    US_TRY(us_loss_run(r->loss, &loss, error));
+    return us_loss_run(r->loss, &loss, error);
+}
+
+unseen_status us_reconstruction_update(us_reconstruction *r, const us_detector_step *step,
+                                       unseen_error *error) {
     us_network_backward_args decoder = {
         .dy = r->image_gradient, .dx = r->code_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->decoder, r->decoder_tape, &decoder, error));
@@ -62,6 +68,12 @@ unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_st
     US_TRY(us_network_backward(r->encoder, r->encoder_tape, &encoder, error));
     US_TRY(step->update(step->user, ENCODER, error));
     return step->update(step->user, DECODER, error);
+}
+
+unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_step *step,
+                                      unseen_error *error) {
+    US_TRY(us_reconstruction_error(r, step, 1, 0, error));
+    return us_reconstruction_update(r, step, error);
 }
 
 unseen_status us_reconstruction_validate(us_reconstruction *r, us_buffer *x, int n,

@@ -26,6 +26,14 @@ unseen_status us_reconstruction_forward(us_reconstruction *reconstruction, us_bu
 unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
                                       const us_detector_step *step, unseen_error *error);
 
+/* The same in two parts, for detectors that let image_gradient hold more than the reconstruction's
+ * error. The loss told is without its weight; accumulate: so many times what is there is added. */
+unseen_status us_reconstruction_error(us_reconstruction *reconstruction,
+                                      const us_detector_step *step, float weight, float accumulate,
+                                      unseen_error *error);
+unseen_status us_reconstruction_update(us_reconstruction *reconstruction,
+                                       const us_detector_step *step, unseen_error *error);
+
 /* The loss alone, in evaluation mode. */
 unseen_status us_reconstruction_validate(us_reconstruction *reconstruction, us_buffer *x, int n,
                                          us_buffer *losses, int slot, unseen_error *error);

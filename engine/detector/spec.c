@@ -5,7 +5,8 @@
 
 #include "detector/detector.h"
 
-static const char *const pixel_scores[] = {"root_sum", "mean", "maximum", "top_k", NULL};
+static const char *const pixel_scores[] = {"root_sum", "mean",     "maximum", "top_k",
+                                           "sum",      "relative", NULL};
 static const char *const combinations[] = {"sum", "standardized_sum", "maximum", NULL};
 
 static const us_key scoring_keys[] = {
@@ -49,9 +50,20 @@ int us_detector_column_count(const us_detector_type *type) {
 
 int us_detector_loss_count(const us_detector_type *type) {
     int count = 0;
-    while (type->losses[count])
+    while (type->losses[count].name)
         count++;
     return count;
+}
+
+int us_detector_judges_before(const us_detector_type *type, int network) {
+    int count = 0;
+    for (int i = 0; i < network && type->networks[i].name; i++)
+        count += type->networks[i].logits;
+    return count;
+}
+
+int us_detector_judge_count(const us_detector_type *type) {
+    return us_detector_judges_before(type, US_DETECTOR_MAX_NETWORKS);
 }
 
 static unseen_status find_type(const us_json *detector, const us_detector_type **type,
@@ -169,6 +181,10 @@ unseen_status us_detector_spec_read(us_json *config, us_shape input, us_detector
     return status;
 }
 
+int us_detector_warmup_epochs(const us_detector_spec *spec) {
+    return spec->type->warmup_epochs ? spec->type->warmup_epochs(spec) : 0;
+}
+
 void us_detector_spec_release(us_detector_spec *spec) {
     for (int i = 0; i < spec->network_count; i++)
         us_network_spec_release(&spec->networks[i]);
@@ -179,15 +195,29 @@ void us_detector_spec_release(us_detector_spec *spec) {
 
 /* ---- FLOPs ---- */
 
+us_passes us_detector_passes(const us_detector_spec *spec, int network) {
+    const struct us_detector_network *role = &spec->type->networks[network];
+    us_passes passes = {
+        .forward = role->forward,
+        .backward = role->backward,
+        .parameters = role->backward,
+        .input = role->input ? role->backward : 0,
+        .scoring = role->training_only ? 0 : 1,
+    };
+    if (spec->type->count_passes) spec->type->count_passes(spec, network, &passes);
+    return passes;
+}
+
 double us_detector_training_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++) {
-        const struct us_detector_network *role = &spec->type->networks[i];
         const us_network_spec *network = &spec->networks[i];
-        double forward = us_network_spec_flops(network), backward = 2 * forward;
-        if (!role->input) /* the dx of images is nobody's */
-            backward -= us_network_spec_input_flops(network);
-        sum += role->forward * forward + role->backward * backward;
+        const us_passes passes = us_detector_passes(spec, i);
+        /* A gradient takes as much as the forward pass; dx of the first layer may be nobody's. */
+        double forward = us_network_spec_flops(network);
+        double first = us_network_spec_input_flops(network);
+        sum += (passes.forward + passes.parameters) * forward +
+               passes.backward * (forward - first) + passes.input * first;
     }
     return sum;
 }
@@ -195,7 +225,7 @@ double us_detector_training_flops(const us_detector_spec *spec) {
 double us_detector_scoring_flops(const us_detector_spec *spec) {
     double sum = 0;
     for (int i = 0; i < spec->network_count; i++)
-        sum += us_network_spec_flops(&spec->networks[i]);
+        sum += us_detector_passes(spec, i).scoring * us_network_spec_flops(&spec->networks[i]);
     return sum;
 }
 

@@ -13,8 +13,8 @@
 typedef enum us_execution {
     US_EXECUTION_VECTOR, /* CPUs through PoCL, Intel's runtime: one work-item per work-group, each
                             working on whole SIMD vectors */
-    US_EXECUTION_LANES,  /* GPUs, and rusticl on llvmpipe: work-groups of many scalar items, neighbours
-                            in the batch side by side */
+    US_EXECUTION_LANES,  /* GPUs, and rusticl on llvmpipe: work-groups of many scalar items,
+                            neighbours  in the batch side by side */
 } us_execution;
 
 /* What kernels are for. Those of one purpose that wait to be compiled are compiled as one program,
@@ -56,17 +56,17 @@ typedef struct us_device {
     char name[256], platform_name[256], driver[128], version[128];
     char index[24]; /* "P:D" */
     us_execution execution;
-    bool is_cpu;         /* shares memory with the host, so that images need not be copied */
-    int vector_width;    /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
-    int group_size;      /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
+    bool is_cpu;      /* shares memory with the host, so that images need not be copied */
+    int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
+    int group_size;   /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
     int compute_units;
     size_t max_group_size;
     uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
-    size_t alignment;    /* of views into a buffer, in bytes */
+    size_t alignment;                     /* of views into a buffer, in bytes */
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
-    us_purpose purpose;  /* of kernels created from now on */
-    us_label label;      /* of what is enqueued from now on */
-    us_profile *profile; /* under way, or NULL: see profile.h */
+    us_purpose purpose;                   /* of kernels created from now on */
+    us_label label;                       /* of what is enqueued from now on */
+    us_profile *profile;                  /* under way, or NULL: see profile.h */
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch;
     struct us_tuning *tuning; /* which parameters kernels are built with; NULL: the defaults */
@@ -113,8 +113,8 @@ typedef struct us_buffer {
 unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what,
                                us_buffer **buffer, unseen_error *error);
 
-/* Part of a buffer as a buffer of its own; offset is a multiple of device->alignment. The parent must
- * outlive it. */
+/* Part of a buffer as a buffer of its own; offset is a multiple of device->alignment. The parent
+ * must outlive it. */
 unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_buffer **view,
                              unseen_error *error);
 
@@ -146,10 +146,10 @@ unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scr
 
 typedef struct us_kernel us_kernel;
 
-/* The kernel NAME of cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended to the device's
- * own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's). common.cl is put before every
- * source; a line `#include "random.cl"` is replaced by that file. UNSEEN_KERNEL_DIR in the environment
- * names a folder whose files stand in for the embedded ones.
+/* The kernel NAME of cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended to the
+ * device's own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's). common.cl is put
+ * before every source; a line `#include "random.cl"` is replaced by that file. UNSEEN_KERNEL_DIR in
+ * the environment names a folder whose files stand in for the embedded ones.
  *
  * Nothing is compiled before the first launch: by then all that wait of the device's purpose are
  * compiled together, which is much the faster. */

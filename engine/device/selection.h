@@ -24,8 +24,7 @@ typedef struct us_selection {
 
 /* Enumerates every platform's devices and picks by selector (see unseen_devices). Picking none is
  * no error. Fails only when memory runs out. */
-unseen_status us_selection_make(const char *selector, us_selection *selection,
-                                unseen_error *error);
+unseen_status us_selection_make(const char *selector, us_selection *selection, unseen_error *error);
 
 /* The second half of that, on candidates at hand: sets picked and why. */
 void us_selection_pick(us_selection *selection, const char *selector);

@@ -3,18 +3,12 @@
 #include <string.h>
 
 const us_layer_type *const us_layer_types[] = {
-    &us_convolution_layer,
-    &us_convolution_transpose_layer,
-    &us_dense_layer,
-    &us_batchnorm_layer,
-    &us_relu_layer,
-    &us_leaky_relu_layer,
-    &us_tanh_layer,
-    &us_sigmoid_layer,
-    &us_flatten_layer,
-    &us_reshape_layer,
-    &us_residual_layer,
-    NULL,
+    &us_convolution_layer, &us_convolution_transpose_layer,
+    &us_dense_layer,       &us_batchnorm_layer,
+    &us_relu_layer,        &us_leaky_relu_layer,
+    &us_tanh_layer,        &us_sigmoid_layer,
+    &us_flatten_layer,     &us_reshape_layer,
+    &us_residual_layer,    NULL,
 };
 
 const us_layer_type *us_layer_type_find(const char *name) {

@@ -1,7 +1,8 @@
 /* A network on a device: parameters, gradients and statistics in flat buffers, and the passes.
  *
  * A network is created for one batch size. Its activations lie in tapes, so that it can run several
- * times within a step (on real images, on reconstructions) and remember each pass or only the last. */
+ * times within a step (on real images, on reconstructions) and remember each pass or only the last.
+ */
 #ifndef US_NETWORK_NETWORK_H
 #define US_NETWORK_NETWORK_H
 
@@ -12,9 +13,10 @@ typedef struct us_network us_network;
 typedef struct us_tape us_tape;
 
 typedef struct us_network_options {
-    int batch;                      /* images; padded inside */
-    us_activation input_activation; /* that produced the network's input, when dx flows back to it */
-    bool logits; /* leave out a final sigmoid: the output is the logit, for a loss on logits */
+    int batch; /* images; padded inside */
+    us_activation
+        input_activation; /* that produced the network's input, when dx flows back to it */
+    bool logits;   /* leave out a final sigmoid: the output is the logit, for a loss on logits */
     bool training; /* passes backward will follow */
 } us_network_options;
 
@@ -32,26 +34,25 @@ us_activation us_network_output_activation(const us_network *network);
 
 /* ---- parameters ---- */
 
-/* Flat device buffers of us_network_floats floats: what an optimizer updates in one launch. Both are
- * NULL for a network without parameters. */
+/* Flat device buffers of us_network_floats floats: what an optimizer updates in one launch. Both
+ * are NULL for a network without parameters. */
 us_buffer *us_network_parameters(const us_network *network);
 us_buffer *us_network_gradients(const us_network *network);
 size_t us_network_floats(const us_network *network);
 
-/* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i) alone:
- * bound * (2 u - 1), u = us_random_uniform(seed, INITIALIZATION, FNV-1a of the name, i), i counted in
- * PyTorch's order. */
+/* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i)
+ * alone: bound * (2 u - 1), u = us_random_uniform(seed, INITIALIZATION, FNV-1a of the name, i), i
+ * counted in PyTorch's order. */
 unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_error *error);
 
-/* Adds every tensor, statistics included, with PyTorch's name and layout, to a file; reads every one
- * from it (missing or of another shape: UNSEEN_BAD_INPUT). */
+/* Adds every tensor, statistics included, with PyTorch's name and layout, to a file; reads every
+ * one from it (missing or of another shape: UNSEEN_BAD_INPUT). */
 unseen_status us_network_save(const us_network *network, us_safetensors_builder *builder,
                               unseen_error *error);
-unseen_status us_network_load(us_network *network, const us_safetensors *file,
-                              unseen_error *error);
+unseen_status us_network_load(us_network *network, const us_safetensors *file, unseen_error *error);
 
-/* The same for a flat buffer with one value per parameter (gradients, an optimizer's moments), under
- * "PREFIX.NAME". */
+/* The same for a flat buffer with one value per parameter (gradients, an optimizer's moments),
+ * under "PREFIX.NAME". */
 unseen_status us_network_save_like(const us_network *network, us_buffer *flat, const char *prefix,
                                    us_safetensors_builder *builder, unseen_error *error);
 unseen_status us_network_load_like(const us_network *network, us_buffer *flat, const char *prefix,
@@ -59,14 +60,14 @@ unseen_status us_network_load_like(const us_network *network, us_buffer *flat, c
 
 /* ---- passes ---- */
 
-/* backward: keeps what us_network_backward needs; otherwise two buffers take turns. */
+/* backward: keeps what us_network_backward needs; otherwise a few buffers take turns. */
 unseen_status us_tape_create(us_network *network, bool backward, us_tape **tape,
                              unseen_error *error);
 void us_tape_destroy(us_tape *tape);
 
-/* x [C][H][W][batch] stays in use until backward. training: batch statistics, running ones move. */
+/* x [C][H][W][batch] stays in use until backward. */
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
-                                 bool training, unseen_error *error);
+                                 us_training training, unseen_error *error);
 
 /* The output of the last forward pass, [C][H][W][batch]. */
 us_buffer *us_tape_output(const us_tape *tape);

@@ -135,8 +135,8 @@ static unseen_status transfer_tensor(const transfer *way, us_buffer *buffer, siz
     float *values;
     if (way->to) {
         US_TRY(get_tensor(buffer, offset, tensor, &values, error));
-        return us_safetensors_add(way->to, name, "F32", tensor->rank, tensor->dims, values,
-                                  bytes, error);
+        return us_safetensors_add(way->to, name, "F32", tensor->rank, tensor->dims, values, bytes,
+                                  error);
     }
     const us_safetensors_tensor *found;
     US_TRY(find_tensor(way->from, tensor, name, &found, error));

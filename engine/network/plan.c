@@ -65,7 +65,10 @@ static void plan_stages(const us_network_spec *spec, us_activation input_activat
                 continue;
             }
         }
-        bool normalizes = sole && layer->type->is_normalization;
+        /* Not behind a view, which may make other channels. */
+        bool normalizes =
+            sole && layer->type->is_normalization &&
+            memcmp(&layer->in, &spec->layers[previous->layer].out, sizeof layer->in) == 0;
         if (normalizes) previous->is_normalized = true;
         facts[i].stage = plan->count;
         plan->stages[plan->count++] =

@@ -57,7 +57,7 @@ unseen_status us_network_plan_make(const us_network_spec *spec, us_activation in
                                    bool logits, us_network_plan *plan, unseen_error *error);
 void us_network_plan_release(us_network_plan *plan);
 
-/* Floats of an image that a stage puts out (US_NETWORK_INPUT: that the network is given). */
+/* Of what a stage puts out; US_NETWORK_INPUT: of what the network is given. */
 us_shape us_stage_shape(const us_network_spec *spec, const us_network_plan *plan, int stage);
 
 #endif

@@ -39,7 +39,7 @@ typedef struct us_safetensors_builder {
     struct us_safetensors_part {
         void *data; /* heap, the builder's */
         size_t bytes;
-    } *parts;
+    } * parts;
     int count, room;
     size_t offset;
 } us_safetensors_builder;

@@ -231,8 +231,12 @@ double us_network_spec_flops(const us_network_spec *spec) {
 
 double us_network_spec_input_flops(const us_network_spec *spec) {
     double sum = 0;
-    for (int i = 0; i < spec->count; i++)
-        if (spec->layers[i].input == US_NETWORK_INPUT) sum += us_layer_spec_flops(&spec->layers[i]);
+    for (int i = 0; i < spec->count; i++) {
+        int read = spec->layers[i].input;
+        while (read >= 0 && spec->layers[read].type->is_view)
+            read = spec->layers[read].input;
+        if (read == US_NETWORK_INPUT) sum += us_layer_spec_flops(&spec->layers[i]);
+    }
     return sum;
 }
 

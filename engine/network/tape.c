@@ -133,8 +133,8 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
 
 /* *moments are those of the output of the stage before, if it has taken them, and then of this
  * one's. */
-static unseen_status run_stage(us_network *network, us_tape *tape, int index, int n, bool training,
-                               us_parts *moments, unseen_error *error) {
+static unseen_status run_stage(us_network *network, us_tape *tape, int index, int n,
+                               us_training training, us_parts *moments, unseen_error *error) {
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
     us_layer_forward args = {
@@ -153,7 +153,7 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
 }
 
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
-                                 bool training, unseen_error *error) {
+                                 us_training training, unseen_error *error) {
     us_parts moments = {0};
     tape->x = tape->output = x;
     for (int s = 0; s < network->plan.count; s++) {
@@ -217,6 +217,10 @@ static unseen_status run_backward(us_network *network, us_tape *tape, const us_g
 
 unseen_status us_network_backward(us_network *network, us_tape *tape,
                                   const us_network_backward_args *args, unseen_error *error) {
+    if (network->plan.count == 0 && args->dx) /* views alone */
+        return us_buffer_copy(
+            args->dx, 0, args->dy, 0,
+            us_shape_size(network->spec->in) * (size_t)network->batch * sizeof(float), error);
     for (int i = 0; i < network->plan.step_count; i++) {
         const us_gradient_step *step = &network->plan.steps[i];
         set_label(network, step->layer, US_PASS_BACKWARD);

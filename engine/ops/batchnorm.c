@@ -171,10 +171,11 @@ static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
         US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES, args->x,
                              moments.buffer, moments.stride, args->n, SHAPE(layer)));
     }
+    const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
     const size_t channels[3] = {(size_t)layer->channels, 1, 1};
     return us_kernel_run(layer->finish_statistics, channels, error, "bibbbff", moments.buffer,
                          moments.stride, statistics, tensor(layer, args->tensors, RUNNING_MEAN),
-                         tensor(layer, args->tensors, RUNNING_VARIANCE), layer->attributes.momentum,
+                         tensor(layer, args->tensors, RUNNING_VARIANCE), momentum,
                          layer->attributes.epsilon);
 }
 

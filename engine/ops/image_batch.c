@@ -145,11 +145,13 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
         US_TRY(us_kernel_create(
             device, "image_batch", names[i], kernels[i], error,
             "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d -DSOURCE_WIDTH=%d "
-            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPARTIAL=%d -DSTAGED=%d -DSHUFFLE_STREAM=%d "
+            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DSTAGED=%d "
+            "-DSHUFFLE_STREAM=%d "
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
             loader->batch, source->is_float, source->channels, source->height, source->width,
-            shape.channels, shape.height, shape.width, loader->part_count > 1, loader->staged,
-            US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors, tuning.strip));
+            shape.channels, shape.height, shape.width, source->fit == US_FIT_PAD,
+            loader->part_count > 1, loader->staged, US_STREAM_SHUFFLE, US_STREAM_FLIP,
+            tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }
 

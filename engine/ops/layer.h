@@ -1,18 +1,18 @@
 /* What a layer is: one row of this type per layer, in network/layer_table.c.
  *
  * Layouts on the device (floats):
- *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to `batch`
- *                lanes, of which the first n hold images. Padded lanes hold finite values and never
- *                reach a gradient of a parameter or a statistic: gradients with respect to
- *                activations are zero in padded lanes.
- *   weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out] ("CRSK");
- *                dense [in][out]: the output channel innermost.
+ *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to
+ * `batch` lanes, of which the first n hold images. Padded lanes hold finite values and never reach
+ * a gradient of a parameter or a statistic: gradients with respect to activations are zero in
+ * padded lanes. weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out]
+ * ("CRSK"); dense [in][out]: the output channel innermost.
  *
  * Folded activations: an activation that follows a layer with folds_activation is computed by that
- * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its output.
- * Backward: dy is with respect to the value BEFORE the layer's own activation: whoever produces dy has
- * multiplied it by the derivative of the activation of y. A layer therefore multiplies its dx by the
- * derivative of `input_activation` at x, x being that activation's output. */
+ * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its
+ * output. Backward: dy is with respect to the value BEFORE the layer's own activation: whoever
+ * produces dy has multiplied it by the derivative of the activation of y. A layer therefore
+ * multiplies its dx by the derivative of `input_activation` at x, x being that activation's output.
+ */
 #ifndef US_OPS_LAYER_H
 #define US_OPS_LAYER_H
 
@@ -46,16 +46,16 @@ typedef enum us_init { US_INIT_CONSTANT, US_INIT_UNIFORM } us_init;
 
 /* A parameter or running statistic. */
 typedef struct us_tensor_spec {
-    const char *name;    /* PyTorch's: "weight", "bias", "running_mean", "running_var" */
-    int rank, dims[4];   /* PyTorch's order */
-    int order[4];        /* axis i on the device is PyTorch's axis order[i] */
+    const char *name;  /* PyTorch's: "weight", "bias", "running_mean", "running_var" */
+    int rank, dims[4]; /* PyTorch's order */
+    int order[4];      /* axis i on the device is PyTorch's axis order[i] */
     bool trainable;
     us_init init;
-    float value;         /* the constant, or the bound of uniform(-bound, bound) */
+    float value; /* the constant, or the bound of uniform(-bound, bound) */
 } us_tensor_spec;
 
-/* Sums over the values of each channel, in parts: [channel][value][part], `stride` floats to a value,
- * a multiple of the device's vector width, with zeros after the last part. */
+/* Sums over the values of each channel, in parts: [channel][value][part], `stride` floats to a
+ * value, a multiple of the device's vector width, with zeros after the last part. */
 typedef struct us_parts {
     us_buffer *buffer;
     int stride; /* 0: there are none */
@@ -68,16 +68,25 @@ typedef struct us_layer_plan {
     int batch;                      /* padded; a multiple of us_device_lanes */
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
-    /* Nothing but a normalisation reads y. Its mean takes any bias away, so the gradient of a bias is
-     * exactly zero and need not be computed; and what it would do by passes over y, this layer may do
-     * while it has y at hand: take moments, and, where it folds_normalization, be that layer too. */
+    /* Nothing but a normalisation reads y. Its mean takes any bias away, so the gradient of a bias
+     * is exactly zero and need not be computed; and what it would do by passes over y, this layer
+     * may do while it has y at hand: take moments, and, where it folds_normalization, be that layer
+     * too. */
     bool is_normalized;
     us_activation normalized_activation; /* that layer's */
-    bool input_is_normalized; /* x came from a normalisation: so that what runs backward here can share
-                                 kernels with the layer that it mirrors, which takes moments */
-    bool training;                  /* backward is to follow: create its kernels too, so that they
-                                       are compiled together with those of other layers */
+    bool
+        input_is_normalized; /* x came from a normalisation: so that what runs backward here can
+                                share kernels with the layer that it mirrors, which takes moments */
+    bool training;           /* backward is to follow: create its kernels too, so that they
+                                are compiled together with those of other layers */
 } us_layer_plan;
+
+/* What BatchNorm takes its statistics from. */
+typedef enum us_training {
+    US_TRAINING_NONE,  /* scoring: from the running ones */
+    US_TRAINING_MOVES, /* from the batch, towards which the running ones move */
+    US_TRAINING_STILL, /* from the batch; the running ones stay, as it is unlike what is scored */
+} us_training;
 
 typedef struct us_layer_forward {
     us_buffer *x, *y;
@@ -85,12 +94,12 @@ typedef struct us_layer_forward {
     us_buffer *const *tensors; /* in the order of type->tensors */
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
-    bool training;             /* BatchNorm: batch statistics, and running ones are updated */
-    bool folded;               /* y is what the normalisation after this layer gives; tensors are
-                                  those of its fold */
-    us_parts x_moments;        /* of a normalisation: taken by the layer that gave x */
-    us_parts *moments;         /* NULL: not wanted; else set where the layer takes them: of y's
-                                  channels count, mean and sum of squared deviations */
+    us_training training;
+    bool folded;        /* y is what the normalisation after this layer gives; tensors are
+                           those of its fold */
+    us_parts x_moments; /* of a normalisation: taken by the layer that gave x */
+    us_parts *moments;  /* NULL: not wanted; else set where the layer takes them: of y's
+                           channels count, mean and sum of squared deviations */
 } us_layer_forward;
 
 typedef struct us_layer_backward {
@@ -105,15 +114,15 @@ typedef struct us_layer_backward {
 
 /* A layer and the normalisation after it as one, for scoring. */
 typedef struct us_layer_fold {
-    us_buffer *const *tensors;    /* of the normalisation */
-    us_buffer *weight, *bias;     /* of the layer before; bias may be NULL */
+    us_buffer *const *tensors; /* of the normalisation */
+    us_buffer *weight, *bias;  /* of the layer before; bias may be NULL */
     us_buffer *to_weight, *to_bias;
     size_t rows; /* of the weight, each with a number per channel */
 } us_layer_fold;
 
 typedef struct us_layer_type {
-    const char *name; /* in configs */
-    const char *help; /* one sentence, for the schema */
+    const char *name;       /* in configs */
+    const char *help;       /* one sentence, for the schema */
     const us_key *keys;     /* besides "layer"; ends with US_KEY_END */
     size_t attributes_size; /* of the struct that keys fill */
 
@@ -132,13 +141,14 @@ typedef struct us_layer_type {
     /* Set for activation layers: what they compute. */
     us_activation (*activation)(const void *attributes);
 
-    bool folds_activation; /* can compute an activation on its output */
-    bool is_view;          /* y is x with another shape: no kernels, create and below are NULL */
+    bool folds_activation;    /* can compute an activation on its output */
+    bool is_view;             /* y is x with another shape: no kernels, create and below are NULL */
     bool folds_normalization; /* see us_layer_forward.folded; the last axis of its weight, the first
-                                 tensor, are the channels of y, and the second one, if any, is a bias */
+                                 tensor, are the channels of y, and the second one, if any, is a
+                                 bias */
     bool is_normalization;    /* see us_layer_plan.is_normalized */
-    bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut": the
-                          network reads and runs those and sums gradients; backward is NULL */
+    bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut":
+                          the network reads and runs those and sums gradients; backward is NULL */
 
     unseen_status (*create)(const us_layer_plan *plan, void **layer, unseen_error *error);
     void (*destroy)(void *layer);

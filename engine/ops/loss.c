@@ -70,10 +70,11 @@ unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error 
     loss->device->label = (us_label){.pass = US_PASS_LOSS};
     us_buffer *parts;
     US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
-    const double scale = (double)args->weight / (loss->features * args->n);
-    US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbifi", args->y, args->target,
+    const double mean = 1 / (loss->features * args->n), scale = (double)args->weight * mean;
+    US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbiff", args->y, args->target,
                          (double)args->target_constant, args->dy, parts, args->n, scale,
-                         args->accumulate_gradient));
+                         (double)args->accumulate_gradient));
+    if (!args->losses) return UNSEEN_OK;
     return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
-                         args->slot, scale, args->accumulate_loss);
+                         args->slot, args->plain_loss ? mean : scale, args->accumulate_loss);
 }

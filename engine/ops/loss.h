@@ -1,8 +1,10 @@
 /* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
  *
- * losses[slot] receives (accumulate: is increased by) weight * loss, on the device: reading it back is
- * the caller's choice. dy receives (accumulate: is increased by) weight * d loss / d (value before
- * `activation`), zero in padded lanes; it may be NULL for the loss alone. */
+ * losses[slot] receives (accumulate: is increased by) weight * loss, or the loss without its weight
+ * where plain_loss is set, on the device: reading it back is the caller's choice. dy receives
+ * weight
+ * * d loss / d (value before `activation`), and accumulate_gradient times what it held (0: whatever
+ * that was), zero in padded lanes; it may be NULL for the loss alone. */
 #ifndef US_OPS_LOSS_H
 #define US_OPS_LOSS_H
 
@@ -23,14 +25,15 @@ void us_loss_destroy(us_loss *loss);
 
 typedef struct us_loss_args {
     us_buffer *y;
-    us_buffer *target;     /* as y; NULL: the constant below everywhere */
+    us_buffer *target; /* as y; NULL: the constant below everywhere */
     float target_constant;
-    us_buffer *dy;         /* may be NULL */
-    us_buffer *losses;     /* floats */
+    us_buffer *dy;     /* may be NULL */
+    us_buffer *losses; /* floats; NULL: the gradient alone */
     int slot;
     int n;
     float weight;
-    bool accumulate_loss, accumulate_gradient;
+    bool plain_loss, accumulate_loss;
+    float accumulate_gradient;
 } us_loss_args;
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error);
 

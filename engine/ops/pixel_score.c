@@ -44,8 +44,10 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     score->error_groups[1] = splits;
     score->combine_groups[0] = (size_t)batch / lanes;
     score->error_groups[2] = score->combine_groups[1] = score->combine_groups[2] = 1;
-    /* Either every pixel's error is kept, for choosing among them, or one part per split. */
-    const size_t kept = kind == US_PIXEL_SCORE_TOP_K ? pixels : splits;
+    /* Either every pixel's error is kept, for choosing among them, or one part per split, or two.
+     */
+    size_t kept = kind == US_PIXEL_SCORE_TOP_K ? pixels : splits;
+    if (kind == US_PIXEL_SCORE_RELATIVE) kept *= 2;
     score->scratch_bytes = kept * (size_t)batch * sizeof(float);
     const char *const names[] = {"errors", "combine"};
     us_kernel **const kernels[] = {&score->errors, &score->combine};

@@ -10,6 +10,11 @@ typedef enum us_pixel_score_kind {
     US_PIXEL_SCORE_MEAN,     /* sum e / (P channels) */
     US_PIXEL_SCORE_MAXIMUM,  /* max e */
     US_PIXEL_SCORE_TOP_K,    /* mean of the k largest e */
+    US_PIXEL_SCORE_SUM,      /* sum e */
+    US_PIXEL_SCORE_RELATIVE, /* sqrt(sum e) / (1 + sqrt(sum of (x + 1)^2 over pixels and channels)):
+                                the error beside how far the image is from a black one. The 1 is
+                                half of a single white value, so that a black image has a score too
+                              */
 } us_pixel_score_kind;
 
 typedef struct us_pixel_score us_pixel_score;

@@ -14,6 +14,11 @@ struct us_random_codes {
     size_t groups[3];
 };
 
+struct us_matched_codes {
+    us_kernel *match;
+    size_t groups[3];
+};
+
 static us_random_codes_tuning random_codes_tuning_default(const us_device *device, size_t features,
                                                           int batch) {
     if (device->execution == US_EXECUTION_LANES)
@@ -23,22 +28,30 @@ static us_random_codes_tuning random_codes_tuning_default(const us_device *devic
                                     .rows = (int)((features + items - 1) / items)};
 }
 
+/* Either kernel, and its work-groups. */
+static unseen_status create_kernel(us_device *device, const char *name,
+                                   us_distribution distribution, us_shape shape, int batch,
+                                   us_kernel **kernel, size_t groups[3], unseen_error *error) {
+    const size_t features = us_shape_size(shape);
+    const us_random_codes_tuning tuning = random_codes_tuning_default(device, features, batch);
+    groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
+    groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
+    groups[2] = 1;
+    return us_kernel_create(device, "random_codes", name, kernel, error,
+                            "-DDISTRIBUTION=%d -DFEATURES=%zu -DBATCH=%d -DNOISE_STREAM=%d "
+                            "-DVECTORS=%d -DROWS=%d",
+                            distribution, features, batch, US_STREAM_NOISE, tuning.vectors,
+                            tuning.rows);
+}
+
 unseen_status us_random_codes_create(us_device *device, us_distribution distribution,
                                      us_shape shape, int batch, us_random_codes **out,
                                      unseen_error *error) {
     *out = NULL;
     us_random_codes *codes = calloc(1, sizeof *codes);
     if (!codes) return us_fail_memory(error, "random codes");
-    const size_t features = us_shape_size(shape);
-    const us_random_codes_tuning tuning = random_codes_tuning_default(device, features, batch);
-    codes->groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
-    codes->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
-    codes->groups[2] = 1;
-    unseen_status status = us_kernel_create(
-        device, "random_codes", "draw", &codes->draw, error,
-        "-DDISTRIBUTION=%d -DFEATURES=%zu -DBATCH=%d -DNOISE_STREAM=%d -DVECTORS=%d "
-        "-DROWS=%d",
-        distribution, features, batch, US_STREAM_NOISE, tuning.vectors, tuning.rows);
+    unseen_status status = create_kernel(device, "draw", distribution, shape, batch, &codes->draw,
+                                         codes->groups, error);
     if (status != UNSEEN_OK) {
         us_random_codes_destroy(codes);
         return status;
@@ -57,5 +70,33 @@ unseen_status us_random_codes_draw(us_random_codes *codes, us_buffer *base, us_b
                                    float scale, uint64_t seed, uint32_t substream,
                                    unseen_error *error) {
     return us_kernel_run(codes->draw, codes->groups, error, "bbifUu", base, out, n, (double)scale,
+                         seed, substream);
+}
+
+unseen_status us_matched_codes_create(us_device *device, us_shape shape, int batch,
+                                      us_matched_codes **out, unseen_error *error) {
+    *out = NULL;
+    us_matched_codes *codes = calloc(1, sizeof *codes);
+    if (!codes) return us_fail_memory(error, "matched codes");
+    unseen_status status = create_kernel(device, "match", US_DISTRIBUTION_NORMAL, shape, batch,
+                                         &codes->match, codes->groups, error);
+    if (status != UNSEEN_OK) {
+        us_matched_codes_destroy(codes);
+        return status;
+    }
+    *out = codes;
+    return UNSEEN_OK;
+}
+
+void us_matched_codes_destroy(us_matched_codes *codes) {
+    if (!codes) return;
+    us_kernel_destroy(codes->match);
+    free(codes);
+}
+
+unseen_status us_matched_codes_draw(us_matched_codes *codes, us_buffer *real, us_buffer *out, int n,
+                                    float scale, uint64_t seed, uint32_t substream,
+                                    unseen_error *error) {
+    return us_kernel_run(codes->match, codes->groups, error, "bbifUu", real, out, n, (double)scale,
                          seed, substream);
 }

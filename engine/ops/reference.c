@@ -115,8 +115,9 @@ static void batchnorm_forward(const us_reference *call) {
         if (call->training) {
             m = measure(call, c);
             const double unbiased = count > 1 ? (double)count / (double)(count - 1) : 1;
-            running[0][c] += batchnorm->momentum * (m.mean - running[0][c]);
-            running[1][c] += batchnorm->momentum * (m.variance * unbiased - running[1][c]);
+            const double momentum = call->training == US_TRAINING_STILL ? 0 : batchnorm->momentum;
+            running[0][c] += momentum * (m.mean - running[0][c]);
+            running[1][c] += momentum * (m.variance * unbiased - running[1][c]);
         }
         const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
         const double bias = batchnorm->affine ? call->tensors[1][c] : 0;

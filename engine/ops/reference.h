@@ -6,6 +6,7 @@
 #ifndef US_OPS_REFERENCE_H
 #define US_OPS_REFERENCE_H
 
+#include "ops/gaussian_code.h"
 #include "ops/layer.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
@@ -18,7 +19,7 @@ typedef struct us_reference {
     int n;
     us_activation activation;       /* forward: applied to what is written into y */
     us_activation input_activation; /* backward: dx is multiplied by its derivative at x */
-    bool training;                  /* BatchNorm */
+    us_training training;           /* BatchNorm */
     double *x;                      /* [in][n]: read */
     double *y;                      /* [out][n]: forward writes it */
     double **tensors; /* in the order of type->tensors: read; forward in training updates running
@@ -52,10 +53,17 @@ double us_reference_activation_slope(us_activation activation, double y);
 double us_reference_loss(us_loss_kind kind, us_activation activation, size_t count, const double *y,
                          const double *target, double target_constant, double *dy);
 
+/* The standard deviation of `count` values. */
+double us_reference_spread(size_t count, const double *values);
+
 /* One step on `count` parameters; of args only the numbers are read. moment2 is NULL for SGD. */
 void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *args, size_t count,
                             double *parameters, const double *gradients, double *moment1,
                             double *moment2);
+
+/* reference_codes.c: of one feature, see gaussian_code.h */
+double us_reference_gaussian_sample(double mean, double log_variance, double noise);
+double us_reference_gaussian_divergence(double mean, double log_variance);
 
 /* The score of each of n images; `errors` is room for height x width values. */
 void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shape, int n,

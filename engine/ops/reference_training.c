@@ -29,6 +29,15 @@ double us_reference_loss(us_loss_kind kind, us_activation activation, size_t cou
     return sum / (double)count;
 }
 
+double us_reference_spread(size_t count, const double *values) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i];
+    for (size_t i = 0; i < count; i++)
+        squares += (values[i] - sum / (double)count) * (values[i] - sum / (double)count);
+    return sqrt(squares / (double)count);
+}
+
 /* Kingma and Ba, "Adam" (arXiv 1412.6980); Loshchilov and Hutter, "Decoupled weight decay
  * regularization" (arXiv 1711.05101); all as PyTorch writes them. */
 void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *args, size_t count,
@@ -75,12 +84,13 @@ void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shap
                               const double *x, const double *y, double *scores, double *errors) {
     const int pixels = shape.height * shape.width;
     for (int j = 0; j < n; j++) {
-        double sum = 0, largest = 0;
+        double sum = 0, largest = 0, size = 0;
         for (int p = 0; p < pixels; p++) {
             errors[p] = 0;
             for (int c = 0; c < shape.channels; c++) {
                 const size_t i = ((size_t)c * (size_t)pixels + (size_t)p) * (size_t)n + (size_t)j;
                 errors[p] += (x[i] - y[i]) * (x[i] - y[i]);
+                size += (x[i] + 1) * (x[i] + 1);
             }
             sum += errors[p];
             largest = fmax(largest, errors[p]);
@@ -97,6 +107,12 @@ void us_reference_pixel_score(us_pixel_score_kind kind, int top_k, us_shape shap
             break;
         case US_PIXEL_SCORE_TOP_K:
             scores[j] = top_mean(errors, pixels, top_k < pixels ? top_k : pixels);
+            break;
+        case US_PIXEL_SCORE_SUM:
+            scores[j] = sum;
+            break;
+        case US_PIXEL_SCORE_RELATIVE:
+            scores[j] = sqrt(sum) / (1 + sqrt(size));
             break;
         }
     }

@@ -1,5 +1,5 @@
-/* The sums of gradients that a residual layer calls for: an output that several layers read has the
- * sum of their gradients. */
+/* The sums of gradients that a residual layer calls for, and some detectors: an output that several
+ * layers or networks read has the sum of their gradients. */
 #ifndef US_OPS_RESIDUAL_H
 #define US_OPS_RESIDUAL_H
 

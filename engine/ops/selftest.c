@@ -111,15 +111,27 @@ void us_selftest_progress(us_selftest *test) {
     test->stop = us_event_send(test->events, &event) || test->stop;
 }
 
+static const struct group {
+    int (*cases)(void);
+    unseen_status (*run)(us_selftest *test, unseen_error *error);
+} groups[] = {
+    {us_selftest_layer_cases, us_selftest_layers},
+    {us_selftest_normalized_cases, us_selftest_normalized},
+    {us_selftest_residual_cases, us_selftest_residual},
+    {us_selftest_training_cases, us_selftest_training},
+    {us_selftest_image_cases, us_selftest_images},
+    {us_selftest_code_cases, us_selftest_codes},
+    {us_selftest_negative_cases, us_selftest_negatives},
+    {us_selftest_transformation_cases, us_selftest_transformations},
+};
+
+enum { GROUPS = sizeof groups / sizeof *groups };
+
 static unseen_status run(us_selftest *test, unseen_error *error) {
-    test->total = us_selftest_layer_cases() + us_selftest_normalized_cases() +
-                  us_selftest_residual_cases() + us_selftest_training_cases() +
-                  us_selftest_image_cases();
-    US_TRY(us_selftest_layers(test, error));
-    US_TRY(us_selftest_normalized(test, error));
-    US_TRY(us_selftest_residual(test, error));
-    US_TRY(us_selftest_training(test, error));
-    US_TRY(us_selftest_images(test, error));
+    for (int i = 0; i < GROUPS; i++)
+        test->total += groups[i].cases();
+    for (int i = 0; i < GROUPS; i++)
+        US_TRY(groups[i].run(test, error));
     us_selftest_progress(test);
     return UNSEEN_OK;
 }

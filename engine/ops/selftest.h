@@ -57,17 +57,23 @@ unseen_status us_test_tensor_create(us_selftest *test, const us_tensor_spec *spe
 
 /* ---- */
 
-/* The operators in their groups; each adds its cases' results. */
-unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
-unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error);
-unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
-unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
-unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
+/* The operators in groups: how many cases each has, and what adds their results. */
 int us_selftest_layer_cases(void);
+unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
 int us_selftest_normalized_cases(void);
+unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error);
 int us_selftest_residual_cases(void);
+unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
 int us_selftest_training_cases(void);
+unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
 int us_selftest_image_cases(void);
+unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
+int us_selftest_code_cases(void);
+unseen_status us_selftest_codes(us_selftest *test, unseen_error *error);
+int us_selftest_negative_cases(void);
+unseen_status us_selftest_negatives(us_selftest *test, unseen_error *error);
+int us_selftest_transformation_cases(void);
+unseen_status us_selftest_transformations(us_selftest *test, unseen_error *error);
 
 /* Tells of progress before a case; sets test->stop when the caller asks to stop. */
 void us_selftest_progress(us_selftest *test);

@@ -20,21 +20,108 @@ typedef struct image_case {
     int n, room;
     int parts;   /* that the source must be cut into; 0: as the device likes */
     bool staged; /* as if the images did not fit into the device's memory */
+    us_fit fit;
 } image_case;
 
 static const image_case image_cases[] = {
-    {"bytes", false, false, false, false, 40, 7, 5, 3, {3, 7, 5}, 17, 0, 0, false},
-    {"bytes, flipped", false, false, true, true, 40, 64, 64, 3, {3, 64, 64}, 33, 0, 0, false},
-    {"floats", true, false, true, true, 40, 7, 5, 1, {1, 7, 5}, 17, 100, 0, false},
-    {"selected", false, true, true, true, 60, 9, 33, 1, {1, 9, 33}, 5, 0, 0, false},
-    {"enlarged", false, false, true, true, 20, 7, 5, 1, {3, 16, 12}, 17, 0, 0, false},
-    {"made smaller", true, true, true, true, 20, 16, 12, 3, {3, 7, 5}, 3, 0, 0, false},
-    {"RGB to grey", false, false, true, false, 20, 7, 5, 3, {1, 7, 5}, 17, 0, 0, false},
-    {"many channels", false, false, true, true, 40, 3, 5, 5, {5, 3, 5}, 1, 0, 0, false},
-    {"one pixel", false, false, true, true, 3, 1, 1, 1, {1, 1, 1}, 1, 0, 0, false},
-    {"in parts", false, false, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 4, false},
-    {"float parts", true, true, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 3, false},
-    {"staged", false, true, true, true, 40000, 7, 5, 3, {3, 7, 5}, 33, 0, 0, true},
+    {"bytes", false, false, false, false, 40, 7, 5, 3, {3, 7, 5}, 17, 0, 0, false, US_FIT_RESIZE},
+    {"bytes, flipped",
+     false,
+     false,
+     true,
+     true,
+     40,
+     64,
+     64,
+     3,
+     {3, 64, 64},
+     33,
+     0,
+     0,
+     false,
+     US_FIT_RESIZE},
+    {"floats", true, false, true, true, 40, 7, 5, 1, {1, 7, 5}, 17, 100, 0, false, US_FIT_RESIZE},
+    {"selected", false, true, true, true, 60, 9, 33, 1, {1, 9, 33}, 5, 0, 0, false, US_FIT_RESIZE},
+    {"enlarged",
+     false,
+     false,
+     true,
+     true,
+     20,
+     7,
+     5,
+     1,
+     {3, 16, 12},
+     17,
+     0,
+     0,
+     false,
+     US_FIT_RESIZE},
+    {"made smaller",
+     true,
+     true,
+     true,
+     true,
+     20,
+     16,
+     12,
+     3,
+     {3, 7, 5},
+     3,
+     0,
+     0,
+     false,
+     US_FIT_RESIZE},
+    {"RGB to grey",
+     false,
+     false,
+     true,
+     false,
+     20,
+     7,
+     5,
+     3,
+     {1, 7, 5},
+     17,
+     0,
+     0,
+     false,
+     US_FIT_RESIZE},
+    {"many channels",
+     false,
+     false,
+     true,
+     true,
+     40,
+     3,
+     5,
+     5,
+     {5, 3, 5},
+     1,
+     0,
+     0,
+     false,
+     US_FIT_RESIZE},
+    {"one pixel", false, false, true, true, 3, 1, 1, 1, {1, 1, 1}, 1, 0, 0, false, US_FIT_RESIZE},
+    {"in parts", false, false, true, true, 900, 7, 5, 3, {3, 7, 5}, 33, 0, 4, false, US_FIT_RESIZE},
+    {"float parts",
+     true,
+     true,
+     true,
+     true,
+     900,
+     7,
+     5,
+     3,
+     {3, 7, 5},
+     33,
+     0,
+     3,
+     false,
+     US_FIT_RESIZE},
+    {"staged", false, true, true, true, 40000, 7, 5, 3, {3, 7, 5}, 33, 0, 0, true, US_FIT_RESIZE},
+    {"padded", false, false, true, true, 20, 7, 5, 1, {3, 16, 12}, 17, 0, 0, false, US_FIT_PAD},
+    {"cut", true, true, true, true, 20, 16, 6, 3, {3, 7, 9}, 3, 0, 0, false, US_FIT_PAD},
 };
 
 enum { IMAGE_CASES = sizeof image_cases / sizeof *image_cases, EPOCH = 2 };
@@ -84,6 +171,14 @@ static double resized(const image_case *wanted, const void *pixels, uint32_t ima
     return (1 - down) * top + down * low;
 }
 
+static double padded(const image_case *wanted, const us_image_source *source, uint32_t image,
+                     bool flip, int y, int x, int c) {
+    y -= (wanted->shape.height - wanted->height) / 2;
+    x -= (wanted->shape.width - wanted->width) / 2;
+    if (y < 0 || y >= wanted->height || x < 0 || x >= wanted->width) return source->black;
+    return in_channel(wanted, source->pixels, image, y, flip ? wanted->width - 1 - x : x, c);
+}
+
 static void expect_images(const image_case *wanted, const us_image_source *source,
                           const uint32_t *selection, int64_t selected, int64_t first,
                           us_test_values *values) {
@@ -99,7 +194,9 @@ static void expect_images(const image_case *wanted, const us_image_source *sourc
         for (int c = 0; c < shape.channels; c++)
             for (int y = 0; y < shape.height; y++)
                 for (int x = 0; x < shape.width; x++) {
-                    const double v = resized(wanted, source->pixels, index, flip, y, x, c);
+                    const double v = wanted->fit == US_FIT_PAD
+                                         ? padded(wanted, source, index, flip, y, x, c)
+                                         : resized(wanted, source->pixels, index, flip, y, x, c);
                     const int row = (c * shape.height + y) * shape.width + x;
                     values->host[row * wanted->n + j] =
                         2 * (v - source->black) / (source->white - source->black) - 1;
@@ -180,6 +277,7 @@ static unseen_status run_images(us_selftest *test, const image_case *wanted, uns
         .channels = wanted->channels,
         .black = 0,
         .white = wanted->is_float ? 1 : 255,
+        .fit = wanted->fit,
     };
     /* Every image but the first, backwards. */
     const int64_t selected = wanted->select ? wanted->count - 1 : wanted->count;
@@ -216,6 +314,11 @@ static const score_case score_cases[] = {
     {"maximum", US_PIXEL_SCORE_MAXIMUM, 0, {3, 7, 5}, 17},
     {"largest", US_PIXEL_SCORE_TOP_K, 5, {3, 7, 5}, 17},
     {"largest", US_PIXEL_SCORE_TOP_K, 100, {1, 33, 31}, 33},
+    {"sum", US_PIXEL_SCORE_SUM, 0, {3, 7, 5}, 17},
+    {"sum", US_PIXEL_SCORE_SUM, 0, {1, 1, 1}, 1},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {3, 7, 5}, 17},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {1, 1, 1}, 1},
+    {"relative", US_PIXEL_SCORE_RELATIVE, 0, {5, 33, 31}, 33},
     {"largest of too few", US_PIXEL_SCORE_TOP_K, 9, {1, 1, 1}, 1},
 };
 

@@ -284,7 +284,7 @@ static unseen_status compare(layer_test *t, const us_test_values *values, const 
                                   1e-3, zero_padding, error);
 }
 
-static unseen_status check_forward(layer_test *t, bool training, double limit,
+static unseen_status check_forward(layer_test *t, us_training training, double limit,
                                    unseen_error *error) {
     const us_layer_forward args = {
         .x = t->x.device,
@@ -297,7 +297,8 @@ static unseen_status check_forward(layer_test *t, bool training, double limit,
     US_TRY(t->wanted->type->forward(t->layer, &args, error));
     t->call.training = training;
     us_reference_find(t->wanted->type)->forward(&t->call);
-    US_TRY(compare(t, &t->y, training ? "forward" : "forward, scoring", limit, false, error));
+    static const char *const what[] = {"forward, scoring", "forward", "forward, statistics still"};
+    US_TRY(compare(t, &t->y, what[training], limit, false, error));
     for (int i = 0; training && i < t->count; i++)
         if (!t->specs[i].trainable)
             US_TRY(compare(t, &t->tensors[i], t->specs[i].name, limit, false, error));
@@ -353,8 +354,10 @@ static unseen_status run_case(us_selftest *test, const layer_case *wanted, unsee
     const double limit = wanted->shift > 100 ? 1e-3 : LIMIT;
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK && wanted->type->is_normalization)
-        status = check_forward(&t, false, limit, error);
-    if (status == UNSEEN_OK) status = check_forward(&t, true, limit, error);
+        status = check_forward(&t, US_TRAINING_NONE, limit, error);
+    if (status == UNSEEN_OK && wanted->type->is_normalization)
+        status = check_forward(&t, US_TRAINING_STILL, limit, error);
+    if (status == UNSEEN_OK) status = check_forward(&t, US_TRAINING_MOVES, limit, error);
     if (status == UNSEEN_OK) status = check_backward(&t, limit, error);
     destroy(&t);
     if (status != UNSEEN_OK)

@@ -1,10 +1,15 @@
-/* Losses and optimizers against their references. */
+/* Losses, spreads, optimizers and bounded steps against their references. */
 #include <math.h>
 
+#include "ops/bounded_step.h"
 #include "ops/reference.h"
 #include "ops/selftest.h"
+#include "ops/spread.h"
 
 /* ---- losses ---- */
+
+/* The target is a constant; what is there is added to; the loss is told without its weight. */
+enum { CONSTANT = 1, ADD = 2, PLAIN = 4 };
 
 typedef struct loss_case {
     const char *name;
@@ -12,7 +17,7 @@ typedef struct loss_case {
     us_activation activation;
     us_shape shape;
     int n, room;
-    bool constant_target, accumulate;
+    int flags;
     double scale; /* of y before its activation */
 } loss_case;
 
@@ -21,21 +26,20 @@ typedef struct loss_case {
 #define LOGITS US_LOSS_BINARY_CROSS_ENTROPY_LOGITS
 
 static const loss_case loss_cases[] = {
-    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, false, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, true, false, 1},
-    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, false, true, 1},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, true, true, 3},
-    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, false, false, 1},
-    {"cross entropy of logits", LOGITS, {US_ACTIVATION_NONE, 0}, {3, 1, 1}, 17, 0, true, false, 30},
+    {"mean squared error", SQUARED, {US_ACTIVATION_TANH, 0}, {3, 7, 5}, 17, 0, 0, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, CONSTANT, 1},
+    {"mean squared error", SQUARED, {US_ACTIVATION_RELU, 0}, {5, 20, 31}, 33, 0, ADD | PLAIN, 1},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {1, 1, 1}, 17, 0, CONSTANT | ADD, 3},
+    {"cross entropy", ENTROPY, {US_ACTIVATION_SIGMOID, 0}, {5, 7, 5}, 1, 60, 0, 1},
     {"cross entropy of logits",
      LOGITS,
-     {US_ACTIVATION_LEAKY_RELU, 0.2f},
-     {1, 7, 5},
-     5,
+     {US_ACTIVATION_NONE, 0},
+     {3, 1, 1},
+     17,
      0,
-     false,
-     true,
-     2},
+     CONSTANT | PLAIN,
+     30},
+    {"cross entropy of logits", LOGITS, {US_ACTIVATION_LEAKY_RELU, 0.2f}, {1, 7, 5}, 5, 0, ADD, 2},
 };
 
 enum { LOSS_CASES = sizeof loss_cases / sizeof *loss_cases, SLOT = 3, SLOTS = 5 };
@@ -71,18 +75,19 @@ static unseen_status create_loss(us_selftest *test, const loss_case *wanted, los
 
 static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss_test *t,
                                 unseen_error *error) {
-    const float weight = 0.7f, constant = 0.9f;
+    const float weight = 0.7f, constant = 0.9f, kept = wanted->flags & ADD ? 0.375f : 0;
     const us_loss_args args = {
         .y = t->y.device,
-        .target = wanted->constant_target ? NULL : t->target.device,
+        .target = wanted->flags & CONSTANT ? NULL : t->target.device,
         .target_constant = constant,
         .dy = t->dy.device,
         .losses = t->losses.device,
         .slot = SLOT,
         .n = wanted->n,
         .weight = weight,
-        .accumulate_loss = wanted->accumulate,
-        .accumulate_gradient = wanted->accumulate,
+        .plain_loss = wanted->flags & PLAIN,
+        .accumulate_loss = wanted->flags & ADD,
+        .accumulate_gradient = kept,
     };
     US_TRY(us_loss_run(t->loss, &args, error));
     const size_t count = t->y.rows * (size_t)wanted->n;
@@ -91,13 +96,12 @@ static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss
         us_test_values_create(test, t->y.rows, wanted->n, t->y.batch, &gradient, error);
     if (status == UNSEEN_OK) {
         const double loss = us_reference_loss(wanted->kind, wanted->activation, count, t->y.host,
-                                              wanted->constant_target ? NULL : t->target.host,
+                                              wanted->flags & CONSTANT ? NULL : t->target.host,
                                               (double)constant, gradient.host);
-        t->losses.host[SLOT] =
-            (wanted->accumulate ? t->losses.host[SLOT] : 0) + (double)weight * loss;
+        t->losses.host[SLOT] = (wanted->flags & ADD ? t->losses.host[SLOT] : 0) +
+                               (wanted->flags & PLAIN ? 1 : (double)weight) * loss;
         for (size_t i = 0; i < count; i++)
-            t->dy.host[i] =
-                (wanted->accumulate ? t->dy.host[i] : 0) + (double)weight * gradient.host[i];
+            t->dy.host[i] = (double)kept * t->dy.host[i] + (double)weight * gradient.host[i];
     }
     us_test_values_destroy(&gradient);
     US_TRY(status);
@@ -115,6 +119,53 @@ static unseen_status run_loss(us_selftest *test, const loss_case *wanted, unseen
     for (int i = 0; i < 4; i++)
         us_test_values_destroy(all[i]);
     us_loss_destroy(t.loss);
+    return status;
+}
+
+/* ---- spreads ---- */
+
+typedef struct spread_case {
+    int n, room;
+    double scale, shift; /* of the values */
+    double before;       /* what the slot holds, and keeps if it is more */
+} spread_case;
+
+static const spread_case spread_cases[] = {
+    {17, 0, 1, 0, -1},    {33, 100, 1e-4, 20, -1}, {300, 0, 5, -3, 100},
+    {5, 0, 0, 1000.1, 0}, {1, 0, 1, 7, -1},
+};
+
+enum { SPREAD_CASES = sizeof spread_cases / sizeof *spread_cases };
+
+static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
+                                  us_test_values values[2], us_spread **spread,
+                                  unseen_error *error) {
+    const int room = wanted->room > wanted->n ? wanted->room : wanted->n;
+    const int batch = us_device_pad(test->device, room);
+    const us_shape shape = {1, 1, 1};
+    US_TRY(us_test_values_create(test, 1, wanted->n, batch, &values[0], error));
+    US_TRY(us_test_values_create(test, SLOTS, 1, 1, &values[1], error));
+    us_test_values_random(test, &values[0], wanted->scale, wanted->shift);
+    values[1].host[SLOT] = wanted->before;
+    US_TRY(us_test_values_upload(&values[0], 1e3f, error));
+    US_TRY(us_test_values_upload(&values[1], 0, error));
+    US_TRY(us_spread_create(test->device, batch, spread, error));
+    US_TRY(us_spread_run(*spread, values[0].device, values[1].device, SLOT, wanted->n, error));
+    /* The device's zero is exact; the reference's need not be. */
+    const double deviation =
+        wanted->scale > 0 ? us_reference_spread((size_t)wanted->n, values[0].host) : 0;
+    values[1].host[SLOT] = fmax(deviation, wanted->before);
+    return us_test_values_compare(test, &values[1], "spread", "deviation", shape, 1e-5, 1e-30,
+                                  false, error);
+}
+
+static unseen_status run_spread(us_selftest *test, const spread_case *wanted, unseen_error *error) {
+    us_test_values values[2] = {{0}};
+    us_spread *spread = NULL;
+    unseen_status status = check_spread(test, wanted, values, &spread, error);
+    us_spread_destroy(spread);
+    us_test_values_destroy(&values[0]);
+    us_test_values_destroy(&values[1]);
     return status;
 }
 
@@ -189,8 +240,53 @@ static unseen_status run_optimizer(us_selftest *test, const optimizer_case *want
     return status;
 }
 
+/* ---- bounded steps ---- */
+
+typedef struct step_case {
+    const char *what;
+    us_shape shape;
+    int n, room;
+    float scale, low, high;
+} step_case;
+
+static const step_case step_cases[] = {
+    {"within limits", {3, 7, 5}, 17, 0, -0.4f, -1, 1},
+    {"within limits", {1, 1, 1}, 1, 100, 0.7f, -0.5f, 0.25f},
+    {"without limits", {5, 33, 31}, 33, 0, 1, -INFINITY, INFINITY},
+};
+
+enum { STEP_CASES = sizeof step_cases / sizeof *step_cases };
+
+static unseen_status run_step(us_selftest *test, const step_case *wanted, unseen_error *error) {
+    const int batch =
+        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    us_test_values tensors[2] = {{0}}, *y = &tensors[0], *d = &tensors[1];
+    us_bounded_step *step = NULL;
+    unseen_status status = UNSEEN_OK;
+    for (int i = 0; i < 2; i++) {
+        US_CHECK(us_test_values_create(test, us_shape_size(wanted->shape), wanted->n, batch,
+                                       &tensors[i], error));
+        us_test_values_random(test, &tensors[i], 1, 0);
+        US_CHECK(us_test_values_upload(&tensors[i], 0, error));
+    }
+    US_CHECK(us_bounded_step_create(test->device, wanted->shape, batch, &step, error));
+    US_CHECK(us_bounded_step_run(step, y->device, d->device, wanted->scale, wanted->low,
+                                 wanted->high, error));
+    for (size_t i = 0; i < y->rows * (size_t)wanted->n; i++) {
+        const double stepped = y->host[i] + (double)wanted->scale * d->host[i];
+        y->host[i] = fmin(fmax(stepped, (double)wanted->low), (double)wanted->high);
+    }
+    US_CHECK(us_test_values_compare(test, y, "bounded step", wanted->what, wanted->shape, 1e-6,
+                                    1e-3, true, error));
+done:
+    us_bounded_step_destroy(step);
+    us_test_values_destroy(&tensors[0]);
+    us_test_values_destroy(&tensors[1]);
+    return status;
+}
+
 int us_selftest_training_cases(void) {
-    return LOSS_CASES + OPTIMIZER_CASES;
+    return LOSS_CASES + SPREAD_CASES + OPTIMIZER_CASES + STEP_CASES;
 }
 
 unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
@@ -202,12 +298,28 @@ unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
             return status;
         }
     }
+    for (int i = 0; i < SPREAD_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : run_spread(test, &spread_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "spread");
+            return status;
+        }
+    }
     for (int i = 0; i < OPTIMIZER_CASES && !test->stop; i++) {
         us_selftest_progress(test);
         unseen_status status =
             test->stop ? UNSEEN_OK : run_optimizer(test, &optimizer_cases[i], error);
         if (status != UNSEEN_OK) {
             us_error_context(error, "%s", optimizer_cases[i].name);
+            return status;
+        }
+    }
+    for (int i = 0; i < STEP_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : run_step(test, &step_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "sum, %s", step_cases[i].what);
             return status;
         }
     }

@@ -61,6 +61,22 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
     }
 }
 
+/* How often a step or a scoring batch does what a row tells of. */
+static int passes_of(const us_detector_spec *spec, int network, const us_bench_row *row) {
+    const us_passes passes = us_detector_passes(spec, network);
+    if (row->phase == US_BENCH_SCORING) return passes.scoring;
+    switch (row->label.pass) {
+    case US_PASS_FORWARD:
+        return passes.forward;
+    case US_PASS_WEIGHT_GRADIENT:
+        return passes.parameters;
+    case US_PASS_INPUT_GRADIENT:
+        return row->label.layer == 0 ? passes.input : passes.backward;
+    default:
+        return passes.backward;
+    }
+}
+
 /* The work of a row, all passes of a step through the network together. */
 static void count_work(const us_trainer *trainer, us_bench_row *row) {
     const us_detector_spec *spec = trainer->detector->spec;
@@ -70,10 +86,8 @@ static void count_work(const us_trainer *trainer, us_bench_row *row) {
         row->bytes = other_bytes(trainer, label, network);
         return;
     }
-    const struct us_detector_network *role = &spec->type->networks[network];
     const us_layer_spec *layer = &spec->networks[network].layers[label->layer];
-    int passes = label->pass == US_PASS_FORWARD ? role->forward : role->backward;
-    if (row->phase == US_BENCH_SCORING) passes = 1;
+    int passes = passes_of(spec, network, row);
     row->flops = passes * layer_flops(layer, label->pass, images);
     row->bytes = passes * layer_bytes(layer, label->pass, images);
 }

@@ -37,11 +37,61 @@ static bool get_double(const cJSON *object, const char *name, double *value) {
     return true;
 }
 
-static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+static bool to_integer(const cJSON *item, int64_t limit, int64_t *value) {
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) || item->valuedouble > (double)limit)
         return false;
     *value = (int64_t)item->valuedouble;
+    return true;
+}
+
+static bool get_integer(const cJSON *object, const char *name, int64_t limit, int64_t *value) {
+    return to_integer(cJSON_GetObjectItemCaseSensitive(object, name), limit, value);
+}
+
+static bool add_updates(cJSON *object, const us_trainer *trainer) {
+    cJSON *updates = cJSON_AddArrayToObject(object, "updates");
+    for (int i = 0; updates && i < trainer->detector->spec->network_count; i++)
+        if (!cJSON_AddItemToArray(updates,
+                                  cJSON_CreateNumber((double)trainer->progress.updates[i])))
+            return false;
+    return updates != NULL;
+}
+
+static bool get_updates(const cJSON *object, us_trainer *trainer) {
+    const cJSON *updates = cJSON_GetObjectItemCaseSensitive(object, "updates"), *item;
+    if (cJSON_GetArraySize(updates) != trainer->detector->spec->network_count) return false;
+    int64_t *update = trainer->progress.updates;
+    cJSON_ArrayForEach(item, updates) {
+        if (!to_integer(item, INT64_C(1) << 53, update++)) return false;
+    }
+    return true;
+}
+
+/* Three numbers for each signal. */
+static bool add_symptoms(cJSON *object, const us_trainer *trainer) {
+    const us_symptom_run *runs = trainer->progress.collapse.runs;
+    double numbers[3 * US_MAX_SIGNALS];
+    for (int i = 0; i < trainer->signal_count; i++) {
+        numbers[3 * i] = runs[i].symptom;
+        numbers[3 * i + 1] = (double)runs[i].first;
+        numbers[3 * i + 2] = (double)runs[i].length;
+    }
+    return cJSON_AddItemToObject(object, "symptoms",
+                                 cJSON_CreateDoubleArray(numbers, 3 * trainer->signal_count));
+}
+
+static bool get_symptoms(const cJSON *object, us_trainer *trainer) {
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, "symptoms"), *item;
+    int64_t numbers[3 * US_MAX_SIGNALS];
+    int count = 0;
+    if (cJSON_GetArraySize(array) != 3 * trainer->signal_count) return false;
+    cJSON_ArrayForEach(item, array) {
+        int64_t limit = count % 3 ? INT64_C(1) << 53 : US_SYMPTOM_CONSTANT;
+        if (!to_integer(item, limit, &numbers[count++])) return false;
+    }
+    for (int i = 0; i < trainer->signal_count; i++)
+        trainer->progress.collapse.runs[i] =
+            (us_symptom_run){(int)numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2]};
     return true;
 }
 
@@ -54,8 +104,11 @@ static char *print_progress(const us_trainer *trainer) {
         cJSON_AddNumberToObject(object, "images", (double)trainer->dataset->selected_count) &&
         cJSON_AddNumberToObject(object, "batch", trainer->detector->batch) &&
         cJSON_AddNumberToObject(object, "seed", (double)trainer->config->training.seed) &&
+        cJSON_AddNumberToObject(object, "restarts", progress->restarts) &&
+        cJSON_AddNumberToObject(object, "records", progress->records) &&
+        add_symptoms(object, trainer) &&
         cJSON_AddNumberToObject(object, "stale", progress->stopping.stale) &&
-        add_double(object, "best", progress->stopping.best) &&
+        add_updates(object, trainer) && add_double(object, "best", progress->stopping.best) &&
         add_double(object, "seconds", progress->seconds) &&
         add_double(object, "loss", progress->loss) &&
         add_double(object, "held_out_loss", progress->held_out_loss);
@@ -69,17 +122,21 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
     us_progress *progress = &trainer->progress;
     const char *text = us_safetensors_metadata(file, "progress");
     cJSON *object = text ? cJSON_Parse(text) : NULL;
-    int64_t epoch = 0, step = 0, images = 0, batch = 0, seed = 0, stale = 0;
-    bool complete = get_integer(object, "epoch", INT32_MAX, &epoch) &&
-                    get_integer(object, "step", INT64_C(1) << 53, &step) &&
-                    get_integer(object, "images", INT64_C(1) << 53, &images) &&
-                    get_integer(object, "batch", INT32_MAX, &batch) &&
-                    get_integer(object, "seed", INT64_C(1) << 53, &seed) &&
-                    get_integer(object, "stale", INT32_MAX, &stale) &&
-                    get_double(object, "best", &progress->stopping.best) &&
-                    get_double(object, "seconds", &progress->seconds) &&
-                    get_double(object, "loss", &progress->loss) &&
-                    get_double(object, "held_out_loss", &progress->held_out_loss);
+    int64_t epoch = 0, step = 0, images = 0, batch = 0, seed = 0, stale = 0, restarts = 0,
+            records = 0;
+    bool complete =
+        get_integer(object, "epoch", INT32_MAX, &epoch) &&
+        get_integer(object, "step", INT64_C(1) << 53, &step) &&
+        get_integer(object, "images", INT64_C(1) << 53, &images) &&
+        get_integer(object, "batch", INT32_MAX, &batch) &&
+        get_integer(object, "seed", INT64_C(1) << 53, &seed) &&
+        get_integer(object, "restarts", INT32_MAX, &restarts) &&
+        get_integer(object, "records", INT32_MAX, &records) && get_symptoms(object, trainer) &&
+        get_integer(object, "stale", INT32_MAX, &stale) && get_updates(object, trainer) &&
+        get_double(object, "best", &progress->stopping.best) &&
+        get_double(object, "seconds", &progress->seconds) &&
+        get_double(object, "loss", &progress->loss) &&
+        get_double(object, "held_out_loss", &progress->held_out_loss);
     cJSON_Delete(object);
     if (!complete)
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a checkpoint, or a damaged one",
@@ -104,6 +161,10 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
     progress->epoch = (int)epoch;
     progress->step = step;
     progress->stopping.stale = (int)stale;
+    progress->restarts = (int)restarts;
+    progress->records = (int)records;
+    progress->collapse.next = epoch * trainer->steps_per_epoch + step;
+    trainer->seed = us_trainer_seed(trainer->config, progress->restarts);
     return UNSEEN_OK;
 }
 
@@ -129,26 +190,26 @@ static unseen_status load_moments(us_trainer *trainer, const us_safetensors *fil
     return UNSEEN_OK;
 }
 
-/* ---- losses of the epoch under way, which its mean will need ---- */
+/* ---- signals of the epoch under way, whose means will be needed ---- */
 
-static unseen_status save_losses(const us_trainer *trainer, us_safetensors_builder *builder,
-                                 unseen_error *error) {
-    int dims[2] = {(int)trainer->progress.step, trainer->loss_count};
+static unseen_status save_signals(const us_trainer *trainer, us_safetensors_builder *builder,
+                                  unseen_error *error) {
+    int dims[2] = {(int)trainer->progress.step, trainer->signal_count};
     size_t bytes = (size_t)dims[0] * (size_t)dims[1] * sizeof(float);
     float *copy = malloc(bytes + 1);
-    if (!copy) return us_fail_memory(error, "losses");
-    memcpy(copy, trainer->host_losses, bytes);
-    return us_safetensors_add(builder, "losses", "F32", 2, dims, copy, bytes, error);
+    if (!copy) return us_fail_memory(error, "signals");
+    memcpy(copy, trainer->host_signals, bytes);
+    return us_safetensors_add(builder, "signals", "F32", 2, dims, copy, bytes, error);
 }
 
-static unseen_status load_losses(us_trainer *trainer, const us_safetensors *file,
-                                 unseen_error *error) {
-    const us_safetensors_tensor *losses = us_safetensors_find(file, "losses");
-    size_t bytes = (size_t)trainer->progress.step * (size_t)trainer->loss_count * sizeof(float);
-    if (!losses || losses->bytes != bytes)
+static unseen_status load_signals(us_trainer *trainer, const us_safetensors *file,
+                                  unseen_error *error) {
+    const us_safetensors_tensor *signals = us_safetensors_find(file, "signals");
+    size_t bytes = (size_t)trainer->progress.step * (size_t)trainer->signal_count * sizeof(float);
+    if (!signals || signals->bytes != bytes)
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: the losses of the epoch are missing",
                        file->path);
-    memcpy(trainer->host_losses, losses->data, bytes);
+    memcpy(trainer->host_signals, signals->data, bytes);
     return UNSEEN_OK;
 }
 
@@ -189,7 +250,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
     US_TRY(save_tuning(trainer, builder, error));
     US_TRY(us_detector_save(trainer->detector, builder, error));
     US_TRY(save_moments(trainer, builder, error));
-    return save_losses(trainer, builder, error);
+    return save_signals(trainer, builder, error);
 }
 
 unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error) {
@@ -216,7 +277,7 @@ unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error) {
     status = read_progress(trainer, &file, error);
     if (status == UNSEEN_OK) status = us_detector_load(trainer->detector, &file, error);
     if (status == UNSEEN_OK) status = load_moments(trainer, &file, error);
-    if (status == UNSEEN_OK) status = load_losses(trainer, &file, error);
+    if (status == UNSEEN_OK) status = load_signals(trainer, &file, error);
     us_safetensors_close(&file);
     return status;
 }

@@ -11,6 +11,7 @@
 #define DATA(field) offsetof(us_data_settings, field)
 
 static const char *const ranges[] = {"auto", "0..1", "-1..1", "0..255", NULL};
+static const char *const fits[] = {"resize", "pad", NULL};
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
 
@@ -58,7 +59,7 @@ static const us_key input_keys[] = {
      .required = true,
      .minimum = 1,
      .maximum = 4096,
-     .help = "Height in pixels; images are resized to it"},
+     .help = "Height in pixels; images of another one are made to fit"},
     {.name = "width",
      .kind = US_KEY_INT,
      .offset = CONFIG(input.width),
@@ -72,6 +73,11 @@ static const us_key input_keys[] = {
      .choices = ranges,
      .help =
          "The numbers that black and white have in the files; auto: as the training file tells"},
+    {.name = "fit",
+     .kind = US_KEY_CHOICE,
+     .offset = CONFIG(fit),
+     .choices = fits,
+     .help = "How images of another size fit: resized, or in the middle with black around them"},
     {.kind = US_KEY_END},
 };
 
@@ -126,6 +132,9 @@ static const us_key training_keys[] = {
      .help = "Other optimizers for some networks, by the network's name"},
     {.name = "schedule", .kind = US_KEY_OBJECT, .help = "How the learning rate changes"},
     {.name = "stopping", .kind = US_KEY_OBJECT, .help = "When to stop before the last epoch"},
+    {.name = "collapse",
+     .kind = US_KEY_OBJECT,
+     .help = "When networks that play against each other have failed, and what to do then"},
     {.kind = US_KEY_END},
 };
 
@@ -222,6 +231,52 @@ static const us_key stopping_keys[] = {
      .maximum = 1,
      .fallback = {0.001},
      .help = "Relative fall of the loss that counts as improvement"},
+    {.name = "loss_below",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_stopping, loss_below),
+     .minimum = 0,
+     .maximum = 1e30,
+     .help = "Stop when an epoch's loss, of the held-out images if there are any, is below; 0: "
+             "never"},
+    {.kind = US_KEY_END},
+};
+
+static const us_key collapse_keys[] = {
+    {.name = "window",
+     .kind = US_KEY_INT,
+     .offset = offsetof(us_collapse_settings, window),
+     .minimum = 1,
+     .maximum = 1000000000,
+     .fallback = {100},
+     .help = "Steps on end after which a bound that is passed ends the training"},
+    {.name = "smallest_loss",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_collapse_settings, smallest_loss),
+     .minimum = 0,
+     .maximum = 1e30,
+     .fallback = {1e-7},
+     .help = "Below it a network that another one learns against has won for good; 0: never"},
+    {.name = "largest_loss",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_collapse_settings, largest_loss),
+     .maximum = 1e38,
+     .above_minimum = true,
+     .fallback = {1000},
+     .help = "Above it a judge's loss, or the loss against a judge, has exploded"},
+    {.name = "smallest_spread",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_collapse_settings, smallest_spread),
+     .minimum = 0,
+     .maximum = 1e30,
+     .fallback = {1e-6},
+     .help = "Standard deviation of a judge's logits over a batch below which it says the same of "
+             "every image; 0: never"},
+    {.name = "restarts",
+     .kind = US_KEY_INT,
+     .offset = offsetof(us_collapse_settings, restarts),
+     .minimum = 0,
+     .maximum = 1000,
+     .help = "How often training that collapsed or diverged starts again with another seed"},
     {.kind = US_KEY_END},
 };
 
@@ -282,12 +337,22 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     US_TRY(us_json_read(&training, training_keys, &config->training, error));
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
-    if (!schedule.value || !stopping.value) return us_fail_memory(error, "a config");
+    us_json collapse = us_json_member_object(&training, "collapse");
+    if (!schedule.value || !stopping.value || !collapse.value)
+        return us_fail_memory(error, "a config");
     US_TRY(us_json_read(&schedule, schedule_keys, &config->training.schedule, error));
     US_TRY(us_json_read(&stopping, stopping_keys, &config->training.stopping, error));
+    US_TRY(us_json_read(&collapse, collapse_keys, &config->training.collapse, error));
     if (config->training.schedule.warmup_epochs > config->training.epochs) {
         us_json warmup = us_json_member(&schedule, "warmup_epochs");
         return us_json_fail(&warmup, error, "longer than the %d epochs of the training",
+                            config->training.epochs);
+    }
+    const int warmup_epochs = us_detector_warmup_epochs(&config->detector);
+    if (warmup_epochs > 0 && warmup_epochs >= config->training.epochs) {
+        us_json detector = us_json_member(&config->root, "detector");
+        us_json warmup = us_json_member(&detector, "warmup_epochs");
+        return us_json_fail(&warmup, error, "must be fewer than the %d epochs of the training",
                             config->training.epochs);
     }
     return read_optimizers(&training, config, error);
@@ -367,7 +432,8 @@ static cJSON *training_schema(void) {
         cJSON_AddItemToObject(others, "additionalProperties", us_json_schema(optimizer_keys)) &&
         replace(schema, "optimizer", us_json_schema(optimizer_keys)) &&
         replace(schema, "schedule", us_json_schema(schedule_keys)) &&
-        replace(schema, "stopping", us_json_schema(stopping_keys));
+        replace(schema, "stopping", us_json_schema(stopping_keys)) &&
+        replace(schema, "collapse", us_json_schema(collapse_keys));
     if (complete && replace(schema, "optimizers", others)) return schema;
     cJSON_Delete(schema);
     return NULL;

@@ -14,7 +14,15 @@ typedef struct us_optimizer_settings {
 typedef struct us_stopping {
     int patience;               /* epochs without improvement; 0: train every epoch */
     double minimum_improvement; /* relative */
+    double loss_below;          /* 0: off, as no loss is negative */
 } us_stopping;
+
+/* When a game between networks has collapsed (collapse.h), and what to do then. */
+typedef struct us_collapse_settings {
+    int window; /* steps on end */
+    double smallest_loss, largest_loss, smallest_spread;
+    int restarts; /* at most, of diverged trainings too */
+} us_collapse_settings;
 
 typedef struct us_training_settings {
     int epochs, batch;
@@ -24,6 +32,7 @@ typedef struct us_training_settings {
     int checkpoint_epochs;
     us_schedule schedule;
     us_stopping stopping;
+    us_collapse_settings collapse;
     us_optimizer_settings optimizers[US_DETECTOR_MAX_NETWORKS]; /* per network */
 } us_training_settings;
 
@@ -37,6 +46,7 @@ struct unseen_config {
     char *name, *description;
     us_shape input;
     int range; /* us_range */
+    int fit;   /* us_fit */
     us_detector_spec detector;
     us_training_settings training;
     us_data_settings data;

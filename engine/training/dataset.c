@@ -14,6 +14,7 @@ static unseen_status open_images(const unseen_config *config, const char *path, 
     memset(dataset, 0, sizeof *dataset);
     US_TRY(us_images_open(path, &dataset->images, error));
     bool given = config->range != US_RANGE_AUTO;
+    dataset->fit = (us_fit)config->fit;
     dataset->black = given ? ranges[config->range][0] : dataset->images.range[0];
     dataset->white = given ? ranges[config->range][1] : dataset->images.range[1];
     dataset->selected_count = dataset->images.count;
@@ -56,6 +57,7 @@ unseen_status us_dataset_open(const unseen_config *config, const char *path,
                               us_dataset *dataset, unseen_error *error) {
     unseen_status status = open_images(config, path, dataset, error);
     if (status == UNSEEN_OK && training) {
+        dataset->fit = training->fit;
         dataset->black = training->black;
         dataset->white = training->white;
     }
@@ -189,6 +191,7 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
         .channels = images->channels,
         .black = dataset->black,
         .white = dataset->white,
+        .fit = dataset->fit,
     };
     us_purpose purpose = device->purpose;
     device->purpose = US_PURPOSE_IMAGES;

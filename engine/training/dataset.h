@@ -14,6 +14,7 @@ typedef struct us_dataset {
     uint32_t *held_out; /* training images kept aside; NULL: none */
     int64_t held_out_count;
     double black, white;
+    us_fit fit;
 } us_dataset;
 
 /* The training images: of the normal class where /data/train_labels is set, less the held-out

@@ -1,4 +1,4 @@
-/* log.jsonl: one JSON object a line for each epoch. */
+/* log.jsonl: one JSON object a line for each epoch, and for each restart. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +23,8 @@ static size_t prefix_length(const char *text, size_t size, int lines) {
     return length;
 }
 
-/* The records of the finished epochs, then `line` if not NULL, as the whole new file. */
-static unseen_status rewrite(const us_trainer *trainer, int records, const char *line,
-                             unseen_error *error) {
+/* The records that the progress knows, then `line` if not NULL, as the whole new file. */
+static unseen_status rewrite(const us_trainer *trainer, const char *line, unseen_error *error) {
     char *path, *text = NULL;
     size_t size = 0;
     US_TRY(log_path(trainer, &path, error));
@@ -33,7 +32,8 @@ static unseen_status rewrite(const us_trainer *trainer, int records, const char 
     if (us_file_exists(path)) status = us_file_read(path, LOG_LIMIT, &text, &size, error);
     us_file_writer writer;
     if (status == UNSEEN_OK && (status = us_file_begin(path, &writer, error)) == UNSEEN_OK) {
-        fwrite(text ? text : "", 1, text ? prefix_length(text, size, records) : 0, writer.stream);
+        fwrite(text ? text : "", 1, text ? prefix_length(text, size, trainer->progress.records) : 0,
+               writer.stream);
         if (line) fprintf(writer.stream, "%s\n", line);
         status = us_file_commit(&writer, error);
     }
@@ -43,7 +43,7 @@ static unseen_status rewrite(const us_trainer *trainer, int records, const char 
 }
 
 unseen_status us_log_rewind(const us_trainer *trainer, unseen_error *error) {
-    return rewrite(trainer, trainer->progress.epoch, NULL, error);
+    return rewrite(trainer, NULL, error);
 }
 
 /* JSON has no NaN. */
@@ -52,7 +52,28 @@ static bool add_number(cJSON *object, const char *name, double value) {
                            : cJSON_AddNullToObject(object, name) != NULL;
 }
 
-unseen_status us_log_append(const us_trainer *trainer, const double *losses, double learning_rate,
+/* Frees the record. */
+static unseen_status append(us_trainer *trainer, cJSON *record, bool complete,
+                            unseen_error *error) {
+    char *line = complete ? us_json_print_line(record) : NULL;
+    unseen_status status =
+        line ? rewrite(trainer, line, error) : us_fail_memory(error, "a log record");
+    if (status == UNSEEN_OK) trainer->progress.records++;
+    unseen_string_free(line);
+    cJSON_Delete(record);
+    return status;
+}
+
+unseen_status us_log_restart(us_trainer *trainer, const char *reason, unseen_error *error) {
+    cJSON *record = cJSON_CreateObject();
+    bool complete = add_number(record, "restart", trainer->progress.restarts) &&
+                    add_number(record, "seed", (double)trainer->seed) &&
+                    add_number(record, "finished_epochs", trainer->progress.epoch) &&
+                    cJSON_AddStringToObject(record, "reason", reason);
+    return append(trainer, record, complete, error);
+}
+
+unseen_status us_log_append(us_trainer *trainer, const double *losses, double learning_rate,
                             double seconds, unseen_error *error) {
     const us_progress *progress = &trainer->progress;
     const us_detector_type *type = trainer->detector->spec->type;
@@ -64,12 +85,12 @@ unseen_status us_log_append(const us_trainer *trainer, const double *losses, dou
         add_number(record, "images_per_second", (double)trainer->images_this_epoch / seconds) &&
         add_number(record, "seconds", seconds);
     cJSON *parts = cJSON_AddObjectToObject(record, "losses");
+    us_stopping_reason reason = us_trainer_stopping(trainer);
+    if (reason == US_STOPPING_CONVERGED)
+        complete = cJSON_AddStringToObject(record, "stopped", "patience") && complete;
+    if (reason == US_STOPPING_LOSS_BELOW)
+        complete = cJSON_AddStringToObject(record, "stopped", "loss_below") && complete;
     for (int i = 0; i < trainer->loss_count; i++)
-        complete = add_number(parts, type->losses[i], losses[i]) && complete;
-    char *line = complete ? us_json_print_line(record) : NULL;
-    unseen_status status = line ? rewrite(trainer, progress->epoch - 1, line, error)
-                                : us_fail_memory(error, "a log record");
-    unseen_string_free(line);
-    cJSON_Delete(record);
-    return status;
+        complete = add_number(parts, type->losses[i].name, losses[i]) && complete;
+    return append(trainer, record, complete, error);
 }

@@ -159,7 +159,7 @@ static unseen_status choose_kernels(run *r, unseen_error *error) {
                       : us_tuning_open(r->device, error);
 }
 
-static unseen_status train(run *r, unseen_error *error) {
+static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     US_TRY(us_device_open(r->options->device, &r->device, error));
     US_TRY(choose_kernels(r, error));
@@ -176,7 +176,7 @@ static unseen_status train(run *r, unseen_error *error) {
                      "%s on %s: %" PRId64 " training images, %d epochs, batch %d", r->config->name,
                      r->device->name, r->training.selected_count, settings->epochs,
                      settings->batch);
-    return us_trainer_run(r->trainer, error);
+    return UNSEEN_OK;
 }
 
 static unseen_status save_model(run *r, unseen_error *error) {
@@ -225,6 +225,7 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
                     cJSON_AddStringToObject(results, "out", r->options->out) &&
                     add_number(results, "train_seconds", progress->seconds) &&
                     add_number(results, "epochs", progress->epoch) &&
+                    add_number(results, "restarts", progress->restarts) &&
                     add_number(results, "loss", progress->loss) &&
                     add_number(results, "held_out_loss", progress->held_out_loss) &&
                     add_number(results, "training_images", (double)r->training.selected_count) &&
@@ -265,6 +266,16 @@ static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *e
     return status;
 }
 
+/* What ends without a model is trained again, as often as the config allows. */
+static unseen_status train_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
+    for (;;) {
+        unseen_status status = us_trainer_run(r->trainer, error);
+        if (status == UNSEEN_OK) status = finish(r, results, json, error);
+        if (status != UNSEEN_DIVERGED) return status;
+        US_TRY(us_trainer_restart(r->trainer, error));
+    }
+}
+
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
@@ -276,8 +287,8 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     if (status == UNSEEN_OK) status = us_scores_check_header(options->csv_header, error);
     if (status == UNSEEN_OK) status = check_folder(&r, error);
     if (status == UNSEEN_OK) status = open_inputs(&r, error);
-    if (status == UNSEEN_OK) status = train(&r, error);
-    if (status == UNSEEN_OK) status = finish(&r, results, json, error);
+    if (status == UNSEEN_OK) status = prepare(&r, error);
+    if (status == UNSEEN_OK) status = train_and_finish(&r, results, json, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;

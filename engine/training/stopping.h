@@ -1,5 +1,6 @@
-/* When the loss has converged: no epoch of the last `patience` improved on the best loss by the
- * stated share. */
+/* When to stop before the last epoch: the loss has fallen below what was asked for, or it has
+ * converged, no epoch of the last `patience` having improved on the best loss by the stated share.
+ */
 #ifndef US_TRAINING_STOPPING_H
 #define US_TRAINING_STOPPING_H
 
@@ -10,7 +11,17 @@ typedef struct us_stopping_state {
     int stale;   /* epochs since it improved */
 } us_stopping_state;
 
-/* Takes in an epoch's loss (held out, or else the training loss); true: stop. */
-bool us_stopping_update(const us_stopping *stopping, us_stopping_state *state, double loss);
+typedef enum us_stopping_reason {
+    US_STOPPING_NONE, /* training goes on */
+    US_STOPPING_CONVERGED,
+    US_STOPPING_LOSS_BELOW,
+} us_stopping_reason;
+
+/* Takes in an epoch's loss (held out, or else the training loss). */
+void us_stopping_update(const us_stopping *stopping, us_stopping_state *state, double loss);
+
+/* Whether to stop after an epoch with that loss, the last one taken in; NaN: before the first. */
+us_stopping_reason us_stopping_reached(const us_stopping *stopping, const us_stopping_state *state,
+                                       double loss);
 
 #endif

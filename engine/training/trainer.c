@@ -43,11 +43,12 @@ static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
                        ? trainer->dataset->selected_count
                        : trainer->dataset->held_out_count;
     trainer->loss_count = us_detector_loss_count(detector->spec->type);
+    trainer->signal_count = trainer->loss_count + us_detector_judge_count(detector->spec->type);
     trainer->steps_per_epoch = (trainer->dataset->selected_count + batch - 1) / batch;
-    size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)trainer->loss_count;
-    trainer->host_losses = calloc(floats, sizeof *trainer->host_losses);
-    if (!trainer->host_losses) return us_fail_memory(error, "losses");
-    US_TRY(us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->losses,
+    size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)trainer->signal_count;
+    trainer->host_signals = calloc(floats, sizeof *trainer->host_signals);
+    if (!trainer->host_signals) return us_fail_memory(error, "losses");
+    US_TRY(us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->signals,
                             error));
     return us_buffer_create(trainer->device,
                             us_shape_size(detector->spec->input) * (size_t)detector->padded *
@@ -68,15 +69,14 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
     trainer->dataset = dataset;
     trainer->folder = folder;
     trainer->events = events;
-    trainer->progress.stopping.best = INFINITY;
-    trainer->progress.loss = trainer->progress.held_out_loss = NAN;
+    trainer->seed = us_trainer_seed(config, 0);
+    us_progress_begin(&trainer->progress);
     trainer->device->purpose = US_PURPOSE_TRAINING;
     unseen_status status = create_optimizers(trainer, error);
     trainer->device->purpose = US_PURPOSE_SCORING;
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
-    if (status == UNSEEN_OK)
-        status = us_detector_initialize(detector, (uint64_t)config->training.seed, error);
+    if (status == UNSEEN_OK) status = us_detector_initialize(detector, trainer->seed, error);
     if (status == UNSEEN_OK)
         *out = trainer;
     else
@@ -86,7 +86,7 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
 
 void us_trainer_destroy(us_trainer *trainer) {
     if (!trainer) return;
-    us_device_finish(trainer->device, NULL); /* reads may still be on their way to host_losses */
+    us_device_finish(trainer->device, NULL); /* reads may still be on their way to host_signals */
     for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
         us_optimizer_destroy(trainer->optimizers[i]);
         us_buffer_destroy(trainer->moment1[i]);
@@ -95,10 +95,10 @@ void us_trainer_destroy(us_trainer *trainer) {
     us_image_loader_destroy(trainer->loader);
     us_image_loader_destroy(trainer->held_out_loader);
     us_buffer_destroy(trainer->x);
-    us_buffer_destroy(trainer->losses);
+    us_buffer_destroy(trainer->signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
-    free(trainer->host_losses);
+    free(trainer->host_signals);
     free(trainer);
 }
 
@@ -128,7 +128,7 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .gradients = us_network_gradients(updated),
         .moment1 = trainer->moment1[network],
         .moment2 = trainer->moment2[network],
-        .step = step + 1,
+        .step = ++trainer->progress.updates[network],
         .learning_rate = learning_rate(trainer, network, step),
         .beta1 = settings->betas[0],
         .beta2 = settings->betas[1],
@@ -148,17 +148,19 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
         .n = n,
         .step = global_step(trainer),
         .epoch = trainer->progress.epoch,
-        .seed = (uint64_t)trainer->config->training.seed,
-        .losses = trainer->losses,
-        .slot = (int)(trainer->progress.step * trainer->loss_count),
+        .seed = trainer->seed,
+        .losses = trainer->signals,
+        .slot = (int)(trainer->progress.step * trainer->signal_count),
         .update = update_network,
         .user = trainer,
     };
+    trainer->detector->spreads = trainer->signals;
+    trainer->detector->spread_slot = step.slot + trainer->loss_count;
     US_TRY(trainer->detector->spec->type->train(trainer->detector, &step, error));
     trainer->progress.step++;
-    size_t offset = (size_t)step.slot, bytes = (size_t)trainer->loss_count * sizeof(float);
-    return us_buffer_read_later(trainer->losses, offset * sizeof(float),
-                                trainer->host_losses + offset, bytes, error);
+    size_t offset = (size_t)step.slot, bytes = (size_t)trainer->signal_count * sizeof(float);
+    return us_buffer_read_later(trainer->signals, offset * sizeof(float),
+                                trainer->host_signals + offset, bytes, error);
 }
 
 static int batch_size(const us_trainer *trainer, int64_t step) {
@@ -168,31 +170,13 @@ static int batch_size(const us_trainer *trainer, int64_t step) {
 
 /* ---- an epoch ---- */
 
-static unseen_status diverged(const us_trainer *trainer, const char *loss, double value,
-                              int64_t step, unseen_error *error) {
-    return us_fail(error, UNSEEN_DIVERGED,
-                   "training diverged: the %s loss is %s in epoch %d, step %lld; a lower "
-                   "/training/optimizer/learning_rate or a /training/clip_norm may help",
-                   loss, isnan(value) ? "NaN" : "infinite", trainer->progress.epoch + 1,
-                   (long long)step + 1);
-}
-
-static unseen_status check_losses(const us_trainer *trainer, int64_t step, unseen_error *error) {
-    const float *losses = trainer->host_losses + step * trainer->loss_count;
-    for (int i = 0; i < trainer->loss_count; i++)
-        if (!isfinite(losses[i]))
-            return diverged(trainer, trainer->detector->spec->type->losses[i], losses[i], step,
-                            error);
-    return UNSEEN_OK;
-}
-
 /* Mean over the images of the first `steps` batches. */
 static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
     double sum = 0;
     int64_t images = 0;
     for (int64_t s = 0; s < steps; s++) {
         int n = batch_size(trainer, s);
-        sum += (double)n * trainer->host_losses[s * trainer->loss_count + loss];
+        sum += (double)n * trainer->host_signals[s * trainer->signal_count + loss];
         images += n;
     }
     return images ? sum / (double)images : NAN;
@@ -213,7 +197,8 @@ static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t k
         .epochs = epochs,
         .done = done,
         .total = total,
-        .loss = known_steps ? trainer->host_losses[(known_steps - 1) * trainer->loss_count] : NAN,
+        .loss =
+            known_steps ? trainer->host_signals[(known_steps - 1) * trainer->signal_count] : NAN,
         .held_out_loss = NAN,
         .images_per_second = rate,
         .seconds_left =
@@ -226,13 +211,13 @@ static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t k
     return us_event_send(trainer->events, &event);
 }
 
-/* Waits for all steps so far; with the losses checked, the state is worth saving. */
+/* Waits for all steps so far; with their signals checked, the state is worth saving. */
 static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *error) {
     US_TRY(us_device_finish(trainer->device, error));
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
     for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
-        US_TRY(check_losses(trainer, s, error));
+        US_TRY(us_trainer_check_step(trainer, s, error));
     return UNSEEN_OK;
 }
 
@@ -269,8 +254,22 @@ static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *
     return status;
 }
 
+/* On the device, for the epoch: no judge's spread has been measured. */
+static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
+    if (trainer->signal_count == trainer->loss_count) return UNSEEN_OK;
+    size_t floats = (size_t)trainer->steps_per_epoch * (size_t)trainer->signal_count;
+    float *none = malloc(floats * sizeof *none);
+    if (!none) return us_fail_memory(error, "losses");
+    for (size_t i = 0; i < floats; i++)
+        none[i] = i % (size_t)trainer->signal_count < (size_t)trainer->loss_count ? 0 : -1;
+    unseen_status status = us_buffer_write(trainer->signals, 0, none, floats * sizeof *none, error);
+    free(none);
+    return status;
+}
+
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     const us_training_settings *settings = &trainer->config->training;
+    US_TRY(clear_signals(trainer, error));
     while (trainer->progress.step < trainer->steps_per_epoch) {
         int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
         us_image_batch_args batch = {
@@ -279,7 +278,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             .n = batch_size(trainer, step),
             .shuffle = true,
             .flip = settings->flip,
-            .seed = (uint64_t)settings->seed,
+            .seed = trainer->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
         };
         /* The first step of a process compiles kernels, so it is traced only if it is the only one
@@ -297,7 +296,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
         us_fence *oldest = &trainer->fences[(step + 1) % US_STEPS_IN_FLIGHT];
         bool waited = oldest->event != NULL;
         US_TRY(us_fence_wait(oldest, trainer->device, error));
-        if (waited && known > 0) US_TRY(check_losses(trainer, known - 1, error));
+        if (waited && known > 0) US_TRY(us_trainer_check_step(trainer, known - 1, error));
         if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
             return interrupt(trainer, error);
     }
@@ -314,13 +313,13 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
         us_image_batch_args args = {.out = trainer->x, .first = first, .n = n};
         US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
         US_TRY(trainer->detector->spec->type->validate(
-            trainer->detector, trainer->x, n, trainer->losses, (int)(first / batch), error));
+            trainer->detector, trainer->x, n, trainer->signals, (int)(first / batch), error));
     }
     int64_t batches = (count + batch - 1) / batch;
     float *losses = malloc((size_t)batches * sizeof *losses);
     if (!losses) return us_fail_memory(error, "losses");
     unseen_status status =
-        us_buffer_read(trainer->losses, 0, losses, (size_t)batches * sizeof *losses, error);
+        us_buffer_read(trainer->signals, 0, losses, (size_t)batches * sizeof *losses, error);
     for (int64_t b = 0; b < batches; b++) {
         int64_t n = count - b * batch < batch ? count - b * batch : batch;
         sum += (double)n * losses[b];
@@ -328,17 +327,47 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     free(losses);
     *loss = sum / (double)count;
     if (status == UNSEEN_OK && !isfinite(*loss))
-        return diverged(trainer, "held-out", *loss, trainer->progress.step - 1, error);
+        return us_trainer_diverged(trainer, "held-out loss", *loss, trainer->progress.step - 1,
+                                   error);
     return status;
 }
 
-/* No epoch is left, or the loss has converged. Told by the config, not by the checkpoint: more
+/* The last epoch's, that stopping looks at. */
+static double judged_loss(const us_trainer *trainer) {
+    const us_progress *progress = &trainer->progress;
+    return isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
+}
+
+us_stopping_reason us_trainer_stopping(const us_trainer *trainer) {
+    return us_stopping_reached(&trainer->config->training.stopping, &trainer->progress.stopping,
+                               judged_loss(trainer));
+}
+
+/* No epoch is left, or there is a reason to stop. Told by the config, not by the checkpoint: more
  * epochs or fewer may be asked for than when that was saved. */
 static bool is_finished(const us_trainer *trainer) {
-    const us_training_settings *settings = &trainer->config->training;
-    return trainer->progress.epoch >= settings->epochs ||
-           (settings->stopping.patience > 0 &&
-            trainer->progress.stopping.stale >= settings->stopping.patience);
+    return trainer->progress.epoch >= trainer->config->training.epochs ||
+           us_trainer_stopping(trainer) != US_STOPPING_NONE;
+}
+
+static void tell_of_stopping(const us_trainer *trainer) {
+    const us_stopping *stopping = &trainer->config->training.stopping;
+    if (trainer->progress.epoch >= trainer->config->training.epochs) return;
+    switch (us_trainer_stopping(trainer)) {
+    case US_STOPPING_NONE:
+        return;
+    case US_STOPPING_CONVERGED:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "the loss has converged: no improvement in %d epochs", stopping->patience);
+        return;
+    case US_STOPPING_LOSS_BELOW:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "training stops: the %s loss is %g, below /training/stopping/loss_below, "
+                         "%g",
+                         isnan(trainer->progress.held_out_loss) ? "training" : "held-out",
+                         judged_loss(trainer), stopping->loss_below);
+        return;
+    }
 }
 
 static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
@@ -352,15 +381,12 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     progress->seconds += us_clock() - trainer->epoch_started;
     bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
 
-    double judged = isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
-    bool converged =
-        us_stopping_update(&trainer->config->training.stopping, &progress->stopping, judged);
+    if (progress->epoch >= us_detector_warmup_epochs(trainer->detector->spec))
+        us_stopping_update(&trainer->config->training.stopping, &progress->stopping,
+                           judged_loss(trainer));
     progress->epoch++;
     progress->step = 0;
-    if (converged && progress->epoch < trainer->config->training.epochs)
-        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
-                         "the loss has converged: no improvement in %d epochs",
-                         trainer->config->training.stopping.patience);
+    tell_of_stopping(trainer);
     if (trainer->folder) {
         US_TRY(us_log_append(trainer, losses, rate, seconds, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;

@@ -26,9 +26,9 @@ setup() {
     jq -s -e '.[-1].losses.classifier < .[0].losses.classifier' "$WHOLE/log.jsonl"
 }
 
-@test "boss: interrupted anywhere and resumed, the bits of the unbroken run" {
-    "$UNSEEN" run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out broken >/dev/null \
-        2>broken.log &
+# interrupted_once FOLDER OPTIONS...: a run that ends after some epoch, before it is done
+interrupted_once() {
+    "$UNSEEN" run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out "$@" >/dev/null 2>broken.log &
     pid=$!
     for _ in $(seq 1 600); do
         grep -q '^epoch' broken.log || ! kill -0 $pid 2>/dev/null && break
@@ -36,10 +36,34 @@ setup() {
     done
     kill -INT $pid 2>/dev/null || true
     wait $pid || true
-    succeeds run --resume --out broken
+}
+
+# same_results FOLDER OTHER
+same_results() {
     for file in model.safetensors prediction.csv scores.csv; do
-        cmp "$WHOLE/$file" "broken/$file" || fail "$file differs"
+        cmp "$1/$file" "$2/$file" || fail "$file differs"
     done
+}
+
+@test "boss: interrupted anywhere and resumed, the bits of the unbroken run" {
+    interrupted_once broken
+    succeeds run --resume --out broken
+    same_results "$WHOLE" broken
+}
+
+@test "boss with every kind of negative: interrupted and resumed, the bits of the unbroken run" {
+    succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out whole "${BOSS_EVERYTHING[@]}"
+    for epochs in 3 5; do # a checkpoint at the end of the warm-up's next epoch, and a later one
+        succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs $epochs --out $epochs \
+            "${BOSS_EVERYTHING[@]}"
+        succeeds run --resume --out $epochs --epochs 8
+        same_results whole $epochs
+    done
+    interrupted_once broken "${BOSS_EVERYTHING[@]}"
+    succeeds run --resume --out broken
+    same_results whole broken
+    jq -s -e '[.[].losses.classifier] | (.[:2] == [0, 0]) and (.[2:] | all(. > 0))' whole/log.jsonl
+    jq -s -e '.[-1].losses.classifier < .[2].losses.classifier' whole/log.jsonl
 }
 
 @test "boss: scoring again gives every digit of the run's scores" {
@@ -60,4 +84,40 @@ setup() {
 @test "boss: a classifier of several numbers is refused" {
     fails_with 2 "/networks/classifier.*one number per image" check "$TESTS/tiny_boss.json" \
         --set /networks/classifier/3/units=2
+}
+
+@test "boss: a source of negatives of its own, each" {
+    for source in codes noise corrupted; do
+        succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out $source --json \
+            --set /detector/negatives/codes=0 --set /detector/negatives/$source=3
+        jq -s -e '.[-1].losses.classifier < .[0].losses.classifier' $source/log.jsonl
+    done
+    same_results "$WHOLE" codes
+    ! cmp -s noise/model.safetensors corrupted/model.safetensors
+}
+
+@test "boss: keys of negatives and of the warm-up that make no sense" {
+    check=(check "$TESTS/tiny_boss.json" --set)
+    fails_with 2 "/detector/negatives: no share is above 0" "${check[@]}" /detector/negatives/codes=0
+    fails_with 2 "/detector/negatives/noise: expected a number" "${check[@]}" /detector/negatives/noise=-1
+    fails_with 2 "did you mean \"corrupted\"" "${check[@]}" /detector/negatives/corupted=1
+    fails_with 2 "did you mean \"matched\"" "${check[@]}" /detector/noise=mached
+    fails_with 2 "/detector/corruptions/1.*did you mean \"rotate\"" "${check[@]}" \
+        '/detector/corruptions=["crop", "rotated"]'
+    fails_with 2 "/detector/corruptions/1: \"crop\" is there twice" "${check[@]}" \
+        '/detector/corruptions=["crop", "crop"]'
+    fails_with 2 "/detector/corruptions: expected an array of at least one" "${check[@]}" \
+        '/detector/corruptions=[]'
+    fails_with 2 "/detector/warmup_epochs: must be fewer than the 4 epochs" "${check[@]}" \
+        /detector/warmup_epochs=4
+    fails_with 2 "/detector/warmup_epochs: must be fewer than the 2 epochs" train \
+        "$TESTS/tiny_boss.json" --train "$DATA/train.npy" --epochs 2 --out none \
+        --set /detector/warmup_epochs=2
+    succeeds "${check[@]}" /detector/warmup_epochs=3
+}
+
+@test "boss: bench measures the whole step, not the warm-up" {
+    succeeds bench "$TESTS/tiny_boss.json" --json "${BOSS_EVERYTHING[@]}"
+    jq -e '[.layers[] | select(.network == "classifier" and .pass == "weight gradient")] | length > 0' \
+        <<<"$output"
 }

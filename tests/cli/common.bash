@@ -34,6 +34,12 @@ nothing_written() {
     [ ! -e "$1" ] || [ -z "$(find "$1" -type f)" ] || fail "left behind: $(find "$1" -type f)"
 }
 
+# Options that make boss do all that it can.
+BOSS_EVERYTHING=(
+    --set '/detector/negatives={"codes": 2, "noise": 1, "corrupted": 5}' --set /detector/noise=matched
+    --set /detector/classifier_gradient=0.5 --set /detector/warmup_epochs=2
+    --set '/training/optimizers/classifier={"type": "adam", "learning_rate": 0.003}')
+
 # The images and labels of make_data.py, made once for a test file.
 make_data() {
     DATA=$BATS_FILE_TMPDIR/data

@@ -25,7 +25,7 @@ load common.bash
     fails_with 2 "did you mean \"batchnorm\"" check "$TESTS/tiny.json" \
         --set /networks/encoder/1/layer=batchnrom
     fails_with 2 "did you mean \"boss\"" check "$TESTS/tiny.json" --set /detector/type=bos
-    fails_with 2 "there are autoencoder, boss" check "$TESTS/tiny.json" --set /detector/type=ocsvm
+    fails_with 2 "there are alocc, autoencoder, boss" check "$TESTS/tiny.json" --set /detector/type=ocsvm
 }
 
 @test "a syntax error has its line and column" {

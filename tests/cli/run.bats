@@ -147,3 +147,24 @@ same_result() {
     UNSEEN_DEVICE=nonsense succeeds score "$WHOLE" --device cpu --data "$DATA/test.npy" --out a.csv
     cmp a.csv "$WHOLE/prediction.csv"
 }
+
+@test "run: stops below the loss that was asked for, and resumed does not go on" {
+    job=(--train "$DATA/train.npy" --epochs 12)
+    for kept in 0 0.2; do
+        succeeds train "$TESTS/tiny.json" "${job[@]}" --set /training/held_out=$kept --out all$kept
+        key=$([ $kept = 0 ] && echo loss || echo held_out_loss)
+        bound=$(jq -s ".[4].$key * 1.0001" all$kept/log.jsonl)
+        first=$(jq -s "map(.$key < $bound) | index(true) + 1" all$kept/log.jsonl)
+        [ "$first" -lt 12 ]
+        succeeds train "$TESTS/tiny.json" "${job[@]}" --set /training/held_out=$kept --out some$kept \
+            --set /training/stopping/loss_below="$bound" --json
+        [ "$(jq .epochs <<<"$output")" -eq "$first" ]
+        what=$([ $kept = 0 ] && echo training || echo held-out)
+        grep -q "training stops: the $what loss is .*, below /training/stopping/loss_below" <<<"$stderr"
+        jq -s -e '.[-1].stopped == "loss_below" and .[0].stopped == null' some$kept/log.jsonl
+        cp some$kept/model.safetensors before
+        succeeds train --resume --out some$kept --json
+        [ "$(jq .epochs <<<"$output")" -eq "$first" ]
+        cmp before some$kept/model.safetensors
+    done
+}

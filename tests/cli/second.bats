@@ -34,6 +34,15 @@ difference() {
     awk "BEGIN { exit !($worst < 1e-2) }" || fail "scores differ by $worst"
 }
 
+@test "boss with every kind of negative trains to the same result" {
+    for device in rusticl cpu; do
+        succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --device $device --out $device \
+            "${BOSS_EVERYTHING[@]}"
+    done
+    worst=$(difference cpu/prediction.csv rusticl/prediction.csv)
+    awk "BEGIN { exit !($worst < 1e-2) }" || fail "scores differ by $worst"
+}
+
 @test "bench: layers are timed there too" {
     succeeds bench "$TESTS/tiny.json" --device rusticl --json --profile trace.json
     jq -e '[.layers[] | select(.network == "decoder" and .seconds > 0)] | length > 0' <<<"$output"

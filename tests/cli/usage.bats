@@ -97,8 +97,8 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
 }
 
 @test "show: parameters as published" {
-    for pair in simple:3176419 medium:47355 strong:47595 boss:4364140 wide:5259011 bottleneck:37765401 \
-        residual:565571; do
+    for pair in simple:3176419 medium:47355 strong:47595 boss:4364140 vae:65835 mnist_vae:474672 \
+        wide:5259011 bottleneck:37765401 residual:565571; do
         succeeds show --json "$SOURCE/configs/${pair%:*}.json"
         [ "$(jq .parameters <<<"$output")" -eq "${pair#*:}" ] || fail "${pair%:*}"
         jq -e '.parameters == ([.networks[].parameters] | add) and

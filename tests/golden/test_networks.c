@@ -146,7 +146,7 @@ static void compare_gradients(subject *s, float factor) {
 
 static void check_forward(subject *s) {
     unseen_error error;
-    TEST_OK(us_network_forward(s->network, s->tape, s->x, s->n, true, &error));
+    TEST_OK(us_network_forward(s->network, s->tape, s->x, s->n, US_TRAINING_MOVES, &error));
     compare_batch(s, us_tape_output(s->tape), s->spec.out, "y", false);
     if (us_network_floats(s->network))
         assert_int_equal(compare_tensors(s, NULL, "after", 1), golden_count(s, "after"));
@@ -176,7 +176,7 @@ static void check_backward(subject *s) {
 
 static void check_scoring(subject *s) {
     unseen_error error;
-    TEST_OK(us_network_forward(s->network, s->scoring, s->x, s->n, false, &error));
+    TEST_OK(us_network_forward(s->network, s->scoring, s->x, s->n, US_TRAINING_NONE, &error));
     compare_batch(s, us_tape_output(s->scoring), s->spec.out, "y_scoring", false);
     compare_batch(s, s->x, s->spec.in, "x", false);
 }

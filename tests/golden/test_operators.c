@@ -74,7 +74,8 @@ static void check_loss(const golden_case *c) {
     compare_loss_gradient(c, args.dy, shape, n, batch, 1);
 
     args.weight = 0.5f;
-    args.accumulate_loss = args.accumulate_gradient = true;
+    args.accumulate_loss = true;
+    args.accumulate_gradient = 1;
     TEST_OK(us_loss_run(loss, &args, &error));
     compare_loss(c, args.losses, 1.5f);
     compare_loss_gradient(c, args.dy, shape, n, batch, 1.5f);

@@ -10,9 +10,13 @@
 #include "training/config.h"
 
 /* Relative errors allowed. PyTorch's own float32 is off by up to 3e-4, 2e-3 and 3e-2 on the
- * configs, and by up to 4e-6 on the smooth ones. */
+ * configs, and by up to 2e-5 on the smooth ones. Rounding grows from step to step: gradients that
+ * are off by 1e-7 of their largest element take PyTorch's float64 to a divergence 2e-3 off in the
+ * twentieth step of the variational autoencoder. The deeper residual is the more chaotic:
+ * parameters that begin with another last digit of float32 move even PyTorch's float64 by up to
+ * 9e-4, 9e-2 and 0.2. */
 typedef struct tolerances {
-    double loss, norm, sample;
+    double early_loss, loss, norm, sample; /* early: of the first ten steps */
 } tolerances;
 
 enum { RUN = 48, MAX_OVERRIDES = 64 };
@@ -30,13 +34,32 @@ typedef struct subject {
 
 /* ---- the config, and its smooth variant ---- */
 
-static void add_override(char *overrides[], size_t *count, const char *format, const char *name,
-                         int index) {
+__attribute__((format(printf, 3, 4))) static void add_override(char *overrides[], size_t *count,
+                                                               const char *format, ...) {
     assert_true(*count < MAX_OVERRIDES);
-    char text[256];
-    snprintf(text, sizeof text, format, name, index);
-    overrides[*count] = strdup(text);
-    assert_non_null(overrides[(*count)++]);
+    va_list arguments;
+    va_start(arguments, format);
+    assert_true(vasprintf(&overrides[*count], format, arguments) > 0);
+    va_end(arguments);
+    ++*count;
+}
+
+/* Overrides for a list of layers at a JSON Pointer, and for those nested in them. */
+static void smooth_layers(const cJSON *layers, const char *pointer, char *overrides[],
+                          size_t *count) {
+    const cJSON *layer, *member;
+    int index = 0;
+    cJSON_ArrayForEach(layer, layers) {
+        if (strstr(cJSON_GetStringValue(cJSON_GetObjectItem(layer, "layer")), "relu"))
+            add_override(overrides, count, "%s/%d={\"layer\": \"tanh\"}", pointer, index);
+        cJSON_ArrayForEach(member, layer) {
+            char nested[256];
+            snprintf(nested, sizeof nested, "%s/%d/%s", pointer, index, member->string);
+            if (cJSON_IsObject(cJSON_GetArrayItem(member, 0)))
+                smooth_layers(member, nested, overrides, count);
+        }
+        index++;
+    }
 }
 
 /* Every relu and leaky_relu becomes a tanh, every optimizer's epsilon 1e-3. */
@@ -46,21 +69,17 @@ static size_t smooth(const char *path, char *overrides[]) {
     size_t count = 0;
     TEST_OK(us_json_load(path, &root, &error));
     us_json networks = us_json_member(&root, "networks");
-    const cJSON *network, *layer;
+    const cJSON *network;
     cJSON_ArrayForEach(network, networks.value) {
-        int index = 0;
-        cJSON_ArrayForEach(layer, network) {
-            if (strstr(cJSON_GetStringValue(cJSON_GetObjectItem(layer, "layer")), "relu"))
-                add_override(overrides, &count, "/networks/%s/%d={\"layer\": \"tanh\"}",
-                             network->string, index);
-            index++;
-        }
+        char pointer[128];
+        snprintf(pointer, sizeof pointer, "/networks/%s", network->string);
+        smooth_layers(network, pointer, overrides, &count);
     }
-    add_override(overrides, &count, "/training/%s/epsilon=0.001", "optimizer", 0);
+    add_override(overrides, &count, "/training/optimizer/epsilon=0.001");
     us_json training = us_json_member(&root, "training");
     us_json optimizers = us_json_member(&training, "optimizers");
-    cJSON_ArrayForEach(network, optimizers.value) add_override(
-        overrides, &count, "/training/optimizers/%s/epsilon=0.001", network->string, 0);
+    cJSON_ArrayForEach(network, optimizers.value)
+        add_override(overrides, &count, "/training/optimizers/%s/epsilon=0.001", network->string);
     cJSON_Delete(root.value);
     return count;
 }
@@ -69,7 +88,9 @@ static void load_config(subject *s) {
     unseen_error error;
     char path[1024], *overrides[MAX_OVERRIDES];
     size_t count = 0;
-    snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, golden_string(s->c, "config", NULL));
+    const char *name = golden_string(s->c, "config", NULL);
+    snprintf(path, sizeof path, "%s/%s.json", GOLDEN_FOLDER, name); /* a narrow one of a large */
+    if (access(path, F_OK) != 0) snprintf(path, sizeof path, "%s/%s.json", CONFIGS_FOLDER, name);
     if (strcmp(s->c->name, "smooth") == 0) count = smooth(path, overrides);
     TEST_OK(unseen_config_load(path, (const char *const *)overrides, count, &s->config, &error));
     for (size_t i = 0; i < count; i++)
@@ -148,7 +169,7 @@ static void tear_down(subject *s) {
 
 /* ---- comparing ---- */
 
-/* All steps loosely; the first two, before rounding could grow, closely. */
+/* All steps loosely, the first ten less so; the first two, before rounding could grow, closely. */
 static void train_and_compare_losses(subject *s, const tolerances *allowed) {
     unseen_error error;
     const us_detector_type *type = s->config->detector.type;
@@ -175,9 +196,10 @@ static void train_and_compare_losses(subject *s, const tolerances *allowed) {
     }
     for (int i = 0; i < count; i++) {
         char name[64];
-        snprintf(name, sizeof name, "losses/%s", type->losses[i]);
+        snprintf(name, sizeof name, "losses/%s", type->losses[i].name);
         float *expected = golden_floats(s->c, name, steps), *value = &values[(size_t)i * steps];
         golden_compare(s->c, name, value, expected, 2, GOLDEN_TOLERANCE);
+        golden_compare(s->c, name, value, expected, 10, allowed->early_loss);
         golden_compare(s->c, name, value, expected, steps, allowed->loss);
         free(expected);
     }
@@ -228,9 +250,15 @@ static void compare_tensor(const subject *s, const us_safetensors *file, const c
 }
 
 static void agrees_with_pytorch(void **state) {
-    static const tolerances close_by = {1e-4, 1e-4, 1e-4}, loose = {2e-3, 2e-2, 0.15};
+    static const tolerances close_by = {1e-4, 1e-4, 1e-4, 1e-4}, loose = {1e-3, 1e-2, 2e-2, 0.15},
+                            deep = {1e-3, 1e-2, 0.2, 0.5};
     const golden_case *c = *state;
-    const tolerances *allowed = strcmp(c->name, "smooth") == 0 ? &close_by : &loose;
+    const char *config = golden_string(c, "config", "");
+    /* In its few steps the narrow alocc is not chaotic. */
+    const bool closely = strcmp(c->name, "smooth") == 0 || strcmp(config, "alocc") == 0;
+    const tolerances *allowed = closely                           ? &close_by
+                                : strcmp(config, "residual") == 0 ? &deep
+                                                                  : &loose;
     subject s;
     us_safetensors file;
     set_up(&s, c);
@@ -246,7 +274,7 @@ static void agrees_with_pytorch(void **state) {
 
 int main(int argc, char **argv) {
     if (argc != 2) {
-        fprintf(stderr, "usage: test_steps medium|strong|boss\n");
+        fprintf(stderr, "usage: test_steps NAME, of steps_NAME.safetensors\n");
         return 2;
     }
     char name[64];

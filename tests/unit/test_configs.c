@@ -38,13 +38,10 @@ static void test_parameter_counts(void **state) {
     static const struct {
         const char *name;
         int parameters;
-    } configs[] = {{"simple", 3176419},
-                   {"medium", 47355},
-                   {"strong", 47595},
-                   {"boss", 4364140},
-                   {"wide", 5259011},
-                   {"bottleneck", 37765401},
-                   {"residual", 565571}};
+    } configs[] = {{"simple", 3176419},      {"medium", 47355},      {"strong", 47595},
+                   {"boss", 4364140},        {"boss_small", 320332}, {"alocc", 12931972},
+                   {"vae", 65835},           {"mnist_vae", 474672},  {"wide", 5259011},
+                   {"bottleneck", 37765401}, {"residual", 565571}};
     for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
         cJSON *object = show(configs[i].name);
         assert_int_equal((int)number(object, "parameters"), configs[i].parameters);
@@ -125,12 +122,11 @@ static void test_errors_say_where(void **state) {
 }
 
 /* A resolved config is a config, and resolves to itself. */
-static void test_resolved_is_stable(void **state) {
-    (void)state;
+static void check_resolved(const char *name) {
     unseen_error error = {0};
     unseen_config *config = NULL;
     char *first = NULL, *second = NULL, path[] = "/tmp/unseen_config_XXXXXX";
-    assert_int_equal(unseen_config_load(CONFIGS "/boss.json", NULL, 0, &config, &error), UNSEEN_OK);
+    assert_int_equal(unseen_config_load(name, NULL, 0, &config, &error), UNSEEN_OK);
     assert_int_equal(unseen_config_resolved(config, &first, &error), UNSEEN_OK);
     unseen_config_free(config);
     int descriptor = mkstemp(path);
@@ -146,6 +142,12 @@ static void test_resolved_is_stable(void **state) {
     unseen_config_free(config);
     unseen_string_free(first);
     unseen_string_free(second);
+}
+
+static void test_resolved_is_stable(void **state) {
+    (void)state;
+    check_resolved(CONFIGS "/boss.json");
+    check_resolved(CONFIGS "/residual.json");
 }
 
 int main(void) {

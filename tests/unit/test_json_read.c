@@ -86,6 +86,40 @@ static const us_key keys[] = {
     {.kind = US_KEY_END},
 };
 
+typedef struct nested {
+    double before;
+    struct inner {
+        char *name;
+        double share;
+    } inner;
+    unsigned kinds;
+} nested;
+
+static const us_key inner_keys[] = {
+    {.name = "name", .kind = US_KEY_STRING, .offset = offsetof(struct inner, name)},
+    {.name = "share",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(struct inner, share),
+     .maximum = 1,
+     .fallback = {0.25}},
+    {.kind = US_KEY_END},
+};
+
+static const us_key nested_keys[] = {
+    {.name = "inner",
+     .kind = US_KEY_OBJECT,
+     .offset = offsetof(nested, inner),
+     .members = inner_keys,
+     .help = "More."},
+    {.name = "kinds",
+     .kind = US_KEY_CHOICES,
+     .offset = offsetof(nested, kinds),
+     .choices = optimizers,
+     .fallback = {5}},
+    {.name = "before", .kind = US_KEY_NUMBER, .offset = offsetof(nested, before)},
+    {.kind = US_KEY_END},
+};
+
 static void reads_and_resolves(void **state) {
     (void)state;
     us_json root = parse("{\"$schema\":3,\"batch\":7,\"kernel\":4}");
@@ -142,6 +176,58 @@ static void reads_every_kind(void **state) {
     assert_true(v.betas[0] == 0.5 && v.betas[1] == 0.5);
     us_json_release(keys, &v);
     cJSON_Delete(root.value);
+}
+
+static void reads_tables_within_tables(void **state) {
+    (void)state;
+    nested v;
+    unseen_error error = {0};
+    us_json root = parse("{}");
+    memset(&v, 0xA5, sizeof v);
+    assert_int_equal(us_json_read(&root, nested_keys, &v, &error), UNSEEN_OK);
+    assert_true(v.inner.share == 0.25 && v.kinds == 5 && v.before == 0);
+    assert_null(v.inner.name);
+    char *text = us_json_print_line(root.value);
+    assert_string_equal(text, "{\"inner\": {\"share\": 0.25}, \"kinds\": [\"sgd\", \"adamw\"], "
+                              "\"before\": 0}");
+    free(text);
+    cJSON_Delete(root.value);
+
+    root = parse("{\"inner\":{\"name\":\"n\",\"share\":1},\"kinds\":[\"adam\"]}");
+    assert_int_equal(us_json_read(&root, nested_keys, &v, &error), UNSEEN_OK);
+    assert_string_equal(v.inner.name, "n");
+    assert_true(v.inner.share == 1 && v.kinds == 2);
+    us_json_release(nested_keys, &v);
+    assert_null(v.inner.name);
+    cJSON_Delete(root.value);
+
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\"inner\":3}", "a.json: /inner: expected an object, found 3"},
+        {"{\"inner\":{\"name\":\"n\",\"share\":2}}",
+         "a.json: /inner/share: expected a number from 0 to 1, found 2"},
+        {"{\"inner\":{\"shared\":1}}",
+         "a.json: /inner/shared: unknown key; did you mean \"share\"?"},
+        {"{\"kinds\":\"sgd\"}",
+         "a.json: /kinds: expected an array of at least one name, found \"sgd\""},
+        {"{\"kinds\":[]}",
+         "a.json: /kinds: expected an array of at least one name, found an array of 0 elements"},
+        {"{\"kinds\":[\"sgd\",\"adan\"]}",
+         "a.json: /kinds/1: expected one of \"sgd\", \"adam\", \"adamw\", found \"adan\"; did you "
+         "mean \"adam\"?"},
+        {"{\"kinds\":[\"sgd\",\"sgd\"]}", "a.json: /kinds/1: \"sgd\" is there twice"},
+        {"{\"inner\":{\"name\":\"n\"},\"before\":\"x\"}",
+         "a.json: /before: expected a number, found \"x\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        root = parse(cases[i].text);
+        memset(&v, 0xA5, sizeof v);
+        assert_int_equal(us_json_read(&root, nested_keys, &v, &error), UNSEEN_BAD_INPUT);
+        assert_string_equal(error.message, cases[i].message);
+        assert_null(v.inner.name);
+        cJSON_Delete(root.value);
+    }
 }
 
 static void explains_what_is_wrong(void **state) {
@@ -305,12 +391,48 @@ static void makes_schemas(void **state) {
     cJSON_Delete(schema);
 }
 
+static void makes_schemas_within_schemas(void **state) {
+    (void)state;
+    cJSON *schema = us_json_schema(nested_keys);
+    us_json expected = parse(
+        "{\"type\":\"object\",\"properties\":{\"inner\":{\"type\":\"object\",\"properties\":{"
+        "\"name\":{\"type\":\"string\"},"
+        "\"share\":{\"type\":\"number\",\"minimum\":0,\"maximum\":1,\"default\":0.25}},"
+        "\"required\":[],\"patternProperties\":{\"^[$]\":true},\"additionalProperties\":false,"
+        "\"description\":\"More.\"},"
+        "\"kinds\":{\"type\":\"array\",\"items\":{\"enum\":[\"sgd\",\"adam\",\"adamw\"]},"
+        "\"minItems\":1,\"maxItems\":3,\"uniqueItems\":true,\"default\":[\"sgd\",\"adamw\"]},"
+        "\"before\":{\"type\":\"number\",\"default\":0}},"
+        "\"required\":[],\"patternProperties\":{\"^[$]\":true},\"additionalProperties\":false}");
+    if (!cJSON_Compare(schema, expected.value, true)) {
+        char *text = us_json_print(schema);
+        fail_msg("%s", text);
+    }
+    cJSON_Delete(expected.value);
+    cJSON_Delete(schema);
+}
+
 /* ---- memory ---- */
 
 static long allocations_left;
 
 static void *scarce_malloc(size_t size) {
     return allocations_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* The tables within tables, on what is left of that memory. */
+static unseen_status everything_nested(unseen_error *error) {
+    us_json root = {.value = cJSON_CreateObject(), .file = "a.json"};
+    nested v;
+    cJSON *schema = NULL;
+    unseen_status status = UNSEEN_OK;
+    if (!root.value) return us_fail_memory(error, "an object");
+    status = us_json_read(&root, nested_keys, &v, error);
+    if (status == UNSEEN_OK && !(schema = us_json_schema(nested_keys)))
+        status = us_fail_memory(error, "the schema");
+    cJSON_Delete(schema);
+    cJSON_Delete(root.value);
+    return status;
 }
 
 /* Everything in turn, with memory for so many of cJSON's allocations. */
@@ -331,6 +453,7 @@ static unseen_status everything(long allocations) {
         schema = us_json_schema(keys);
         if (!schema) status = us_fail_memory(&error, "the schema");
     }
+    if (status == UNSEEN_OK) status = everything_nested(&error);
     allocations_left = 0;
     if (status != UNSEEN_OK) assert_contains(error.message, "out of host memory");
     cJSON_Delete(schema);
@@ -352,9 +475,14 @@ static void memory_may_run_out_anywhere(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_and_resolves),          cmocka_unit_test(reads_every_kind),
-        cmocka_unit_test(explains_what_is_wrong),      cmocka_unit_test(limits_of_every_shape),
-        cmocka_unit_test(found_values_are_made_safe),  cmocka_unit_test(makes_schemas),
+        cmocka_unit_test(reads_and_resolves),
+        cmocka_unit_test(reads_every_kind),
+        cmocka_unit_test(reads_tables_within_tables),
+        cmocka_unit_test(explains_what_is_wrong),
+        cmocka_unit_test(limits_of_every_shape),
+        cmocka_unit_test(found_values_are_made_safe),
+        cmocka_unit_test(makes_schemas),
+        cmocka_unit_test(makes_schemas_within_schemas),
         cmocka_unit_test(memory_may_run_out_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

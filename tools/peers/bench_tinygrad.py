@@ -69,6 +69,18 @@ def convolution_transpose(layer, shape):
                               pair(layer.get("output_padding", 0)), bias=layer.get("bias", True))
 
 
+class Residual:
+    """layers(x) + shortcut(x); without a shortcut, + x."""
+
+    def __init__(self, layer, shape):
+        x = Tensor.empty(*shape)
+        self.layers, self.shortcut = (build_layers(layer.get(branch, []), x)
+                                      for branch in ("layers", "shortcut"))
+
+    def __call__(self, x):
+        return x.sequential(self.layers) + x.sequential(self.shortcut)
+
+
 LAYERS = {
     "convolution": convolution,
     "convolution_transpose": convolution_transpose,
@@ -82,17 +94,24 @@ LAYERS = {
     "sigmoid": lambda layer, shape: Tensor.sigmoid,
     "flatten": lambda layer, shape: lambda x: x.flatten(1),
     "reshape": lambda layer, shape: lambda x: x.reshape(x.shape[0], *layer["shape"]),
+    "residual": Residual,
 }
 
 
-def build(config):
-    """Encoder and decoder as one list of layers; shapes are those of a tensor that is never computed."""
-    image = [config["input"][key] for key in ("channels", "height", "width")]
-    x, layers = Tensor.empty(1, *image), []
-    for layer in config["networks"]["encoder"] + config["networks"]["decoder"]:
+def build_layers(wanted, x):
+    """Shapes are those of x, a tensor that is never computed."""
+    layers = []
+    for layer in wanted:
         layers.append(LAYERS[layer["layer"]](layer, x.shape))
         x = layers[-1](x)
     return layers
+
+
+def build(config):
+    """Encoder and decoder as one list of layers."""
+    image = [config["input"][key] for key in ("channels", "height", "width")]
+    return build_layers(config["networks"]["encoder"] + config["networks"]["decoder"],
+                        Tensor.empty(1, *image))
 
 
 class Peer:

@@ -1,4 +1,4 @@
-"""What tools/bench_peers and tools/bench_scaling share: running programs, and tables."""
+"""What the benchmarks in tools/ share: options, running programs, and tables."""
 
 import json
 import os
@@ -19,10 +19,20 @@ def say(text):
     print(f"{NAME}: {text}", file=sys.stderr, flush=True)
 
 
-def add_options(parser):
-    """The options that both scripts have. Without a value, --rounds and --seconds depend on --quick."""
+def add_program(parser):
     parser.add_argument("--program", default=os.path.join(ROOT, "build", "unseen"),
                         help="default: build/unseen")
+
+
+def check_program(parser, options):
+    if not os.access(options.program, os.X_OK):
+        parser.error(f"{options.program} is not there; build it with `ninja -C build`, "
+                     "or name it with --program")
+
+
+def add_options(parser):
+    """What benchmarks of speed have. Without a value, --rounds and --seconds depend on --quick."""
+    add_program(parser)
     parser.add_argument("--device", default="cpu", help="unseen's device (default: cpu)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(),
                         help="of the CPU (default: all, %(default)s)")
@@ -37,9 +47,7 @@ def check_options(parser, options):
         options.rounds = 1 if options.quick else 5
     if options.rounds < 1 or options.threads < 1:
         parser.error("--rounds and --threads must be at least 1")
-    if not os.access(options.program, os.X_OK):
-        parser.error(f"{options.program} is not there; build it with `ninja -C build`, "
-                     "or name it with --program")
+    check_program(parser, options)
 
 
 def last_line(text):

@@ -10,13 +10,10 @@ reconstruction has something to learn.
 
 An autoencoder's step: loss = mean((D(E(x)) - x)^2), backward, update.
 
-The boss's step:
-  1. r = D(E(x)), all in training mode; reconstruction loss = mean((r - x)^2)
-  2. classifier in training mode on x (target 1), then on r without its gradient (target 1)
-  3. backward of the reconstruction loss, update of encoder and decoder
-  4. noise code z[j][f] = max(0, normal(seed, NOISE, s, j F + f)), f flat over channel, height, width;
-     fake = D(z) with the decoder in eval mode, as updated; classifier in training mode on it (target 0)
-  5. classifier loss = BCE(real) / 2 + BCE(reconstructed) / 2 + BCE(fake), backward, update
+The boss's step: steps_boss.py. "boss" is the config as it is, "narrow_boss" (beside the golden
+files) one that does all that it can.
+
+Steps of other detectors have a file each: steps_DETECTOR.py.
 
 A convolution's bias before a BatchNorm has a gradient of exactly zero in theory. In float64 what
 rounding leaves of it is far below Adam's epsilon, so such a bias stays where it began (checked here),
@@ -42,8 +39,13 @@ from torch import nn
 
 import counter_random as random
 import model
+import steps_alocc
+import steps_boss
+import steps_ocgan
+import steps_transformations
+import steps_vae
+from step_parts import BATCH, SEED, STEP_COUNT, learn
 
-SEED, STEP_COUNT, BATCH = 7, 20, 8
 RUN = 48  # equal bytes in a row
 SAMPLE = 256
 
@@ -72,13 +74,6 @@ def images(step, shape):
     result = np.stack([np.floor(256 * random.uniform(SEED, random.TEST, step * BATCH + j,
                                                      pixel // RUN)) for j in range(BATCH)])
     return result.astype(np.uint8).reshape(BATCH, height, width, channels)
-
-
-def noise(step, shape):
-    size = math.prod(shape)
-    index = np.arange(BATCH * size)
-    normal = random.normal(SEED, random.NOISE, step, index)
-    return torch.from_numpy(np.maximum(0, normal).reshape(BATCH, *shape))
 
 
 def smooth_layers(layers):
@@ -116,44 +111,18 @@ def _adam(network, settings):
                             eps=settings.get("epsilon", 1e-8))
 
 
-def learn(loss, optimizers, *names):
-    """Gradients of a loss, and the update of the networks named."""
-    for optimizer in optimizers.values():
-        optimizer.zero_grad()
-    loss.backward()
-    for name in names:
-        optimizers[name].step()
-
-
-def autoencoder_step(networks, optimizers, x, step):
-    del step
+def autoencoder_step(networks, optimizers, x, step, detector):
+    del step, detector
     loss = nn.functional.mse_loss(networks["decoder"](networks["encoder"](x)), x)
     learn(loss, optimizers, "encoder", "decoder")
     return {"reconstruction": loss.item()}
 
 
-def boss_step(networks, optimizers, x, step):
-    encoder, decoder, classifier = (networks[n] for n in ("encoder", "decoder", "classifier"))
-    codes = encoder(x)
-    r = decoder(codes)
-    reconstruction = nn.functional.mse_loss(r, x)
-    real, reconstructed = classifier(x), classifier(r.detach())
-    learn(reconstruction, optimizers, "encoder", "decoder")
-    decoder.eval()
-    with torch.no_grad():
-        fake_image = decoder(noise(step, codes.shape[1:]).to(x.dtype))
-    decoder.train()
-    fake = classifier(fake_image)
-    entropy = nn.functional.binary_cross_entropy
-    loss = (0.5 * entropy(real, torch.ones_like(real)) +
-            0.5 * entropy(reconstructed, torch.ones_like(reconstructed)) +
-            entropy(fake, torch.zeros_like(fake)))
-    learn(loss, optimizers, "classifier")
-    return {"reconstruction": reconstruction.item(), "classifier": loss.item()}
-
-
-# One step of a detector: (networks, optimizers by network, images, step) to losses by name.
-STEPS = {"autoencoder": autoencoder_step, "boss": boss_step}
+# One step of a detector: (networks, optimizers by network, images, step, the config's detector) to
+# losses by name.
+STEPS = {"alocc": steps_alocc.step, "autoencoder": autoencoder_step, "boss": steps_boss.step,
+         "ocgan": steps_ocgan.step, "transformations": steps_transformations.step,
+         "vae": steps_vae.step}
 
 
 def run(config, dtype=torch.float64):
@@ -173,7 +142,8 @@ def run(config, dtype=torch.float64):
     losses = []
     for step in range(STEP_COUNT):
         x = torch.from_numpy(images(step, shape)).permute(0, 3, 1, 2).to(dtype) * 2 / 255 - 1
-        losses.append(STEPS[config["detector"]["type"]](networks, optimizers, x, step))
+        losses.append(STEPS[config["detector"]["type"]](networks, optimizers, x, step,
+                                                        config["detector"]))
 
     for name, bias in biases_before_batchnorm(networks).items():
         moved = float((bias.detach() - still[name]).abs().max())

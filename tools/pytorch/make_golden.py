@@ -27,7 +27,8 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "boss")
+STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "ocgan",
+         "fashion_transformations", "vae")
 
 
 def save(path, cases, tensors):
@@ -62,6 +63,13 @@ def check(config, cases):
             print(f"    worst {kind}s: " + ", ".join(f"{name} {e:.1e}" for e, name in worst))
 
 
+def steps_config(name):
+    """The narrow config that the tests have of a large one, or the config itself."""
+    narrow = os.path.join(ROOT, "tests", "golden", name + ".json")
+    path = narrow if os.path.exists(narrow) else os.path.join(ROOT, "configs", name + ".json")
+    return model.load_config(path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", default=os.path.join(ROOT, "tests", "golden"))
@@ -83,7 +91,7 @@ def main():
         if wanted("operators"):
             save_cases(os.path.join(options.out, "operators.safetensors"), golden_operators.cases())
         for name in filter(lambda n: wanted("steps_" + n), STEPS):
-            config = model.load_config(os.path.join(ROOT, "configs", name + ".json"))
+            config = steps_config(name)
             cases = golden_steps.cases(config)
             save_cases(os.path.join(options.out, f"steps_{name}.safetensors"), cases)
             if options.check:

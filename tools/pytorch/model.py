@@ -137,8 +137,9 @@ def build_network(layers, shape, where="network"):
     return nn.Sequential(*modules), shape
 
 
-# Networks that read what another writes; every other one reads images.
-INPUTS = {"decoder": "encoder"}
+# Networks that read what another writes, the first there is of those named; every other one reads images.
+INPUTS = {"decoder": ("mean", "encoder"), "latent_discriminator": ("encoder",),
+          "log_variance": ("encoder",), "mean": ("encoder",)}
 
 
 def build(config, path="config"):
@@ -146,9 +147,10 @@ def build(config, path="config"):
     image = tuple(config["input"][key] for key in ("channels", "height", "width"))
     networks, shapes = nn.ModuleDict(), {}
     for name, layers in config["networks"].items():
-        source = INPUTS.get(name)
-        if source and source not in shapes:
-            raise ConfigError(f"{path}: /networks/{name}: needs the {source} before it")
+        sources = INPUTS.get(name, ())
+        source = next((source for source in sources if source in shapes), None)
+        if sources and not source:
+            raise ConfigError(f"{path}: /networks/{name}: needs the {sources[-1]} before it")
         shape = shapes[source] if source else image
         try:
             networks[name], shapes[name] = build_network(layers, shape, f"/networks/{name}")

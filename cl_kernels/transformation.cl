@@ -1,0 +1,77 @@
+/* Geometric transformations of images, [CHANNELS][HEIGHT][WIDTH][BATCH]. What transformation t is:
+ * engine/ops/transformation.h.
+ *
+ * Options: CHANNELS, HEIGHT, WIDTH, BATCH; FLIPS (1 or 2), SHIFTS (1 or 9), SHIFT_Y and SHIFT_X in pixels,
+ * COUNT of the transformations; NOISE_STREAM (us_stream); VECTORS of the batch per item. Work-groups are
+ * (lane groups, rows of all channels). */
+
+#include "random.cl"
+
+/* One element each: the transformation of each image, drawn, or `fixed` where that is not negative. */
+__kernel void draw_labels(__global int *restrict labels, int fixed, ulong seed, uint substream) {
+    const int lane = (int)get_global_id(0);
+    if (lane >= BATCH) return;
+    uint words[4];
+    us_random_words(seed, NOISE_STREAM, substream, (ulong)lane, words);
+    labels[lane] = fixed < 0 ? (int)mul_hi(words[0], (uint)COUNT) : fixed;
+}
+
+/* Beyond an edge the image goes on as its mirror image, the edge's pixels once. */
+static inline int reflect(int i, int size) {
+    if (i < 0) i = -i;
+    return i < size ? i : 2 * (size - 1) - i;
+}
+
+/* The pixel that pixel (y, x) of the transformed image comes from: the steps backwards. */
+static inline int source_pixel(int t, int y, int x) {
+    const int shift = t % SHIFTS, flip = t / SHIFTS % FLIPS, quarters = t / (SHIFTS * FLIPS);
+    int from_y = y, from_x = x;
+    if (quarters == 2) {
+        from_y = HEIGHT - 1 - y;
+        from_x = WIDTH - 1 - x;
+    } else if (quarters == 1) {
+        from_y = x;
+        from_x = HEIGHT - 1 - y;
+    } else if (quarters == 3) {
+        from_y = WIDTH - 1 - x;
+        from_x = y;
+    }
+    if (shift) {
+        from_y = reflect(from_y - (shift / 3 == 2 ? -SHIFT_Y : shift / 3 * SHIFT_Y), HEIGHT);
+        from_x = reflect(from_x - (shift % 3 == 2 ? -SHIFT_X : shift % 3 * SHIFT_X), WIDTH);
+    }
+    if (flip) from_x = WIDTH - 1 - from_x;
+    return from_y * WIDTH + from_x;
+}
+
+/* Each image by its own transformation. Every lane reads elsewhere, so an item works on one lane after the
+ * other; the row of a vector of lanes stays in the cache meanwhile. */
+__kernel GROUP_ATTRIBUTE void transform_each(__global const float *restrict x,
+                                             __global const int *restrict labels,
+                                             __global float *restrict out, int n) {
+    const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
+    const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH, row = (size_t)y * WIDTH * BATCH;
+    for (int j = 0; j < VECTORS; j++)
+        for (int l = 0; l < VECTOR_WIDTH; l++) {
+            const int lane = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE + l;
+            const int t = labels[lane];
+            for (int i = 0; i < WIDTH; i++)
+                out[plane + row + (size_t)i * BATCH + lane] =
+                    lane < n ? x[plane + (size_t)source_pixel(t, y, i) * BATCH + lane] : 0.0f;
+        }
+}
+
+/* All images by the same one. */
+__kernel GROUP_ATTRIBUTE void transform_all(__global const float *restrict x,
+                                            __global float *restrict out, int t, int n) {
+    const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
+    const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH, row = (size_t)y * WIDTH * BATCH;
+    for (int i = 0; i < WIDTH; i++) {
+        const size_t from = plane + (size_t)source_pixel(t, y, i) * BATCH;
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
+            vec_store(vec_mask(vec_load(x + from + lane), lane, n),
+                      out + plane + row + (size_t)i * BATCH + lane);
+        }
+    }
+}

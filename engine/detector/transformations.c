@@ -1,0 +1,205 @@
+/* transformations: a classifier that learns which geometric transformation an image has undergone
+ * (Golan and El-Yaniv, arXiv 1805.10917). Whoever has seen what is usual can tell; on an image of
+ * another kind the classifier is at a loss. One step:
+ *   1. each image of the batch is transformed in a way drawn for it;
+ *   2. the classifier learns the cross entropy of its scores with what was drawn.
+ * An image scores the sum, over all transformations, of the cross entropy after undergoing it:
+ * minus the paper's simplified normality score. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "detector/detector.h"
+#include "ops/class_entropy.h"
+#include "ops/transformation.h"
+
+typedef struct transformations_attributes {
+    bool rotations, flips;
+    double shift;
+} transformations_attributes;
+
+static const us_key keys[] = {
+    {.name = "rotations",
+     .kind = US_KEY_BOOL,
+     .offset = offsetof(transformations_attributes, rotations),
+     .fallback = {1},
+     .help = "Rotate images by 0, 90, 180 or 270 degrees; they must be square"},
+    {.name = "flips",
+     .kind = US_KEY_BOOL,
+     .offset = offsetof(transformations_attributes, flips),
+     .fallback = {1},
+     .help = "Mirror images left to right, or not"},
+    {.name = "shift",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(transformations_attributes, shift),
+     .minimum = 0,
+     .maximum = 0.5,
+     .fallback = {0.25},
+     .help = "Shift images by this share of their sides, in each direction or not; 0: never"},
+    {.kind = US_KEY_END},
+};
+
+typedef struct transformations {
+    us_network *classifier;
+    us_tape *tape;
+    us_transformation *transformation;
+    us_class_entropy *entropy;
+    int count;
+    us_buffer *labels, *transformed, *entropies, *gradient;
+} transformations;
+
+static us_transformations transformation_set(const us_detector_spec *spec) {
+    const transformations_attributes *a = spec->attributes;
+    us_transformations set = {
+        .rotations = a->rotations ? 4 : 1,
+        .flips = a->flips ? 2 : 1,
+        .shifts = 1,
+        .shift_y = (int)lround(a->shift * spec->input.height),
+        .shift_x = (int)lround(a->shift * spec->input.width),
+    };
+    if (set.shift_y > 0 && set.shift_x > 0) set.shifts = 9;
+    return set;
+}
+
+static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
+    (void)network;
+    us_transformations set = transformation_set(spec);
+    passes->scoring = us_transformations_count(&set);
+}
+
+static unseen_status check(const us_detector_spec *spec, const us_json *config,
+                           unseen_error *error) {
+    const transformations_attributes *a = spec->attributes;
+    us_json detector = us_json_member(config, "detector");
+    us_json networks = us_json_member(config, "networks");
+    us_json classifier = us_json_member(&networks, "classifier");
+    us_shape in = spec->input, out = spec->networks[0].out;
+    if (a->rotations && in.height != in.width) {
+        us_json rotations = us_json_member(&detector, "rotations");
+        return us_json_fail(&rotations, error,
+                            "images of %d x %d pixels are not square and cannot be rotated: set "
+                            "it to false",
+                            in.height, in.width);
+    }
+    us_transformations set = transformation_set(spec);
+    int count = us_transformations_count(&set);
+    if (count < 2)
+        return us_json_fail(&detector, error,
+                            "no transformation is left to tell apart: allow rotations, flips or a "
+                            "shift of at least one pixel");
+    if (us_shape_size(out) == (size_t)count) return UNSEEN_OK;
+    return us_json_fail(&classifier, error,
+                        "the classifier must give %d numbers per image, one for each "
+                        "transformation, not %d x %d x %d",
+                        count, out.channels, out.height, out.width);
+}
+
+static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
+    transformations *t = calloc(1, sizeof *t);
+    if (!t) return us_fail_memory(error, "a detector");
+    detector->state = t;
+    us_device *device = detector->device;
+    us_shape input = detector->spec->input;
+    us_transformations set = transformation_set(detector->spec);
+    size_t lane_bytes = (size_t)detector->padded * sizeof(float);
+    t->count = us_transformations_count(&set);
+    t->classifier = detector->networks[0];
+    US_TRY(us_tape_create(t->classifier, training, &t->tape, error));
+    US_TRY(
+        us_transformation_create(device, &set, input, detector->padded, &t->transformation, error));
+    US_TRY(us_class_entropy_create(device, t->count, detector->padded,
+                                   us_network_output_activation(t->classifier), &t->entropy,
+                                   error));
+    US_TRY(us_buffer_create(device, (size_t)detector->padded * sizeof(int32_t),
+                            "the images' transformations", &t->labels, error));
+    US_TRY(us_buffer_create(device, us_shape_size(input) * lane_bytes, "transformed images",
+                            &t->transformed, error));
+    US_TRY(us_buffer_create(device, lane_bytes, "cross entropies", &t->entropies, error));
+    if (!training) return UNSEEN_OK;
+    return us_buffer_create(device, (size_t)t->count * lane_bytes, "gradient of the class scores",
+                            &t->gradient, error);
+}
+
+static void destroy(us_detector *detector) {
+    transformations *t = detector->state;
+    if (!t) return;
+    us_tape_destroy(t->tape);
+    us_transformation_destroy(t->transformation);
+    us_class_entropy_destroy(t->entropy);
+    us_buffer_destroy(t->labels);
+    us_buffer_destroy(t->transformed);
+    us_buffer_destroy(t->entropies);
+    us_buffer_destroy(t->gradient);
+    free(t);
+}
+
+/* The loss on images, each transformed in a way drawn for it. gradient NULL: the loss alone. */
+static unseen_status judge_drawn(transformations *t, us_buffer *x, int n, uint64_t seed,
+                                 uint32_t substream, us_buffer *gradient, us_buffer *losses,
+                                 int slot, unseen_error *error) {
+    US_TRY(us_transformation_draw(t->transformation, t->labels, -1, seed, substream, error));
+    US_TRY(us_transformation_each(t->transformation, x, t->labels, t->transformed, n, error));
+    US_TRY(us_network_forward(t->classifier, t->tape, t->transformed, n, gradient != NULL, error));
+    us_class_entropy_args args = {
+        .y = us_tape_output(t->tape),
+        .labels = t->labels,
+        .dy = gradient,
+        .entropies = t->entropies,
+        .losses = losses,
+        .slot = slot,
+        .n = n,
+    };
+    return us_class_entropy_run(t->entropy, &args, error);
+}
+
+static unseen_status train(us_detector *detector, const us_detector_step *step,
+                           unseen_error *error) {
+    transformations *t = detector->state;
+    US_TRY(judge_drawn(t, step->x, step->n, step->seed, (uint32_t)step->step, t->gradient,
+                       step->losses, step->slot, error));
+    us_network_backward_args backward = {.dy = t->gradient, .n = step->n, .parameters = true};
+    US_TRY(us_network_backward(t->classifier, t->tape, &backward, error));
+    return step->update(step->user, 0, error);
+}
+
+/* Drawn alike each time, so that one epoch's loss compares with another's. */
+static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
+                              int slot, unseen_error *error) {
+    return judge_drawn(detector->state, x, n, 0, (uint32_t)slot, NULL, losses, slot, error);
+}
+
+static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
+                           unseen_error *error) {
+    transformations *t = detector->state;
+    for (int i = 0; i < t->count; i++) {
+        US_TRY(us_transformation_draw(t->transformation, t->labels, i, 0, 0, error));
+        US_TRY(us_transformation_all(t->transformation, x, i, t->transformed, n, error));
+        US_TRY(us_network_forward(t->classifier, t->tape, t->transformed, n, false, error));
+        us_class_entropy_args args = {
+            .y = us_tape_output(t->tape),
+            .labels = t->labels,
+            .entropies = columns[0],
+            .n = n,
+            .accumulate = i > 0,
+        };
+        US_TRY(us_class_entropy_run(t->entropy, &args, error));
+    }
+    return UNSEEN_OK;
+}
+
+const us_detector_type us_transformations_detector = {
+    .name = "transformations",
+    .help = "A classifier that tells how an image was rotated, flipped and shifted; the score is "
+            "how poorly it can",
+    .keys = keys,
+    .attributes_size = sizeof(transformations_attributes),
+    .networks = {{.name = "classifier", .forward = 1, .backward = 1}},
+    .losses = {{"cross_entropy", "classifier", US_GAME_NONE}},
+    .columns = {{"cross_entropy", 1, "classifier"}},
+    .check = check,
+    .count_passes = count_passes,
+    .create = create,
+    .destroy = destroy,
+    .train = train,
+    .validate = validate,
+    .score = score,
+};

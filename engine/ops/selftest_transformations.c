@@ -1,0 +1,262 @@
+/* Geometric transformations and the loss of telling them apart, against the host. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "ops/class_entropy.h"
+#include "ops/reference.h"
+#include "ops/selftest.h"
+#include "ops/transformation.h"
+
+enum { DRAW_SEED = 11, DRAW_SUBSTREAM = 5 };
+
+/* ---- transformations ---- */
+
+typedef struct transformation_case {
+    const char *what;
+    us_transformations set;
+    us_shape shape;
+    int n, room;
+} transformation_case;
+
+static const transformation_case transformation_cases[] = {
+    {"rotations, flips and shifts", {4, 2, 9, 2, 2}, {3, 7, 7}, 33, 0},
+    {"flips and shifts", {1, 2, 9, 3, 1}, {1, 7, 5}, 17, 100},
+    {"rotations", {4, 1, 1, 0, 0}, {5, 1, 1}, 1, 0},
+};
+
+enum { TRANSFORMATION_CASES = sizeof transformation_cases / sizeof *transformation_cases };
+
+static int mirrored(int i, int size) {
+    while (i < 0 || i >= size)
+        i = i < 0 ? -i : 2 * (size - 1) - i;
+    return i;
+}
+
+/* One channel of one image, the pixels `n` apart: each step as it is described, forwards. */
+static void reference_transform(const us_transformations *set, us_shape shape, int t,
+                                const double *x, double *out, size_t n, double *room) {
+    int h = shape.height, w = shape.width, size = h * w;
+    int shift = t % set->shifts, flip = t / set->shifts % set->flips;
+    int quarters = t / (set->shifts * set->flips);
+    int down = (int[]){0, set->shift_y, -set->shift_y}[shift / 3];
+    int right = (int[]){0, set->shift_x, -set->shift_x}[shift % 3];
+    for (int p = 0; p < size; p++) {
+        int y = mirrored(p / w - down, h), column = mirrored(p % w - right, w);
+        room[p] = x[(size_t)(y * w + (flip ? w - 1 - column : column)) * n];
+    }
+    for (; quarters > 0; quarters--) {
+        double *turned = room + size;
+        for (int y = 0; y < h; y++) /* the right edge goes to the top */
+            for (int column = 0; column < w; column++)
+                turned[(w - 1 - column) * h + y] = room[y * w + column];
+        for (int p = 0; p < size; p++)
+            room[p] = turned[p];
+    }
+    for (int p = 0; p < size; p++)
+        out[(size_t)p * n] = room[p];
+}
+
+static int drawn(const us_transformations *set, int image) {
+    uint32_t words[4];
+    us_random_words(DRAW_SEED, US_STREAM_NOISE, DRAW_SUBSTREAM, (uint64_t)image, words);
+    return (int)(((uint64_t)words[0] * (uint64_t)us_transformations_count(set)) >> 32);
+}
+
+/* fixed: as us_transformation_draw has it. */
+static void reference_batch(const transformation_case *wanted, int fixed, const us_test_values *x,
+                            us_test_values *out, double *room) {
+    size_t n = (size_t)x->n, plane = (size_t)(wanted->shape.height * wanted->shape.width) * n;
+    for (int j = 0; j < wanted->n; j++)
+        for (int c = 0; c < wanted->shape.channels; c++) {
+            size_t first = (size_t)c * plane + (size_t)j;
+            int t = fixed < 0 ? drawn(&wanted->set, j) : fixed;
+            reference_transform(&wanted->set, wanted->shape, t, x->host + first, out->host + first,
+                                n, room);
+        }
+}
+
+static unseen_status check_transformations(us_selftest *test, const transformation_case *wanted,
+                                           us_transformation *transformation, us_test_values *x,
+                                           us_test_values *out, us_buffer *labels, double *room,
+                                           unseen_error *error) {
+    US_TRY(us_transformation_draw(transformation, labels, -1, DRAW_SEED, DRAW_SUBSTREAM, error));
+    US_TRY(
+        us_transformation_each(transformation, x->device, labels, out->device, wanted->n, error));
+    reference_batch(wanted, -1, x, out, room);
+    US_TRY(us_test_values_compare(test, out, "transformation", wanted->what, wanted->shape, 1e-7, 1,
+                                  true, error));
+    int count = us_transformations_count(&wanted->set);
+    for (int t = count - 1; t >= 0; t -= count / 4 + 1) {
+        US_TRY(us_transformation_all(transformation, x->device, t, out->device, wanted->n, error));
+        reference_batch(wanted, t, x, out, room);
+        US_TRY(us_test_values_compare(test, out, "transformation", "the same for all",
+                                      wanted->shape, 1e-7, 1, true, error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status run_transformations(us_selftest *test, const transformation_case *wanted,
+                                         unseen_error *error) {
+    const size_t rows = us_shape_size(wanted->shape);
+    const int batch =
+        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    us_transformation *transformation = NULL;
+    us_test_values x = {0}, out = {0};
+    us_buffer *labels = NULL;
+    unseen_status status = UNSEEN_OK;
+    double *room = calloc(2 * rows, sizeof *room);
+    if (!room) return us_fail_memory(error, "the self-test");
+    US_CHECK(us_test_values_create(test, rows, wanted->n, batch, &x, error));
+    US_CHECK(us_test_values_create(test, rows, wanted->n, batch, &out, error));
+    us_test_values_random(test, &x, 1, 0);
+    US_CHECK(us_test_values_upload(&x, 7, error));
+    US_CHECK(us_buffer_create(test->device, (size_t)batch * sizeof(int32_t), "the self-test",
+                              &labels, error));
+    US_CHECK(us_transformation_create(test->device, &wanted->set, wanted->shape, batch,
+                                      &transformation, error));
+    US_CHECK(check_transformations(test, wanted, transformation, &x, &out, labels, room, error));
+done:
+    us_transformation_destroy(transformation);
+    us_test_values_destroy(&x);
+    us_test_values_destroy(&out);
+    us_buffer_destroy(labels);
+    free(room);
+    return status;
+}
+
+/* ---- cross entropy of classes ---- */
+
+typedef struct entropy_case {
+    const char *what;
+    int classes;
+    us_activation activation;
+    int n, room;
+    double scale; /* of the class scores */
+} entropy_case;
+
+static const entropy_case entropy_cases[] = {
+    {"72 classes", 72, {US_ACTIVATION_NONE, 0}, 17, 0, 3},
+    {"large scores", 5, {US_ACTIVATION_NONE, 0}, 33, 100, 60},
+    {"behind an activation", 2, {US_ACTIVATION_LEAKY_RELU, 0.2f}, 1, 0, 1},
+};
+
+enum { ENTROPY_CASES = sizeof entropy_cases / sizeof *entropy_cases };
+
+typedef struct entropy_test {
+    us_test_values y, dy, entropies, loss;
+    us_buffer *labels;
+    us_class_entropy *entropy;
+} entropy_test;
+
+static unseen_status create_entropy(us_selftest *test, const entropy_case *wanted, entropy_test *t,
+                                    unseen_error *error) {
+    const size_t classes = (size_t)wanted->classes;
+    const int n = wanted->n,
+              batch = us_device_pad(test->device, wanted->room > n ? wanted->room : n);
+    US_TRY(us_test_values_create(test, classes, n, batch, &t->y, error));
+    US_TRY(us_test_values_create(test, classes, n, batch, &t->dy, error));
+    US_TRY(us_test_values_create(test, 1, n, batch, &t->entropies, error));
+    US_TRY(us_test_values_create(test, 1, 1, 1, &t->loss, error));
+    us_test_values_random(test, &t->y, wanted->scale, 0);
+    us_test_values_random(test, &t->entropies, 1, 0);
+    for (size_t i = 0; i < classes * (size_t)n; i++)
+        t->y.host[i] = (double)(float)us_reference_activate(wanted->activation, t->y.host[i]);
+    US_TRY(us_test_values_upload(&t->y, 0.5f, error));
+    US_TRY(us_test_values_upload(&t->entropies, 0, error));
+    size_t bytes = (size_t)batch * sizeof(int32_t);
+    US_TRY(us_buffer_create(test->device, bytes, "the self-test", &t->labels, error));
+    int32_t *labels = calloc((size_t)batch, sizeof *labels);
+    if (!labels) return us_fail_memory(error, "the self-test");
+    for (int j = 0; j < n; j++)
+        labels[j] = j % wanted->classes;
+    unseen_status status = us_buffer_write(t->labels, 0, labels, bytes, error);
+    free(labels);
+    US_TRY(status);
+    return us_class_entropy_create(test->device, wanted->classes, batch, wanted->activation,
+                                   &t->entropy, error);
+}
+
+/* The entropies are added to what was there; the loss is the mean of both, as the sum is taken of
+ * what is there. */
+static void reference_entropy(const entropy_case *wanted, entropy_test *t) {
+    const size_t n = (size_t)wanted->n;
+    double total = 0;
+    for (size_t j = 0; j < n; j++) {
+        double top = -INFINITY, sum = 0;
+        const size_t own = j % (size_t)wanted->classes;
+        for (size_t c = 0; c < (size_t)wanted->classes; c++)
+            top = fmax(top, t->y.host[c * n + j]);
+        for (size_t c = 0; c < (size_t)wanted->classes; c++)
+            sum += exp(t->y.host[c * n + j] - top);
+        for (size_t c = 0; c < (size_t)wanted->classes; c++) {
+            const double y = t->y.host[c * n + j];
+            t->dy.host[c * n + j] = (exp(y - top) / sum - (c == own)) / (double)n *
+                                    us_reference_activation_slope(wanted->activation, y);
+        }
+        t->entropies.host[j] += log(sum) + top - t->y.host[own * n + j];
+        total += t->entropies.host[j];
+    }
+    t->loss.host[0] = total / (double)n;
+}
+
+static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted, entropy_test *t,
+                                   unseen_error *error) {
+    US_TRY(create_entropy(test, wanted, t, error));
+    us_class_entropy_args args = {
+        .y = t->y.device,
+        .labels = t->labels,
+        .dy = t->dy.device,
+        .entropies = t->entropies.device,
+        .losses = t->loss.device,
+        .n = wanted->n,
+        .accumulate = true,
+    };
+    US_TRY(us_class_entropy_run(t->entropy, &args, error));
+    reference_entropy(wanted, t);
+    const us_shape shape = {wanted->classes, 1, 1};
+    const char *name = "class entropy";
+    US_TRY(us_test_values_compare(test, &t->entropies, name, wanted->what, shape, 1e-5, 1e-3, true,
+                                  error));
+    US_TRY(us_test_values_compare(test, &t->dy, name, "gradient", shape, 1e-5, 1e-9, true, error));
+    return us_test_values_compare(test, &t->loss, name, "loss", shape, 1e-5, 1e-3, false, error);
+}
+
+static unseen_status run_entropy(us_selftest *test, const entropy_case *wanted,
+                                 unseen_error *error) {
+    entropy_test t = {0};
+    unseen_status status = check_entropy(test, wanted, &t, error);
+    us_test_values *const all[] = {&t.y, &t.dy, &t.entropies, &t.loss};
+    for (int i = 0; i < 4; i++)
+        us_test_values_destroy(all[i]);
+    us_buffer_destroy(t.labels);
+    us_class_entropy_destroy(t.entropy);
+    return status;
+}
+
+/* ---- all of them ---- */
+
+int us_selftest_transformation_cases(void) {
+    return TRANSFORMATION_CASES + ENTROPY_CASES;
+}
+
+unseen_status us_selftest_transformations(us_selftest *test, unseen_error *error) {
+    for (int i = 0; i < TRANSFORMATION_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status =
+            test->stop ? UNSEEN_OK : run_transformations(test, &transformation_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "transformation, %s", transformation_cases[i].what);
+            return status;
+        }
+    }
+    for (int i = 0; i < ENTROPY_CASES && !test->stop; i++) {
+        us_selftest_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : run_entropy(test, &entropy_cases[i], error);
+        if (status != UNSEEN_OK) {
+            us_error_context(error, "class entropy, %s", entropy_cases[i].what);
+            return status;
+        }
+    }
+    return UNSEEN_OK;
+}

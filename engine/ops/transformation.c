@@ -1,0 +1,69 @@
+#include "ops/transformation.h"
+
+#include <stdlib.h>
+
+#include "base/random.h"
+
+struct us_transformation {
+    us_kernel *draw, *each, *all;
+    size_t groups[3];
+    int batch;
+};
+
+unseen_status us_transformation_create(us_device *device, const us_transformations *set,
+                                       us_shape shape, int batch, us_transformation **out,
+                                       unseen_error *error) {
+    *out = NULL;
+    us_transformation *transformation = calloc(1, sizeof *transformation);
+    if (!transformation) return us_fail_memory(error, "transformations");
+    const int lanes = us_device_lanes(device);
+    const int vectors = device->execution == US_EXECUTION_LANES ? 1 : batch / lanes;
+    transformation->batch = batch;
+    transformation->groups[0] = (size_t)(batch / (vectors * lanes));
+    transformation->groups[1] = (size_t)shape.channels * (size_t)shape.height;
+    transformation->groups[2] = 1;
+    const char *const names[] = {"draw_labels", "transform_each", "transform_all"};
+    us_kernel **const kernels[] = {&transformation->draw, &transformation->each,
+                                   &transformation->all};
+    unseen_status status = UNSEEN_OK;
+    for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
+        status = us_kernel_create(
+            device, "transformation", names[i], kernels[i], error,
+            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DFLIPS=%d -DSHIFTS=%d "
+            "-DSHIFT_Y=%d -DSHIFT_X=%d -DCOUNT=%d -DNOISE_STREAM=%d -DVECTORS=%d",
+            shape.channels, shape.height, shape.width, batch, set->flips, set->shifts, set->shift_y,
+            set->shift_x, us_transformations_count(set), US_STREAM_NOISE, vectors);
+    if (status != UNSEEN_OK) {
+        us_transformation_destroy(transformation);
+        return status;
+    }
+    *out = transformation;
+    return UNSEEN_OK;
+}
+
+void us_transformation_destroy(us_transformation *transformation) {
+    if (!transformation) return;
+    us_kernel_destroy(transformation->draw);
+    us_kernel_destroy(transformation->each);
+    us_kernel_destroy(transformation->all);
+    free(transformation);
+}
+
+unseen_status us_transformation_draw(us_transformation *transformation, us_buffer *labels,
+                                     int fixed, uint64_t seed, uint32_t substream,
+                                     unseen_error *error) {
+    return us_kernel_run_elements(transformation->draw, (size_t)transformation->batch, error,
+                                  "biUu", labels, fixed, seed, substream);
+}
+
+unseen_status us_transformation_each(us_transformation *transformation, us_buffer *x,
+                                     us_buffer *labels, us_buffer *out, int n,
+                                     unseen_error *error) {
+    return us_kernel_run(transformation->each, transformation->groups, error, "bbbi", x, labels,
+                         out, n);
+}
+
+unseen_status us_transformation_all(us_transformation *transformation, us_buffer *x, int t,
+                                    us_buffer *out, int n, unseen_error *error) {
+    return us_kernel_run(transformation->all, transformation->groups, error, "bbii", x, out, t, n);
+}

@@ -1,0 +1,44 @@
+/* Geometric transformations of a batch of images, drawn for each image or the same for all.
+ *
+ * Transformation t of R x F x S: t mod S is the shift, t / S mod F the flip, t / (S F) the
+ * rotation. In this order an image is flipped     left to right, if the flip is 1; shifted     by a
+ * = shift / 3 down and b = shift mod 3 right, 0 meaning not at all, 1 and 2 shift_y (shift_x)
+ * pixels forwards and backwards; what comes in from beyond an edge is the image's own mirror image;
+ *   rotated     by as many quarters against the clock.
+ * Transformation 0 leaves an image as it is. */
+#ifndef US_OPS_TRANSFORMATION_H
+#define US_OPS_TRANSFORMATION_H
+
+#include "ops/layer.h"
+
+typedef struct us_transformations {
+    int rotations;        /* 4, of square images, or 1 */
+    int flips;            /* 2 or 1 */
+    int shifts;           /* 9 or 1 */
+    int shift_y, shift_x; /* pixels, less than the image's height and width */
+} us_transformations;
+
+static inline int us_transformations_count(const us_transformations *set) {
+    return set->rotations * set->flips * set->shifts;
+}
+
+typedef struct us_transformation us_transformation;
+
+unseen_status us_transformation_create(us_device *device, const us_transformations *set,
+                                       us_shape shape, int batch, us_transformation **out,
+                                       unseen_error *error);
+void us_transformation_destroy(us_transformation *transformation);
+
+/* labels: `batch` int32_t. That of image j is floor(w COUNT / 2^32), w word 0 of (seed,
+ * US_STREAM_NOISE, substream, j); or `fixed` for all, where that is not negative. */
+unseen_status us_transformation_draw(us_transformation *transformation, us_buffer *labels,
+                                     int fixed, uint64_t seed, uint32_t substream,
+                                     unseen_error *error);
+
+/* out: image j < n of x by transformation labels[j], or by t for all; padded lanes are 0. */
+unseen_status us_transformation_each(us_transformation *transformation, us_buffer *x,
+                                     us_buffer *labels, us_buffer *out, int n, unseen_error *error);
+unseen_status us_transformation_all(us_transformation *transformation, us_buffer *x, int t,
+                                    us_buffer *out, int n, unseen_error *error);
+
+#endif
