@@ -11,10 +11,24 @@
 /* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
  * those with __local arguments. */
 #define INLINE static inline __attribute__((always_inline))
+/* PoCL compiles a kernel three times over, but for functions that it does not inline. So large kernels
+ * are made of PARTs, which do not ask for ids, and where work-items are alone in their work-groups keep
+ * in ROOM what work-groups would share. */
+#if defined(POCL_DEVICE_ADDRESS_BITS) && GROUP_SIZE == 1
+#define ROOM __private
+#define PART static __attribute__((noinline))
+#else
+#define ROOM __local
+#define PART INLINE
+#endif
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
+#if GROUP_SIZE == 1
+#define LANE_BASE(group, per_item) ((int)(group) * (per_item) * LANE_STRIDE)
+#else
 #define LANE_BASE(group, per_item)                                                                 \
     ((int)(group) * (per_item) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH)
+#endif
 
 #if VECTOR_WIDTH == 1
 typedef float vec;

@@ -46,7 +46,7 @@
 #define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
 #define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
 #define PANEL_B (BLOCK * TILE_WIDTH + LINE)
-#define B_SPACE __local
+#define B_SPACE ROOM
 #define TILE_B_STEP TILE_WIDTH
 /* Rows of A that are short enough lie well where they are. */
 #define A_IN_PLACE (A_STEP == 1 && A_ROW <= BLOCK)
@@ -55,7 +55,7 @@
 #define TILE_A_ROW A_ROW
 #define TILE_A_STEP 1
 #else
-#define A_SPACE __local
+#define A_SPACE ROOM
 #define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
 #define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
 #define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
@@ -167,7 +167,7 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
 
 /* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
  * yet; end: the sums are whole. */
-static inline void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
+PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
                                  int l, __global float *c, bool begin, bool end,
                                  __global const float *extra, ahead *next) {
     vec sums[TILE_ROWS][TILE_VECTORS];
@@ -244,15 +244,15 @@ __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global
 typedef struct {
     vec v;
 } __attribute__((packed, aligned(4))) loose;
-#define COPY(from, to) (*(__local loose *)(to) = *(__global const loose *)(from))
+#define COPY(from, to) (*(ROOM loose *)(to) = *(__global const loose *)(from))
 
 #if !A_IN_PLACE
 /* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not matter. */
-static inline void pack_a(__global const float *a, __local float *panels, int m0, int terms) {
+PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms) {
 #if A_STEP == 1
     for (int m = 0; m < min(ROWS_OF_CHUNK, M - m0); m++) {
         __global const float *from = a + (size_t)m * A_ROW;
-        __local float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
+        ROOM float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
         int r = 0;
         for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) COPY(from + r, to + r);
         for (; r < terms; r++) to[r] = from[r];
@@ -264,7 +264,7 @@ static inline void pack_a(__global const float *a, __local float *panels, int m0
         clamp((M - m0 - WHOLE_ROWS + TILE_ROWS) / TILE_ROWS, 0, CHUNK_TILES);
     for (int r = 0; r < terms; r++) {
         __global const float *from = a + (size_t)r * A_STEP;
-        __local float *to = panels + r * TILE_ROWS;
+        ROOM float *to = panels + r * TILE_ROWS;
         for (int tile = 0; tile < quick; tile++)
             UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
                 COPY(from + tile * TILE_ROWS + i, to + tile * PANEL_A + i);
@@ -293,10 +293,10 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
 
 /* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
  * the values of each column are added up. */
-static inline void pack_b(__global const float *b, __local float *panels, int l0, int tiles,
+PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
                           int terms, __global float *bias_gradient, bool begin) {
     for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
-        __local float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
+        ROOM float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
         vec sum = (vec)(0.0f);
         for (int r = 0; r < terms; r += VECTOR_WIDTH) {
             vec rows[VECTOR_WIDTH];
@@ -318,32 +318,24 @@ static inline void pack_b(__global const float *b, __local float *panels, int l0
 }
 #else
 /* Both sides lie at multiples of a vector, which vload and vstore would not know. */
-static inline void pack_b(__global const float *b, __local float *panels, int tiles, int terms) {
+PART void pack_b(__global const float *b, ROOM float *panels, int tiles, int terms) {
     for (int r = 0; r < terms; r++)
         for (int tile = 0; tile < tiles; tile++)
-            FOR_VECTORS *(__local vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
+            FOR_VECTORS *(ROOM vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
                                          j * VECTOR_WIDTH) =
                 *(__global const vec *)(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
                                         j * VECTOR_WIDTH);
 }
 #endif
 
-/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
- * SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL, and they go to c. */
-__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
-                                      __global const float *restrict b,
-                                      __global const float *restrict extra,
-                                      __global float *restrict c, __global float *restrict slices,
-                                      __global float *restrict bias_gradient, int accumulate) {
-    __local float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
-#if !A_IN_PLACE
-    __local float panels_a[CHUNK_TILES * PANEL_A] __attribute__((aligned(64)));
-#endif
-    const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
+PART void multiply_item(__global const float *restrict a, __global const float *restrict b,
+                        __global const float *restrict extra, __global float *restrict c,
+                        __global float *restrict slices, __global float *restrict bias_gradient,
+                        int accumulate, int l0, int first_row, int slice, ROOM float *panels_a,
+                        ROOM float *panels_b) {
     const int columns = min(ITEM_COLUMNS, (COLUMNS - l0) / TILE_WIDTH);
-    const int first_row = (int)get_group_id(1) * ROWS_OF_ITEM;
     const int end_row = min(first_row + ROWS_OF_ITEM, M);
-    const int slice = get_group_id(2), slice_end = min((slice + 1) * SLICE, R);
+    const int slice_end = min((slice + 1) * SLICE, R);
     __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
     for (int block = slice * SLICE; block < slice_end; block += BLOCK) {
         const int terms = min(BLOCK, slice_end - block);
@@ -382,6 +374,24 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                         l0 + tile * TILE_WIDTH, to, begin, end, extra, &next);
         }
     }
+}
+
+/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
+ * SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL, and they go to c. */
+__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
+                                      __global const float *restrict b,
+                                      __global const float *restrict extra,
+                                      __global float *restrict c, __global float *restrict slices,
+                                      __global float *restrict bias_gradient, int accumulate) {
+    ROOM float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
+#if A_IN_PLACE
+    ROOM float panels_a[1];
+#else
+    ROOM float panels_a[CHUNK_TILES * PANEL_A] __attribute__((aligned(64)));
+#endif
+    multiply_item(a, b, extra, c, slices, bias_gradient, accumulate,
+                  (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH,
+                  (int)get_group_id(1) * ROWS_OF_ITEM, get_group_id(2), panels_a, panels_b);
 }
 #endif
 

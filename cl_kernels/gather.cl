@@ -128,16 +128,66 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #endif
 #define AHEAD 3
 
-#if !STAGED
+#if BY_PHASES
+/* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a row that
+ * read the same pixels, next to each other, at once; TILE_RUN of these. Group g has the output pixels
+ * at positions g * STRIDE_X + phase - PADDING_X. */
+#define ROW_GROUPS ((OUT_WIDTH - 1 + PADDING_X) / STRIDE_X + 1 - PADDING_X / STRIDE_X)
+#define RUNS ((ROW_GROUPS + TILE_RUN - 1) / TILE_RUN)
+#define COLUMN_TAPS_OF_PHASES ((KERNEL_W + PHASES_X - 1) / PHASES_X)
+#define FOR_PHASES UNROLL for (int p = 0; p < PHASES_X; p++)
+PART void compute(const __global float *restrict x, const __global float *restrict packed,
+                  const __global float *restrict bias, const __global float *restrict input,
+                  __global float *restrict y, size_t group) {
+    NEXT(chunk, CHUNKS);
+    NEXT(tile, TILES);
+    NEXT(run, RUNS);
+    const int oy = group;
+    const size_t lane = CHUNK_LANE(chunk);
+    const tap_range rows = ROW_TAPS(oy);
+    const int last = PADDING_X / STRIDE_X + min(run * TILE_RUN + TILE_RUN, ROW_GROUPS);
+    for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++) {
+        vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
+        FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
+        for (int c = 0; c < IN_CHANNELS; c++) {
+            const __global float *plane = x + (size_t)c * PLANE + lane;
+            for (int jy = rows.first; jy < rows.last; jy++) {
+                const __global float *row =
+                    plane + (size_t)(rows.input - jy) * (IN_WIDTH * (size_t)BATCH);
+                UNROLL for (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
+                    if (g - jx < 0 || g - jx >= IN_WIDTH) continue;
+                    const __global float *pixel = row + (size_t)(g - jx) * BATCH;
+                    vec v[TILE_VECTORS];
+                    FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
+                    FOR_PHASES {
+                        const int taps = phase_taps(p, PHASES_X, KERNEL_W);
+                        if (jx >= taps) continue;
+                        const __global float *w =
+                            packed + packed_offset(tile, rows.phase, p) +
+                            (((size_t)c * rows.taps + jy) * taps + jx) * TILE_CHANNELS;
+                        FOR_CHANNELS FOR_VECTORS sums[p][i][j] =
+                            fma((vec)(w[i]), v[j], sums[p][i][j]);
+                    }
+                }
+            }
+        }
+        FOR_PHASES {
+            const int ox = g * STRIDE_X + p - PADDING_X;
+            if (ox < 0 || ox >= OUT_WIDTH) continue;
+            vec sum[TILE_CHANNELS][TILE_VECTORS];
+            FOR_CHANNELS FOR_VECTORS sum[i][j] = sums[p][i][j];
+            WRITE_TILE(TILE_FIRST(tile), lane)
+        }
+    }
+}
+
+#elif !STAGED
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN pixels
  * of a row, one after the other. */
 #define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
-__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
-                                     const __global float *restrict packed,
-                                     const __global float *restrict bias,
-                                     const __global float *restrict input,
-                                     __global float *restrict y) {
-    size_t group = get_group_id(0);
+PART void compute(const __global float *restrict x, const __global float *restrict packed,
+                  const __global float *restrict bias, const __global float *restrict input,
+                  __global float *restrict y, size_t group) {
     NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
     NEXT(run, RUNS);
@@ -180,16 +230,10 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
 #define WINDOW_TAPS                                                                                \
     (((KERNEL_H + PHASES_Y - 1) / PHASES_Y) * ((KERNEL_W + PHASES_X - 1) / PHASES_X))
 #define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
-__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
-                                     const __global float *restrict packed,
-                                     const __global float *restrict bias,
-                                     const __global float *restrict input,
-                                     __global float *restrict y) {
-    __local vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
-#if BLOCKS > 1
-    __local vec sums[TILES * TILE_RUN][TILE_CHANNELS][TILE_VECTORS];
-#endif
-    size_t group = get_group_id(0);
+PART void compute(const __global float *restrict x, const __global float *restrict packed,
+                  const __global float *restrict bias, const __global float *restrict input,
+                  __global float *restrict y, size_t group, ROOM vec *window,
+                  ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
     NEXT(chunk_group, GROUPS_OF_CHUNKS);
     NEXT(ox, OUT_WIDTH);
     const int oy = group;
@@ -201,7 +245,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
     for (int block = 0; block < BLOCKS; block++) {
         const int first_channel = block * STAGED;
         const int channels = min(STAGED, IN_CHANNELS - first_channel);
-        __local vec *to = window;
+        ROOM vec *to = window;
         for (int chunk = 0; chunk < chunks; chunk++) {
             const __global float *plane = x + CHUNK_LANE(first_chunk + chunk) +
                                           (size_t)first_channel * PLANE;
@@ -222,7 +266,7 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
             const __global float *weights = packed +
                                             packed_offset(tile, rows.phase, columns.phase) +
                                             (size_t)first_channel * rows.taps * row_weights;
-            const __local vec *from = window;
+            const ROOM vec *from = window;
             for (int chunk = 0; chunk < chunks; chunk++) {
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
 #if BLOCKS > 1
@@ -257,3 +301,17 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
     }
 }
 #endif
+
+__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
+                                     const __global float *restrict packed,
+                                     const __global float *restrict bias,
+                                     const __global float *restrict input,
+                                     __global float *restrict y) {
+#if STAGED
+    ROOM vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
+    ROOM vec sums[BLOCKS > 1 ? TILES * TILE_RUN : 1][TILE_CHANNELS][TILE_VECTORS];
+    compute(x, packed, bias, input, y, get_group_id(0), window, sums);
+#else
+    compute(x, packed, bias, input, y, get_group_id(0));
+#endif
+}

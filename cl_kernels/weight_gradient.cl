@@ -15,27 +15,32 @@
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_TAPS UNROLL for (int k = 0; k < TILE_TAPS; k++)
 
-/* A work-group sums over its split of the small rows, for a tile of small channels, large channels and
- * taps of one kernel row. The last tile of a dimension is moved back to fit and then leaves out what
- * the one before it writes. partial is [SPLITS][weights in their own order]; with one split it is the
- * gradient itself, and `accumulate` adds to it. */
-__kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict large,
-                                              const __global float *restrict small,
-                                              __global float *restrict partial, int accumulate) {
-    size_t group = get_group_id(0);
-    const int tap_tile = group % COUNT(TILE_TAPS, KERNEL_W);
-    group /= COUNT(TILE_TAPS, KERNEL_W);
-    const int ky = group % KERNEL_H;
-    group /= KERNEL_H;
-    const int small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
-    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
-    const int large_tile = group % COUNT(TILE_LARGE, LARGE_CHANNELS);
-    const int split = group / COUNT(TILE_LARGE, LARGE_CHANNELS);
-    const int s0 = FIRST(small_tile, TILE_SMALL, SMALL_CHANNELS);
-    const int l0 = FIRST(large_tile, TILE_LARGE, LARGE_CHANNELS);
-    const int kx0 = FIRST(tap_tile, TILE_TAPS, KERNEL_W);
-    const int lane = LANE_BASE(0, 0);
+/* What a work-group has: a tile of small channels, of large channels and of taps of kernel row ky, with
+ * their first ones, and a split of the small rows. */
+typedef struct piece {
+    int small_tile, large_tile, tap_tile, s0, l0, kx0, ky, split;
+} piece;
 
+INLINE piece piece_of(size_t group) {
+    piece p;
+    p.tap_tile = group % COUNT(TILE_TAPS, KERNEL_W);
+    group /= COUNT(TILE_TAPS, KERNEL_W);
+    p.ky = group % KERNEL_H;
+    group /= KERNEL_H;
+    p.small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
+    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
+    p.large_tile = group % COUNT(TILE_LARGE, LARGE_CHANNELS);
+    p.split = group / COUNT(TILE_LARGE, LARGE_CHANNELS);
+    p.s0 = FIRST(p.small_tile, TILE_SMALL, SMALL_CHANNELS);
+    p.l0 = FIRST(p.large_tile, TILE_LARGE, LARGE_CHANNELS);
+    p.kx0 = FIRST(p.tap_tile, TILE_TAPS, KERNEL_W);
+    return p;
+}
+
+/* sums[small][large][tap], of the lanes from `lane` on. */
+PART void add_up(const __global float *restrict large, const __global float *restrict small, piece p,
+                 int lane, vec *sums) {
+    const int ky = p.ky, kx0 = p.kx0, s0 = p.s0, l0 = p.l0, split = p.split;
     vec sum[TILE_SMALL][TILE_LARGE][TILE_TAPS];
     FOR_SMALL FOR_LARGE FOR_TAPS sum[i][j][k] = (vec)(0.0f);
 
@@ -81,36 +86,40 @@ __kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict lar
             }
         }
     }
+    FOR_SMALL FOR_LARGE FOR_TAPS sums[(i * TILE_LARGE + j) * TILE_TAPS + k] = sum[i][j][k];
+}
 
-    partial += (size_t)split * WEIGHTS;
+/* The last tile of a dimension is moved back to fit and then leaves out what the one before it writes.
+ * partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
+ * `accumulate` adds to it. */
+INLINE void write_weight(piece p, int a, float total, __global float *partial, int accumulate) {
+    const int s = p.s0 + a / (TILE_LARGE * TILE_TAPS);
+    const int l = p.l0 + a / TILE_TAPS % TILE_LARGE;
+    const int kx = p.kx0 + a % TILE_TAPS;
+    if (s < p.small_tile * TILE_SMALL || l < p.large_tile * TILE_LARGE || kx < p.tap_tile * TILE_TAPS)
+        return;
+    __global float *to = partial + (size_t)p.split * WEIGHTS + (size_t)l * LARGE_STRIDE +
+                         (size_t)s * SMALL_STRIDE + (size_t)(p.ky * KERNEL_W + kx) * TAP_STRIDE;
+    *to = accumulate ? *to + total : total;
+}
+
+__kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict large,
+                                              const __global float *restrict small,
+                                              __global float *restrict partial, int accumulate) {
+    const piece p = piece_of(get_group_id(0));
+    vec sums[SUMS];
+    add_up(large, small, p, LANE_BASE(0, 0), sums);
 #if LANES
     __local float lanes[SUMS][GROUP_SIZE + 1];
-    FOR_SMALL FOR_LARGE FOR_TAPS
-        lanes[(i * TILE_LARGE + j) * TILE_TAPS + k][get_local_id(0)] = vec_sum(sum[i][j][k]);
+    UNROLL for (int a = 0; a < SUMS; a++) lanes[a][get_local_id(0)] = vec_sum(sums[a]);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int a = get_local_id(0); a < SUMS; a += GROUP_SIZE) {
         float total = 0.0f;
         for (int item = 0; item < GROUP_SIZE; item++) total += lanes[a][item];
-        const int s = s0 + a / (TILE_LARGE * TILE_TAPS);
-        const int l = l0 + a / TILE_TAPS % TILE_LARGE;
-        const int kx = kx0 + a % TILE_TAPS;
-        if (s >= small_tile * TILE_SMALL && l >= large_tile * TILE_LARGE &&
-            kx >= tap_tile * TILE_TAPS) {
-            const size_t at = (size_t)l * LARGE_STRIDE + (size_t)s * SMALL_STRIDE +
-                              (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE;
-            partial[at] = accumulate ? partial[at] + total : total;
-        }
+        write_weight(p, a, total, partial, accumulate);
     }
 #else
-    FOR_SMALL FOR_LARGE FOR_TAPS {
-        const float total = vec_sum(sum[i][j][k]);
-        if (s0 + i >= small_tile * TILE_SMALL && l0 + j >= large_tile * TILE_LARGE &&
-            kx0 + k >= tap_tile * TILE_TAPS) {
-            const size_t at = (size_t)(l0 + j) * LARGE_STRIDE + (size_t)(s0 + i) * SMALL_STRIDE +
-                              (size_t)(ky * KERNEL_W + kx0 + k) * TAP_STRIDE;
-            partial[at] = accumulate ? partial[at] + total : total;
-        }
-    }
+    for (int a = 0; a < SUMS; a++) write_weight(p, a, vec_sum(sums[a]), partial, accumulate);
 #endif
 }
 

@@ -58,7 +58,7 @@
 
 /* A window of a plane, transformed, to[product][vector]. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
-                       __local vec *to) {
+                       ROOM vec *to) {
     vec d[PRODUCTS];
     load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
     transform_input_2d(d);
@@ -66,8 +66,8 @@ INLINE void put_window(const __global float *plane, int top, int left, const int
 }
 
 /* All windows of a patch from (top, left) on: inputs[window][term][product][vector]. */
-INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
-                        __local vec *inputs) {
+PART void load_inputs(const __global float *x, int top, int left, bool inside,
+                        ROOM vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
@@ -89,16 +89,16 @@ INLINE void load_inputs(const __global float *x, int top, int left, bool inside,
 
 /* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
  * winograd_pack.cl's. */
-INLINE void multiply(const __global float *weights, const __local vec *inputs,
-                     __local vec *products) {
+PART void multiply(const __global float *weights, const ROOM vec *inputs,
+                     ROOM vec *products) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
-            __local vec *to =
+            ROOM vec *to =
                 products + (size_t)(product * OUT_CHANNELS + TILE_FIRST(tile)) * ITEM_VECTORS;
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
-                const __local vec *from = inputs + (size_t)product * ITEM_VECTORS + first;
+                const ROOM vec *from = inputs + (size_t)product * ITEM_VECTORS + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
                 for (int term = 0; term < TERMS; term++) {
@@ -148,7 +148,7 @@ typedef struct moments {
 
 /* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
  * produced it, otherwise the activation follows. scale: 1 / the number of outputs that exist. */
-INLINE void write_outputs(const __local vec *products, place at, float start, float slope,
+PART void write_outputs(const ROOM vec *products, place at, float start, float slope,
                           const __global float *input, __global float *y, float scale,
                           moments *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
@@ -156,18 +156,6 @@ INLINE void write_outputs(const __local vec *products, place at, float start, fl
         UNROLL for (int i = 0; i < PRODUCTS; i++)
             m[i] = products[i * OUT_CHANNELS * ITEM_VECTORS + v];
         transform_output_2d(m, OUTPUTS);
-        if (input) {
-            FOR_OUTPUTS {
-                const vec x = vec_load(input + OFFSET(i));
-#if INPUT_ACTIVATION
-                const vec d = input_activation_backward(RESULT(i), x);
-#else
-                const vec d = vec_choose(bend(RESULT(i), slope), RESULT(i), x > (vec)(0.0f));
-#endif
-                vec_store(d, y + OFFSET(i));
-            }
-            continue;
-        }
 #if MOMENTS
         const vec base = m[0];
         vec sum[OUTPUTS], square[OUTPUTS];
@@ -175,15 +163,19 @@ INLINE void write_outputs(const __local vec *products, place at, float start, fl
 #endif
         FOR_OUTPUTS {
             const vec value = RESULT(i) + start;
-#if ACTIVATION
-            vec_store(activate(value), y + OFFSET(i));
-#else
-            vec_store(vec_choose(value, bend(value, slope), value < (vec)(0.0f)), y + OFFSET(i));
-#endif
 #if MOMENTS
             const vec d = RESULT(i) - base;
             sum[i % OUTPUTS] += d;
             square[i % OUTPUTS] = fma(d, d, square[i % OUTPUTS]);
+#endif
+            vec sign = value;
+            if (input) sign = vec_load(input + OFFSET(i));
+#if ACTIVATION
+            vec_store(activate(value), y + OFFSET(i));
+#elif INPUT_ACTIVATION
+            vec_store(input_activation_backward(value, sign), y + OFFSET(i));
+#else
+            vec_store(vec_choose(value, bend(value, slope), sign <= (vec)(0.0f)), y + OFFSET(i));
 #endif
         }
 #if MOMENTS
@@ -197,7 +189,7 @@ INLINE void write_outputs(const __local vec *products, place at, float start, fl
 #if MOMENTS
 /* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of the
  * item's lanes, from `first` on, that hold images. */
-INLINE void put_moments(const moments *taken, float count, int first, int n, __global float *to,
+PART void put_moments(const moments *taken, float count, int first, int n, __global float *to,
                         int stride) {
     vec sum = (vec)(0.0f), squares = (vec)(0.0f);
     for (int v = 0; v < ITEM_VECTORS; v++)
@@ -221,8 +213,8 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict input,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
-    __local vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
-    __local vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
+    ROOM vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
+    ROOM vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
     const int top = tile_y * TILE_STEP + FIRST_PIXEL, left = tile_x * TILE_STEP + FIRST_PIXEL;

@@ -22,8 +22,8 @@
 #define BLOCKS (ROWS * COLUMNS * CHUNKS)
 
 /* to[product][phase][channel][vector] of the large side. */
-INLINE void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
-                       __local vec *to) {
+PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
+                       ROOM vec *to) {
     const int top = tile_y * OUTPUTS * STRIDE - PADDING, left = tile_x * OUTPUTS * STRIDE - PADDING;
     const bool inside = ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
                         left + POINTS * STRIDE <= LARGE_WIDTH;
@@ -43,8 +43,8 @@ INLINE void load_large(const __global float *large, int tile_y, int tile_x, int 
 }
 
 /* to[product][channel][vector] of the small side. */
-INLINE void load_small(const __global float *small, int tile_y, int tile_x, int vectors,
-                       __local vec *to) {
+PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors,
+                       ROOM vec *to) {
     for (int s = 0; s < ITEM_SMALL; s++)
         for (int v = 0; v < vectors; v++) {
             const __global float *plane =
@@ -70,14 +70,14 @@ INLINE void load_small(const __global float *small, int tile_y, int tile_x, int 
 
 /* sums[product][phase][large][small] grow by a block's products. What a product reads and writes stays
  * in a first cache, so the sums should be few beside the vectors that are added to them. */
-INLINE void multiply(const __local vec *large, const __local vec *small, int vectors,
-                     __local vec *sums) {
+PART void multiply(const ROOM vec *large, const ROOM vec *small, int vectors,
+                     ROOM vec *sums) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int row = 0; row < PHASES * ITEM_LARGE; row += TILE_LARGE) {
-            const __local vec *a = large + (product * PHASES * ITEM_LARGE + row) * ITEM_VECTORS;
+            const ROOM vec *a = large + (product * PHASES * ITEM_LARGE + row) * ITEM_VECTORS;
             for (int s = 0; s < ITEM_SMALL; s += TILE_SMALL) {
-                const __local vec *b = small + (product * ITEM_SMALL + s) * ITEM_VECTORS;
-                __local vec *to = sums + (product * PHASES * ITEM_LARGE + row) * ITEM_SMALL + s;
+                const ROOM vec *b = small + (product * ITEM_SMALL + s) * ITEM_VECTORS;
+                ROOM vec *to = sums + (product * PHASES * ITEM_LARGE + row) * ITEM_SMALL + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = to[j * ITEM_SMALL + i];
                 for (int v = 0; v < vectors; v++) {
@@ -94,7 +94,7 @@ INLINE void multiply(const __local vec *large, const __local vec *small, int vec
 }
 
 /* Writes the weights between large channel l and small channel s. */
-INLINE void write_weights(const __local vec *sums, __global float *to, int kernel_size,
+PART void write_weights(const ROOM vec *sums, __global float *to, int kernel_size,
                           int tap_stride, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
         vec m[PRODUCTS];
@@ -120,9 +120,9 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
                                                 __global float *restrict partial, int accumulate,
                                                 int kernel_size, int large_stride, int tap_stride,
                                                 int small_stride) {
-    __local vec large_block[PHASES * PRODUCTS * ITEM_LARGE * ITEM_VECTORS];
-    __local vec small_block[PRODUCTS * ITEM_SMALL * ITEM_VECTORS];
-    __local vec sums[PHASES * PRODUCTS * ITEM_LARGE * ITEM_SMALL];
+    ROOM vec large_block[PHASES * PRODUCTS * ITEM_LARGE * ITEM_VECTORS];
+    ROOM vec small_block[PRODUCTS * ITEM_SMALL * ITEM_VECTORS];
+    ROOM vec sums[PHASES * PRODUCTS * ITEM_LARGE * ITEM_SMALL];
     size_t group = get_group_id(0);
     const int small_tile = group % COUNT(ITEM_SMALL, SMALL_CHANNELS);
     group /= COUNT(ITEM_SMALL, SMALL_CHANNELS);

@@ -51,6 +51,14 @@ static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     }
 }
 
+/* Few channels of an UP gather: all phases of a row together. */
+static bool by_phases(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    enum { MOST_SUMS = 6 };
+    return spec->up && spec->stride[1] > 1 && tiles->staged == 0 &&
+           spec->device->execution == US_EXECUTION_VECTOR &&
+           tiles->channels * spec->stride[1] <= MOST_SUMS;
+}
+
 us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     us_gather_tiles tiles = {.vectors = 1, .run = 1};
     if (spec->device->execution == US_EXECUTION_LANES) {
@@ -62,9 +70,10 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     bool wide = spec->device->vector_width >= 16;
     tiles.channels = even_tile(spec->out.channels, wide ? 12 : 6);
     int vectors = spec->batch / us_device_lanes(spec->device);
-    tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / tiles.channels, 8));
+    int sums = tiles.channels * (by_phases(spec, &tiles) ? spec->stride[1] : 1);
+    tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / sums, 8));
     /* Few channels make small work-items. */
-    if (tiles.channels < 6) tiles.run = us_smaller(spec->out.width, 16);
+    if (tiles.channels < 6) tiles.run = us_smaller(spec->out.width, 16 * tiles.channels / sums);
     stage(spec, &tiles);
     return tiles;
 }
@@ -86,6 +95,13 @@ void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]) {
         spec->tap_stride, spec->out_stride);
 }
 
+/* Runs of a row. */
+static int count_runs(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    int stride = spec->stride[1], padding = spec->padding[1], width = spec->out.width;
+    if (by_phases(spec, tiles)) width = (width - 1 + padding) / stride + 1 - padding / stride;
+    return us_divide_up(width, tiles->run);
+}
+
 static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
                            const char *name, us_kernel **kernel, unseen_error *error) {
     char shape[US_TUNABLE_TEXT], activations[US_ACTIVATION_OPTIONS];
@@ -93,9 +109,9 @@ static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *ti
     us_activation_options(activations, spec->activation, spec->input_activation);
     return us_kernel_create(spec->device, "gather", name, kernel, error,
                             "%s -DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d "
-                            "-DSTAGED=%d",
+                            "-DSTAGED=%d -DBY_PHASES=%d",
                             shape, spec->bias, activations, tiles->channels, tiles->vectors,
-                            tiles->run, tiles->staged);
+                            tiles->run, tiles->staged, by_phases(spec, tiles));
 }
 
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
@@ -124,8 +140,7 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     if (chosen.staged > 0)
         made->groups *= (size_t)spec->out.width * (size_t)us_divide_up(chunks, chosen.run);
     else
-        made->groups *=
-            made->tiles * (size_t)chunks * (size_t)us_divide_up(spec->out.width, chosen.run);
+        made->groups *= made->tiles * (size_t)chunks * (size_t)count_runs(spec, &chosen);
 
     unseen_status status;
     if (chosen.outputs > 0) {

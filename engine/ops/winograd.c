@@ -52,10 +52,11 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
 
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     /* Weights beyond this would come from memory again for every tile. With fewer channels than
-     * this transforms cost what they save, as they do with three taps. */
-    enum { WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 3 };
-    if (spec->out.channels < LEAST_CHANNELS || spec->stride[0] < 2 || count_taps(spec) != 2)
-        return false;
+     * this transforms cost what they save, as they do with three taps: up, every phase needs its
+     * own. */
+    enum { WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
+    int least = spec->up ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
+    if (spec->out.channels < least || spec->stride[0] < 2 || count_taps(spec) != 2) return false;
     *tiles = (us_gather_tiles){.outputs = 4};
     if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
             (size_t)spec->out.channels * sizeof(float) >
