@@ -90,38 +90,35 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
-#define LEAST(phase) ((phase) - PADDING)
-#define MOST(phase, tiles) (((tiles) - 1) * OUTPUTS * STRIDE + LEAST(phase))
-#define Y_IS_THERE(i) IS_THERE(top, i, STRIDE, LARGE_HEIGHT, LEAST(py), MOST(py, ROWS))
-#define X_IS_THERE(i) IS_THERE(left, i, STRIDE, LARGE_WIDTH, LEAST(px), MOST(px, COLUMNS))
-
-/* A tile of a plane of the large side, transformed, to[product]; its phase is constant. */
-INLINE void transform_large(const __global float *plane, int tile_y, int tile_x, const int py,
-                            const int px, ROOM float *to) {
-    const int top = tile_y * OUTPUTS * STRIDE + LEAST(py);
-    const int left = tile_x * OUTPUTS * STRIDE + LEAST(px);
-    const __global float *first = plane + ((long)top * LARGE_WIDTH + left) * BATCH;
-    vec d[PRODUCTS];
-    UNROLL for (int i = 0; i < PRODUCTS; i++) {
-        d[i] = (vec)(0.0f);
-        if (Y_IS_THERE(i / POINTS) && X_IS_THERE(i % POINTS))
-            d[i] = vec_load(first + (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
-    }
-    transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], to + i * LARGE_STEP);
-}
+/* Of a window's first pixel, over all phases and tiles. */
+#define LEAST (-PADDING)
+#define MOST(tiles) (((tiles) - 1) * OUTPUTS * STRIDE + STRIDE - 1 - PADDING)
+#define Y_IS_THERE(i) IS_THERE(top, i, STRIDE, LARGE_HEIGHT, LEAST, MOST(ROWS))
+#define X_IS_THERE(i) IS_THERE(left, i, STRIDE, LARGE_WIDTH, LEAST, MOST(COLUMNS))
 
 /* to[product][phase][channel][image] of the large side. */
 PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
                      ROOM float *to) {
-    for (int l = 0; l < ITEM_LARGE; l++)
+    for (int row = 0; row < LARGE_ROWS; row++) {
+        const int phase = row / ITEM_LARGE;
+        const int top = tile_y * OUTPUTS * STRIDE - PADDING + phase / STRIDE;
+        const int left = tile_x * OUTPUTS * STRIDE - PADDING + phase % STRIDE;
+        const __global float *first =
+            large +
+            (((long)(row % ITEM_LARGE) * LARGE_HEIGHT + top) * LARGE_WIDTH + left) * BATCH;
         for (int v = 0; v < vectors; v++) {
-            const __global float *plane =
-                large + (size_t)l * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
-            UNROLL for (int phase = 0; phase < PHASES; phase++)
-                transform_large(plane, tile_y, tile_x, phase / STRIDE, phase % STRIDE,
-                                to + (phase * ITEM_LARGE + l) * IMAGES + v * VECTOR_WIDTH);
+            vec d[PRODUCTS];
+            UNROLL for (int i = 0; i < PRODUCTS; i++) {
+                d[i] = (vec)(0.0f);
+                if (Y_IS_THERE(i / POINTS) && X_IS_THERE(i % POINTS))
+                    d[i] = vec_load(first + v * LANE_STRIDE +
+                                    (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
+            }
+            transform_input_2d(d);
+            ROOM float *put = to + row * IMAGES + v * VECTOR_WIDTH;
+            UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], put + i * LARGE_STEP);
         }
+    }
 }
 
 /* A tile of a plane of the small side, transformed, to[product][channel]. */
