@@ -10,7 +10,10 @@
  *
  * A work-item (one per work-group) has ITEM_LARGE x ITEM_SMALL channels, and a split of the blocks of
  * work, a block being a tile of pixels for ITEM_VECTORS vectors of the batch. Its sums stay in a cache;
- * TILE_LARGE rows by TILE_SMALL vectors of them at a time are in registers for the length of a block. */
+ * TILE_LARGE rows by TILE_SMALL vectors of them at a time are in registers for the length of a block.
+ *
+ * The bias's gradient is the sum of one side (BIAS 1: the small one, 2: the large one, 0: not wanted) and
+ * taken on the way. */
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -24,6 +27,7 @@
 #define IMAGES (ITEM_VECTORS * VECTOR_WIDTH) /* of a block */
 #define LARGE_ROWS (PHASES * ITEM_LARGE)
 #define SMALL_VECTORS COUNT(VECTOR_WIDTH, ITEM_SMALL)
+#define BIAS_CHANNELS (BIAS == 1 ? ITEM_SMALL : ITEM_LARGE)
 
 /* From a product to the next of either block, in floats: an odd number of cache lines, or else what a
  * window writes would fall into few of the sets of a first cache. */
@@ -96,9 +100,21 @@ INLINE void transpose(vec *v) {
 #define Y_IS_THERE(i) IS_THERE(top, i, STRIDE, LARGE_HEIGHT, LEAST, MOST(ROWS))
 #define X_IS_THERE(i) IS_THERE(left, i, STRIDE, LARGE_WIDTH, LEAST, MOST(COLUMNS))
 
-/* to[product][phase][channel][image] of the large side. */
+/* The sum of the OUTPUTS x OUTPUTS pixels of a window that belong to no other: from the first or second
+ * row and column on. */
+INLINE vec sum_own(const vec *d, bool second_row, bool second_column) {
+    vec total = (vec)(0.0f);
+    UNROLL for (int x = 0; x <= OUTPUTS; x++) {
+        vec column = second_row ? d[OUTPUTS * POINTS + x] : d[x];
+        UNROLL for (int y = 1; y < OUTPUTS; y++) column += d[y * POINTS + x];
+        if (x == 0 ? !second_column : x < OUTPUTS || second_column) total += column;
+    }
+    return total;
+}
+
+/* to[product][phase][channel][image] of the large side; sums[channel] grow by its pixels. */
 PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
-                     ROOM float *to) {
+                     ROOM float *to, ROOM vec *sums) {
     for (int row = 0; row < LARGE_ROWS; row++) {
         const int phase = row / ITEM_LARGE;
         const int top = tile_y * OUTPUTS * STRIDE - PADDING + phase / STRIDE;
@@ -114,6 +130,9 @@ PART void load_large(const __global float *large, int tile_y, int tile_x, int ve
                     d[i] = vec_load(first + v * LANE_STRIDE +
                                     (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
             }
+            if (BIAS == 2)
+                sums[row % ITEM_LARGE] +=
+                    sum_own(d, phase / STRIDE < PADDING, phase % STRIDE < PADDING);
             transform_input_2d(d);
             ROOM float *put = to + row * IMAGES + v * VECTOR_WIDTH;
             UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], put + i * LARGE_STEP);
@@ -121,8 +140,8 @@ PART void load_large(const __global float *large, int tile_y, int tile_x, int ve
     }
 }
 
-/* A tile of a plane of the small side, transformed, to[product][channel]. */
-INLINE void transform_small(const __global float *plane, int tile_y, int tile_x, vec *to) {
+/* A tile of a plane of the small side, transformed, to[product][channel]. Returns its sum. */
+INLINE vec transform_small(const __global float *plane, int tile_y, int tile_x, vec *to) {
     vec d[PRODUCTS];
     UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
         const int y = tile_y * OUTPUTS + i / OUTPUTS, x = tile_x * OUTPUTS + i % OUTPUTS;
@@ -133,24 +152,31 @@ INLINE void transform_small(const __global float *plane, int tile_y, int tile_x,
         else
             d[at] = (vec)(0.0f);
     }
+    vec total = (vec)(0.0f);
+    UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+        total += d[i / OUTPUTS * POINTS + i % OUTPUTS];
     transform_filter_2d(d, OUTPUTS);
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * VECTOR_WIDTH] = d[i];
+    return total;
 }
 
-/* to[product][image][vector of channels] of the small side. */
-PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors,
-                     ROOM vec *to) {
+/* to[product][image][vector of channels] of the small side; sums[channel] grow by its pixels. */
+PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors, ROOM vec *to,
+                     ROOM vec *sums) {
     for (int s = 0; s < SMALL_VECTORS; s++)
         for (int v = 0; v < vectors; v++) {
             vec d[PRODUCTS * VECTOR_WIDTH];
             for (int c = 0; c < VECTOR_WIDTH; c++) {
                 const int channel = s * VECTOR_WIDTH + c;
-                if (ITEM_SMALL % VECTOR_WIDTH == 0 || channel < ITEM_SMALL)
-                    transform_small(small + (size_t)channel * SMALL_HEIGHT * SMALL_WIDTH * BATCH +
-                                        v * LANE_STRIDE,
-                                    tile_y, tile_x, d + c);
-                else
+                if (ITEM_SMALL % VECTOR_WIDTH == 0 || channel < ITEM_SMALL) {
+                    const vec total = transform_small(
+                        small + (size_t)channel * SMALL_HEIGHT * SMALL_WIDTH * BATCH +
+                            v * LANE_STRIDE,
+                        tile_y, tile_x, d + c);
+                    if (BIAS == 1) sums[channel] += total;
+                } else {
                     for (int i = 0; i < PRODUCTS; i++) d[i * VECTOR_WIDTH + c] = (vec)(0.0f);
+                }
             }
             ROOM vec *put = to + v * VECTOR_WIDTH * SMALL_VECTORS + s;
             for (int i = 0; i < PRODUCTS; i++, put += SMALL_STEP / VECTOR_WIDTH) {
@@ -221,16 +247,17 @@ PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, 
     }
 }
 
-/* partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. */
+/* partial is [SPLITS][weights in their own order, biases]; with one split there are only `to` and, where
+ * wanted, `bias`, which `accumulate` adds to. */
 __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict large,
                                                 const __global float *restrict small,
-                                                __global float *restrict partial, int accumulate,
+                                                __global float *restrict to,
+                                                __global float *restrict bias, int accumulate,
                                                 int kernel_size, int large_stride, int tap_stride,
                                                 int small_stride) {
     ROOM float large_block[PRODUCTS * LARGE_STEP];
     ROOM vec small_block[PRODUCTS * SMALL_STEP / VECTOR_WIDTH];
-    ROOM vec sums[PRODUCTS * LARGE_ROWS * SMALL_VECTORS];
+    ROOM vec sums[PRODUCTS * LARGE_ROWS * SMALL_VECTORS], bias_sums[BIAS_CHANNELS];
     size_t group = get_group_id(0);
     const int small_tile = group % COUNT(ITEM_SMALL, SMALL_CHANNELS);
     group /= COUNT(ITEM_SMALL, SMALL_CHANNELS);
@@ -242,22 +269,33 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
     small += (size_t)s0 * SMALL_HEIGHT * SMALL_WIDTH * BATCH;
 
     for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++) sums[i] = (vec)(0.0f);
+    for (int i = 0; i < BIAS_CHANNELS; i++) bias_sums[i] = (vec)(0.0f);
     const int last = (int)((long)(split + 1) * BLOCKS / SPLITS);
     for (int block = (int)((long)split * BLOCKS / SPLITS); block < last; block++) {
         const int first = block % CHUNKS * ITEM_VECTORS, vectors = min(ITEM_VECTORS, VECTORS - first);
         const int tile_x = block / CHUNKS % COLUMNS, tile_y = block / CHUNKS / COLUMNS;
-        load_large(large + first * LANE_STRIDE, tile_y, tile_x, vectors, large_block);
-        load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block);
+        load_large(large + first * LANE_STRIDE, tile_y, tile_x, vectors, large_block, bias_sums);
+        load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block, bias_sums);
         multiply(large_block, small_block, vectors * VECTOR_WIDTH, sums);
     }
-    partial += (size_t)split * LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;
-    for (int l = 0; l < ITEM_LARGE; l++)
-        for (int s = 0; s < ITEM_SMALL; s += VECTOR_WIDTH)
-            if (l0 + l >= large_tile * ITEM_LARGE)
-                write_weights(sums, l, s / VECTOR_WIDTH,
-                              partial + (size_t)(l0 + l) * large_stride +
-                                  (size_t)(s0 + s) * small_stride,
-                              kernel_size, tap_stride, small_stride,
-                              max(0, small_tile * ITEM_SMALL - s0 - s),
-                              min(VECTOR_WIDTH, ITEM_SMALL - s), accumulate);
+
+    const size_t weights = (size_t)LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;
+    if (SPLITS > 1) {
+        to += split * (weights + (BIAS == 2 ? LARGE_CHANNELS : BIAS == 1 ? SMALL_CHANNELS : 0));
+        bias = to + weights;
+    }
+    /* Of items that overlap, the latter leaves out what the former has. */
+    const int l1 = large_tile * ITEM_LARGE - l0, s1 = small_tile * ITEM_SMALL - s0;
+    for (int l = l1; l < ITEM_LARGE; l++)
+        for (int s = 0; s < SMALL_VECTORS; s++)
+            write_weights(sums, l, s,
+                          to + (size_t)(l0 + l) * large_stride +
+                              (size_t)(s0 + s * VECTOR_WIDTH) * small_stride,
+                          kernel_size, tap_stride, small_stride, max(0, s1 - s * VECTOR_WIDTH),
+                          min(VECTOR_WIDTH, ITEM_SMALL - s * VECTOR_WIDTH), accumulate);
+    if (BIAS == 1 ? large_tile > 0 : small_tile > 0) return;
+    for (int i = BIAS == 1 ? s1 : l1; BIAS && i < BIAS_CHANNELS; i++) {
+        __global float *at = bias + (BIAS == 1 ? s0 : l0) + i;
+        *at = (accumulate ? *at : 0.0f) + vec_sum(bias_sums[i]);
+    }
 }

@@ -103,25 +103,38 @@ size_t us_winograd_gradient_items(const us_weight_gradient_spec *spec,
            (size_t)us_divide_up(spec->large.channels, tiles->item_large);
 }
 
+bool us_winograd_gradient_takes_bias(const us_weight_gradient_spec *spec,
+                                     const us_weight_gradient_tiles *tiles) {
+    if (!spec->bias_of_large) return spec->bias;
+    /* Windows begin at their own pixels, or one before, and together have all of them. */
+    int step = tiles->outputs * spec->stride[0];
+    return spec->bias && spec->padding[0] <= spec->stride[0] &&
+           us_divide_up(spec->small.height, tiles->outputs) * step >= spec->large.height &&
+           us_divide_up(spec->small.width, tiles->outputs) * step >= spec->large.width;
+}
+
 unseen_status us_winograd_gradient_build(const us_weight_gradient_spec *spec,
                                          const us_weight_gradient_tiles *tiles, us_kernel **kernel,
                                          unseen_error *error) {
+    int bias = 0;
+    if (us_winograd_gradient_takes_bias(spec, tiles)) bias = spec->bias_of_large ? 2 : 1;
     return us_kernel_create(
         spec->device, "winograd_gradient", "winograd_gradient", kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d "
         "-DOUTPUTS=%d -DTILE_SMALL=%d -DTILE_LARGE=%d -DITEM_SMALL=%d -DITEM_LARGE=%d "
-        "-DITEM_VECTORS=%d -DSPLITS=%d",
+        "-DITEM_VECTORS=%d -DSPLITS=%d -DBIAS=%d",
         spec->large.channels, spec->large.height, spec->large.width, spec->small.channels,
         spec->small.height, spec->small.width, spec->batch, spec->stride[0], spec->padding[0],
         count_taps(spec), tiles->outputs, tiles->small, tiles->large, tiles->item_small,
-        tiles->item_large, tiles->vectors, tiles->splits);
+        tiles->item_large, tiles->vectors, tiles->splits, bias);
 }
 
 unseen_status us_winograd_gradient_run(const us_weight_gradient_spec *spec, us_kernel *kernel,
                                        const size_t groups[3], us_buffer *large, us_buffer *small,
-                                       us_buffer *partial, bool accumulate, unseen_error *error) {
-    return us_kernel_run(kernel, groups, error, "bbbiiiii", large, small, partial,
+                                       us_buffer *to, us_buffer *bias, bool accumulate,
+                                       unseen_error *error) {
+    return us_kernel_run(kernel, groups, error, "bbbbiiiii", large, small, to, bias,
                          (int32_t)accumulate, spec->kernel[0], (int32_t)spec->large_stride,
                          (int32_t)spec->tap_stride, (int32_t)spec->small_stride);
 }
