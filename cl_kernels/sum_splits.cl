@@ -1,11 +1,12 @@
-/* Partial sums of parameters' gradients, [splits][count], added up always in the same order. Launched
- * over elements; used by engine/ops/weight_gradient.c. */
+/* Partial sums of parameters' gradients, [splits][count, then bias_count], added up always in the same
+ * order. Launched over elements; used by engine/ops/weight_gradient.c. */
 __kernel void sum_splits(const __global float *restrict partial, int splits, long count,
-                         int accumulate, __global float *restrict gradient) {
-    const size_t i = get_global_id(0);
-    if (i >= (size_t)count) return;
-    float total = accumulate ? gradient[i] : 0.0f;
-    for (int split = 0; split < splits; split++)
-        total += partial[(size_t)split * (size_t)count + i];
-    gradient[i] = total;
+                         long bias_count, int accumulate, __global float *restrict gradient,
+                         __global float *restrict bias) {
+    const size_t i = get_global_id(0), all = (size_t)count + (size_t)bias_count;
+    if (i >= all) return;
+    __global float *to = i < (size_t)count ? gradient + i : bias + (i - (size_t)count);
+    float total = accumulate ? *to : 0.0f;
+    for (int split = 0; split < splits; split++) total += partial[(size_t)split * all + i];
+    *to = total;
 }

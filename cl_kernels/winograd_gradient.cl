@@ -4,12 +4,16 @@
  *
  * A phase's TAPS x TAPS weights are a correlation of the large side, every STRIDE-th pixel of it, with
  * the small side as the filter. Cut into tiles of OUTPUTS x OUTPUTS small pixels, and transformed, it is
- * a product for each of the PRODUCTS positions, summed over tiles and images; the output transform and
- * the sum over a vector's lanes come once, at the end.
+ * a matrix product for each of the PRODUCTS positions, of (phase, large channel) by small channel,
+ * summed over tiles and images; the output transform comes once, at the end. Vectors are of small
+ * channels there, so the small side's, which are of images, are transposed.
  *
  * A work-item (one per work-group) has ITEM_LARGE x ITEM_SMALL channels, and a split of the blocks of
- * work, a block being a tile of pixels for ITEM_VECTORS vectors of the batch. Its sums lie in local
- * memory; TILE_LARGE x TILE_SMALL of them at a time are in registers for the length of a block. */
+ * work, a block being a tile of pixels for ITEM_VECTORS vectors of the batch. Its sums stay in a cache;
+ * TILE_LARGE rows by TILE_SMALL vectors of them at a time are in registers for the length of a block.
+ *
+ * The bias's gradient is the sum of one side (BIAS 1: the small one, 2: the large one, 0: not wanted) and
+ * taken on the way. */
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -20,86 +24,212 @@
 #define ROWS COUNT(OUTPUTS, SMALL_HEIGHT)
 #define COLUMNS COUNT(OUTPUTS, SMALL_WIDTH)
 #define BLOCKS (ROWS * COLUMNS * CHUNKS)
+#define IMAGES (ITEM_VECTORS * VECTOR_WIDTH) /* of a block */
+#define LARGE_ROWS (PHASES * ITEM_LARGE)
+#define SMALL_VECTORS COUNT(VECTOR_WIDTH, ITEM_SMALL)
+#define BIAS_CHANNELS (BIAS == 1 ? ITEM_SMALL : ITEM_LARGE)
 
-/* to[product][phase][channel][vector] of the large side. */
-PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
-                       ROOM vec *to) {
-    const int top = tile_y * OUTPUTS * STRIDE - PADDING, left = tile_x * OUTPUTS * STRIDE - PADDING;
-    const bool inside = ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + POINTS * STRIDE <= LARGE_HEIGHT &&
-                        left + POINTS * STRIDE <= LARGE_WIDTH;
-    for (int l = 0; l < ITEM_LARGE; l++)
-        for (int v = 0; v < vectors; v++) {
-            const __global float *plane =
-                large + (size_t)l * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
-            for (int phase = 0; phase < PHASES; phase++) {
-                vec d[PRODUCTS];
-                load_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, LARGE_HEIGHT,
-                            LARGE_WIDTH, inside, d);
-                transform_input_2d(d);
-                UNROLL for (int i = 0; i < PRODUCTS; i++)
-                    to[((i * PHASES + phase) * ITEM_LARGE + l) * ITEM_VECTORS + v] = d[i];
-            }
-        }
+/* From a product to the next of either block, in floats: an odd number of cache lines, or else what a
+ * window writes would fall into few of the sets of a first cache. */
+#define LINE 16
+#define ODD_LINES(floats) ((COUNT(LINE, floats) | 1) * LINE)
+#define LARGE_STEP ODD_LINES(LARGE_ROWS * IMAGES)
+#define SMALL_STEP ODD_LINES(IMAGES * SMALL_VECTORS * VECTOR_WIDTH)
+
+/* Columns become rows, in place. */
+#if VECTOR_WIDTH == 1
+#define transpose(v) (void)0
+#else
+/* Within each 4 lanes of 4 vectors, `step` apart. */
+INLINE void transpose_quads(vec *v, const int step) {
+    const vec a = v[0], b = v[step], c = v[2 * step], d = v[3 * step];
+#if VECTOR_WIDTH == 4
+    const vec ab = (vec)(a.s0, b.s0, a.s1, b.s1), ba = (vec)(a.s2, b.s2, a.s3, b.s3);
+    const vec cd = (vec)(c.s0, d.s0, c.s1, d.s1), dc = (vec)(c.s2, d.s2, c.s3, d.s3);
+    v[0] = (vec)(ab.s01, cd.s01);
+    v[step] = (vec)(ab.s23, cd.s23);
+    v[2 * step] = (vec)(ba.s01, dc.s01);
+    v[3 * step] = (vec)(ba.s23, dc.s23);
+#elif VECTOR_WIDTH == 8
+#define LOW(a, b) (vec)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
+#define HIGH(a, b) (vec)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
+#define LOW_PAIRS(a, b) (vec)(a.s01, b.s01, a.s45, b.s45)
+#define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23, a.s67, b.s67)
+#else
+#define LOW(a, b)                                                                                  \
+    (vec)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd,  \
+          b.sd)
+#define HIGH(a, b)                                                                                 \
+    (vec)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf,  \
+          b.sf)
+#define LOW_PAIRS(a, b) (vec)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
+#define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
+#endif
+#if VECTOR_WIDTH > 4
+    const vec ab = LOW(a, b), ba = HIGH(a, b), cd = LOW(c, d), dc = HIGH(c, d);
+    v[0] = LOW_PAIRS(ab, cd);
+    v[step] = HIGH_PAIRS(ab, cd);
+    v[2 * step] = LOW_PAIRS(ba, dc);
+    v[3 * step] = HIGH_PAIRS(ba, dc);
+#endif
 }
 
-/* to[product][channel][vector] of the small side. */
-PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors,
-                       ROOM vec *to) {
-    for (int s = 0; s < ITEM_SMALL; s++)
+INLINE void transpose(vec *v) {
+    UNROLL for (int i = 0; i < VECTOR_WIDTH / 4; i++) transpose_quads(v + 4 * i, 1);
+#if VECTOR_WIDTH == 8
+    UNROLL for (int i = 0; i < 4; i++) {
+        const vec a = v[i], b = v[i + 4];
+        v[i] = (vec)(a.lo, b.lo);
+        v[i + 4] = (vec)(a.hi, b.hi);
+    }
+#elif VECTOR_WIDTH == 16
+    UNROLL for (int i = 0; i < 4; i++) {
+        const vec a = v[i], b = v[i + 4], c = v[i + 8], d = v[i + 12];
+        v[i] = (vec)(a.lo.lo, b.lo.lo, c.lo.lo, d.lo.lo);
+        v[i + 4] = (vec)(a.lo.hi, b.lo.hi, c.lo.hi, d.lo.hi);
+        v[i + 8] = (vec)(a.hi.lo, b.hi.lo, c.hi.lo, d.hi.lo);
+        v[i + 12] = (vec)(a.hi.hi, b.hi.hi, c.hi.hi, d.hi.hi);
+    }
+#endif
+}
+#endif
+
+/* Of a window's first pixel, over all phases and tiles. */
+#define LEAST (-PADDING)
+#define MOST(tiles) (((tiles) - 1) * OUTPUTS * STRIDE + STRIDE - 1 - PADDING)
+#define Y_IS_THERE(i) IS_THERE(top, i, STRIDE, LARGE_HEIGHT, LEAST, MOST(ROWS))
+#define X_IS_THERE(i) IS_THERE(left, i, STRIDE, LARGE_WIDTH, LEAST, MOST(COLUMNS))
+
+/* The sum of the OUTPUTS x OUTPUTS pixels of a window that belong to no other: from the first or second
+ * row and column on. */
+INLINE vec sum_own(const vec *d, bool second_row, bool second_column) {
+    vec total = (vec)(0.0f);
+    UNROLL for (int x = 0; x <= OUTPUTS; x++) {
+        vec column = second_row ? d[OUTPUTS * POINTS + x] : d[x];
+        UNROLL for (int y = 1; y < OUTPUTS; y++) column += d[y * POINTS + x];
+        if (x == 0 ? !second_column : x < OUTPUTS || second_column) total += column;
+    }
+    return total;
+}
+
+/* to[product][phase][channel][image] of the large side; sums[channel] grow by its pixels. */
+PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
+                     ROOM float *to, ROOM vec *sums) {
+    for (int row = 0; row < LARGE_ROWS; row++) {
+        const int phase = row / ITEM_LARGE;
+        const int top = tile_y * OUTPUTS * STRIDE - PADDING + phase / STRIDE;
+        const int left = tile_x * OUTPUTS * STRIDE - PADDING + phase % STRIDE;
+        const __global float *first =
+            large +
+            (((long)(row % ITEM_LARGE) * LARGE_HEIGHT + top) * LARGE_WIDTH + left) * BATCH;
         for (int v = 0; v < vectors; v++) {
-            const __global float *plane =
-                small + (size_t)s * SMALL_HEIGHT * SMALL_WIDTH * BATCH + v * LANE_STRIDE;
             vec d[PRODUCTS];
-            UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
-                const int y = tile_y * OUTPUTS + i / OUTPUTS, x = tile_x * OUTPUTS + i % OUTPUTS;
-                const int at = i / OUTPUTS * POINTS + i % OUTPUTS;
-                if ((SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
-                    (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH))
-                    d[at] = vec_load(plane + ((size_t)y * SMALL_WIDTH + x) * BATCH);
-                else
-                    d[at] = (vec)(0.0f);
+            UNROLL for (int i = 0; i < PRODUCTS; i++) {
+                d[i] = (vec)(0.0f);
+                if (Y_IS_THERE(i / POINTS) && X_IS_THERE(i % POINTS))
+                    d[i] = vec_load(first + v * LANE_STRIDE +
+                                    (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
             }
-            transform_filter_2d(d, OUTPUTS);
-            UNROLL for (int i = 0; i < PRODUCTS; i++)
-                to[(i * ITEM_SMALL + s) * ITEM_VECTORS + v] = d[i];
+            if (BIAS == 2)
+                sums[row % ITEM_LARGE] +=
+                    sum_own(d, phase / STRIDE < PADDING, phase % STRIDE < PADDING);
+            transform_input_2d(d);
+            ROOM float *put = to + row * IMAGES + v * VECTOR_WIDTH;
+            UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], put + i * LARGE_STEP);
+        }
+    }
+}
+
+/* A tile of a plane of the small side, transformed, to[product][channel]. Returns its sum. */
+INLINE vec transform_small(const __global float *plane, int tile_y, int tile_x, vec *to) {
+    vec d[PRODUCTS];
+    UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
+        const int y = tile_y * OUTPUTS + i / OUTPUTS, x = tile_x * OUTPUTS + i % OUTPUTS;
+        const int at = i / OUTPUTS * POINTS + i % OUTPUTS;
+        if ((SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
+            (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH))
+            d[at] = vec_load(plane + ((size_t)y * SMALL_WIDTH + x) * BATCH);
+        else
+            d[at] = (vec)(0.0f);
+    }
+    vec total = (vec)(0.0f);
+    UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+        total += d[i / OUTPUTS * POINTS + i % OUTPUTS];
+    transform_filter_2d(d, OUTPUTS);
+    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * VECTOR_WIDTH] = d[i];
+    return total;
+}
+
+/* to[product][image][vector of channels] of the small side; sums[channel] grow by its pixels. */
+PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors, ROOM vec *to,
+                     ROOM vec *sums) {
+    for (int s = 0; s < SMALL_VECTORS; s++)
+        for (int v = 0; v < vectors; v++) {
+            vec d[PRODUCTS * VECTOR_WIDTH];
+            for (int c = 0; c < VECTOR_WIDTH; c++) {
+                const int channel = s * VECTOR_WIDTH + c;
+                if (ITEM_SMALL % VECTOR_WIDTH == 0 || channel < ITEM_SMALL) {
+                    const vec total = transform_small(
+                        small + (size_t)channel * SMALL_HEIGHT * SMALL_WIDTH * BATCH +
+                            v * LANE_STRIDE,
+                        tile_y, tile_x, d + c);
+                    if (BIAS == 1) sums[channel] += total;
+                } else {
+                    for (int i = 0; i < PRODUCTS; i++) d[i * VECTOR_WIDTH + c] = (vec)(0.0f);
+                }
+            }
+            ROOM vec *put = to + v * VECTOR_WIDTH * SMALL_VECTORS + s;
+            for (int i = 0; i < PRODUCTS; i++, put += SMALL_STEP / VECTOR_WIDTH) {
+                vec t[VECTOR_WIDTH];
+                UNROLL for (int c = 0; c < VECTOR_WIDTH; c++) t[c] = d[i * VECTOR_WIDTH + c];
+                transpose(t);
+                UNROLL for (int n = 0; n < VECTOR_WIDTH; n++)
+                    put[n * SMALL_VECTORS] = t[n];
+            }
         }
 }
 
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
 
-/* sums[product][phase][large][small] grow by a block's products. What a product reads and writes stays
- * in a first cache, so the sums should be few beside the vectors that are added to them. */
-PART void multiply(const ROOM vec *large, const ROOM vec *small, int vectors,
-                     ROOM vec *sums) {
+/* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a product
+ * reads stays in a first cache, and the sums come and go in the order in which they lie. */
+PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums) {
     for (int product = 0; product < PRODUCTS; product++)
-        for (int row = 0; row < PHASES * ITEM_LARGE; row += TILE_LARGE) {
-            const ROOM vec *a = large + (product * PHASES * ITEM_LARGE + row) * ITEM_VECTORS;
-            for (int s = 0; s < ITEM_SMALL; s += TILE_SMALL) {
-                const ROOM vec *b = small + (product * ITEM_SMALL + s) * ITEM_VECTORS;
-                ROOM vec *to = sums + (product * PHASES * ITEM_LARGE + row) * ITEM_SMALL + s;
+        for (int row = 0; row < LARGE_ROWS; row += TILE_LARGE) {
+            const ROOM float *a = large + product * LARGE_STEP + row * IMAGES;
+            for (int s = 0; s < SMALL_VECTORS; s += TILE_SMALL) {
+                const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
-                FOR_LARGE FOR_SMALL sum[j][i] = to[j * ITEM_SMALL + i];
-                for (int v = 0; v < vectors; v++) {
-                    vec x[TILE_LARGE];
-                    FOR_LARGE x[j] = a[j * ITEM_VECTORS + v];
-                    FOR_SMALL {
-                        const vec d = b[i * ITEM_VECTORS + v];
-                        FOR_LARGE sum[j][i] = fma(x[j], d, sum[j][i]);
+                FOR_LARGE FOR_SMALL sum[j][i] = sums[j * TILE_SMALL + i];
+                for (int n = 0; n < images; n++) {
+                    vec d[TILE_SMALL];
+                    FOR_SMALL d[i] = b[n * SMALL_VECTORS + i];
+                    FOR_LARGE {
+                        const vec x = (vec)(a[j * IMAGES + n]);
+                        FOR_SMALL sum[j][i] = fma(x, d[i], sum[j][i]);
                     }
                 }
-                FOR_LARGE FOR_SMALL to[j * ITEM_SMALL + i] = sum[j][i];
+                FOR_LARGE FOR_SMALL sums[j * TILE_SMALL + i] = sum[j][i];
+                sums += TILE_LARGE * TILE_SMALL;
             }
         }
 }
 
-/* Writes the weights between large channel l and small channel s. */
-PART void write_weights(const ROOM vec *sums, __global float *to, int kernel_size,
-                          int tap_stride, int accumulate) {
+/* Where the sums of a row and vector are among those of a product. */
+#define SUM_AT(row, s)                                                                             \
+    ((((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL) * TILE_LARGE +        \
+      (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
+
+/* Writes the weights between large channel l and the small ones of vector s, from lane `first` of it to
+ * `last`. */
+PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, int kernel_size, int tap_stride,
+                        int small_stride, int first, int last, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
+        const ROOM vec *from = sums + SUM_AT(phase * ITEM_LARGE + l, s);
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
-            m[i] = sums[(i * PHASES + phase) * ITEM_LARGE * ITEM_SMALL] *
+            m[i] = from[i * LARGE_ROWS * SMALL_VECTORS] *
                    (point_scales[i / POINTS] * point_scales[i % POINTS]);
         transform_output_2d(m, TAPS);
         UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
@@ -107,22 +237,27 @@ PART void write_weights(const ROOM vec *sums, __global float *to, int kernel_siz
             const int kx = phase % STRIDE + i % TAPS * STRIDE;
             if (ky >= kernel_size || kx >= kernel_size) continue;
             __global float *at = to + (size_t)(ky * kernel_size + kx) * tap_stride;
-            const float total = vec_sum(m[i / TAPS * POINTS + i % TAPS]);
-            *at = accumulate ? *at + total : total;
+            float lanes[VECTOR_WIDTH];
+            vec_store(m[i / TAPS * POINTS + i % TAPS], lanes);
+            for (int lane = first; lane < last; lane++) {
+                __global float *weight = at + (size_t)lane * small_stride;
+                *weight = accumulate ? *weight + lanes[lane] : lanes[lane];
+            }
         }
     }
 }
 
-/* partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. */
+/* partial is [SPLITS][weights in their own order, biases]; with one split there are only `to` and, where
+ * wanted, `bias`, which `accumulate` adds to. */
 __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict large,
                                                 const __global float *restrict small,
-                                                __global float *restrict partial, int accumulate,
+                                                __global float *restrict to,
+                                                __global float *restrict bias, int accumulate,
                                                 int kernel_size, int large_stride, int tap_stride,
                                                 int small_stride) {
-    ROOM vec large_block[PHASES * PRODUCTS * ITEM_LARGE * ITEM_VECTORS];
-    ROOM vec small_block[PRODUCTS * ITEM_SMALL * ITEM_VECTORS];
-    ROOM vec sums[PHASES * PRODUCTS * ITEM_LARGE * ITEM_SMALL];
+    ROOM float large_block[PRODUCTS * LARGE_STEP];
+    ROOM vec small_block[PRODUCTS * SMALL_STEP / VECTOR_WIDTH];
+    ROOM vec sums[PRODUCTS * LARGE_ROWS * SMALL_VECTORS], bias_sums[BIAS_CHANNELS];
     size_t group = get_group_id(0);
     const int small_tile = group % COUNT(ITEM_SMALL, SMALL_CHANNELS);
     group /= COUNT(ITEM_SMALL, SMALL_CHANNELS);
@@ -133,21 +268,34 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
     large += (size_t)l0 * LARGE_HEIGHT * LARGE_WIDTH * BATCH;
     small += (size_t)s0 * SMALL_HEIGHT * SMALL_WIDTH * BATCH;
 
-    for (int i = 0; i < PHASES * PRODUCTS * ITEM_LARGE * ITEM_SMALL; i++) sums[i] = (vec)(0.0f);
+    for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++) sums[i] = (vec)(0.0f);
+    for (int i = 0; i < BIAS_CHANNELS; i++) bias_sums[i] = (vec)(0.0f);
     const int last = (int)((long)(split + 1) * BLOCKS / SPLITS);
     for (int block = (int)((long)split * BLOCKS / SPLITS); block < last; block++) {
         const int first = block % CHUNKS * ITEM_VECTORS, vectors = min(ITEM_VECTORS, VECTORS - first);
         const int tile_x = block / CHUNKS % COLUMNS, tile_y = block / CHUNKS / COLUMNS;
-        load_large(large + first * LANE_STRIDE, tile_y, tile_x, vectors, large_block);
-        load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block);
-        multiply(large_block, small_block, vectors, sums);
+        load_large(large + first * LANE_STRIDE, tile_y, tile_x, vectors, large_block, bias_sums);
+        load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block, bias_sums);
+        multiply(large_block, small_block, vectors * VECTOR_WIDTH, sums);
     }
-    partial += (size_t)split * LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;
-    for (int l = 0; l < ITEM_LARGE; l++)
-        for (int s = 0; s < ITEM_SMALL; s++)
-            if (l0 + l >= large_tile * ITEM_LARGE && s0 + s >= small_tile * ITEM_SMALL)
-                write_weights(sums + l * ITEM_SMALL + s,
-                              partial + (size_t)(l0 + l) * large_stride +
-                                  (size_t)(s0 + s) * small_stride,
-                              kernel_size, tap_stride, accumulate);
+
+    const size_t weights = (size_t)LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;
+    if (SPLITS > 1) {
+        to += split * (weights + (BIAS == 2 ? LARGE_CHANNELS : BIAS == 1 ? SMALL_CHANNELS : 0));
+        bias = to + weights;
+    }
+    /* Of items that overlap, the latter leaves out what the former has. */
+    const int l1 = large_tile * ITEM_LARGE - l0, s1 = small_tile * ITEM_SMALL - s0;
+    for (int l = l1; l < ITEM_LARGE; l++)
+        for (int s = 0; s < SMALL_VECTORS; s++)
+            write_weights(sums, l, s,
+                          to + (size_t)(l0 + l) * large_stride +
+                              (size_t)(s0 + s * VECTOR_WIDTH) * small_stride,
+                          kernel_size, tap_stride, small_stride, max(0, s1 - s * VECTOR_WIDTH),
+                          min(VECTOR_WIDTH, ITEM_SMALL - s * VECTOR_WIDTH), accumulate);
+    if (BIAS == 1 ? large_tile > 0 : small_tile > 0) return;
+    for (int i = BIAS == 1 ? s1 : l1; BIAS && i < BIAS_CHANNELS; i++) {
+        __global float *at = bias + (BIAS == 1 ? s0 : l0) + i;
+        *at = (accumulate ? *at : 0.0f) + vec_sum(bias_sums[i]);
+    }
 }

@@ -48,6 +48,13 @@ INLINE void load_window(const __global float *plane, int top, int left, const in
     }
 }
 
+/* One side of a window: pixels first + i * step, 0 <= i < POINTS, of `size` there are. `least` and `most`
+ * bound `first` and, like step and size, are constants, so that pixels that cannot be beyond the border
+ * are not asked for it. */
+#define IS_THERE(first, i, step, size, least, most)                                                \
+    (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
+     ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
+
 INLINE void transform_input_2d(vec *d) {
     UNROLL for (int x = 0; x < POINTS; x++) transform_input(d + x, POINTS);
     UNROLL for (int y = 0; y < POINTS; y++) transform_input(d + y * POINTS, 1);

@@ -8,8 +8,8 @@
 
 struct us_weight_gradient {
     us_weight_gradient_spec spec;
-    us_kernel *weights, *bias, *sum;
-    bool winograd;
+    us_kernel *weights, *bias, *sum; /* bias: NULL where none is wanted or `weights` takes it */
+    bool winograd, takes_bias;
     int splits, bias_splits;
     size_t groups, weight_count, bias_count;
 };
@@ -59,12 +59,12 @@ static int count_splits(const us_weight_gradient_spec *spec,
     return wanted < 1 ? 1 : (int)wanted;
 }
 
-/* Of Winograd's filtering: partial sums take no more than an eighth of the blocks' work. */
+/* Of Winograd's filtering: so that a split's begin and end are little beside its blocks. */
 static int count_winograd_splits(const us_weight_gradient_spec *spec,
                                  const us_weight_gradient_tiles *tiles) {
     size_t items = us_winograd_gradient_items(spec, tiles);
     size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
-    size_t most = us_winograd_gradient_blocks(spec, tiles) / 8;
+    size_t most = us_winograd_gradient_blocks(spec, tiles) / 4;
     if (wanted > most) wanted = most;
     return wanted < 1 ? 1 : (int)wanted;
 }
@@ -126,7 +126,8 @@ static unseen_status build(const us_weight_gradient_spec *spec,
 }
 
 static size_t scratch_bytes(const us_weight_gradient *gradient) {
-    size_t weights = gradient->splits > 1 ? gradient->weight_count * (size_t)gradient->splits : 0;
+    size_t split = gradient->weight_count + (gradient->takes_bias ? gradient->bias_count : 0);
+    size_t weights = gradient->splits > 1 ? split * (size_t)gradient->splits : 0;
     size_t bias = gradient->bias ? gradient->bias_count * (size_t)gradient->bias_splits : 0;
     return (weights > bias ? weights : bias) * sizeof(float);
 }
@@ -145,6 +146,7 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
     us_shape biased = spec->bias_of_large ? spec->large : spec->small;
     made->spec = *spec;
     made->winograd = chosen.outputs > 0;
+    made->takes_bias = made->winograd && us_winograd_gradient_takes_bias(spec, &chosen);
     made->splits = chosen.splits;
     size_t items =
         made->winograd ? us_winograd_gradient_items(spec, &chosen) : count_items(spec, &chosen);
@@ -158,8 +160,9 @@ unseen_status us_weight_gradient_create(const us_weight_gradient_spec *spec,
         US_CHECK(us_winograd_gradient_build(spec, &chosen, &made->weights, error));
     else
         US_CHECK(build(spec, &chosen, "weight_gradient", &made->weights, error));
-    if (spec->bias) US_CHECK(build(spec, &chosen, "bias_gradient", &made->bias, error));
-    if (spec->bias || chosen.splits > 1)
+    if (spec->bias && !made->takes_bias)
+        US_CHECK(build(spec, &chosen, "bias_gradient", &made->bias, error));
+    if (made->bias || chosen.splits > 1)
         US_CHECK(
             us_kernel_create(spec->device, "sum_splits", "sum_splits", &made->sum, error, " "));
     if (scratch_bytes(made) > 0) {
@@ -182,10 +185,13 @@ void us_weight_gradient_destroy(us_weight_gradient *gradient) {
     free(gradient);
 }
 
+/* To two buffers, of which the second may be missing. */
 static unseen_status sum_splits(us_weight_gradient *gradient, us_buffer *partial, int splits,
-                                size_t count, bool accumulate, us_buffer *to, unseen_error *error) {
-    return us_kernel_run_elements(gradient->sum, count, error, "bilib", partial, (int32_t)splits,
-                                  (int64_t)count, (int32_t)accumulate, to);
+                                size_t count, us_buffer *to, size_t bias_count, us_buffer *bias,
+                                bool accumulate, unseen_error *error) {
+    return us_kernel_run_elements(gradient->sum, count + bias_count, error, "billibb", partial,
+                                  (int32_t)splits, (int64_t)count, (int64_t)bias_count,
+                                  (int32_t)accumulate, to, bias_count > 0 ? bias : NULL);
 }
 
 unseen_status us_weight_gradient_run(us_weight_gradient *gradient, us_buffer *large,
@@ -199,17 +205,19 @@ unseen_status us_weight_gradient_run(us_weight_gradient *gradient, us_buffer *la
     us_buffer *to = direct ? weights : scratch;
     if (gradient->winograd)
         US_TRY(us_winograd_gradient_run(&gradient->spec, gradient->weights, groups, large, small,
-                                        to, direct && accumulate, error));
+                                        to, gradient->takes_bias && direct ? bias : NULL,
+                                        direct && accumulate, error));
     else
         US_TRY(us_kernel_run(gradient->weights, groups, error, "bbbi", large, small, to,
                              (int32_t)(direct && accumulate)));
     if (!direct)
-        US_TRY(sum_splits(gradient, scratch, gradient->splits, gradient->weight_count, accumulate,
-                          weights, error));
+        US_TRY(sum_splits(gradient, scratch, gradient->splits, gradient->weight_count, weights,
+                          gradient->takes_bias ? gradient->bias_count : 0, bias, accumulate,
+                          error));
     if (!gradient->bias) return UNSEEN_OK;
     const size_t bias_groups[3] = {gradient->bias_count, (size_t)gradient->bias_splits, 1};
     US_TRY(us_kernel_run(gradient->bias, bias_groups, error, "bb",
                          gradient->spec.bias_of_large ? large : small, scratch));
-    return sum_splits(gradient, scratch, gradient->bias_splits, gradient->bias_count, accumulate,
-                      bias, error);
+    return sum_splits(gradient, scratch, gradient->bias_splits, gradient->bias_count, bias, 0, NULL,
+                      accumulate, error);
 }

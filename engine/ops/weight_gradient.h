@@ -24,10 +24,11 @@ typedef struct us_weight_gradient_tiles {
     int taps;         /* of a kernel row, per work-item; at most kernel[1] */
     int splits;       /* parts that the small rows are summed in, at most small.height */
     /* Winograd's minimal filtering on tiles of outputs x outputs small pixels; 0: not, and what
-     * follows is not looked at. `taps` is not used then, `small` and `large` are what registers
-     * hold of an item's channels, and splits share us_winograd_gradient_blocks. */
+     * follows is not looked at. `taps` is not used then; registers hold sums of `small` vectors of
+     * an item's small channels and `large` of its rows, one for each phase of the stride and large
+     * channel, and of either a multiple; splits share us_winograd_gradient_blocks. */
     int outputs;
-    int item_small, item_large; /* channels per work-item, multiples of small and large */
+    int item_small, item_large; /* channels per work-item */
     int vectors;                /* of the batch at a time */
 } us_weight_gradient_tiles;
 

@@ -1,6 +1,7 @@
 /* Tuning of the weights' gradient: see weight_gradient.h for what its tiles mean. */
 #include <stdio.h>
 
+#include "base/arithmetic.h"
 #include "device/tuning.h"
 #include "ops/weight_gradient.h"
 #include "ops/winograd_gradient.h"
@@ -67,6 +68,7 @@ static size_t count_weights(const us_weight_gradient_spec *spec) {
 /* Of the direct kernel; Winograd's parameters are 0 there. */
 static bool valid_direct(const us_weight_gradient_spec *s, const int *values) {
     int small = values[SMALL], large = values[LARGE], taps = values[TAPS];
+    if (small > s->small.channels || large > s->large.channels) return false;
     if (values[ITEM_SMALL] != 0 || values[ITEM_LARGE] != 0 || values[VECTORS] != 0) return false;
     if (taps < 1 || taps > s->kernel[1] || values[SPLITS] > s->small.height) return false;
     size_t local =
@@ -87,8 +89,7 @@ static bool valid_winograd(const us_weight_gradient_spec *s, const int *values) 
 static bool valid(const void *spec, const int *values) {
     const us_weight_gradient_spec *s = spec;
     int small = values[SMALL], large = values[LARGE], splits = values[SPLITS];
-    if (small < 1 || small > s->small.channels || small > MOST_CHANNELS) return false;
-    if (large < 1 || large > s->large.channels || large > MOST_CHANNELS) return false;
+    if (small < 1 || small > MOST_CHANNELS || large < 1 || large > MOST_CHANNELS) return false;
     if (small * large > MOST_SUMS || splits < 1 || splits > MOST_SPLITS || values[OUTPUTS] < 0)
         return false;
     size_t partial = splits > 1 ? count_weights(s) * (size_t)splits * sizeof(float) : 0;
@@ -96,13 +97,10 @@ static bool valid(const void *spec, const int *values) {
     return values[OUTPUTS] ? valid_winograd(s, values) : valid_direct(s, values);
 }
 
-/* Multiples of a tile, doubled, and the largest within the size. */
-static int item_choices(int size, int tile, int *choices) {
-    int most = size < MOST_ITEM ? size / tile : MOST_ITEM / tile;
-    int count = us_powers_choices(most, choices);
-    for (int i = 0; i < count; i++)
-        choices[i] *= tile;
-    return count;
+/* Of an item: powers of 2 and all. */
+static int item_choices(int size, int *choices) {
+    int count = us_powers_choices(size < MOST_ITEM ? size : MOST_ITEM, choices);
+    return us_choices_add(choices, count, size);
 }
 
 static int splits_choices(const us_weight_gradient_spec *s, const int *values, int *choices) {
@@ -118,11 +116,14 @@ static int choices_of(const void *spec, const int *values, int parameter,
     const us_weight_gradient_spec *s = spec;
     bool winograd = values[OUTPUTS] > 0;
     int vectors = s->batch / us_device_lanes(s->device);
+    int item_vectors = us_divide_up(values[ITEM_SMALL], s->device->vector_width);
+    int item_rows = values[ITEM_LARGE] * s->stride[0] * s->stride[1];
     switch (parameter) {
     case SMALL:
-        return us_tiles_choices(s->small.channels, MOST_CHANNELS, choices);
+        return us_tiles_choices(winograd ? item_vectors : s->small.channels, MOST_CHANNELS,
+                                choices);
     case LARGE:
-        return us_tiles_choices(s->large.channels, MOST_CHANNELS, choices);
+        return us_tiles_choices(winograd ? item_rows : s->large.channels, MOST_CHANNELS, choices);
     case TAPS:
         return winograd ? 0 : us_tiles_choices(s->kernel[1], s->kernel[1], choices);
     case SPLITS:
@@ -132,9 +133,9 @@ static int choices_of(const void *spec, const int *values, int parameter,
             choices[i] = i + 2;
         return winograd ? 3 : 0;
     case ITEM_SMALL:
-        return winograd ? item_choices(s->small.channels, values[SMALL], choices) : 0;
+        return winograd ? item_choices(s->small.channels, choices) : 0;
     case ITEM_LARGE:
-        return winograd ? item_choices(s->large.channels, values[LARGE], choices) : 0;
+        return winograd ? item_choices(s->large.channels, choices) : 0;
     default:
         return winograd
                    ? us_powers_choices(vectors < MOST_VECTORS ? vectors : MOST_VECTORS, choices)
@@ -142,29 +143,17 @@ static int choices_of(const void *spec, const int *values, int parameter,
     }
 }
 
-/* Winograd's filtering with items of about 24 small and 6 large channels. */
-static us_weight_gradient_tiles winograd(const us_weight_gradient_spec *s, int small, int large) {
-    us_weight_gradient_tiles tiles = {.splits = 1, .outputs = 2};
-    int vectors = s->batch / us_device_lanes(s->device);
-    tiles.small = small < s->small.channels ? small : s->small.channels;
-    tiles.large = large < s->large.channels ? large : s->large.channels;
-    tiles.item_small =
-        (s->small.channels < 24 ? s->small.channels : 24) / tiles.small * tiles.small;
-    tiles.item_large = (s->large.channels < 6 ? s->large.channels : 6) / tiles.large * tiles.large;
-    tiles.vectors = vectors < 8 ? vectors : 8;
-    return tiles;
-}
-
 /* One of each implementation; then blocks of sums that are good on some device or other, with the
  * splits of the default. */
 static bool start(const void *spec, int index, int *values) {
     enum { DIRECT, WINOGRAD, BLOCKS = WINOGRAD + 3 };
-    static const int winograds[][2] = {{4, 3}, {8, 3}, {6, 2}};
+    static const int winograds[][3] = {{4, 24, 12}, {4, 48, 6}, {2, 48, 24}};
     static const int sums[][3] = {{6, 1, 4}, {4, 6, 1}, {6, 2, 2}};
     const us_weight_gradient_spec *s = spec;
     us_weight_gradient_tiles tiles = us_weight_gradient_default_direct(s);
     if (index >= WINOGRAD && index < BLOCKS) {
-        tiles = winograd(s, winograds[index - WINOGRAD][0], winograds[index - WINOGRAD][1]);
+        const int *items = winograds[index - WINOGRAD];
+        tiles = us_winograd_gradient_tiles(s, items[0], items[1], items[2]);
     } else if (index >= BLOCKS) {
         int block = index - BLOCKS;
         if (block >= (int)(sizeof sums / sizeof *sums)) return false;
