@@ -209,6 +209,12 @@ END
     [ "$(stat -c %Y.%i runs/detection/*/model.safetensors)" = "$trained" ]
     [ "$(auc other_mixed 1)" != null ]
     [ "$(auc other_mixed 1)" != "$(auc other_ramps 1)" ]
+    # Of a single seed the table has DeLong's intervals.
+    prints "There is one seed: intervals are DeLong's"
+    prints_like '^\| tiny_boss .* 0\.[0-9]{4} ± 0\.[0-9]{4} \|'
+    local of_mixed='.tables[0].runs[0].sources.other_mixed.columns.combined.auc_ci95'
+    jq -e "$of_mixed as [\$low, \$high] | .tables[0].rows[0].auc.other_mixed.half_width * 2
+           - (\$high - \$low) | fabs < 1e-12" all.json
     # One that cannot be read is a failure, and the rest of the row is there.
     cp "$DATA/bad_text.npy" more/other_bad.npy
     ends 1 "${job[@]}"

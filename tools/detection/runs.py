@@ -145,14 +145,13 @@ class Run:
             return self.failure()["code"] == DIVERGED
         return "metrics" in self.record and not self.missing_sources()
 
-    def aucs(self):
-        """What there is of AUCs: by class or source, then by score; the combined score is first."""
+    def columns(self):
+        """The metrics there are: by class or source, then by score; the combined score is first."""
         if "metrics" not in self.record:
             return {}
         metrics = {self.part.class_names[self.normal] if self.part.class_names
                    else parts.TEST_SOURCE: self.record["metrics"], **self.record.get("sources", {})}
-        return {name: {score: column["auc"] for score, column in one["columns"].items()}
-                for name, one in metrics.items()}
+        return {name: one["columns"] for name, one in metrics.items()}
 
     def finish(self, program, version, on_epoch):
         """Does what is still to be done. A failure is noted, not raised."""

@@ -32,12 +32,15 @@ def student(freedom, confidence=CONFIDENCE):
     return math.sqrt(freedom) * math.tan(high)
 
 
-def summary(by_seed):
-    """The mean over seeds and half the width of its interval, as far as there are any."""
+def summary(by_seed, delong=None):
+    """The mean over seeds and half the width of its interval, as far as there are any: of a single seed
+    that of DeLong's interval, which is over test images."""
     values = list(by_seed.values())
     half_width = None
     if len(values) > 1:
         half_width = student(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    elif values and delong:
+        half_width = (delong[1] - delong[0]) / 2
     return {"by_seed": by_seed, "mean": statistics.fmean(values) if values else None,
             "half_width": half_width}
 
@@ -53,26 +56,29 @@ class Table:
             columns = [part.class_names[run.normal] for run in runs]
         else:
             columns = [parts.TEST_SOURCE, *part.sources(), *(name for run in runs
-                                                             for name in run.aucs())]
+                                                             for name in run.columns())]
         self.columns = list(dict.fromkeys(columns))
         self.configs = list(dict.fromkeys(run.name for run in runs))
         self.rows = [row for config in self.configs for row in self.rows_of(config)]
 
     def rows_of(self, config):
         runs = [run for run in self.runs if run.name == config]
-        aucs = [(run.seed, run.aucs()) for run in runs]
-        scores = list(dict.fromkeys(score for _, all_aucs in aucs
-                                    for by_score in all_aucs.values() for score in by_score))
+        scores = list(dict.fromkeys(score for run in runs for by_score in run.columns().values()
+                                    for score in by_score))
         metrics = [run.record["metrics"] for run in runs if "metrics" in run.record]
         about = {"config": config, "epochs": sorted({one["epochs"] for one in metrics}),
                  "train_seconds": (statistics.fmean(one["train_seconds"] for one in metrics)
                                    if metrics else None)}
         rows = []
         for number, score in enumerate(scores or [None]):
-            by_column = {column: {seed: one[column][score] for seed, one in aucs
-                                  if score in one.get(column, {})} for column in self.columns}
+            found = {column: {run.seed: run.columns()[column][score] for run in runs
+                              if score in run.columns().get(column, {})} for column in self.columns}
+            by_column = {column: {seed: one["auc"] for seed, one in by_seed.items()}
+                         for column, by_seed in found.items()}
             row = {**about, "score": score, "combined": number == 0,
-                   "auc": {column: summary(by_seed) for column, by_seed in by_column.items()}}
+                   "auc": {column: summary(by_column[column], next(
+                       (one.get("auc_ci95") for one in by_seed.values()), None))
+                           for column, by_seed in found.items()}}
             if self.part.class_names:
                 row["mean"] = summary({
                     seed: statistics.fmean(by_seed[seed] for by_seed in by_column.values())
@@ -130,8 +136,11 @@ class Table:
 
     def notes(self, some_lack_seeds):
         text = ["The score in bold is the one that `prediction.csv` holds."]
-        if len(self.seeds) == 1:
+        if len(self.seeds) == 1 and self.part.class_names:
             text.append("There is one seed, hence no interval.")
+        elif len(self.seeds) == 1:
+            text.append("There is one seed: intervals are DeLong's, over test images, and say nothing "
+                        "of other seeds.")
         elif self.part.class_names:
             text.append("AUCs are means over seeds; the interval is that of the mean over classes, by "
                         "Student's t.")
