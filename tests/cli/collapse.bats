@@ -19,7 +19,8 @@ setup() {
     fails_with 5 "collapsed: the standard deviation of the discriminator's logits.*$lasted" \
         run "${alocc[@]}" --out alocc --set '/networks/discriminator/4={"layer": "relu"}' \
         --set $discriminator=100 --set /training/collapse/largest_loss=1e30
-    [ ! -e alocc/model.safetensors ] && [ ! -e alocc/prediction.csv ]
+    [ ! -e alocc/model.safetensors ]
+    [ ! -e alocc/prediction.csv ]
     for seed in 2 3 4; do # rounding may save one of them
         unseen run "${boss[@]}" --out boss$seed --set '/networks/classifier/4={"layer": "relu"}' \
             --set $classifier/learning_rate=100 --seed $seed

@@ -16,7 +16,8 @@ load common.bash
         count=$((count + 1))
     done <"$BATS_TEST_TMPDIR/wrong.tsv"
     echo "$count wrong configs"
-    [ "$count" -gt 300 ] && [ ! -e "$BATS_TEST_TMPDIR/failed" ]
+    [ "$count" -gt 300 ]
+    [ ! -e "$BATS_TEST_TMPDIR/failed" ]
 }
 
 @test "a misspelt key is answered with the right one" {

@@ -131,7 +131,8 @@ setup_file() { make_data; }
     fails_with 2 empty score empty --data "$DATA/test.npy" --out a.csv
     fails_with 2 nowhere report nowhere
     fails_with 2 nowhere run --resume --out nowhere
-    [ ! -e a.csv ] && [ ! -e nowhere ]
+    [ ! -e a.csv ]
+    [ ! -e nowhere ]
 }
 
 @test "eval: scores and labels that do not match" {

@@ -52,7 +52,8 @@ setup() {
         code=0
         wait $pid || code=$?
         [ "$code" -eq 130 ] || fail "exit code $code"
-        [ ! -s $signal.out ] && [ -s $signal/checkpoint/state.safetensors ]
+        [ ! -s $signal.out ]
+        [ -s $signal/checkpoint/state.safetensors ]
         [ ! -e $signal/prediction.csv ] || fail "scored an unfinished model"
     done
     done_so_far=$(sed -n 's/^epoch \([0-9]*\).*/\1/p' INT.log | tail -n 1)

@@ -60,7 +60,8 @@ same_result() {
 
 @test "--quiet: nothing on stderr" {
     succeeds run "$TESTS/tiny.json" "${job[@]}" --quiet --out quiet
-    [ -z "$stderr" ] && [[ $output == *AUC* ]]
+    [ -z "$stderr" ]
+    [[ $output == *AUC* ]]
 }
 
 @test "the default folder is never run over" {
@@ -85,7 +86,8 @@ same_result() {
     [ "$(jq .auc <<<"$output")" = "$(jq .auc "$WHOLE/metrics.json")" ]
     succeeds report parts "$WHOLE" --out both.html --json
     [ "$(jq '.runs | length' <<<"$output")" -eq 2 ]
-    [ -s parts/report.html ] && [ -s both.html ]
+    [ -s parts/report.html ]
+    [ -s both.html ]
     run ! grep -qiE '<script|https?://[^w]' both.html
 }
 
@@ -126,7 +128,8 @@ same_result() {
     fails_with 5 "training diverged: the reconstruction scores" "${job[@]}" --out last
     fails_with 5 "training diverged: the held-out loss" "${job[@]}" --out held_out \
         --set /training/held_out=0.2
-    [ ! -e last/model.safetensors ] && [ ! -e held_out/model.safetensors ]
+    [ ! -e last/model.safetensors ]
+    [ ! -e held_out/model.safetensors ]
 }
 
 @test "more than the device holds ends with exit code 6" {

@@ -72,7 +72,8 @@ take_winners() {
     kill -INT $pid
     code=0
     wait $pid || code=$?
-    [ "$code" -eq 130 ] && [ ! -s first.json ]
+    [ "$code" -eq 130 ]
+    [ ! -s first.json ]
     [ "$(grep -c 'goes on' first.log)" -eq 1 ]
     done_so_far=$(grep -c ' ms' first.log)
     succeeds tune "$TESTS/tiny.json" --seconds 0.001 --json

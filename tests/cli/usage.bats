@@ -11,10 +11,12 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
 
 @test "--help and --version go to stdout" {
     succeeds --help
-    [[ $output == *Usage:* ]] && [ -z "$stderr" ]
+    [[ $output == *Usage:* ]]
+    [ -z "$stderr" ]
     for verb in $verbs; do [[ $output == *"  $verb "* ]] || fail "no $verb"; done
     succeeds --version
-    [[ $output =~ ^unseen\ [0-9]+\.[0-9]+\.[0-9]+ ]] && [ -z "$stderr" ]
+    [[ $output =~ ^unseen\ [0-9]+\.[0-9]+\.[0-9]+ ]]
+    [ -z "$stderr" ]
     [[ $output == *"Built with: "* ]] || fail "no optional libraries"
 }
 
@@ -73,7 +75,9 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     [ "$(grep -c ': OK$' <<<"$output")" -eq 6 ] || fail "not all are OK"
     [ -z "$stderr" ] || fail "stderr is not empty"
     unseen check "$TESTS/tiny.json" /nowhere.json
-    [ "$status" -eq 2 ] && [ "$output" = "$TESTS/tiny.json: OK" ] && [[ $stderr == *nowhere.json* ]]
+    [ "$status" -eq 2 ]
+    [ "$output" = "$TESTS/tiny.json: OK" ]
+    [[ $stderr == *nowhere.json* ]]
     succeeds check --quiet "$TESTS/tiny.json"
     [ -z "$output" ]
 }
@@ -87,7 +91,8 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
 
 @test "check --json: one object, with each file's error" {
     unseen check --json "$TESTS/tiny.json" /nowhere.json
-    [ "$status" -eq 2 ] && [ -z "$stderr" ]
+    [ "$status" -eq 2 ]
+    [ -z "$stderr" ]
     jq -e '.ok == false and (.files | length) == 2 and .files[0].ok and
            (.files[1] | (.ok | not) and (.error | test("nowhere")))' <<<"$output"
 }
@@ -134,5 +139,6 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
 @test "messages carry no control characters of the input" {
     printf '{"name": "\\u001b[31mred", "nonsense\\u001b]0;x": 1}' >"$BATS_TEST_TMPDIR/a.json"
     unseen check "$BATS_TEST_TMPDIR/a.json"
-    [ "$status" -eq 2 ] && [[ $stderr != *$'\033'* ]]
+    [ "$status" -eq 2 ]
+    [[ $stderr != *$'\033'* ]]
 }

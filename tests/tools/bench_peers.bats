@@ -12,7 +12,9 @@ bench() { run --separate-stderr "$tool" "$@"; }
 
 @test "bench_peers: --help" {
     bench --help
-    [ "$status" -eq 0 ] && [[ $output == *--limit* && $output == *tinygrad* ]] && [ -z "$stderr" ]
+    [ "$status" -eq 0 ]
+    [[ $output == *--limit* && $output == *tinygrad* ]]
+    [ -z "$stderr" ]
 }
 
 @test "bench_peers: medians, the best mode, ratios within rounds" {
@@ -49,9 +51,11 @@ bench() { run --separate-stderr "$tool" "$@"; }
            .train.best == "eager" and .train.peers["eager+channels_last"] == null and
            [.peers[].why_not] == [null, "RuntimeError: no such memory format",
                                   "did not finish within 2 s"]' <<<"$output"
-    [ "$(wc -l <"$STATE/tinygrad")" -eq 1 ] && [ "$(wc -l <"$STATE/eager+channels_last")" -eq 1 ]
+    [ "$(wc -l <"$STATE/tinygrad")" -eq 1 ]
+    [ "$(wc -l <"$STATE/eager+channels_last")" -eq 1 ]
     bench tiny.json "${fakes[@]}" --modes eager+channels_last
-    [ "$status" -eq 0 ] && [[ $output == *"- fake, eager+channels_last: RuntimeError"* ]]
+    [ "$status" -eq 0 ]
+    [[ $output == *"- fake, eager+channels_last: RuntimeError"* ]]
     grep -qE '^\| fake +\| train \| +- \| +- \| +- \| +- \|' <<<"$output"
 }
 
@@ -64,13 +68,16 @@ bench() { run --separate-stderr "$tool" "$@"; }
 
 @test "bench_peers: another network under the same config is an error" {
     FAKE_PARAMETERS=11 bench tiny.json "${fakes[@]}" --modes eager
-    [ "$status" -eq 1 ] && [ -z "$output" ]
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
     [[ $stderr == *"eager has parameters 10, unseen 11"* ]]
 }
 
 @test "bench_peers: failures of unseen end it" {
     FAKE_FAILURE="tiny.json: cannot be read" bench tiny.json "${fakes[@]}" --modes eager
-    [ "$status" -eq 1 ] && [ -z "$output" ] && [[ $stderr == *"tiny.json: cannot be read"* ]]
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
+    [[ $stderr == *"tiny.json: cannot be read"* ]]
 }
 
 @test "bench_peers: wrong arguments" {

@@ -13,7 +13,9 @@ scaling() { run --separate-stderr "$tool" "$@"; }
 
 @test "bench_scaling: --help" {
     scaling --help
-    [ "$status" -eq 0 ] && [[ $output == *batches* && $output == *--images* ]] && [ -z "$stderr" ]
+    [ "$status" -eq 0 ]
+    [[ $output == *batches* && $output == *--images* ]]
+    [ -z "$stderr" ]
 }
 
 @test "bench_scaling: the share of other batches, the cost of doubled channels" {
@@ -47,11 +49,16 @@ scaling() { run --separate-stderr "$tool" "$@"; }
 
 @test "bench_scaling: wrong arguments and failures" {
     scaling speed "${fake[@]}"
-    [ "$status" -eq 2 ] && [[ $stderr == *"no such measure: 'speed'"* ]]
+    [ "$status" -eq 2 ]
+    [[ $stderr == *"no such measure: 'speed'"* ]]
     scaling --images 0
     [ "$status" -eq 2 ]
     FAKE_FAILURE="out of memory" scaling batches "${fake[@]}"
-    [ "$status" -eq 1 ] && [ -z "$output" ] && [[ $stderr == *"out of memory"* ]]
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
+    [[ $stderr == *"out of memory"* ]]
     scaling start --program "$UNSEEN" --quick --config "$TESTS/tiny.json" --device nonsense
-    [ "$status" -eq 1 ] && [ -z "$output" ] && [[ $stderr == *nonsense* ]]
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
+    [[ $stderr == *nonsense* ]]
 }
