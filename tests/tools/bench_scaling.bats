@@ -30,6 +30,14 @@ scaling() { run --separate-stderr "$tool" "$@"; }
                                    "/networks/decoder/0/channels=8"]' <<<"$output"
 }
 
+@test "bench_scaling: layers within layers are doubled, too" {
+    scaling channels "${fake[@]}" --config "$SOURCE/configs/residual.json" --json
+    [ "$status" -eq 0 ] || fail "failed"
+    jq -e '.channels.overrides | length == 13 and
+           index("/networks/encoder/6/layers/0/channels=128") != null and
+           index("/networks/decoder/10/channels=6") == null' <<<"$output"
+}
+
 @test "bench_scaling: tables" {
     scaling batches channels "${fake[@]}"
     [ "$status" -eq 0 ] || fail "failed"
