@@ -168,8 +168,8 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
 /* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
  * yet; end: the sums are whole. */
 PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
-                                 int l, __global float *c, bool begin, bool end,
-                                 __global const float *extra, ahead *next) {
+                        int l, __global float *c, bool begin, bool end,
+                        __global const float *extra, ahead *next) {
     vec sums[TILE_ROWS][TILE_VECTORS];
     /* Beyond the last row of A the tile's first one is read, and nothing is written. */
     int row[TILE_ROWS];
@@ -294,7 +294,7 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
 /* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
  * the values of each column are added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
-                          int terms, __global float *bias_gradient, bool begin) {
+                 int terms, __global float *bias_gradient, bool begin) {
     for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
         ROOM float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
         vec sum = (vec)(0.0f);

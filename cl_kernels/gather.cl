@@ -116,16 +116,8 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 
-/* Asks a CPU's cache for what is needed a few input channels later: planes are too far apart for it to
- * guess. */
-#if !LANES && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(address) __builtin_prefetch((const void *)(uintptr_t)(address), 0, 3)
-#endif
-#endif
-#ifndef PREFETCH
-#define PREFETCH(address) (void)0
-#endif
+/* A CPU's cache is asked for what is needed so many input channels later: planes are too far apart for it
+ * to guess. */
 #define AHEAD 3
 
 #if BY_PHASES
@@ -211,7 +203,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
                         row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
-                    FOR_VECTORS PREFETCH(pixel + AHEAD * PLANE + j * LANE_STRIDE);
+                    FOR_VECTORS prefetch_line(pixel + AHEAD * PLANE + j * LANE_STRIDE, 0, 1);
                     ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
                 }
             }

@@ -56,6 +56,24 @@
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
 
+/* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
+ * for one vector; zeros beyond it, unless they all are inside. */
+INLINE void load_window(const __global float *plane, int top, int left, const int step,
+                        const int height, const int width, bool inside, vec *d) {
+    if (inside) {
+        const __global float *first = plane + ((size_t)top * width + left) * BATCH;
+        UNROLL for (int i = 0; i < PRODUCTS; i++)
+            d[i] = vec_load(first + ((size_t)(i / POINTS) * width + i % POINTS) * step * BATCH);
+    } else {
+        UNROLL for (int i = 0; i < PRODUCTS; i++) {
+            const int y = top + i / POINTS * step, x = left + i % POINTS * step;
+            d[i] = (vec)(0.0f);
+            if (y >= 0 && y < height && x >= 0 && x < width)
+                d[i] = vec_load(plane + ((size_t)y * width + x) * BATCH);
+        }
+    }
+}
+
 /* A window of a plane, transformed, to[product][vector]. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
                        ROOM vec *to) {
@@ -67,7 +85,7 @@ INLINE void put_window(const __global float *plane, int top, int left, const int
 
 /* All windows of a patch from (top, left) on: inputs[window][term][product][vector]. */
 PART void load_inputs(const __global float *x, int top, int left, bool inside,
-                        ROOM vec *inputs) {
+                      ROOM vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
@@ -90,7 +108,7 @@ PART void load_inputs(const __global float *x, int top, int left, bool inside,
 /* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
  * winograd_pack.cl's. */
 PART void multiply(const __global float *weights, const ROOM vec *inputs,
-                     ROOM vec *products) {
+                   ROOM vec *products) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
             ROOM vec *to =
@@ -149,8 +167,8 @@ typedef struct moments {
 /* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
  * produced it, otherwise the activation follows. scale: 1 / the number of outputs that exist. */
 PART void write_outputs(const ROOM vec *products, place at, float start, float slope,
-                          const __global float *input, __global float *y, float scale,
-                          moments *taken) {
+                        const __global float *input, __global float *y, float scale,
+                        moments *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
@@ -190,7 +208,7 @@ PART void write_outputs(const ROOM vec *products, place at, float start, float s
 /* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of the
  * item's lanes, from `first` on, that hold images. */
 PART void put_moments(const moments *taken, float count, int first, int n, __global float *to,
-                        int stride) {
+                      int stride) {
     vec sum = (vec)(0.0f), squares = (vec)(0.0f);
     for (int v = 0; v < ITEM_VECTORS; v++)
         sum += vec_mask(taken->means[v], first + v * LANE_STRIDE, n);

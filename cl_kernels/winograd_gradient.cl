@@ -94,6 +94,13 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
+/* One side of a window: pixels first + i * step, 0 <= i < POINTS, of `size` there are. `least` and `most`
+ * bound `first` and, like step and size, are constants, so that pixels that cannot be beyond the border
+ * are not asked for it. */
+#define IS_THERE(first, i, step, size, least, most)                                                \
+    (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
+     ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
+
 /* Of a window's first pixel, over all phases and tiles. */
 #define LEAST (-PADDING)
 #define MOST(tiles) (((tiles) - 1) * OUTPUTS * STRIDE + STRIDE - 1 - PADDING)

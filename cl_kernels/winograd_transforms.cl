@@ -30,31 +30,6 @@ INLINE void transform_input(vec *d, const int stride) {
 #endif
 }
 
-/* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
- * for one vector; zeros beyond it, unless they all are inside. */
-INLINE void load_window(const __global float *plane, int top, int left, const int step,
-                        const int height, const int width, bool inside, vec *d) {
-    if (inside) {
-        const __global float *first = plane + ((size_t)top * width + left) * BATCH;
-        UNROLL for (int i = 0; i < PRODUCTS; i++)
-            d[i] = vec_load(first + ((size_t)(i / POINTS) * width + i % POINTS) * step * BATCH);
-    } else {
-        UNROLL for (int i = 0; i < PRODUCTS; i++) {
-            const int y = top + i / POINTS * step, x = left + i % POINTS * step;
-            d[i] = (vec)(0.0f);
-            if (y >= 0 && y < height && x >= 0 && x < width)
-                d[i] = vec_load(plane + ((size_t)y * width + x) * BATCH);
-        }
-    }
-}
-
-/* One side of a window: pixels first + i * step, 0 <= i < POINTS, of `size` there are. `least` and `most`
- * bound `first` and, like step and size, are constants, so that pixels that cannot be beyond the border
- * are not asked for it. */
-#define IS_THERE(first, i, step, size, least, most)                                                \
-    (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
-     ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
-
 INLINE void transform_input_2d(vec *d) {
     UNROLL for (int x = 0; x < POINTS; x++) transform_input(d + x, POINTS);
     UNROLL for (int y = 0; y < POINTS; y++) transform_input(d + y * POINTS, 1);
