@@ -99,6 +99,7 @@ static int lanes_group(const us_candidate *candidate) {
 }
 
 static void choose_execution(us_candidate *candidate) {
+    enum { MOST_LOCAL_BYTES = 1024 * 1024 };
     us_device *facts = &candidate->facts;
     facts->is_cpu = candidate->type & CL_DEVICE_TYPE_CPU;
     if (facts->is_cpu && !is_mesa(facts)) {
@@ -106,6 +107,8 @@ static void choose_execution(us_candidate *candidate) {
         facts->execution = US_EXECUTION_VECTOR;
         facts->vector_width = width >= 16 ? 16 : width >= 8 ? 8 : 4;
         facts->group_size = 1;
+        /* Kernels keep it on their threads' stacks (ROOM of common.cl), which may be of 2 MiB. */
+        if (facts->local_bytes > MOST_LOCAL_BYTES) facts->local_bytes = MOST_LOCAL_BYTES;
     } else {
         facts->execution = US_EXECUTION_LANES;
         facts->vector_width = 1;
