@@ -59,11 +59,12 @@ static int count_splits(const us_weight_gradient_spec *spec,
     return wanted < 1 ? 1 : (int)wanted;
 }
 
-/* Of Winograd's filtering: so that a split's begin and end are little beside its blocks. */
+/* Of Winograd's filtering, whose splits end with a transform of all sums: few, and so that this is
+ * little beside their blocks. */
 static int count_winograd_splits(const us_weight_gradient_spec *spec,
                                  const us_weight_gradient_tiles *tiles) {
     size_t items = us_winograd_gradient_items(spec, tiles);
-    size_t wanted = ((size_t)wanted_groups(spec->device) + items - 1) / items;
+    size_t wanted = ((size_t)spec->device->compute_units * 4 + items - 1) / items;
     size_t most = us_winograd_gradient_blocks(spec, tiles) / 4;
     if (wanted > most) wanted = most;
     return wanted < 1 ? 1 : (int)wanted;

@@ -147,7 +147,7 @@ static int choices_of(const void *spec, const int *values, int parameter,
  * splits of the default. */
 static bool start(const void *spec, int index, int *values) {
     enum { DIRECT, WINOGRAD, BLOCKS = WINOGRAD + 3 };
-    static const int winograds[][3] = {{4, 24, 12}, {4, 48, 6}, {2, 48, 24}};
+    static const int winograds[][3] = {{4, 48, 12}, {4, 24, 12}, {2, 48, 24}};
     static const int sums[][3] = {{6, 1, 4}, {4, 6, 1}, {6, 2, 2}};
     const us_weight_gradient_spec *s = spec;
     us_weight_gradient_tiles tiles = us_weight_gradient_default_direct(s);

@@ -59,7 +59,7 @@ static int divisor(int size, int most) {
 
 us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spec *spec,
                                                     int outputs, int item_small, int item_large) {
-    enum { CACHE_BYTES = 256 * 1024, MOST_VECTORS = 4 };
+    enum { LEAST_IMAGES = 16, MOST_VECTORS = 4 };
     us_weight_gradient_tiles tiles = {.splits = 1, .outputs = outputs, .vectors = 1};
     tiles.item_small = us_tiles_even(spec->small.channels, item_small);
     tiles.item_large = us_tiles_even(spec->large.channels, item_large);
@@ -67,12 +67,13 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
     tiles.small = divisor(count_small(spec, &tiles), 3);
     tiles.large = divisor(count_rows(spec, &tiles), sums / tiles.small);
-    /* Many vectors amortise the sums' way to registers and back, as long as all stays in a cache.
-     */
+    /* Many images amortise the sums' way to registers and back, as long as all stays in a cache:
+     * some are worth more of it than more are. */
     int lanes = us_device_lanes(spec->device);
     while (tiles.vectors < MOST_VECTORS && 2 * tiles.vectors * lanes <= spec->batch) {
+        size_t most = tiles.vectors * lanes < LEAST_IMAGES ? 384 * 1024 : 256 * 1024;
         tiles.vectors *= 2;
-        if (local_vectors(spec, &tiles) * (size_t)lanes * sizeof(float) <= CACHE_BYTES) continue;
+        if (local_vectors(spec, &tiles) * (size_t)lanes * sizeof(float) <= most) continue;
         tiles.vectors /= 2;
         break;
     }
@@ -81,7 +82,7 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
 
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
                                   us_weight_gradient_tiles *tiles) {
-    enum { LEAST_PRODUCTS = 36, OUTPUTS = 4, ITEM_SMALL = 24, ITEM_LARGE = 12 };
+    enum { LEAST_PRODUCTS = 36, OUTPUTS = 4, ITEM_SMALL = 48, ITEM_LARGE = 12 };
     if (spec->large.channels * spec->small.channels < LEAST_PRODUCTS || spec->stride[0] < 2 ||
         count_taps(spec) != 2)
         return false;
