@@ -40,16 +40,11 @@
 #if VECTOR_WIDTH == 1
 #define transpose(v) (void)0
 #else
-/* Within each 4 lanes of 4 vectors, `step` apart. */
-INLINE void transpose_quads(vec *v, const int step) {
-    const vec a = v[0], b = v[step], c = v[2 * step], d = v[3 * step];
 #if VECTOR_WIDTH == 4
-    const vec ab = (vec)(a.s0, b.s0, a.s1, b.s1), ba = (vec)(a.s2, b.s2, a.s3, b.s3);
-    const vec cd = (vec)(c.s0, d.s0, c.s1, d.s1), dc = (vec)(c.s2, d.s2, c.s3, d.s3);
-    v[0] = (vec)(ab.s01, cd.s01);
-    v[step] = (vec)(ab.s23, cd.s23);
-    v[2 * step] = (vec)(ba.s01, dc.s01);
-    v[3 * step] = (vec)(ba.s23, dc.s23);
+#define LOW(a, b) (vec)(a.s0, b.s0, a.s1, b.s1)
+#define HIGH(a, b) (vec)(a.s2, b.s2, a.s3, b.s3)
+#define LOW_PAIRS(a, b) (vec)(a.s01, b.s01)
+#define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23)
 #elif VECTOR_WIDTH == 8
 #define LOW(a, b) (vec)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5)
 #define HIGH(a, b) (vec)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7)
@@ -65,17 +60,18 @@ INLINE void transpose_quads(vec *v, const int step) {
 #define LOW_PAIRS(a, b) (vec)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
 #define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
 #endif
-#if VECTOR_WIDTH > 4
-    const vec ab = LOW(a, b), ba = HIGH(a, b), cd = LOW(c, d), dc = HIGH(c, d);
+
+/* Within each 4 lanes of 4 vectors. */
+INLINE void transpose_quads(vec *v) {
+    const vec ab = LOW(v[0], v[1]), ba = HIGH(v[0], v[1]), cd = LOW(v[2], v[3]), dc = HIGH(v[2], v[3]);
     v[0] = LOW_PAIRS(ab, cd);
-    v[step] = HIGH_PAIRS(ab, cd);
-    v[2 * step] = LOW_PAIRS(ba, dc);
-    v[3 * step] = HIGH_PAIRS(ba, dc);
-#endif
+    v[1] = HIGH_PAIRS(ab, cd);
+    v[2] = LOW_PAIRS(ba, dc);
+    v[3] = HIGH_PAIRS(ba, dc);
 }
 
 INLINE void transpose(vec *v) {
-    UNROLL for (int i = 0; i < VECTOR_WIDTH / 4; i++) transpose_quads(v + 4 * i, 1);
+    UNROLL for (int i = 0; i < VECTOR_WIDTH / 4; i++) transpose_quads(v + 4 * i);
 #if VECTOR_WIDTH == 8
     UNROLL for (int i = 0; i < 4; i++) {
         const vec a = v[i], b = v[i + 4];
@@ -190,8 +186,7 @@ PART void load_small(const __global float *small, int tile_y, int tile_x, int ve
                 vec t[VECTOR_WIDTH];
                 UNROLL for (int c = 0; c < VECTOR_WIDTH; c++) t[c] = d[i * VECTOR_WIDTH + c];
                 transpose(t);
-                UNROLL for (int n = 0; n < VECTOR_WIDTH; n++)
-                    put[n * SMALL_VECTORS] = t[n];
+                UNROLL for (int n = 0; n < VECTOR_WIDTH; n++) put[n * SMALL_VECTORS] = t[n];
             }
         }
 }
@@ -230,8 +225,8 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
 
 /* Writes the weights between large channel l and the small ones of vector s, from lane `first` of it to
  * `last`. */
-PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, int kernel_size, int tap_stride,
-                        int small_stride, int first, int last, int accumulate) {
+PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, int kernel_size,
+                        int tap_stride, int small_stride, int first, int last, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
         const ROOM vec *from = sums + SUM_AT(phase * ITEM_LARGE + l, s);
         vec m[PRODUCTS];
@@ -254,8 +249,8 @@ PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, 
     }
 }
 
-/* partial is [SPLITS][weights in their own order, biases]; with one split there are only `to` and, where
- * wanted, `bias`, which `accumulate` adds to. */
+/* With several splits `to` is [SPLITS][weights in their own order, biases]; with one it has the weights
+ * alone, biases that are wanted go to `bias`, and `accumulate` adds to either. */
 __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict large,
                                                 const __global float *restrict small,
                                                 __global float *restrict to,
