@@ -102,12 +102,17 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #else
 #define FINISH(value, at) activate(value)
 #endif
+#define OUTPUT_AT(channel, ox, lane)                                                               \
+    ((((size_t)(channel) * OUT_HEIGHT + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
 #define WRITE_TILE(channel, lane)                                                                  \
     FOR_CHANNELS {                                                                                 \
-        const size_t at =                                                                          \
-            (((size_t)((channel) + i) * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + (lane);       \
+        const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
         FOR_VECTORS vec_store(FINISH(sum[i][j], at + j * LANE_STRIDE), y + at + j * LANE_STRIDE);  \
     }
+/* Asks for the memory that will be written, before its values are there. */
+#define PREFETCH_TILE(channel, ox, lane)                                                           \
+    FOR_CHANNELS FOR_VECTORS prefetch_line(                                                        \
+        y + OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE, 1, 1)
 
 /* Takes the next coordinate off a linear index. */
 #define NEXT(name, count)                                                                          \
@@ -116,9 +121,10 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 
-/* A CPU's cache is asked for what is needed so many input channels later: planes are too far apart for it
- * to guess. */
+/* A CPU's cache is asked for what is needed so many input channels, or pixels of a row, later: they are too
+ * far apart for it to guess. */
 #define AHEAD 3
+#define PIXELS_AHEAD 2
 
 #if BY_PHASES
 /* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a row that
@@ -141,11 +147,14 @@ PART void compute(const __global float *restrict x, const __global float *restri
     for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++) {
         vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
         FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
+        FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane);
         for (int c = 0; c < IN_CHANNELS; c++) {
             const __global float *plane = x + (size_t)c * PLANE + lane;
             for (int jy = rows.first; jy < rows.last; jy++) {
                 const __global float *row =
                     plane + (size_t)(rows.input - jy) * (IN_WIDTH * (size_t)BATCH);
+                const __global float *later = row + (size_t)(g + PIXELS_AHEAD) * BATCH;
+                FOR_VECTORS prefetch_line(later + j * LANE_STRIDE, 0, 1);
                 UNROLL for (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
                     if (g - jx < 0 || g - jx >= IN_WIDTH) continue;
                     const __global float *pixel = row + (size_t)(g - jx) * BATCH;
@@ -193,6 +202,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
         const int row_weights = columns.taps * TILE_CHANNELS;
         vec sum[TILE_CHANNELS][TILE_VECTORS];
         FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
+        PREFETCH_TILE(TILE_FIRST(tile), ox, lane);
         for (int c = 0; c < IN_CHANNELS; c++) {
             const __global float *plane = x + (size_t)c * PLANE + lane;
             for (int jy = rows.first; jy < rows.last; jy++) {

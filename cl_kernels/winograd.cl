@@ -10,6 +10,7 @@
  * A work-item (one per work-group) computes all channels of a tile of OUTPUTS x OUTPUTS pixels (UP: of
  * each phase) for ITEM_VECTORS vectors of the batch: it transforms the inputs into `inputs`, multiplies
  * them with the transformed weights for each of the PRODUCTS positions, and transforms the sums back. */
+#include "prefetch.cl"
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -55,6 +56,7 @@
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
+#define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
 /* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
  * for one vector; zeros beyond it, unless they all are inside. */
@@ -102,17 +104,47 @@ PART void load_inputs(const __global float *x, int top, int left, bool inside,
         }
 }
 
+/* Where an item's outputs of a phase lie: from (y, x) on. */
+#if UP
+#define STEP STRIDE
+#else
+#define STEP 1
+#endif
+typedef struct place {
+    int y, x;
+} place;
+
+/* What a multiplication asks the caches for on its way: the next work-group's patch, and where its own
+ * sums will be written, with what is read there (input; may be NULL). */
+typedef struct ahead {
+    const __global float *x, *y, *input;
+    place patch, outputs;
+    int set;
+} ahead;
+
+INLINE void prefetch(const ahead *to, int part) {
+    const int parts = PRODUCTS * TILES, images = ITEM_VECTORS * LANE_STRIDE;
+    prefetch_window(to->x, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, to->patch.y, to->patch.x, PATCH, PATCH, 1,
+                    images, to->set * parts + part, SETS * parts, false);
+    prefetch_window(to->y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, to->outputs.y, to->outputs.x, OUTPUTS,
+                    OUTPUTS, STEP, images, part, parts, true);
+    if (to->input)
+        prefetch_window(to->input, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, to->outputs.y, to->outputs.x,
+                        OUTPUTS, OUTPUTS, STEP, images, part, parts, false);
+}
+
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
 /* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
  * winograd_pack.cl's. */
-PART void multiply(const __global float *weights, const ROOM vec *inputs,
-                   ROOM vec *products) {
+PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM vec *products,
+                   const ahead *next) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
             ROOM vec *to =
                 products + (size_t)(product * OUT_CHANNELS + TILE_FIRST(tile)) * ITEM_VECTORS;
+            prefetch(next, product * TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
@@ -137,15 +169,6 @@ INLINE vec bend(vec v, float slope) {
     return slope == 0.0f ? (vec)(0.0f) : slope * v;
 }
 
-/* Where an item's outputs of a phase lie: from (y, x) on. */
-#if UP
-#define STEP STRIDE
-#else
-#define STEP 1
-#endif
-typedef struct place {
-    int y, x;
-} place;
 #define OFFSET(i)                                                                                  \
     (((size_t)((i) / OUTPUTS) * OUT_WIDTH + (i) % OUTPUTS) * STEP * BATCH + v * LANE_STRIDE)
 #define EXISTS(i)                                                                                  \
@@ -235,7 +258,8 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
     ROOM vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
-    const int top = tile_y * TILE_STEP + FIRST_PIXEL, left = tile_x * TILE_STEP + FIRST_PIXEL;
+    const int top = PATCH_FIRST(tile_y), left = PATCH_FIRST(tile_x);
+    const size_t following = min(group + 1, get_num_groups(0) - 1);
     /* Of few tiles all are at a border, and the other way is not compiled. */
     const bool inside =
         ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + PATCH <= IN_HEIGHT && left + PATCH <= IN_WIDTH;
@@ -251,8 +275,16 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
         const int window = 0;
         const place at = {tile_y * OUTPUTS, tile_x * OUTPUTS};
 #endif
+        const ahead next = {
+            .x = x + GROUP_LANE(following),
+            .y = y + lane,
+            .input = input ? input + lane : input,
+            .patch = {PATCH_FIRST(GROUP_ROW(following)), PATCH_FIRST(GROUP_COLUMN(following))},
+            .outputs = at,
+            .set = set,
+        };
         multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS,
-                 inputs + (size_t)window * PRODUCTS * TERMS * ITEM_VECTORS, products);
+                 inputs + (size_t)window * PRODUCTS * TERMS * ITEM_VECTORS, products, &next);
         const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
         const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);

@@ -14,6 +14,7 @@
  *
  * The bias's gradient is the sum of one side (BIAS 1: the small one, 2: the large one, 0: not wanted) and
  * taken on the way. */
+#include "prefetch.cl"
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -191,15 +192,42 @@ PART void load_small(const __global float *small, int tile_y, int tile_x, int ve
         }
 }
 
+/* A block of work, as of either side's first channel. */
+typedef struct block {
+    int first, vectors; /* of the batch */
+    int tile_y, tile_x;
+} block;
+
+INLINE block find_block(int number) {
+    const int first = number % CHUNKS * ITEM_VECTORS, tile = number / CHUNKS;
+    return (block){first, min(ITEM_VECTORS, VECTORS - first), tile / COLUMNS, tile % COLUMNS};
+}
+
+/* Asks the caches for a share of what a block reads. */
+INLINE void prefetch(const __global float *large, const __global float *small, const block *of,
+                     int part, const int parts) {
+    prefetch_window(large + of->first * LANE_STRIDE, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH,
+                    of->tile_y * OUTPUTS * STRIDE - PADDING, of->tile_x * OUTPUTS * STRIDE - PADDING,
+                    POINTS * STRIDE, POINTS * STRIDE, 1, IMAGES, part, parts, false);
+    prefetch_window(small + of->first * LANE_STRIDE, ITEM_SMALL, SMALL_HEIGHT, SMALL_WIDTH,
+                    of->tile_y * OUTPUTS, of->tile_x * OUTPUTS, OUTPUTS, OUTPUTS, 1, IMAGES, part,
+                    parts, false);
+}
+
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
 
 /* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a product
- * reads stays in a first cache, and the sums come and go in the order in which they lie. */
-PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums) {
+ * reads stays in a first cache, and the sums come and go in the order in which they lie. On the way
+ * the caches are asked for the next block. */
+PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums,
+                   const __global float *next_large, const __global float *next_small,
+                   const block *next) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int row = 0; row < LARGE_ROWS; row += TILE_LARGE) {
             const ROOM float *a = large + product * LARGE_STEP + row * IMAGES;
+            prefetch(next_large, next_small, next, (product * LARGE_ROWS + row) / TILE_LARGE,
+                     PRODUCTS * (LARGE_ROWS / TILE_LARGE));
             for (int s = 0; s < SMALL_VECTORS; s += TILE_SMALL) {
                 const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
@@ -272,13 +300,13 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
 
     for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++) sums[i] = (vec)(0.0f);
     for (int i = 0; i < BIAS_CHANNELS; i++) bias_sums[i] = (vec)(0.0f);
-    const int last = (int)((long)(split + 1) * BLOCKS / SPLITS);
-    for (int block = (int)((long)split * BLOCKS / SPLITS); block < last; block++) {
-        const int first = block % CHUNKS * ITEM_VECTORS, vectors = min(ITEM_VECTORS, VECTORS - first);
-        const int tile_x = block / CHUNKS % COLUMNS, tile_y = block / CHUNKS / COLUMNS;
-        load_large(large + first * LANE_STRIDE, tile_y, tile_x, vectors, large_block, bias_sums);
-        load_small(small + first * LANE_STRIDE, tile_y, tile_x, vectors, small_block, bias_sums);
-        multiply(large_block, small_block, vectors * VECTOR_WIDTH, sums);
+    const int end = (int)((long)(split + 1) * BLOCKS / SPLITS);
+    for (int number = (int)((long)split * BLOCKS / SPLITS); number < end; number++) {
+        const block now = find_block(number), next = find_block(min(number + 1, end - 1));
+        const size_t lane = (size_t)now.first * LANE_STRIDE;
+        load_large(large + lane, now.tile_y, now.tile_x, now.vectors, large_block, bias_sums);
+        load_small(small + lane, now.tile_y, now.tile_x, now.vectors, small_block, bias_sums);
+        multiply(large_block, small_block, now.vectors * VECTOR_WIDTH, sums, large, small, &next);
     }
 
     const size_t weights = (size_t)LARGE_CHANNELS * SMALL_CHANNELS * kernel_size * kernel_size;

@@ -1,6 +1,6 @@
 /* Times the kernels of convolutions and dense layers one by one:
  *
- *   bench_ops [-c] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
+ *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
  *
  * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
  * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS. -g gives the tiles of the gathers
@@ -9,7 +9,7 @@
  * number is the lower quartile of launches over SECONDS (default 0.5), with its share of the rate
  * of bare multiply-adds measured just after. -c counts processor time rather than time, without
  * that share: on a busy machine it says more about a CPU device, as if its compute units had been
- * free. */
+ * free. -e empties the caches before each launch, as the layers between do in a training step. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@
 static us_device *device;
 static unseen_error failure;
 static double seconds = 0.5;
-static bool processor_time;
+static bool processor_time, empties_caches;
 
 static void check(unseen_status status) {
     if (status == UNSEEN_OK) return;
@@ -72,6 +72,16 @@ static void launch(const operation *op) {
     check(us_device_finish(device, &failure));
 }
 
+/* Of the host, and so of a CPU device: reads and writes more than they hold. */
+static void empty_caches(void) {
+    enum { BYTES = 64 << 20 };
+    static unsigned char *other;
+    if (!other) other = calloc(1, BYTES);
+    if (!other) exit(1);
+    for (size_t i = 0; i < BYTES; i += 64)
+        other[i]++;
+}
+
 enum { MOST_LAUNCHES = 1000 };
 
 static int compare(const void *a, const void *b) {
@@ -86,6 +96,7 @@ static double fast(const operation *op, double during) {
     double end = now() + during;
     int count = 0;
     while (count < MOST_LAUNCHES && (count < 3 || now() < end)) {
+        if (empties_caches) empty_caches();
         double start = spent();
         launch(op);
         taken[count++] = spent() - start;
@@ -257,8 +268,9 @@ int main(int argc, char **argv) {
     us_gather_tiles gather = {0};
     us_weight_gradient_tiles gradient = {0};
     bool gather_given = false, gradient_given = false;
-    for (int option; (option = getopt(argc, argv, "cd:b:r:g:w:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "ced:b:r:g:w:")) != -1;) {
         if (option == 'c') processor_time = true;
+        if (option == 'e') empties_caches = true;
         if (option == 'd') selector = optarg;
         if (option == 'b') batch = atoi(optarg);
         if (option == 'r') seconds = atof(optarg);
