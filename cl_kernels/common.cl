@@ -73,6 +73,8 @@ static inline float vec_sum(vec v) {
     ((int16)(first) + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #endif
 
+#define LINE 16 /* floats of a CPU's cache line */
+
 /* Asks a CPU's cache for what will soon be read (WRITE 0) or written (1): for its LEVEL 1 or 2. */
 #if !LANES && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)

@@ -28,7 +28,6 @@
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
 #define SLICES ((R + SLICE - 1) / SLICE)
-#define LINE 16 /* floats of a cache line */
 #define C_ROW (FORM == WEIGHT ? WIDTH : COLUMNS)
 
 #if LANES

@@ -2,8 +2,6 @@
  * from each other, which no hardware foresees: it has to say itself what will be next, while it still
  * computes. The layout is [channel][height][width][BATCH]. */
 
-#define LINE_FLOATS 16 /* of a cache line */
-
 /* Asks for a share of a window, `part` of `parts`, for a second cache: rows x columns pixels, `step` apart,
  * from (top, left) on, of each of `channels` planes of height x width, `floats` images of each. Pixels
  * that do not exist are left out. All but x, top, left and part are constants; `written`: what for. */
@@ -18,7 +16,7 @@ INLINE void prefetch_window(const __global float *x, const int channels, const i
         const __global float *at = x + ((size_t)(row / rows) * height + y) * width * BATCH;
         UNROLL for (int i = 0; i < columns; i++) {
             const __global float *pixel = at + (size_t)clamp(left + i * step, 0, width - 1) * BATCH;
-            for (int first = 0; first < floats; first += LINE_FLOATS) {
+            for (int first = 0; first < floats; first += LINE) {
                 if (written)
                     prefetch_line(pixel + first, 1, 2);
                 else

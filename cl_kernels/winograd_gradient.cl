@@ -32,7 +32,6 @@
 
 /* From a product to the next of either block, in floats: an odd number of cache lines, or else what a
  * window writes would fall into few of the sets of a first cache. */
-#define LINE 16
 #define ODD_LINES(floats) ((COUNT(LINE, floats) | 1) * LINE)
 #define LARGE_STEP ODD_LINES(LARGE_ROWS * IMAGES)
 #define SMALL_STEP ODD_LINES(IMAGES * SMALL_VECTORS * VECTOR_WIDTH)
