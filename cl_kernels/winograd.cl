@@ -122,7 +122,7 @@ typedef struct ahead {
     int set;
 } ahead;
 
-INLINE void prefetch(const ahead *to, int part) {
+INLINE void prefetch_ahead(const ahead *to, int part) {
     const int parts = PRODUCTS * TILES, images = ITEM_VECTORS * LANE_STRIDE;
     prefetch_window(to->x, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, to->patch.y, to->patch.x, PATCH, PATCH, 1,
                     images, to->set * parts + part, SETS * parts, false);
@@ -144,7 +144,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
         for (int tile = 0; tile < TILES; tile++) {
             ROOM vec *to =
                 products + (size_t)(product * OUT_CHANNELS + TILE_FIRST(tile)) * ITEM_VECTORS;
-            prefetch(next, product * TILES + tile);
+            prefetch_ahead(next, product * TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;

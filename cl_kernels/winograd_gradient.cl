@@ -203,8 +203,8 @@ INLINE block find_block(int number) {
 }
 
 /* Asks the caches for a share of what a block reads. */
-INLINE void prefetch(const __global float *large, const __global float *small, const block *of,
-                     int part, const int parts) {
+INLINE void prefetch_block(const __global float *large, const __global float *small, const block *of,
+                           int part, const int parts) {
     prefetch_window(large + of->first * LANE_STRIDE, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH,
                     of->tile_y * OUTPUTS * STRIDE - PADDING, of->tile_x * OUTPUTS * STRIDE - PADDING,
                     POINTS * STRIDE, POINTS * STRIDE, 1, IMAGES, part, parts, false);
@@ -218,15 +218,15 @@ INLINE void prefetch(const __global float *large, const __global float *small, c
 
 /* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a product
  * reads stays in a first cache, and the sums come and go in the order in which they lie. On the way
- * the caches are asked for the next block. */
+ * the caches are asked for the next block, of the sides large_side and small_side. */
 PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums,
-                   const __global float *next_large, const __global float *next_small,
+                   const __global float *large_side, const __global float *small_side,
                    const block *next) {
     for (int product = 0; product < PRODUCTS; product++)
         for (int row = 0; row < LARGE_ROWS; row += TILE_LARGE) {
             const ROOM float *a = large + product * LARGE_STEP + row * IMAGES;
-            prefetch(next_large, next_small, next, (product * LARGE_ROWS + row) / TILE_LARGE,
-                     PRODUCTS * (LARGE_ROWS / TILE_LARGE));
+            prefetch_block(large_side, small_side, next, (product * LARGE_ROWS + row) / TILE_LARGE,
+                           PRODUCTS * (LARGE_ROWS / TILE_LARGE));
             for (int s = 0; s < SMALL_VECTORS; s += TILE_SMALL) {
                 const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
