@@ -75,6 +75,11 @@ static inline float vec_sum(vec v) {
 
 #define LINE 16 /* floats of a CPU's cache line */
 
+/* Lanes of a batch of BATCH that images may lie in: those beyond only keep pixels of a large batch from
+ * being a power of two apart. Twin of us_device_occupied in engine/device/device.h. */
+#define OCCUPIED                                                                                   \
+    (!LANES && BATCH > 8 * LINE && BATCH % (8 * LINE) == LINE ? BATCH - LINE : BATCH)
+
 /* Asks a CPU's cache for what will soon be read (WRITE 0) or written (1): for its LEVEL 1 or 2. */
 #if !LANES && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)

@@ -7,7 +7,7 @@
  *     1 input     in       out          batch       weight   dy
  *     2 weight    in       batch        out         x        dy transposed
  *
- * Options: FORM; M, R, COLUMNS (allocated: whole tiles), WIDTH (columns that exist); A(m, r) is
+ * Options: FORM; M, R, COLUMNS (whole tiles), WIDTH (columns that exist); BATCH; A(m, r) is
  * a[m * A_ROW + r * A_STEP]; BIAS; ACTIVATION, INPUT_ACTIVATION. How the work is cut:
  *
  *     TILE_ROWS x TILE_VECTORS   sums that an item keeps in registers at a time
@@ -28,7 +28,7 @@
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
 #define SLICES ((R + SLICE - 1) / SLICE)
-#define C_ROW (FORM == WEIGHT ? WIDTH : COLUMNS)
+#define C_ROW (FORM == WEIGHT ? WIDTH : BATCH)
 
 #if LANES
 /* An item reads A and B where they are; of a weight's gradient, B is what `panels` left. */
@@ -37,7 +37,7 @@
 #define B_SPACE __global
 #define TILE_A_ROW A_ROW
 #define TILE_A_STEP A_STEP
-#define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : COLUMNS)
+#define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : BATCH)
 #else
 /* An item copies a block of B, and for one chunk of its rows after the other a block of A, to where a
  * tile's terms lie side by side: in A and B themselves they are so far apart, by powers of two, that
@@ -68,7 +68,7 @@ static inline vec finish(vec sum, int m, int l, __global const float *extra) {
     if (BIAS) sum += extra[m];
     return activate(sum);
 #elif FORM == INPUT
-    return input_activation_backward(sum, vec_load(extra + (size_t)m * COLUMNS + l));
+    return input_activation_backward(sum, vec_load(extra + (size_t)m * BATCH + l));
 #else
     return sum;
 #endif
@@ -158,8 +158,8 @@ static inline stretch stretch_of_a(__global const float *a, int m0, int block) {
 
 static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
     const int columns = min(ITEM_COLUMNS * TILE_WIDTH, WIDTH - l0), terms = min(BLOCK, R - block);
-    return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * R + block, columns, terms, R)
-                          : stretch_of(b + (size_t)block * COLUMNS + l0, terms, columns, COLUMNS);
+    return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * BATCH + block, columns, terms, BATCH)
+                          : stretch_of(b + (size_t)block * BATCH + l0, terms, columns, BATCH);
 }
 #define PREFETCH_SHARE(next) prefetch_share(next)
 #endif
@@ -183,7 +183,7 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
     }
     if (FORM == INPUT && end && INPUT_ACTIVATION) {
         FOR_ROWS FOR_VECTORS
-            prefetch_line(extra + (size_t)(m0 + i) * COLUMNS + l + j * LANE_STRIDE, 0, 1);
+            prefetch_line(extra + (size_t)(m0 + i) * BATCH + l + j * LANE_STRIDE, 0, 1);
     }
     for (int start = 0; start < terms; start += STEP) {
         PREFETCH_SHARE(next);
@@ -204,7 +204,7 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
 }
 
 #if LANES
-/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][COLUMNS] for the sums;
+/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][C_ROW] for the sums;
  * else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
@@ -218,11 +218,11 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     multiply_tile(a + (size_t)m0 * A_ROW + (size_t)begin * A_STEP,
                   b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
                   tile * TILE_WIDTH + lane,
-                  SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c, !accumulate, SLICES == 1,
+                  SLICES > 1 ? slices + (size_t)slice * M * C_ROW : c, !accumulate, SLICES == 1,
                   extra, 0);
 }
 
-/* dy [WIDTH][R] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
+/* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
  * adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
 __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global float *restrict out,
                                      __global float *restrict bias_gradient, int accumulate) {
@@ -230,7 +230,7 @@ __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global
     __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
     float sum = 0.0f;
     for (int r = 0; r < R; r++) {
-        const float v = l < WIDTH ? dy[(size_t)l * R + r] : 0.0f;
+        const float v = l < WIDTH ? dy[(size_t)l * BATCH + r] : 0.0f;
         to[(size_t)r * TILE_WIDTH] = v;
         sum += v;
     }
@@ -290,7 +290,7 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
     }
 }
 
-/* b is dy [WIDTH][R] from its first column here and its first term on. bias_gradient: NULL, or to where
+/* b is dy [WIDTH][BATCH] from its first column here and its first term on. bias_gradient: NULL, or to where
  * the values of each column are added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
                  int terms, __global float *bias_gradient, bool begin) {
@@ -300,7 +300,7 @@ PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
         for (int r = 0; r < terms; r += VECTOR_WIDTH) {
             vec rows[VECTOR_WIDTH];
             UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-                rows[i] = l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * R + r) : (vec)(0.0f);
+                rows[i] = l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * BATCH + r) : (vec)(0.0f);
             transpose(rows);
             UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) {
                 vec_store(rows[i], to + (r + i) * TILE_WIDTH);
@@ -322,7 +322,7 @@ PART void pack_b(__global const float *b, ROOM float *panels, int tiles, int ter
         for (int tile = 0; tile < tiles; tile++)
             FOR_VECTORS *(ROOM vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
                                          j * VECTOR_WIDTH) =
-                *(__global const vec *)(b + (size_t)r * COLUMNS + tile * TILE_WIDTH +
+                *(__global const vec *)(b + (size_t)r * BATCH + tile * TILE_WIDTH +
                                         j * VECTOR_WIDTH);
 }
 #endif
@@ -335,16 +335,16 @@ PART void multiply_item(__global const float *restrict a, __global const float *
     const int columns = min(ITEM_COLUMNS, (COLUMNS - l0) / TILE_WIDTH);
     const int end_row = min(first_row + ROWS_OF_ITEM, M);
     const int slice_end = min((slice + 1) * SLICE, R);
-    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * COLUMNS : c;
+    __global float *to = SLICES > 1 ? slices + (size_t)slice * M * C_ROW : c;
     for (int block = slice * SLICE; block < slice_end; block += BLOCK) {
         const int terms = min(BLOCK, slice_end - block);
         const bool end = SLICES == 1 && block + BLOCK >= slice_end;
         const bool begin = block == slice * SLICE && !accumulate;
 #if FORM == WEIGHT
-        pack_b(b + (size_t)l0 * R + block, panels_b, l0, columns, terms,
+        pack_b(b + (size_t)l0 * BATCH + block, panels_b, l0, columns, terms,
                first_row == 0 ? bias_gradient : 0, begin);
 #else
-        pack_b(b + (size_t)block * COLUMNS + l0, panels_b, columns, terms);
+        pack_b(b + (size_t)block * BATCH + l0, panels_b, columns, terms);
 #endif
         for (int m0 = first_row; m0 < end_row; m0 += ROWS_OF_CHUNK) {
             __global const float *chunk = a + (size_t)m0 * A_ROW + (size_t)block * A_STEP;
@@ -376,7 +376,7 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 }
 
 /* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
- * SLICES > 1, [SLICES][M][COLUMNS] for the sums; else NULL, and they go to c. */
+ * SLICES > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
@@ -401,9 +401,9 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global con
     const int m = get_group_id(1);
     for (int j = 0; j < ITEM_VECTORS; j++) {
         const int l = LANE_BASE(get_group_id(0), ITEM_VECTORS) + j * LANE_STRIDE;
-        const size_t i = (size_t)m * COLUMNS + l;
+        const size_t i = (size_t)m * C_ROW + l;
         vec sum = vec_load(slices + i);
-        for (int s = 1; s < SLICES; s++) sum += vec_load(slices + (size_t)s * M * COLUMNS + i);
+        for (int s = 1; s < SLICES; s++) sum += vec_load(slices + (size_t)s * M * C_ROW + i);
         vec_store(finish(sum, m, l, extra), c + i);
     }
 }
@@ -418,7 +418,7 @@ __kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
     for (int o = first; o < min(first + BIAS_ROWS, WIDTH); o++) {
         vec sum = (vec)(0.0f);
         for (int r = LANE_BASE(0, 1); r < R; r += LANE_STRIDE)
-            sum += vec_load(dy + (size_t)o * R + r);
+            sum += vec_load(dy + (size_t)o * BATCH + r);
         const float total = group_sum(vec_sum(sum), room);
         if (get_local_id(0) == 0) gradient[o] = (accumulate ? gradient[o] : 0.0f) + total;
     }

@@ -19,7 +19,7 @@
 #endif
 #define TAPS (KERNEL_H * KERNEL_W)
 #define TILE_FIRST(tile) min((tile) * TILE_CHANNELS, OUT_CHANNELS - TILE_CHANNELS)
-#define VECTORS (BATCH / LANE_STRIDE)
+#define VECTORS (OCCUPIED / LANE_STRIDE)
 #define CHUNKS ((VECTORS + TILE_VECTORS - 1) / TILE_VECTORS)
 #define CHUNK_LANE(chunk)                                                                          \
     (LANE_BASE(0, 0) + (size_t)min((chunk) * TILE_VECTORS, VECTORS - TILE_VECTORS) * LANE_STRIDE)

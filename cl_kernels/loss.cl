@@ -5,7 +5,7 @@
  * are (lane groups, splits of the features); each leaves one part of the sum. */
 
 #define SPLITS ((FEATURES + ROWS - 1) / ROWS)
-#define LANE_GROUPS (BATCH / (VECTORS * LANE_STRIDE))
+#define LANE_GROUPS (OCCUPIED / (VECTORS * LANE_STRIDE))
 #define PARTS (SPLITS * LANE_GROUPS)
 
 #define MEAN_SQUARED_ERROR 0

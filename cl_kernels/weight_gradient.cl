@@ -57,7 +57,7 @@ PART void add_up(const __global float *restrict large, const __global float *res
                 large + (((size_t)l0 * LARGE_HEIGHT + ly) * LARGE_WIDTH) * BATCH + lane +
                 (long)lx * BATCH;
             if (lx >= 0 && lx + TILE_TAPS <= LARGE_WIDTH) {
-                for (int n = 0; n < BATCH; n += LANE_STRIDE) {
+                for (int n = 0; n < OCCUPIED; n += LANE_STRIDE) {
                     vec v[TILE_LARGE][TILE_TAPS];
                     FOR_LARGE FOR_TAPS v[j][k] =
                         vec_load(l + (size_t)j * (LARGE_HEIGHT * LARGE_WIDTH) * BATCH +
@@ -69,7 +69,7 @@ PART void add_up(const __global float *restrict large, const __global float *res
                     }
                 }
             } else {
-                for (int n = 0; n < BATCH; n += LANE_STRIDE) {
+                for (int n = 0; n < OCCUPIED; n += LANE_STRIDE) {
                     vec v[TILE_LARGE][TILE_TAPS];
                     FOR_LARGE FOR_TAPS {
                         v[j][k] = (vec)(0.0f);

@@ -16,7 +16,7 @@
 #define PHASES (STRIDE * STRIDE)
 #define TILE_FIRST(tile) min((tile) * TILE_CHANNELS, OUT_CHANNELS - TILE_CHANNELS)
 #define TILES ((OUT_CHANNELS + TILE_CHANNELS - 1) / TILE_CHANNELS)
-#define VECTORS (BATCH / LANE_STRIDE)
+#define VECTORS (OCCUPIED / LANE_STRIDE)
 #define CHUNKS ((VECTORS + ITEM_VECTORS - 1) / ITEM_VECTORS)
 #define CHUNK_LANE(chunk)                                                                          \
     ((size_t)min((chunk) * ITEM_VECTORS, VECTORS - ITEM_VECTORS) * LANE_STRIDE)

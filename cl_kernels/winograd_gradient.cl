@@ -20,7 +20,7 @@
 #define PHASES (STRIDE * STRIDE)
 #define FIRST(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
 #define COUNT(tile_size, size) (((size) + (tile_size) - 1) / (tile_size))
-#define VECTORS (BATCH / LANE_STRIDE)
+#define VECTORS (OCCUPIED / LANE_STRIDE)
 #define CHUNKS COUNT(ITEM_VECTORS, VECTORS)
 #define ROWS COUNT(OUTPUTS, SMALL_HEIGHT)
 #define COLUMNS COUNT(OUTPUTS, SMALL_WIDTH)

@@ -77,13 +77,33 @@ typedef struct us_device {
 unseen_status us_device_open(const char *selector, us_device **device, unseen_error *error);
 void us_device_close(us_device *device);
 
-/* Batches are padded to a multiple of this many images: a vector, or a work-group of lanes. */
+/* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
 static inline int us_device_lanes(const us_device *device) {
     return device->vector_width * device->group_size;
 }
+
+/* Lanes of the batch in memory, where it is innermost; images lie in the first ones. A batch is
+ * padded to whole lanes, and on CPUs a large one to whole cache lines, so that no two work-items
+ * share one, and not to a multiple of 512 bytes: pixels that far apart would fight for the same few
+ * sets of a cache. */
+enum { US_CACHE_LINE = 16 /* floats */, US_LARGE_BATCH = 8 * US_CACHE_LINE };
 static inline int us_device_pad(const us_device *device, int batch) {
-    int lanes = us_device_lanes(device);
-    return (batch + lanes - 1) / lanes * lanes;
+    int lanes = us_device_lanes(device), padded = (batch + lanes - 1) / lanes * lanes;
+    if (device->execution != US_EXECUTION_VECTOR || padded < US_LARGE_BATCH) return padded;
+    padded = (padded + US_CACHE_LINE - 1) / US_CACHE_LINE * US_CACHE_LINE;
+    return padded % US_LARGE_BATCH <= US_CACHE_LINE ? padded + US_CACHE_LINE : padded;
+}
+
+/* Those of us_device_pad's lanes that images may lie in: whole vectors, or work-groups of lanes.
+ * Kernels need not touch the others, which hold zeros from the start. Twin of OCCUPIED in
+ * cl_kernels/common.cl. */
+static inline int us_device_occupied(const us_device *device, int padded) {
+    bool apart = device->execution == US_EXECUTION_VECTOR && padded > US_LARGE_BATCH &&
+                 padded % US_LARGE_BATCH == US_CACHE_LINE;
+    return apart ? padded - US_CACHE_LINE : padded;
+}
+static inline int us_device_vectors(const us_device *device, int padded) {
+    return us_device_occupied(device, padded) / us_device_lanes(device);
 }
 
 /* Waits until all work is done; the first failure of it is reported here. */

@@ -18,6 +18,8 @@ enum {
 typedef struct us_operand {
     size_t floats; /* 0: the kernel takes none here */
     bool output;   /* else it is filled with numbers from -1 to 1 */
+    int batch;     /* of us_device_pad's lanes, innermost; what is not occupied holds 0. 0: of no
+                      batch */
 } us_operand;
 
 /* A spec says what is computed, on which device, and on which shape: plain bytes without pointers

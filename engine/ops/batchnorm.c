@@ -49,7 +49,7 @@ static us_batchnorm_tuning batchnorm_tuning_default(const us_device *device, us_
                                 (pixels + LANES_MAX_SPLITS - 1) / LANES_MAX_SPLITS, pixels);
         return tuning;
     }
-    tuning.vectors = batch / device->vector_width;
+    tuning.vectors = us_device_vectors(device, batch);
     tuning.rows = clamp_int(PART_FLOATS / batch, 1, pixels);
     /* Few channels on many cores: cut finer, so that all have work. */
     const int wanted = (4 * device->compute_units + shape.channels - 1) / shape.channels;
@@ -135,7 +135,7 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     layer->batch = plan->batch;
     layer->tuning = batchnorm_tuning_default(device, plan->in, plan->batch);
     const us_batchnorm_tuning *tuning = &layer->tuning;
-    layer->groups[0] = (size_t)(plan->batch / (tuning->vectors * us_device_lanes(device)));
+    layer->groups[0] = (size_t)(us_device_vectors(device, plan->batch) / tuning->vectors);
     layer->groups[1] = (size_t)us_divide_up(layer->pixels, tuning->rows);
     layer->groups[2] = (size_t)us_divide_up(layer->channels, tuning->channels);
     unseen_status status;

@@ -12,6 +12,7 @@
 typedef struct us_product {
     us_product_form form;
     int rows, terms, width, columns; /* M, R, WIDTH, COLUMNS */
+    int row;                         /* C_ROW */
     us_product_tuning tuning;
     us_kernel *multiply; /* NULL: by CLBlast */
     us_clblast_product clblast;
@@ -170,16 +171,15 @@ static void plan_groups(us_product *product, const us_device *device) {
     product->combine_groups[2] = 1;
     if (product->groups[2] > 1)
         product->slices_bytes =
-            product->groups[2] * (size_t)product->rows * (size_t)product->columns * sizeof(float);
+            product->groups[2] * (size_t)product->rows * (size_t)product->row * sizeof(float);
 }
 
 void us_product_sizes(const us_product_spec *spec, int *rows, int *terms, int *width) {
     const us_product_form form = spec->form;
+    const int lanes = us_device_occupied(spec->device, spec->batch);
     *rows = form == US_PRODUCT_FORWARD ? spec->out : spec->in;
-    *terms = form == US_PRODUCT_FORWARD ? spec->in
-             : form == US_PRODUCT_INPUT ? spec->out
-                                        : spec->batch;
-    *width = form == US_PRODUCT_WEIGHT ? spec->out : spec->batch;
+    *terms = form == US_PRODUCT_FORWARD ? spec->in : form == US_PRODUCT_INPUT ? spec->out : lanes;
+    *width = form == US_PRODUCT_WEIGHT ? spec->out : lanes;
 }
 
 bool us_product_fits(const us_product_spec *spec, us_product_tuning tuning) {
@@ -203,13 +203,16 @@ static void plan_product(us_product *product, const us_product_spec *spec,
                  product->width);
     if (product->tuning.implementation == US_PRODUCT_CLBLAST)
         product->tuning.slice = product->terms;
+    /* CLBlast takes all lanes: those that hold no image are zeros. */
+    const bool weight = form == US_PRODUCT_WEIGHT;
     product->clblast = (us_clblast_product){.m = (size_t)product->rows,
-                                            .n = (size_t)product->width,
-                                            .k = (size_t)product->terms,
+                                            .n = (size_t)(weight ? spec->out : spec->batch),
+                                            .k = (size_t)(weight ? spec->batch : product->terms),
                                             .a_transposed = form == US_PRODUCT_FORWARD,
-                                            .b_transposed = form == US_PRODUCT_WEIGHT};
+                                            .b_transposed = weight};
     const int tile_width = product->tuning.tile_vectors * us_device_lanes(device);
     product->columns = us_divide_up(product->width, tile_width) * tile_width;
+    product->row = weight ? product->width : spec->batch;
     plan_groups(product, device);
 }
 
@@ -227,13 +230,14 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
     const int vectors = product->columns / us_device_lanes(plan->device);
     return us_kernel_create(
         plan->device, "dense", name, kernel, error,
-        "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DA_ROW=%d -DA_STEP=%d -DBIAS=%d "
+        "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
+        "-DBIAS=%d "
         "-DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d -DITEM_CHUNKS=%d "
         "-DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
-        form, product->rows, product->terms, product->columns, product->width, a_row, a_step,
-        attributes->bias, t->tile_rows, t->tile_vectors, t->slice, t->item_columns, t->item_chunks,
-        t->chunk_tiles, t->block, plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1,
-        BIAS_ROWS, activations);
+        form, product->rows, product->terms, product->columns, product->width, plan->batch, a_row,
+        a_step, attributes->bias, t->tile_rows, t->tile_vectors, t->slice, t->item_columns,
+        t->item_chunks, t->chunk_tiles, t->block,
+        plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS, activations);
 }
 
 static void destroy(void *pointer) {

@@ -227,21 +227,21 @@ static void operands(const void *spec, us_operand operands[US_TUNABLE_OPERANDS])
     switch (s->form) {
     case US_PRODUCT_FORWARD:
         operands[A].floats = in * out;
-        operands[B].floats = in * batch;
+        operands[B] = (us_operand){in * batch, false, s->batch};
         operands[EXTRA].floats = s->bias ? out : 0;
-        operands[C] = (us_operand){out * batch, true};
+        operands[C] = (us_operand){out * batch, true, s->batch};
         break;
     case US_PRODUCT_INPUT:
         operands[A].floats = in * out;
-        operands[B].floats = out * batch;
-        operands[EXTRA].floats = in * batch;
-        operands[C] = (us_operand){in * batch, true};
+        operands[B] = (us_operand){out * batch, false, s->batch};
+        operands[EXTRA] = (us_operand){in * batch, false, s->batch};
+        operands[C] = (us_operand){in * batch, true, s->batch};
         break;
     case US_PRODUCT_WEIGHT:
-        operands[A].floats = in * batch;
-        operands[B].floats = out * batch;
-        operands[C] = (us_operand){in * out, true};
-        operands[BIAS] = (us_operand){s->bias ? out : 0, true};
+        operands[A] = (us_operand){in * batch, false, s->batch};
+        operands[B] = (us_operand){out * batch, false, s->batch};
+        operands[C] = (us_operand){in * out, true, 0};
+        operands[BIAS] = (us_operand){s->bias ? out : 0, true, 0};
         break;
     }
 }

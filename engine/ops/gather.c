@@ -33,7 +33,8 @@ static void stage(const us_gather_spec *spec, us_gather_tiles *tiles) {
     const us_device *device = spec->device;
     int output_tiles = us_divide_up(spec->out.channels, tiles->channels);
     if (output_tiles < LEAST_TILES || spec->in.channels < LEAST_CHANNELS) return;
-    int lanes = us_device_lanes(device), chunks = us_divide_up(spec->batch / lanes, tiles->vectors);
+    int lanes = us_device_lanes(device);
+    int chunks = us_divide_up(us_device_vectors(device, spec->batch), tiles->vectors);
     size_t pixels = (size_t)spec->out.height * (size_t)spec->out.width;
     size_t limit = device->local_bytes / 4 * 3 < CACHE_BYTES ? (size_t)device->local_bytes / 4 * 3
                                                              : CACHE_BYTES;
@@ -69,7 +70,7 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
      * weight has to be loaded for each of its vectors. */
     bool wide = spec->device->vector_width >= 16;
     tiles.channels = even_tile(spec->out.channels, wide ? 12 : 6);
-    int vectors = spec->batch / us_device_lanes(spec->device);
+    int vectors = us_device_vectors(spec->device, spec->batch);
     int sums = tiles.channels * (by_phases(spec, &tiles) ? spec->stride[1] : 1);
     tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / sums, 8));
     /* Few channels make small work-items. */
@@ -134,7 +135,7 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
                    spec->in_stride == taps * (size_t)chosen.channels;
     made->packed_bytes =
         made->tiles * made->in_channels * taps * (size_t)chosen.channels * sizeof(float);
-    int vectors = spec->batch / us_device_lanes(spec->device);
+    int vectors = us_device_vectors(spec->device, spec->batch);
     int chunks = us_divide_up(vectors, chosen.vectors);
     made->groups = (size_t)spec->out.height;
     if (chosen.staged > 0)

@@ -56,7 +56,7 @@ static void defaults(const void *spec, int *values) {
 /* ---- which tiles there are ---- */
 
 static int batch_vectors(const us_gather_spec *spec) {
-    return spec->batch / us_device_lanes(spec->device);
+    return us_device_vectors(spec->device, spec->batch);
 }
 
 /* Bytes of local memory that staging takes; see cl_kernels/gather.cl. */
@@ -168,11 +168,12 @@ static size_t weight_count(const us_gather_spec *spec) {
 
 static void operands(const void *spec, us_operand operands[US_TUNABLE_OPERANDS]) {
     const us_gather_spec *s = spec;
-    operands[X].floats = us_shape_size(s->in) * (size_t)s->batch;
+    operands[X] = (us_operand){us_shape_size(s->in) * (size_t)s->batch, false, s->batch};
     operands[WEIGHTS].floats = weight_count(s);
     operands[BIAS].floats = s->bias ? (size_t)s->out.channels : 0;
-    operands[Y] = (us_operand){us_shape_size(s->out) * (size_t)s->batch, true};
-    if (s->input_activation.kind != US_ACTIVATION_NONE) operands[INPUT].floats = operands[Y].floats;
+    operands[Y] = (us_operand){us_shape_size(s->out) * (size_t)s->batch, true, s->batch};
+    if (s->input_activation.kind != US_ACTIVATION_NONE)
+        operands[INPUT] = (us_operand){operands[Y].floats, false, s->batch};
 }
 
 /* The input position that a tap meets at an output position, or -1. */

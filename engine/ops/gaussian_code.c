@@ -24,7 +24,7 @@ static us_gaussian_code_tuning gaussian_code_tuning_default(const us_device *dev
     const bool lanes = device->execution == US_EXECUTION_LANES;
     const size_t items = (size_t)device->compute_units * 16;
     const size_t room = lanes ? items * 64 / (size_t)batch + 1 : items;
-    return (us_gaussian_code_tuning){.vectors = lanes ? 1 : batch / device->vector_width,
+    return (us_gaussian_code_tuning){.vectors = lanes ? 1 : us_device_vectors(device, batch),
                                      .rows = (int)((features + room - 1) / room)};
 }
 
@@ -60,14 +60,14 @@ unseen_status us_gaussian_code_create(us_device *device, const us_gaussian_code_
     us_gaussian_code *code = calloc(1, sizeof *code);
     if (!code) return us_fail_memory(error, "a code");
     const size_t features = us_shape_size(plan->shape), batch = (size_t)plan->batch;
-    const size_t lanes = (size_t)us_device_lanes(device);
+    const size_t vectors = (size_t)us_device_vectors(device, plan->batch);
     const us_gaussian_code_tuning tuning =
         gaussian_code_tuning_default(device, features, plan->batch);
     const size_t splits = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     code->device = device;
-    code->groups[0] = batch / ((size_t)tuning.vectors * lanes);
+    code->groups[0] = vectors / (size_t)tuning.vectors;
     code->groups[1] = splits;
-    code->sum_groups[0] = batch / lanes;
+    code->sum_groups[0] = vectors;
     code->groups[2] = code->sum_groups[1] = code->sum_groups[2] = 1;
     code->parts_bytes = splits * batch * sizeof(float);
     us_buffer *scratch;

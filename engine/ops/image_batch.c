@@ -39,7 +39,7 @@ enum { TILE_VALUES = 64, MAX_SOURCE_CHANNELS = 16 };
 static us_image_batch_tuning image_batch_tuning_default(const us_device *device, us_shape shape,
                                                         int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
-    us_image_batch_tuning tuning = {.vectors = lanes ? 1 : batch / device->vector_width};
+    us_image_batch_tuning tuning = {.vectors = lanes ? 1 : us_device_vectors(device, batch)};
     int strip = TILE_VALUES / (shape.channels < TILE_VALUES ? shape.channels : TILE_VALUES);
     if (strip > 16) strip = 16;
     if (strip > shape.width) strip = shape.width;
@@ -136,7 +136,7 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     us_device *device = loader->device;
     const us_image_source *source = &loader->source;
     const us_image_batch_tuning tuning = image_batch_tuning_default(device, shape, loader->batch);
-    loader->groups[0] = (size_t)(loader->batch / (tuning.vectors * us_device_lanes(device)));
+    loader->groups[0] = (size_t)(us_device_vectors(device, loader->batch) / tuning.vectors);
     loader->groups[1] = (size_t)((shape.width + tuning.strip - 1) / tuning.strip);
     loader->groups[2] = (size_t)shape.height;
     const char *const names[] = {"choose", "gather"};

@@ -18,7 +18,7 @@ struct us_loss {
 
 static us_loss_tuning loss_tuning_default(const us_device *device, size_t features, int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
-    us_loss_tuning tuning = {.vectors = lanes ? 1 : batch / device->vector_width};
+    us_loss_tuning tuning = {.vectors = lanes ? 1 : us_device_vectors(device, batch)};
     const size_t items = (size_t)device->compute_units * 16;
     const size_t room = lanes ? items * 64 / (size_t)batch + 1 : items;
     size_t rows = (features + room - 1) / room;
@@ -37,7 +37,7 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     const us_loss_tuning tuning = loss_tuning_default(device, features, batch);
     loss->device = device;
     loss->features = (double)features;
-    loss->groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
+    loss->groups[0] = (size_t)(us_device_vectors(device, batch) / tuning.vectors);
     loss->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     loss->groups[2] = 1;
     loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);

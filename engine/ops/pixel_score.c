@@ -21,7 +21,7 @@ static us_pixel_score_tuning pixel_score_tuning_default(const us_device *device,
     if (device->execution == US_EXECUTION_LANES)
         splits = splits * 64 / batch + 1;
     else
-        tuning.vectors = batch / device->vector_width;
+        tuning.vectors = us_device_vectors(device, batch);
     tuning.rows = (int)((pixels + splits - 1) / splits);
     return tuning;
 }
@@ -39,10 +39,10 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     score->device = device;
     const us_pixel_score_tuning tuning = pixel_score_tuning_default(device, shape, batch);
     const size_t splits = (pixels + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
-    const size_t lanes = (size_t)us_device_lanes(device);
-    score->error_groups[0] = (size_t)batch / ((size_t)tuning.vectors * lanes);
+    const size_t vectors = (size_t)us_device_vectors(device, batch);
+    score->error_groups[0] = vectors / (size_t)tuning.vectors;
     score->error_groups[1] = splits;
-    score->combine_groups[0] = (size_t)batch / lanes;
+    score->combine_groups[0] = vectors;
     score->error_groups[2] = score->combine_groups[1] = score->combine_groups[2] = 1;
     /* Either every pixel's error is kept, for choosing among them, or one part per split, or two.
      */

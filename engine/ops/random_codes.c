@@ -24,7 +24,7 @@ static us_random_codes_tuning random_codes_tuning_default(const us_device *devic
     if (device->execution == US_EXECUTION_LANES)
         return (us_random_codes_tuning){.vectors = 1, .rows = 1};
     const size_t items = (size_t)device->compute_units * 16;
-    return (us_random_codes_tuning){.vectors = batch / device->vector_width,
+    return (us_random_codes_tuning){.vectors = us_device_vectors(device, batch),
                                     .rows = (int)((features + items - 1) / items)};
 }
 
@@ -34,7 +34,7 @@ static unseen_status create_kernel(us_device *device, const char *name,
                                    us_kernel **kernel, size_t groups[3], unseen_error *error) {
     const size_t features = us_shape_size(shape);
     const us_random_codes_tuning tuning = random_codes_tuning_default(device, features, batch);
-    groups[0] = (size_t)(batch / (tuning.vectors * us_device_lanes(device)));
+    groups[0] = (size_t)(us_device_vectors(device, batch) / tuning.vectors);
     groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     groups[2] = 1;
     return us_kernel_create(device, "random_codes", name, kernel, error,

@@ -16,10 +16,10 @@ unseen_status us_transformation_create(us_device *device, const us_transformatio
     *out = NULL;
     us_transformation *transformation = calloc(1, sizeof *transformation);
     if (!transformation) return us_fail_memory(error, "transformations");
-    const int lanes = us_device_lanes(device);
-    const int vectors = device->execution == US_EXECUTION_LANES ? 1 : batch / lanes;
+    const int occupied = us_device_vectors(device, batch);
+    const int vectors = device->execution == US_EXECUTION_LANES ? 1 : occupied;
     transformation->batch = batch;
-    transformation->groups[0] = (size_t)(batch / (vectors * lanes));
+    transformation->groups[0] = (size_t)(occupied / vectors);
     transformation->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     transformation->groups[2] = 1;
     const char *const names[] = {"draw_labels", "transform_each", "transform_all"};

@@ -115,7 +115,7 @@ static int choices_of(const void *spec, const int *values, int parameter,
                       int choices[US_TUNABLE_CHOICES]) {
     const us_weight_gradient_spec *s = spec;
     bool winograd = values[OUTPUTS] > 0;
-    int vectors = s->batch / us_device_lanes(s->device);
+    int vectors = us_device_vectors(s->device, s->batch);
     int item_vectors = us_divide_up(values[ITEM_SMALL], s->device->vector_width);
     int item_rows = values[ITEM_LARGE] * s->stride[0] * s->stride[1];
     switch (parameter) {
@@ -173,10 +173,12 @@ static us_shape biased(const us_weight_gradient_spec *spec) {
 
 static void operands(const void *spec, us_operand operands[US_TUNABLE_OPERANDS]) {
     const us_weight_gradient_spec *s = spec;
-    operands[LARGE_SIDE].floats = us_shape_size(s->large) * (size_t)s->batch;
-    operands[SMALL_SIDE].floats = us_shape_size(s->small) * (size_t)s->batch;
-    operands[WEIGHTS] = (us_operand){count_weights(s), true};
-    if (s->bias) operands[BIAS] = (us_operand){(size_t)biased(s).channels, true};
+    operands[LARGE_SIDE] =
+        (us_operand){us_shape_size(s->large) * (size_t)s->batch, false, s->batch};
+    operands[SMALL_SIDE] =
+        (us_operand){us_shape_size(s->small) * (size_t)s->batch, false, s->batch};
+    operands[WEIGHTS] = (us_operand){count_weights(s), true, 0};
+    if (s->bias) operands[BIAS] = (us_operand){(size_t)biased(s).channels, true, 0};
 }
 
 static double expected_bias(const us_weight_gradient_spec *s, const float *const *operands,

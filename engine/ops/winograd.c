@@ -41,12 +41,14 @@ static size_t local_floats(const us_gather_spec *spec, const us_gather_tiles *ti
 
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
     int points = tiles->outputs + count_taps(spec) - 1;
-    size_t lanes = (size_t)us_device_lanes(spec->device) * (size_t)tiles->run;
+    const us_device *device = spec->device;
+    size_t lanes = (size_t)us_device_lanes(device) * (size_t)tiles->run;
     return spec->device->execution == US_EXECUTION_VECTOR && tiles->outputs >= 2 && points >= 3 &&
            points <= 5 && count_taps(spec) >= 2 && spec->kernel[0] == spec->kernel[1] &&
            spec->stride[0] == spec->stride[1] && spec->padding[0] == spec->padding[1] &&
            tiles->channels >= 1 && tiles->channels <= spec->out.channels && tiles->vectors >= 1 &&
-           tiles->run % tiles->vectors == 0 && lanes <= (size_t)spec->batch &&
+           tiles->run % tiles->vectors == 0 &&
+           lanes <= (size_t)us_device_occupied(device, spec->batch) &&
            local_floats(spec, tiles) * lanes * sizeof(float) <= spec->device->local_bytes / 4 * 3;
 }
 
@@ -65,7 +67,7 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     /* Of 32 registers 24 hold sums, of 16 twelve; in two vectors where the local memory holds what
      * they need, and no more of them, so that transformed inputs stay near. */
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
-    int vectors = spec->batch / us_device_lanes(spec->device);
+    int vectors = us_device_vectors(spec->device, spec->batch);
     for (int run = vectors % 2 ? 1 : 2; run >= 1; run--) {
         tiles->vectors = tiles->run = run;
         tiles->channels =
@@ -134,12 +136,12 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
                          (size_t)spec->in.channels * made->tiles * (size_t)tiles->channels *
                          sizeof(float);
     int step = (spec->up ? spec->stride[0] : 1) * tiles->outputs;
-    int chunks = us_divide_up(spec->batch / us_device_lanes(spec->device), tiles->run);
+    int chunks = us_divide_up(us_device_vectors(spec->device, spec->batch), tiles->run);
     made->groups = (size_t)us_divide_up(spec->out.height, step) *
                    (size_t)us_divide_up(spec->out.width, step) * (size_t)chunks;
     /* Not where work-items overlap. */
     made->takes_moments =
-        spec->moments && spec->batch / us_device_lanes(spec->device) % tiles->run == 0;
+        spec->moments && us_device_vectors(spec->device, spec->batch) % tiles->run == 0;
     us_buffer *scratch;
     unseen_status status;
     US_CHECK(build(made, tiles, error));

@@ -42,7 +42,8 @@ bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
     if (tiles->small < 1 || count_small(spec, tiles) % tiles->small != 0) return false;
     if (tiles->large < 1 || count_rows(spec, tiles) % tiles->large != 0) return false;
     if (tiles->outputs < 2 || count_taps(spec) < 2 || points > 5) return false;
-    if (tiles->vectors < 1 || tiles->vectors * lanes > spec->batch) return false;
+    if (tiles->vectors < 1 || tiles->vectors > us_device_vectors(spec->device, spec->batch))
+        return false;
     if (tiles->splits < 1 || (size_t)tiles->splits > us_winograd_gradient_blocks(spec, tiles))
         return false;
     return local_vectors(spec, tiles) * (size_t)lanes * sizeof(float) <=
@@ -70,7 +71,8 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
     /* Many images amortise the sums' way to registers and back, as long as all stays in a cache:
      * some are worth more of it than more are. */
     int lanes = us_device_lanes(spec->device);
-    while (tiles.vectors < MOST_VECTORS && 2 * tiles.vectors * lanes <= spec->batch) {
+    int most_vectors = us_device_vectors(spec->device, spec->batch);
+    while (tiles.vectors < MOST_VECTORS && 2 * tiles.vectors <= most_vectors) {
         size_t most = tiles.vectors * lanes < LEAST_IMAGES ? 384 * 1024 : 256 * 1024;
         tiles.vectors *= 2;
         if (local_vectors(spec, &tiles) * (size_t)lanes * sizeof(float) <= most) continue;
@@ -92,7 +94,7 @@ bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
 
 size_t us_winograd_gradient_blocks(const us_weight_gradient_spec *spec,
                                    const us_weight_gradient_tiles *tiles) {
-    int vectors = spec->batch / us_device_lanes(spec->device);
+    int vectors = us_device_vectors(spec->device, spec->batch);
     return (size_t)us_divide_up(spec->small.height, tiles->outputs) *
            (size_t)us_divide_up(spec->small.width, tiles->outputs) *
            (size_t)us_divide_up(vectors, tiles->vectors);

@@ -69,7 +69,7 @@ static int choices(const void *of, const int *values, int parameter, int list[US
 static void operands(const void *of, us_operand list[US_TUNABLE_OPERANDS]) {
     (void)of;
     list[0].floats = FLOATS;
-    list[2] = (us_operand){FLOATS, true};
+    list[2] = (us_operand){FLOATS, true, 0};
 }
 
 static double expected(const void *of, const float *const *inputs, int output, size_t index) {
