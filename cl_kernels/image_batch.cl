@@ -133,6 +133,8 @@ static inline void fill_other(cell *tile, int lane, __global const float *out, b
                 keep ? (cell)out[((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH] : (cell)0;
 }
 
+#define OUT_PIXEL(c, p) (out + ((size_t)((c) * HEIGHT + s.y) * WIDTH + s.x + (p)) * BATCH)
+
 #if QUICK
 typedef WIDE(uchar) bytes;
 
@@ -185,6 +187,10 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels, __glob
 static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
                           __global float *out, int first, int n, uint low, strip s) {
     bytes rows[STRIP * CHANNELS];
+    /* So are the places of the next line of lanes, far from each other. */
+    UNROLL for (int p = 0; p < STRIP; p++)
+        UNROLL for (int c = 0; c < CHANNELS; c++)
+            prefetch_line(OUT_PIXEL(c, p) + min(first + LINE, BATCH - VECTOR_WIDTH), 1, 1);
     load_strips(rows, pixels, chosen, first, n, low, s);
     const WIDE(char) flipped =
         WIDE(convert_char)(WIDE(vload)(0, chosen + BATCH + first) != (WIDE(uint))(0u));
@@ -193,8 +199,7 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
             const bytes row = select(rows[p * CHANNELS + c],
                                      rows[(STRIP - 1 - p) * CHANNELS + c], flipped);
             const vec v = WIDE(convert_float)(row) * s.scale + s.offset;
-            vec_store(vec_mask(v, first, n),
-                      out + ((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH + first);
+            vec_store(vec_mask(v, first, n), OUT_PIXEL(c, p) + first);
         }
 }
 #endif
@@ -234,7 +239,7 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
 #else
                 const vec v = vec_load(row);
 #endif
-                vec_store(v, out + ((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH + first);
+                vec_store(v, OUT_PIXEL(c, p) + first);
             }
 #endif
     }

@@ -19,6 +19,13 @@ INLINE vec load_lanes(const __global float *from, int lanes, int stride) {
     return vec_load(values);
 }
 
+/* By fours as long as there are; the others' place is not to be touched. */
+INLINE void store_lanes(const float *values, int lanes, __global float *to) {
+    int l = 0;
+    for (; l + 4 <= lanes; l += 4) vstore4(vload4(0, values + l), 0, to + l);
+    for (; l < lanes; l++) to[l] = values[l];
+}
+
 /* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
  * phase (up) or the only one. A work-group per input channel and tile, whose items take vectors of
  * channels: those of a product lie far from the next one's, which a cache would not hold for long. */
@@ -55,6 +62,6 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
                 vec_store(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS),
                           results + i * VECTOR_WIDTH);
             for (int i = 0; i < PRODUCTS; i++)
-                for (int l = 0; l < lanes; l++) to[i * step + l] = results[i * VECTOR_WIDTH + l];
+                store_lanes(results + i * VECTOR_WIDTH, lanes, to + i * step);
         }
 }

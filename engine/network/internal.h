@@ -28,6 +28,7 @@ struct us_network {
     us_gradient_sum **sums; /* of the plan's steps, NULL where one is none; training only */
     size_t floats, statistic_floats;
     us_buffer *parameters, *gradients, *statistics;
+    bool has_scored; /* and no tensor has changed since */
 };
 
 /* Bytes that one tensor takes in a flat buffer, and the whole of a network's. */

@@ -200,7 +200,8 @@ const us_network_spec *us_network_get_spec(const us_network *network) {
     return network->spec;
 }
 
-us_buffer *us_network_parameters(const us_network *network) {
+us_buffer *us_network_parameters(us_network *network) {
+    network->has_scored = false;
     return network->parameters;
 }
 

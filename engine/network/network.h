@@ -35,8 +35,9 @@ us_activation us_network_output_activation(const us_network *network);
 /* ---- parameters ---- */
 
 /* Flat device buffers of us_network_floats floats: what an optimizer updates in one launch. Both
- * are NULL for a network without parameters. */
-us_buffer *us_network_parameters(const us_network *network);
+ * are NULL for a network without parameters. Ask for the parameters anew whenever they are to
+ * change: forward passes of scoring keep what they compute from the parameters alone. */
+us_buffer *us_network_parameters(us_network *network);
 us_buffer *us_network_gradients(const us_network *network);
 size_t us_network_floats(const us_network *network);
 

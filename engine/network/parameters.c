@@ -89,6 +89,7 @@ static unseen_status initialize_tensor(us_buffer *buffer, const us_tensor_spec *
 }
 
 unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_error *error) {
+    network->has_scored = false;
     for (int s = 0; s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         for (int t = 0; t < stage->spec->tensor_count; t++) {
@@ -174,6 +175,7 @@ unseen_status us_network_save(const us_network *network, us_safetensors_builder 
 
 unseen_status us_network_load(us_network *network, const us_safetensors *file,
                               unseen_error *error) {
+    network->has_scored = false;
     return transfer_all(network, NULL, "", &(transfer){.from = file}, error);
 }
 

@@ -107,25 +107,28 @@ static unseen_status finish_label(us_network *network, int layer, const char *pa
 
 /* A layer and the normalisation after it at once. */
 static unseen_status run_folded(us_network *network, us_tape *tape, int normalization, int n,
-                                unseen_error *error) {
+                                us_reuse reuse, unseen_error *error) {
     us_stage *after = &network->stages[normalization];
     int index = network->plan.stages[normalization].input;
     us_stage *stage = &network->stages[index];
-    us_layer_fold fold = {
-        .tensors = after->tensors,
-        .weight = stage->tensors[0],
-        .bias = stage->spec->tensor_count > 1 ? stage->tensors[1] : NULL,
-        .to_weight = stage->folded[0],
-        .to_bias = stage->folded[1],
-        .rows = (size_t)us_tensor_spec_size(&stage->spec->tensors[0]) /
-                (size_t)stage->spec->out.channels,
-    };
-    US_TRY(after->spec->type->fold(after->layer, &fold, error));
+    if (reuse != US_REUSE_NOW) {
+        us_layer_fold fold = {
+            .tensors = after->tensors,
+            .weight = stage->tensors[0],
+            .bias = stage->spec->tensor_count > 1 ? stage->tensors[1] : NULL,
+            .to_weight = stage->folded[0],
+            .to_bias = stage->folded[1],
+            .rows = (size_t)us_tensor_spec_size(&stage->spec->tensors[0]) /
+                    (size_t)stage->spec->out.channels,
+        };
+        US_TRY(after->spec->type->fold(after->layer, &fold, error));
+    }
     us_layer_forward args = {
         .x = output_of(tape, network->plan.stages[index].input),
         .y = output_of(tape, normalization),
         .tensors = stage->folded,
         .n = n,
+        .reuse = reuse,
         .folded = true,
     };
     return stage->spec->type->forward(stage->layer, &args, error);
@@ -134,7 +137,8 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
 /* *moments are those of the output of the stage before, if it has taken them, and then of this
  * one's. */
 static unseen_status run_stage(us_network *network, us_tape *tape, int index, int n,
-                               us_training training, us_parts *moments, unseen_error *error) {
+                               us_training training, us_reuse reuse, us_parts *moments,
+                               unseen_error *error) {
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
     us_layer_forward args = {
@@ -145,6 +149,7 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
         .saved = tape->saved[index],
         .n = n,
         .training = training,
+        .reuse = reuse,
         .moments = training && plan->is_normalized ? moments : NULL,
     };
     if (plan->input == index - 1) args.x_moments = *moments;
@@ -155,17 +160,21 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, unseen_error *error) {
     us_parts moments = {0};
+    us_reuse reuse = training ? US_REUSE_NONE : network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
+    network->has_scored = false; /* until all has gone well */
     tape->x = tape->output = x;
     for (int s = 0; s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         bool folds = !training && network->plan.stages[s].folds;
         if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
         set_label(network, stage->index, US_PASS_FORWARD);
-        unseen_status status = folds ? run_folded(network, tape, s, n, error)
-                                     : run_stage(network, tape, s, n, training, &moments, error);
+        unseen_status status =
+            folds ? run_folded(network, tape, s, n, reuse, error)
+                  : run_stage(network, tape, s, n, training, reuse, &moments, error);
         US_TRY(finish_label(network, stage->index, "forward", status, error));
         tape->output = output_of(tape, s);
     }
+    network->has_scored = !training;
     return UNSEEN_OK;
 }
 

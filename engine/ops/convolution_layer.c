@@ -158,6 +158,7 @@ unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
         .bias = convolution->attributes.bias || args->folded ? args->tensors[1] : NULL,
         .y = args->y,
         .n = args->n,
+        .reuse = args->reuse,
         .moments = args->moments,
     };
     return us_gather_run(args->folded ? convolution->folded : convolution->forward, &gather, error);

@@ -11,8 +11,9 @@ struct us_gather {
     us_device *device;
     us_winograd *winograd; /* does it all where there is one */
     us_kernel *pack, *gather;
-    bool packed; /* the weights already lie as the kernel reads them */
-    size_t groups, tiles, in_channels, packed_bytes;
+    us_buffer *kept; /* packed weights, for us_reuse; NULL until asked for */
+    size_t groups, tiles, in_channels;
+    size_t packed_bytes; /* 0: the weights already lie as the kernel reads them */
 };
 
 /* The tile of at most `most` that divides `size` with the least left over. */
@@ -115,6 +116,18 @@ static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *ti
                             tiles->run, tiles->staged, by_phases(spec, tiles));
 }
 
+/* 0 where the kernel reads the weights as they are. */
+static size_t count_packed_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles,
+                                 size_t count) {
+    size_t taps = (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
+    size_t channels = (size_t)tiles->channels;
+    bool one_phase = !spec->up || (spec->stride[0] == 1 && spec->stride[1] == 1);
+    if (one_phase && count == 1 && spec->out_stride == 1 &&
+        (taps == 1 || spec->tap_stride == channels) && spec->in_stride == taps * channels)
+        return 0;
+    return count * (size_t)spec->in.channels * taps * channels * sizeof(float);
+}
+
 unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
                                us_gather **gather, unseen_error *error) {
     *gather = NULL;
@@ -128,13 +141,6 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     made->device = spec->device;
     made->in_channels = (size_t)spec->in.channels;
     made->tiles = (size_t)us_divide_up(spec->out.channels, chosen.channels);
-    size_t taps = (size_t)spec->kernel[0] * (size_t)spec->kernel[1];
-    bool one_phase = !spec->up || (spec->stride[0] == 1 && spec->stride[1] == 1);
-    made->packed = one_phase && made->tiles == 1 && spec->out_stride == 1 &&
-                   (taps == 1 || spec->tap_stride == (size_t)chosen.channels) &&
-                   spec->in_stride == taps * (size_t)chosen.channels;
-    made->packed_bytes =
-        made->tiles * made->in_channels * taps * (size_t)chosen.channels * sizeof(float);
     int vectors = us_device_vectors(spec->device, spec->batch);
     int chunks = us_divide_up(vectors, chosen.vectors);
     made->groups = (size_t)spec->out.height;
@@ -146,15 +152,16 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     unseen_status status;
     if (chosen.outputs > 0) {
         US_CHECK(us_winograd_create(spec, &chosen, &made->winograd, error));
-        *gather = made;
-        return UNSEEN_OK;
+        made->packed_bytes = us_winograd_packed_bytes(made->winograd);
+    } else {
+        made->packed_bytes = count_packed_bytes(spec, &chosen, made->tiles);
+        US_CHECK(build(spec, &chosen, "gather", &made->gather, error));
+        if (made->packed_bytes > 0)
+            US_CHECK(build(spec, &chosen, "gather_pack", &made->pack, error));
     }
-    US_CHECK(build(spec, &chosen, "gather", &made->gather, error));
-    if (!made->packed) {
-        us_buffer *scratch;
-        US_CHECK(build(spec, &chosen, "gather_pack", &made->pack, error));
+    us_buffer *scratch;
+    if (made->packed_bytes > 0)
         US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
-    }
     *gather = made;
     return UNSEEN_OK;
 
@@ -168,20 +175,34 @@ void us_gather_destroy(us_gather *gather) {
     us_winograd_destroy(gather->winograd);
     us_kernel_destroy(gather->pack);
     us_kernel_destroy(gather->gather);
+    us_buffer_destroy(gather->kept);
     free(gather);
 }
 
-unseen_status us_gather_run(us_gather *gather, const us_gather_args *args, unseen_error *error) {
-    if (gather->winograd) return us_winograd_run(gather->winograd, args, error);
-    us_buffer *weights = args->weights;
-    if (!gather->packed) {
-        us_buffer *scratch;
-        US_TRY(us_device_scratch(gather->device, gather->packed_bytes, &scratch, error));
-        const size_t groups[3] = {gather->in_channels, gather->tiles, 1};
-        US_TRY(us_kernel_run(gather->pack, groups, error, "bb", weights, scratch));
-        weights = scratch;
+static unseen_status pack(us_gather *gather, const us_gather_args *args, us_buffer **packed,
+                          unseen_error *error) {
+    *packed = args->weights;
+    if (gather->packed_bytes == 0) return UNSEEN_OK;
+    if (args->reuse == US_REUSE_NONE) {
+        US_TRY(us_device_scratch(gather->device, gather->packed_bytes, packed, error));
+    } else {
+        bool is_new = !gather->kept;
+        if (is_new)
+            US_TRY(us_buffer_create(gather->device, gather->packed_bytes, "packed weights",
+                                    &gather->kept, error));
+        *packed = gather->kept;
+        if (args->reuse == US_REUSE_NOW && !is_new) return UNSEEN_OK;
     }
+    if (gather->winograd) return us_winograd_pack(gather->winograd, args->weights, *packed, error);
+    const size_t groups[3] = {gather->in_channels, gather->tiles, 1};
+    return us_kernel_run(gather->pack, groups, error, "bb", args->weights, *packed);
+}
+
+unseen_status us_gather_run(us_gather *gather, const us_gather_args *args, unseen_error *error) {
+    us_buffer *packed;
+    US_TRY(pack(gather, args, &packed, error));
+    if (gather->winograd) return us_winograd_run(gather->winograd, packed, args, error);
     const size_t groups[3] = {gather->groups, 1, 1};
-    return us_kernel_run(gather->gather, groups, error, "bbbbb", args->x, weights, args->bias,
+    return us_kernel_run(gather->gather, groups, error, "bbbbb", args->x, packed, args->bias,
                          args->input, args->y);
 }

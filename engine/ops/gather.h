@@ -66,6 +66,7 @@ typedef struct us_gather_args {
      * channel, before the activation, over n images: count, mean and sum of squared deviations.
      * Valid until the next run. */
     us_parts *moments;
+    us_reuse reuse; /* of packed weights */
     int n;
 } us_gather_args;
 

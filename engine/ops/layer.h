@@ -88,6 +88,13 @@ typedef enum us_training {
     US_TRAINING_STILL, /* from the batch; the running ones stay, as it is unlike what is scored */
 } us_training;
 
+/* Of what a layer computes from its tensors alone. */
+typedef enum us_reuse {
+    US_REUSE_NONE,  /* the tensors change before the next pass, as in training */
+    US_REUSE_LATER, /* they may not: it is kept */
+    US_REUSE_NOW,   /* they have not since the last pass, which kept it */
+} us_reuse;
+
 typedef struct us_layer_forward {
     us_buffer *x, *y;
     us_buffer *shortcut;       /* the other branch's output, of a layer with branches; else NULL */
@@ -95,6 +102,7 @@ typedef struct us_layer_forward {
     us_buffer *saved;          /* saved_floats, kept until backward; NULL if none */
     int n;                     /* images in the batch, 1 .. plan.batch */
     us_training training;
+    us_reuse reuse;
     bool folded;        /* y is what the normalisation after this layer gives; tensors are
                            those of its fold */
     us_parts x_moments; /* of a normalisation: taken by the layer that gave x */

@@ -142,15 +142,11 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
     /* Not where work-items overlap. */
     made->takes_moments =
         spec->moments && us_device_vectors(spec->device, spec->batch) % tiles->run == 0;
-    us_buffer *scratch;
-    unseen_status status;
-    US_CHECK(build(made, tiles, error));
-    US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
-    *winograd = made;
-    return UNSEEN_OK;
-
-done:
-    us_winograd_destroy(made);
+    unseen_status status = build(made, tiles, error);
+    if (status == UNSEEN_OK)
+        *winograd = made;
+    else
+        us_winograd_destroy(made);
     return status;
 }
 
@@ -162,16 +158,23 @@ void us_winograd_destroy(us_winograd *winograd) {
     free(winograd);
 }
 
-unseen_status us_winograd_run(us_winograd *winograd, const us_gather_args *args,
-                              unseen_error *error) {
+size_t us_winograd_packed_bytes(const us_winograd *winograd) {
+    return winograd->packed_bytes;
+}
+
+unseen_status us_winograd_pack(us_winograd *winograd, us_buffer *weights, us_buffer *packed,
+                               unseen_error *error) {
     const us_gather_spec *spec = &winograd->spec;
-    us_buffer *packed;
-    US_TRY(us_device_scratch(spec->device, winograd->packed_bytes, &packed, error));
-    const size_t pack_groups[3] = {(size_t)spec->in.channels, winograd->tiles, 1};
-    US_TRY(us_kernel_run(winograd->pack, pack_groups, error, "bbiiiiiiii", args->weights, packed,
+    const size_t groups[3] = {(size_t)spec->in.channels, winograd->tiles, 1};
+    return us_kernel_run(winograd->pack, groups, error, "bbiiiiiiii", weights, packed,
                          (int32_t)spec->up, spec->kernel[0], spec->stride[0], spec->out.channels,
                          winograd->tile_channels, (int32_t)spec->in_stride,
-                         (int32_t)spec->tap_stride, (int32_t)spec->out_stride));
+                         (int32_t)spec->tap_stride, (int32_t)spec->out_stride);
+}
+
+unseen_status us_winograd_run(us_winograd *winograd, us_buffer *packed, const us_gather_args *args,
+                              unseen_error *error) {
+    const us_gather_spec *spec = &winograd->spec;
     const size_t groups[3] = {winograd->groups, 1, 1};
     bool derives = spec->input_activation.kind != US_ACTIVATION_NONE;
     us_activation bent = derives ? spec->input_activation : spec->activation;

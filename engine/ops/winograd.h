@@ -21,8 +21,13 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
                                  us_winograd **winograd, unseen_error *error);
 void us_winograd_destroy(us_winograd *winograd); /* NULL is fine */
 
-/* As us_gather_run. */
-unseen_status us_winograd_run(us_winograd *winograd, const us_gather_args *args,
+/* Enqueues: the weights as us_winograd_run reads them. */
+size_t us_winograd_packed_bytes(const us_winograd *winograd);
+unseen_status us_winograd_pack(us_winograd *winograd, us_buffer *weights, us_buffer *packed,
+                               unseen_error *error);
+
+/* As us_gather_run, with packed weights. */
+unseen_status us_winograd_run(us_winograd *winograd, us_buffer *packed, const us_gather_args *args,
                               unseen_error *error);
 
 #endif
