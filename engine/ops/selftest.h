@@ -23,6 +23,7 @@ typedef struct us_test_values {
     int n, batch;
     double *host;
     us_buffer *device;
+    float padding; /* as uploaded */
 } us_test_values;
 
 /* Room for values, zero on the host and on the device. */
@@ -38,7 +39,7 @@ unseen_status us_test_values_upload(us_test_values *values, float padding, unsee
 
 /* Compares the device with the host: the largest difference as a part of the largest value on the
  * host (or of `floor` if that is more). Where padded lanes must be 0, one that is not is infinitely
- * wrong. */
+ * wrong, unless us_device_occupied leaves it out and it is what was there before. */
 unseen_status us_test_values_compare(us_selftest *test, const us_test_values *values,
                                      const char *operator_name, const char *what, us_shape shape,
                                      double limit, double floor, bool zero_padding,

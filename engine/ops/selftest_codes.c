@@ -19,7 +19,7 @@ static const gaussian_case gaussian_cases[] = {
     {"linear", {US_ACTIVATION_NONE, 0}, {US_ACTIVATION_NONE, 0}, {3, 7, 5}, 17, 0, 1},
     {"linear", {US_ACTIVATION_NONE, 0}, {US_ACTIVATION_NONE, 0}, {1, 1, 1}, 1, 0, 1},
     {"near the prior", {US_ACTIVATION_NONE, 0}, {US_ACTIVATION_NONE, 0}, {5, 7, 5}, 5, 0, 1e-3},
-    {"relu", {US_ACTIVATION_RELU, 0}, {US_ACTIVATION_RELU, 0}, {48, 8, 8}, 33, 100, 1},
+    {"relu", {US_ACTIVATION_RELU, 0}, {US_ACTIVATION_RELU, 0}, {48, 8, 8}, 33, 128, 1},
     {"two activations",
      {US_ACTIVATION_LEAKY_RELU, 0.2f},
      {US_ACTIVATION_TANH, 0},

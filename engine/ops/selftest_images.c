@@ -40,7 +40,7 @@ static const image_case image_cases[] = {
      0,
      false,
      US_FIT_RESIZE},
-    {"floats", true, false, true, true, 40, 7, 5, 1, {1, 7, 5}, 17, 100, 0, false, US_FIT_RESIZE},
+    {"floats", true, false, true, true, 40, 7, 5, 1, {1, 7, 5}, 17, 128, 0, false, US_FIT_RESIZE},
     {"selected", false, true, true, true, 60, 9, 33, 1, {1, 9, 33}, 5, 0, 0, false, US_FIT_RESIZE},
     {"enlarged",
      false,
@@ -375,9 +375,9 @@ typedef struct code_case {
 
 static const code_case code_cases[] = {
     {"normal", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 0, false},
-    {"rectified normal", US_DISTRIBUTION_RECTIFIED_NORMAL, {5, 1, 1}, 1, 100, false},
+    {"rectified normal", US_DISTRIBUTION_RECTIFIED_NORMAL, {5, 1, 1}, 1, 128, false},
     {"uniform", US_DISTRIBUTION_UNIFORM, {1, 7, 5}, 33, 0, false},
-    {"normal, added", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 100, true},
+    {"normal, added", US_DISTRIBUTION_NORMAL, {3, 7, 5}, 17, 128, true},
 };
 
 enum { CODE_CASES = sizeof code_cases / sizeof *code_cases };

@@ -30,7 +30,7 @@ enum { ALL = (1u << US_CORRUPTION_KINDS) - 1 };
 static const corruption_case corruption_cases[] = {
     {"noise", ONLY(NOISE), {3, 7, 5}, 17, 0, 0, 0, false},
     {"cutout", ONLY(CUTOUT), {3, 33, 31}, 17, 0, 0, 0, false},
-    {"paste", ONLY(PASTE), {3, 33, 31}, 33, 100, 0, 0, false},
+    {"paste", ONLY(PASTE), {3, 33, 31}, 33, 128, 0, 0, false},
     {"paste within one image", ONLY(PASTE), {1, 16, 20}, 1, 0, 0, 0, false},
     {"crop", ONLY(CROP), {3, 33, 31}, 17, 0, 0, 0, false},
     {"rotate", ONLY(ROTATE), {5, 7, 7}, 17, 0, 0, 0, false},
@@ -39,7 +39,7 @@ static const corruption_case corruption_cases[] = {
     {"two kinds", ONLY(CUTOUT) | ONLY(BLUR), {1, 9, 9}, 33, 0, 0, 0, false},
     {"one pixel", ALL, {1, 1, 1}, 33, 0, 0, 0, false},
     {"one image", ALL, {3, 7, 5}, 1, 0, 0, 0, false},
-    {"noise images", ALL, {3, 7, 5}, 17, 100, 0, 17, false},
+    {"noise images", ALL, {3, 7, 5}, 17, 128, 0, 17, false},
     {"normal noise images", ALL, {5, 7, 5}, 17, 0, 0, 17, true},
     {"some of each", ALL, {3, 24, 24}, 50, 0, 5, 13, false},
     {"none", ALL, {3, 7, 5}, 17, 0, 17, 17, false},
@@ -252,9 +252,9 @@ typedef struct match_case {
 
 static const match_case match_cases[] = {
     {{3, 7, 5}, 17, 0},
-    {{5, 1, 1}, 1, 100},
+    {{5, 1, 1}, 1, 128},
     {{1, 7, 5}, 2, 0},
-    {{48, 1, 1}, 33, 100},
+    {{48, 1, 1}, 33, 128},
 };
 
 enum { MATCH_CASES = sizeof match_cases / sizeof *match_cases };

@@ -131,7 +131,7 @@ typedef struct spread_case {
 } spread_case;
 
 static const spread_case spread_cases[] = {
-    {17, 0, 1, 0, -1},    {33, 100, 1e-4, 20, -1}, {300, 0, 5, -3, 100},
+    {17, 0, 1, 0, -1},    {33, 128, 1e-4, 20, -1}, {300, 0, 5, -3, 100},
     {5, 0, 0, 1000.1, 0}, {1, 0, 1, 7, -1},
 };
 
@@ -251,7 +251,7 @@ typedef struct step_case {
 
 static const step_case step_cases[] = {
     {"within limits", {3, 7, 5}, 17, 0, -0.4f, -1, 1},
-    {"within limits", {1, 1, 1}, 1, 100, 0.7f, -0.5f, 0.25f},
+    {"within limits", {1, 1, 1}, 1, 128, 0.7f, -0.5f, 0.25f},
     {"without limits", {5, 33, 31}, 33, 0, 1, -INFINITY, INFINITY},
 };
 

@@ -99,7 +99,7 @@ static void close_operands(operands *o) {
 }
 
 static us_gather_tiles fitted(const us_device *device, int batch, us_gather_tiles tiles) {
-    int vectors = batch / us_device_lanes(device);
+    int vectors = us_device_vectors(device, batch);
     if (tiles.vectors > vectors) tiles.vectors = vectors;
     if (device->execution == US_EXECUTION_LANES) tiles.staged = 0;
     return tiles;
