@@ -56,6 +56,10 @@
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
+/* From the inputs of a product to those of the next one: an odd number of cache lines, or else what a window
+ * writes would fall into few of the sets of a first cache. */
+#define INPUT_LINES ((TERMS * ITEM_VECTORS * VECTOR_WIDTH + LINE - 1) / LINE)
+#define INPUT_STEP ((INPUT_LINES | 1) * LINE / VECTOR_WIDTH)
 #define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
 /* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
@@ -76,16 +80,16 @@ INLINE void load_window(const __global float *plane, int top, int left, const in
     }
 }
 
-/* A window of a plane, transformed, to[product][vector]. */
+/* A window of a plane, transformed. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
                        ROOM vec *to) {
     vec d[PRODUCTS];
     load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
     transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * ITEM_VECTORS] = d[i];
+    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
 
-/* All windows of a patch from (top, left) on: inputs[window][term][product][vector]. */
+/* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
 PART void load_inputs(const __global float *x, int top, int left, bool inside,
                       ROOM vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
@@ -95,11 +99,11 @@ PART void load_inputs(const __global float *x, int top, int left, bool inside,
             for (int window = 0; window < WINDOWS; window++)
                 put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
                            left + SHIFTS - 1 - window % SHIFTS, 1, inside,
-                           inputs + (window * TERMS + c) * PRODUCTS * ITEM_VECTORS + v);
+                           inputs + window * PRODUCTS * INPUT_STEP + c * ITEM_VECTORS + v);
 #else
             for (int phase = 0; phase < PHASES; phase++)
                 put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
-                           inputs + (c * PHASES + phase) * PRODUCTS * ITEM_VECTORS + v);
+                           inputs + (c * PHASES + phase) * ITEM_VECTORS + v);
 #endif
         }
 }
@@ -148,7 +152,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
-                const ROOM vec *from = inputs + (size_t)product * ITEM_VECTORS + first;
+                const ROOM vec *from = inputs + (size_t)product * INPUT_STEP + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
                 for (int term = 0; term < TERMS; term++) {
@@ -156,7 +160,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
                     FOR_VECTORS v[j] = from[j];
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)(w[i]), v[j], sum[i][j]);
                     w += TILE_CHANNELS;
-                    from += PRODUCTS * ITEM_VECTORS;
+                    from += ITEM_VECTORS;
                 }
                 FOR_CHANNELS FOR_VECTORS to[i * ITEM_VECTORS + first + j] = sum[i][j];
             }
@@ -254,7 +258,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict input,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
-    ROOM vec inputs[WINDOWS * PRODUCTS * TERMS * ITEM_VECTORS];
+    ROOM vec inputs[WINDOWS * PRODUCTS * INPUT_STEP];
     ROOM vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
@@ -284,7 +288,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
             .set = set,
         };
         multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS,
-                 inputs + (size_t)window * PRODUCTS * TERMS * ITEM_VECTORS, products, &next);
+                 inputs + (size_t)window * PRODUCTS * INPUT_STEP, products, &next);
         const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
         const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);

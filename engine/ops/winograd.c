@@ -27,16 +27,19 @@ static size_t count_phases(const us_gather_spec *spec) {
     return (size_t)spec->stride[0] * (size_t)spec->stride[0];
 }
 
-/* Of transformed inputs and of products, in floats per lane of the batch. */
-static size_t local_floats(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+/* Of transformed inputs and of products; twin of the arrays of the kernel. */
+static size_t local_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
     int stride = spec->stride[0], padding = spec->padding[0];
-    size_t windows = count_phases(spec);
+    int lanes = us_device_lanes(spec->device) * tiles->run;
+    int windows = 1, terms = spec->in.channels * stride * stride;
     if (spec->up) {
         int shifts = us_divide_up(padding, stride) - padding / stride + 1;
-        windows = (size_t)shifts * (size_t)shifts;
+        windows = shifts * shifts;
+        terms = spec->in.channels;
     }
-    return count_products(spec, tiles) *
-           (windows * (size_t)spec->in.channels + (size_t)spec->out.channels);
+    size_t lines = (size_t)us_divide_up((int64_t)terms * lanes, US_CACHE_LINE) | 1;
+    return count_products(spec, tiles) * sizeof(float) *
+           ((size_t)windows * lines * US_CACHE_LINE + (size_t)spec->out.channels * (size_t)lanes);
 }
 
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
@@ -49,7 +52,7 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
            tiles->channels >= 1 && tiles->channels <= spec->out.channels && tiles->vectors >= 1 &&
            tiles->run % tiles->vectors == 0 &&
            lanes <= (size_t)us_device_occupied(device, spec->batch) &&
-           local_floats(spec, tiles) * lanes * sizeof(float) <= spec->device->local_bytes / 4 * 3;
+           local_bytes(spec, tiles) <= device->local_bytes / 4 * 3;
 }
 
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
