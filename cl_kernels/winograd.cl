@@ -56,10 +56,9 @@
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
-/* From the inputs of a product to those of the next one: an odd number of cache lines, or else what a window
- * writes would fall into few of the sets of a first cache. */
-#define INPUT_LINES ((TERMS * ITEM_VECTORS * VECTOR_WIDTH + LINE - 1) / LINE)
-#define INPUT_STEP ((INPUT_LINES | 1) * LINE / VECTOR_WIDTH)
+/* From the inputs, or sums, of a product to those of the next one, in vectors. */
+#define INPUT_STEP (ODD_LINES(TERMS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
+#define SUM_STEP (ODD_LINES(OUT_CHANNELS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
 #define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
 /* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
@@ -147,7 +146,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
             ROOM vec *to =
-                products + (size_t)(product * OUT_CHANNELS + TILE_FIRST(tile)) * ITEM_VECTORS;
+                products + (size_t)product * SUM_STEP + TILE_FIRST(tile) * ITEM_VECTORS;
             prefetch_ahead(next, product * TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
@@ -199,7 +198,7 @@ PART void write_outputs(const ROOM vec *products, place at, float start, float s
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
-            m[i] = products[i * OUT_CHANNELS * ITEM_VECTORS + v];
+            m[i] = products[i * SUM_STEP + v];
         transform_output_2d(m, OUTPUTS);
 #if MOMENTS
         const vec base = m[0];
@@ -259,7 +258,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
     ROOM vec inputs[WINDOWS * PRODUCTS * INPUT_STEP];
-    ROOM vec products[PRODUCTS * OUT_CHANNELS * ITEM_VECTORS];
+    ROOM vec products[PRODUCTS * SUM_STEP];
     const size_t group = get_group_id(0), lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
     const int top = PATCH_FIRST(tile_y), left = PATCH_FIRST(tile_x);

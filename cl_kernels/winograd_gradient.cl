@@ -30,9 +30,7 @@
 #define SMALL_VECTORS COUNT(VECTOR_WIDTH, ITEM_SMALL)
 #define BIAS_CHANNELS (BIAS == 1 ? ITEM_SMALL : ITEM_LARGE)
 
-/* From a product to the next of either block, in floats: an odd number of cache lines, or else what a
- * window writes would fall into few of the sets of a first cache. */
-#define ODD_LINES(floats) ((COUNT(LINE, floats) | 1) * LINE)
+/* From a product to the next of either block, in floats. */
 #define LARGE_STEP ODD_LINES(LARGE_ROWS * IMAGES)
 #define SMALL_STEP ODD_LINES(IMAGES * SMALL_VECTORS * VECTOR_WIDTH)
 

@@ -27,6 +27,11 @@ static size_t count_phases(const us_gather_spec *spec) {
     return (size_t)spec->stride[0] * (size_t)spec->stride[0];
 }
 
+/* Twin of ODD_LINES in common.cl. */
+static size_t odd_lines(int64_t floats) {
+    return ((size_t)us_divide_up(floats, US_CACHE_LINE) | 1) * US_CACHE_LINE;
+}
+
 /* Of transformed inputs and of products; twin of the arrays of the kernel. */
 static size_t local_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
     int stride = spec->stride[0], padding = spec->padding[0];
@@ -37,9 +42,9 @@ static size_t local_bytes(const us_gather_spec *spec, const us_gather_tiles *til
         windows = shifts * shifts;
         terms = spec->in.channels;
     }
-    size_t lines = (size_t)us_divide_up((int64_t)terms * lanes, US_CACHE_LINE) | 1;
     return count_products(spec, tiles) * sizeof(float) *
-           ((size_t)windows * lines * US_CACHE_LINE + (size_t)spec->out.channels * (size_t)lanes);
+           ((size_t)windows * odd_lines((int64_t)terms * lanes) +
+            odd_lines((int64_t)spec->out.channels * lanes));
 }
 
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
