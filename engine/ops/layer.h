@@ -1,11 +1,14 @@
 /* What a layer is: one row of this type per layer, in network/layer_table.c.
  *
  * Layouts on the device (floats):
- *   activations  [channels][height][width][batch]  "CHWN": the batch is innermost, padded to
- * `batch` lanes, of which the first n hold images. Padded lanes hold finite values and never reach
- * a gradient of a parameter or a statistic: gradients with respect to activations are zero in
- * padded lanes. weights      convolution and convolution_transpose [in][kernel_h][kernel_w][out]
- * ("CRSK"); dense [in][out]: the output channel innermost.
+ *
+ *   activations: [channels][height][width][batch], "CHWN": the batch is innermost. Of its
+ *   us_device_pad lanes the first n hold images. Padded lanes hold finite values and never
+ *   reach a gradient of a parameter or a statistic: gradients with respect to activations are
+ *   zero there.
+ *
+ *   weights: of a convolution, transposed or not, [in][kernel_h][kernel_w][out], "CRSK"; of a
+ *   dense layer [in][out]: the output channel is innermost.
  *
  * Folded activations: an activation that follows a layer with folds_activation is computed by that
  * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its
@@ -65,7 +68,7 @@ typedef struct us_layer_plan {
     us_device *device;
     const void *attributes; /* what type->keys read; outlives the layer */
     us_shape in, out;
-    int batch;                      /* padded; a multiple of us_device_lanes */
+    int batch;                      /* us_device_pad of what the user asked for */
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
     /* Nothing but a normalisation reads y. Its mean takes any bias away, so the gradient of a bias
