@@ -74,9 +74,10 @@ static inline float vec_sum(vec v) {
 #endif
 
 #define LINE 16 /* floats of a CPU's cache line */
+#define LINES(floats) (((floats) + LINE - 1) / LINE)
 
 /* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a cache. */
-#define ODD_LINES(floats) ((((floats) + LINE - 1) / LINE | 1) * LINE)
+#define ODD_LINES(floats) ((LINES(floats) | 1) * LINE)
 
 /* Lanes of a batch of BATCH that images may lie in: those beyond only keep pixels of a large batch from
  * being a power of two apart. Twin of us_device_occupied in engine/device/device.h. */

@@ -118,7 +118,6 @@ typedef struct {
     stretch now, then;
 } ahead;
 
-#define LINES(floats) (((floats) + LINE - 1) / LINE)
 #define LINES_A (A_STEP == 1 ? ROWS_OF_CHUNK * LINES(BLOCK) : BLOCK * LINES(ROWS_OF_CHUNK))
 #define LINES_B                                                                                    \
     (FORM == WEIGHT ? ITEM_COLUMNS * TILE_WIDTH * LINES(BLOCK)                                     \

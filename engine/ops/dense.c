@@ -48,7 +48,6 @@ enum {
     LANES_SLICE = 64,
     CLBLAST_WORK = 1 << 22, /* multiply-adds for which CLBlast's several launches pay */
     BIAS_ROWS = 32,
-    COPY_PADDING = 16, /* floats */
 };
 
 /* A tile's count of rows, at most `most` and not much below, that leaves the fewest of a last tile
@@ -96,8 +95,8 @@ static void tune_tile(us_product_tuning *t, int vector_width, int rows, int vect
 static size_t copied_bytes(const us_product_tuning *t, int vector_width) {
     const size_t rows = (size_t)t->chunk_tiles * (size_t)(t->block * t->tile_rows + vector_width);
     const size_t columns = (size_t)t->item_columns *
-                           (size_t)(t->block * t->tile_vectors * vector_width + COPY_PADDING);
-    return (rows + columns + COPY_PADDING) * sizeof(float);
+                           (size_t)(t->block * t->tile_vectors * vector_width + US_CACHE_LINE);
+    return (rows + columns + US_CACHE_LINE) * sizeof(float);
 }
 
 /* Not more of anything than there is. */
@@ -203,7 +202,7 @@ static void plan_product(us_product *product, const us_product_spec *spec,
                  product->width);
     if (product->tuning.implementation == US_PRODUCT_CLBLAST)
         product->tuning.slice = product->terms;
-    /* CLBlast takes all lanes: those that hold no image are zeros. */
+    /* CLBlast takes all lanes: dy is zero in those that hold no image. */
     const bool weight = form == US_PRODUCT_WEIGHT;
     product->clblast = (us_clblast_product){.m = (size_t)product->rows,
                                             .n = (size_t)(weight ? spec->out : spec->batch),
@@ -231,9 +230,8 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
     return us_kernel_create(
         plan->device, "dense", name, kernel, error,
         "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
-        "-DBIAS=%d "
-        "-DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d -DITEM_CHUNKS=%d "
-        "-DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
+        "-DBIAS=%d -DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d "
+        "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
         form, product->rows, product->terms, product->columns, product->width, plan->batch, a_row,
         a_step, attributes->bias, t->tile_rows, t->tile_vectors, t->slice, t->item_columns,
         t->item_chunks, t->chunk_tiles, t->block,
