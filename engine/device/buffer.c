@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "device/profile.h"
+#include "device/command.h"
 
 enum { HUGE_PAGE = 2 << 20 };
 
@@ -48,10 +48,17 @@ static unseen_status create(us_device *device, cl_mem_flags flags, const void *h
                             bool owned, const char *what, us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
     us_buffer *made = calloc(1, sizeof *made);
-    if (!made) return us_fail_memory(error, what);
+    us_uses *uses = calloc(1, sizeof *uses);
+    if (!made || !uses) {
+        free(made);
+        free(uses);
+        return us_fail_memory(error, what);
+    }
+    made->uses = uses;
     cl_int code;
     made->memory = clCreateBuffer(device->context, flags, bytes, (void *)(uintptr_t)host, &code);
     if (!made->memory) {
+        free(uses);
         free(made);
         char text[256], size[32];
         snprintf(text, sizeof text, "allocating %s for %s (clCreateBuffer)", size_text(bytes, size),
@@ -153,6 +160,8 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
     }
     made->device = device;
     made->bytes = bytes;
+    made->is_view = true;
+    made->uses = parent->uses;
     *view = made;
     return UNSEEN_OK;
 }
@@ -173,6 +182,10 @@ unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t s
 void us_buffer_destroy(us_buffer *buffer) {
     if (!buffer) return;
     if (buffer->memory) clReleaseMemObject(buffer->memory);
+    if (!buffer->is_view) {
+        us_uses_forget(buffer->uses);
+        free(buffer->uses);
+    }
     if (buffer->owned) buffer->device->allocated_bytes -= buffer->bytes;
     free(buffer);
 }
@@ -189,8 +202,11 @@ unseen_status us_buffer_write(us_buffer *buffer, size_t offset, const void *byte
                               unseen_error *error) {
     US_TRY(check_range(buffer, offset, size, "a write", error));
     if (size == 0) return UNSEEN_OK;
+    us_command command;
+    us_command_begin(&command, buffer->device);
+    us_command_touch(&command, buffer, true);
     cl_int code = clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, size,
-                                       bytes, 0, NULL, NULL);
+                                       bytes, command.wait_count, us_command_waits(&command), NULL);
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "writing to device memory (clEnqueueWriteBuffer)");
@@ -201,8 +217,11 @@ unseen_status us_buffer_read(us_buffer *buffer, size_t offset, void *bytes, size
                              unseen_error *error) {
     US_TRY(check_range(buffer, offset, size, "a read", error));
     if (size == 0) return UNSEEN_OK;
+    us_command command;
+    us_command_begin(&command, buffer->device);
+    us_command_touch(&command, buffer, false);
     cl_int code = clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, size,
-                                      bytes, 0, NULL, NULL);
+                                      bytes, command.wait_count, us_command_waits(&command), NULL);
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "reading device memory (clEnqueueReadBuffer)");
@@ -214,50 +233,59 @@ unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, s
     US_TRY(check_range(to, to_offset, size, "a copy to", error));
     US_TRY(check_range(from, from_offset, size, "a copy from", error));
     if (size == 0) return UNSEEN_OK;
-    us_launch_timer timer;
-    us_launch_begin(to->device, &timer);
+    us_command command;
+    us_command_begin(&command, to->device);
+    us_command_touch(&command, from, false);
+    us_command_touch(&command, to, true);
     cl_int code = clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset,
-                                      to_offset, size, 0, NULL, timer.wanted);
+                                      to_offset, size, command.wait_count,
+                                      us_command_waits(&command), us_command_event(&command));
     if (code != CL_SUCCESS)
         return us_device_fail(to->device, error, code,
                               "copying device memory (clEnqueueCopyBuffer)");
-    return us_launch_end(to->device, &timer, "copy", error);
+    return us_command_end(&command, "copy", error);
 }
 
 unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error) {
     static const cl_uint4 zero;
     /* The pattern must divide the size; a wide one is much the faster on some. */
     size_t pattern = buffer->bytes % 16 == 0 ? 16 : buffer->bytes % 4 == 0 ? 4 : 1;
-    us_launch_timer timer;
-    us_launch_begin(buffer->device, &timer);
+    us_command command;
+    us_command_begin(&command, buffer->device);
+    us_command_touch(&command, buffer, true);
     cl_int code = clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &zero, pattern, 0,
-                                      buffer->bytes, 0, NULL, timer.wanted);
+                                      buffer->bytes, command.wait_count, us_command_waits(&command),
+                                      us_command_event(&command));
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "zeroing device memory (clEnqueueFillBuffer)");
-    return us_launch_end(buffer->device, &timer, "zero", error);
+    return us_command_end(&command, "zero", error);
+}
+
+static unseen_status grow_scratch(us_device *device, us_buffer **scratch, size_t bytes,
+                                  unseen_error *error) {
+    us_buffer *larger;
+    US_TRY(us_buffer_create(device, bytes ? bytes : 1, "intermediate sums", &larger, error));
+    if (!*scratch) {
+        *scratch = larger;
+        return UNSEEN_OK;
+    }
+    unseen_status status = us_device_finish(device, error);
+    if (status == UNSEEN_OK) {
+        /* The handle stays the same, for those who keep it. */
+        us_buffer old = **scratch;
+        **scratch = *larger;
+        *larger = old;
+    }
+    us_buffer_destroy(larger);
+    return status;
 }
 
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
                                 unseen_error *error) {
-    *scratch = device->scratch;
-    if (device->scratch && device->scratch->bytes >= bytes) return UNSEEN_OK;
-    us_buffer *larger;
-    US_TRY(us_buffer_create(device, bytes ? bytes : 1, "intermediate sums", &larger, error));
-    if (device->scratch) {
-        unseen_status status = us_device_finish(device, error);
-        if (status != UNSEEN_OK) {
-            us_buffer_destroy(larger);
-            return status;
-        }
-        /* The handle stays the same, for those who keep it. */
-        us_buffer old = *device->scratch;
-        *device->scratch = *larger;
-        *larger = old;
-        us_buffer_destroy(larger);
-    } else {
-        device->scratch = larger;
-    }
-    *scratch = device->scratch;
+    us_buffer **next = &device->scratch[device->next_scratch];
+    if (!*next || (*next)->bytes < bytes) US_TRY(grow_scratch(device, next, bytes, error));
+    *scratch = *next;
+    if (device->out_of_order) device->next_scratch = (device->next_scratch + 1) % US_SCRATCHES;
     return UNSEEN_OK;
 }

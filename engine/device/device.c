@@ -105,6 +105,18 @@ unseen_status us_device_fail(const us_device *device, unseen_error *error, cl_in
                    device ? ": " : "", what, us_cl_error_name(code), (int)code, hint);
 }
 
+/* Out of order where kernels are a CPU's, which then has something to do all the time. */
+static cl_command_queue create_queue(us_device *device, cl_int *code) {
+    cl_command_queue_properties offered = 0, wanted = 0;
+    clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof offered, &offered, NULL);
+    if (device->is_cpu && device->execution == US_EXECUTION_VECTOR)
+        wanted = offered & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    if (getenv("UNSEEN_IN_ORDER")) wanted = 0;
+    cl_command_queue queue = clCreateCommandQueue(device->context, device->id, wanted, code);
+    device->out_of_order = queue && wanted;
+    return queue;
+}
+
 unseen_status us_device_open(const char *selector, us_device **device, unseen_error *error) {
     *device = NULL;
     us_selection selection;
@@ -129,7 +141,7 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
     opened->context = clCreateContext(properties, 1, &opened->id, NULL, NULL, &code);
     if (opened->context) {
         call = "opening it (clCreateCommandQueue)";
-        opened->queue = clCreateCommandQueue(opened->context, opened->id, 0, &code);
+        opened->queue = create_queue(opened, &code);
     }
     if (!opened->queue) {
         us_device_fail(opened, error, code, call);
@@ -152,7 +164,8 @@ void us_device_close(us_device *device) {
     us_profile *unfinished = NULL;
     if (device->profile) us_profile_take(device, &unfinished, NULL);
     us_profile_release(unfinished);
-    us_buffer_destroy(device->scratch);
+    for (int i = 0; i < US_SCRATCHES; i++)
+        us_buffer_destroy(device->scratch[i]);
     us_programs_release(device);
     us_tuning_close(device->tuning);
     if (device->queue) clReleaseCommandQueue(device->queue);

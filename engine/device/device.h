@@ -1,7 +1,7 @@
-/* One OpenCL device: a context, an in-order queue, and the facts that kernels are shaped by.
+/* One OpenCL device: a context, a queue, and the facts that kernels are shaped by.
  *
- * Everything is enqueued on the one in-order queue, so launches and copies happen in program order
- * and a shared scratch buffer is safe. Nothing here waits unless it says so. */
+ * Everything is enqueued on the one queue and has the effect of program order: see command.h. Nothing
+ * here waits unless it says so. */
 #ifndef US_DEVICE_DEVICE_H
 #define US_DEVICE_DEVICE_H
 
@@ -48,11 +48,14 @@ typedef struct us_label {
 
 typedef struct us_profile us_profile;
 
+enum { US_SCRATCHES = 3 };
+
 typedef struct us_device {
     cl_platform_id platform;
     cl_device_id id;
     cl_context context;
     cl_command_queue queue;
+    bool out_of_order; /* the queue is: see command.h */
     char name[256], platform_name[256], driver[128], version[128];
     char index[24]; /* "P:D" */
     us_execution execution;
@@ -68,7 +71,8 @@ typedef struct us_device {
     us_label label;                       /* of what is enqueued from now on */
     us_profile *profile;                  /* under way, or NULL: see profile.h */
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
-    struct us_buffer *scratch;
+    struct us_buffer *scratch[US_SCRATCHES];
+    int next_scratch;
     struct us_tuning *tuning; /* which parameters kernels are built with; NULL: the defaults */
 } us_device;
 
@@ -120,11 +124,15 @@ unseen_status us_device_fail(const us_device *device, unseen_error *error, cl_in
 
 /* ---- buffers ---- */
 
+typedef struct us_uses us_uses;
+
 typedef struct us_buffer {
     us_device *device;
     cl_mem memory;
     size_t bytes;
-    bool owned; /* counted in the device's allocated_bytes */
+    bool owned;    /* counted in the device's allocated_bytes */
+    bool is_view;  /* of a buffer that has the same uses */
+    us_uses *uses; /* of the memory: see command.h */
 } us_buffer;
 
 /* Device memory, zeroed. `what` names it in errors ("activations of encoder"). A size beyond the
@@ -156,9 +164,10 @@ unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, s
                              size_t size, unseen_error *error);
 unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error);
 
-/* The device's scratch buffer, at least `bytes` large: valid until the queue's next user, so for
- * partial sums between two launches of one operator. Reserve at creation; use at launch. Growing it
- * waits for the queue. */
+/* A scratch buffer of the device, at least `bytes` large: valid until the next call, so for partial
+ * sums between two launches of one operator. Reserve at creation; use at launch. Growing it waits for
+ * the queue. A queue that is out of order has a few that take turns, so that operators need not wait
+ * for each other. */
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
                                 unseen_error *error);
 

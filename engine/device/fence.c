@@ -1,5 +1,7 @@
 #include "device/fence.h"
 
+#include "device/command.h"
+
 unseen_status us_fence_set(us_fence *fence, us_device *device, unseen_error *error) {
     us_fence_drop(fence);
     cl_int code = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, &fence->event);
@@ -26,9 +28,14 @@ void us_fence_drop(us_fence *fence) {
 
 unseen_status us_buffer_read_later(us_buffer *buffer, size_t offset, void *bytes, size_t size,
                                    unseen_error *error) {
-    cl_int code = clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_FALSE, offset, size,
-                                      bytes, 0, NULL, NULL);
+    us_command command;
+    us_command_begin(&command, buffer->device);
+    us_command_touch(&command, buffer, false);
+    cl_int code =
+        clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_FALSE, offset, size, bytes,
+                            command.wait_count, us_command_waits(&command),
+                            us_command_event(&command));
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code, "clEnqueueReadBuffer");
-    return UNSEEN_OK;
+    return us_command_end(&command, NULL, error);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/profile.h"
+#include "device/command.h"
 #include "device/program.h"
 
 /* Work-items of a group of element-wise kernels. A constant: PoCL compiles a kernel anew for every
@@ -15,6 +15,7 @@ struct us_kernel {
     us_program *program;
     cl_kernel kernel; /* NULL: not built yet */
     cl_uint arguments;
+    uint32_t reads; /* bit i: argument i is memory that is only read */
     size_t elements_group;
     char name[64], source[64];
 };
@@ -26,10 +27,28 @@ static unseen_status fail_kernel(const us_kernel *kernel, unseen_error *error, c
     return us_device_fail(kernel->device, error, code, what);
 }
 
+/* Memory that a kernel declares const it only reads. Where a driver does not tell, it may be written.
+ */
+static uint32_t find_reads(const us_kernel *kernel) {
+    uint32_t reads = 0;
+    for (cl_uint i = 0; i < kernel->arguments && i < 32; i++) {
+        cl_kernel_arg_type_qualifier qualifier = 0;
+        if (clGetKernelArgInfo(kernel->kernel, i, CL_KERNEL_ARG_TYPE_QUALIFIER, sizeof qualifier,
+                               &qualifier, NULL) == CL_SUCCESS &&
+            (qualifier & CL_KERNEL_ARG_TYPE_CONST))
+            reads |= UINT32_C(1) << i;
+    }
+    return reads;
+}
+
 static unseen_status ask_kernel(us_kernel *kernel, unseen_error *error) {
     cl_int code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->arguments,
                                   &kernel->arguments, NULL);
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clGetKernelInfo");
+    if (kernel->arguments > US_TOUCHED)
+        return us_fail(error, UNSEEN_FAILURE, "kernel %s of %s.cl takes more than %d arguments",
+                       kernel->name, kernel->source, US_TOUCHED);
+    kernel->reads = kernel->device->out_of_order ? find_reads(kernel) : 0;
     size_t largest = 1;
     code = clGetKernelWorkGroupInfo(kernel->kernel, kernel->device->id, CL_KERNEL_WORK_GROUP_SIZE,
                                     sizeof largest, &largest, NULL);
@@ -97,8 +116,8 @@ static unseen_status fail_types(const us_kernel *kernel, const char *types, unse
                    kernel->name, kernel->source, (unsigned)kernel->arguments, types);
 }
 
-static unseen_status set_arguments(const us_kernel *kernel, unseen_error *error, const char *types,
-                                   va_list arguments) {
+static unseen_status set_arguments(const us_kernel *kernel, us_command *command,
+                                   unseen_error *error, const char *types, va_list arguments) {
     if (strlen(types) != kernel->arguments) return fail_types(kernel, types, error);
     for (cl_uint i = 0; i < kernel->arguments; i++) {
         union {
@@ -116,6 +135,7 @@ static unseen_status set_arguments(const us_kernel *kernel, unseen_error *error,
             buffer = va_arg(arguments, us_buffer *);
             value.memory = buffer ? buffer->memory : NULL;
             size = sizeof value.memory;
+            us_command_touch(command, buffer, !(kernel->reads >> i & 1));
             break;
         case 'i':
             value.i = va_arg(arguments, int32_t);
@@ -151,14 +171,13 @@ static unseen_status set_arguments(const us_kernel *kernel, unseen_error *error,
     return UNSEEN_OK;
 }
 
-static unseen_status enqueue(const us_kernel *kernel, cl_uint dimensions, const size_t *items,
-                             const size_t *group, unseen_error *error) {
-    us_launch_timer timer;
-    us_launch_begin(kernel->device, &timer);
-    cl_int code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, dimensions, NULL,
-                                         items, group, 0, NULL, timer.wanted);
+static unseen_status enqueue(const us_kernel *kernel, us_command *command, cl_uint dimensions,
+                             const size_t *items, const size_t *group, unseen_error *error) {
+    cl_int code = clEnqueueNDRangeKernel(
+        kernel->device->queue, kernel->kernel, dimensions, NULL, items, group, command->wait_count,
+        us_command_waits(command), us_command_event(command));
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clEnqueueNDRangeKernel");
-    return us_launch_end(kernel->device, &timer, kernel->name, error);
+    return us_command_end(command, kernel->name, error);
 }
 
 static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {
@@ -170,9 +189,11 @@ static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {
 unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
                             const char *types, ...) {
     US_TRY(us_kernel_build(kernel, error));
+    us_command command;
+    us_command_begin(&command, kernel->device);
     va_list arguments;
     va_start(arguments, types);
-    unseen_status status = set_arguments(kernel, error, types, arguments);
+    unseen_status status = set_arguments(kernel, &command, error, types, arguments);
     va_end(arguments);
     US_TRY(status);
 
@@ -182,20 +203,22 @@ unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_er
     if (__builtin_mul_overflow(groups[0], group_size, &items[0]) || !items[0] || !items[1] ||
         !items[2])
         return fail_count(kernel, error);
-    return enqueue(kernel, 3, items, group, error);
+    return enqueue(kernel, &command, 3, items, group, error);
 }
 
 unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_error *error,
                                      const char *types, ...) {
     US_TRY(us_kernel_build(kernel, error));
+    us_command command;
+    us_command_begin(&command, kernel->device);
     va_list arguments;
     va_start(arguments, types);
-    unseen_status status = set_arguments(kernel, error, types, arguments);
+    unseen_status status = set_arguments(kernel, &command, error, types, arguments);
     va_end(arguments);
     US_TRY(status);
 
     size_t group = kernel->elements_group;
     if (!items || items > SIZE_MAX - group) return fail_count(kernel, error);
     size_t rounded = (items + group - 1) / group * group;
-    return enqueue(kernel, 1, &rounded, &group, error);
+    return enqueue(kernel, &command, 1, &rounded, &group, error);
 }

@@ -44,9 +44,10 @@ static unseen_status full_options(const us_device *device, const char *options, 
     bool exact = config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
     int length =
         asprintf(full,
-                 "-cl-std=CL1.2 -w -cl-mad-enable -cl-denorms-are-zero%s -DVECTOR_WIDTH=%d "
+                 "-cl-std=CL1.2 -w -cl-mad-enable -cl-denorms-are-zero%s%s -DVECTOR_WIDTH=%d "
                  "-DGROUP_SIZE=%d -DLANES=%d %s",
-                 exact ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", device->vector_width,
+                 exact ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+                 device->out_of_order ? " -cl-kernel-arg-info" : "", device->vector_width,
                  device->group_size, device->execution == US_EXECUTION_LANES, options);
     if (length < 0) {
         *full = NULL;

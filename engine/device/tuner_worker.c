@@ -45,7 +45,7 @@ static us_device facts_of(const us_device *device) {
     facts.label = (us_label){0};
     facts.profile = NULL;
     facts.programs = NULL;
-    facts.scratch = NULL;
+    memset(facts.scratch, 0, sizeof facts.scratch);
     facts.tuning = NULL;
     return facts;
 }

@@ -1,5 +1,7 @@
 #include "ops/clblast.h"
 
+#include "device/command.h"
+
 bool us_clblast_available(void) {
     return UNSEEN_CLBLAST;
 }
@@ -37,12 +39,13 @@ unseen_status us_clblast_multiply(us_device *device, const us_clblast_product *p
         p->k, 0, a_row, 0, b_row, 0, p->n, &device->queue, &bytes);
     if (code != CLBlastSuccess) return fail(device, code, "CLBlastSGemmTempBufferSize", error);
     US_TRY(us_device_scratch(device, bytes, &scratch, error));
+    US_TRY(us_command_barrier(device, error));
     code = CLBlastSgemmWithTempBuffer(
         CLBlastLayoutRowMajor, transposed(p->a_transposed), transposed(p->b_transposed), p->m, p->n,
         p->k, 1.0f, a->memory, 0, a_row, b->memory, 0, b_row, accumulate ? 1.0f : 0.0f, c->memory,
         0, p->n, &device->queue, NULL, scratch->memory);
     if (code != CLBlastSuccess) return fail(device, code, "CLBlastSgemm", error);
-    return UNSEEN_OK;
+    return us_command_barrier(device, error);
 }
 
 unseen_status us_clblast_override(us_device *device, const us_clblast_parameters *parameters,

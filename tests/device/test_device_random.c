@@ -72,9 +72,11 @@ static void draw(us_device *device, draws *out) {
         clSetKernelArg(kernel, 5 + i, sizeof(cl_mem), &buffers[i]->memory);
     }
     size_t items = COUNT;
+    TEST_OK(us_device_finish(device, &error));
     assert_int_equal(
         clEnqueueNDRangeKernel(device->queue, kernel, 1, NULL, &items, NULL, 0, NULL, NULL),
         CL_SUCCESS);
+    TEST_OK(us_device_finish(device, &error));
     for (int i = 0; i < 4; i++) {
         TEST_OK(us_buffer_read(buffers[i], 0, results[i].bytes, results[i].size, &error));
         us_buffer_destroy(buffers[i]);

@@ -34,9 +34,11 @@ static int run_program(us_device *device, cl_program program) {
     assert_non_null(kernel);
     TEST_OK(us_buffer_create(device, sizeof got, "test", &out, &error));
     assert_int_equal(clSetKernelArg(kernel, 0, sizeof out->memory, &out->memory), CL_SUCCESS);
+    TEST_OK(us_device_finish(device, &error));
     assert_int_equal(
         clEnqueueNDRangeKernel(device->queue, kernel, 1, NULL, &one, &one, 0, NULL, NULL),
         CL_SUCCESS);
+    TEST_OK(us_device_finish(device, &error));
     TEST_OK(us_buffer_read(out, 0, &got, sizeof got, &error));
     us_buffer_destroy(out);
     clReleaseKernel(kernel);

@@ -1,0 +1,63 @@
+/* What stands before and behind every call that enqueues a command: which commands it waits for, and
+ * what a profile records of it.
+ *
+ *     us_command command;
+ *     us_command_begin(&command, device);
+ *     us_command_touch(&command, buffer, writes);  (for all that it reads or writes)
+ *     code = clEnqueue...(device->queue, ..., command.wait_count, us_command_waits(&command),
+ *                         us_command_event(&command));
+ *     if (code == CL_SUCCESS) return us_command_end(&command, name, error);
+ *
+ * A device whose queue is out_of_order starts a command as soon as those before it are done that wrote
+ * what it touches, or read what it writes. So work that does not need each other's results, as a layer's
+ * gradients of its weights and of its input, shares the compute units: none idles while the last
+ * work-groups of a kernel run, nor between kernels. On other devices, and while a device is profiled,
+ * the queue is in order and commands wait for nothing else. */
+#ifndef US_DEVICE_COMMAND_H
+#define US_DEVICE_COMMAND_H
+
+#include "device/profile.h"
+
+enum {
+    US_READERS = 8, /* of memory, that a writer waits for by name */
+    US_TOUCHED = 24 /* buffers of a command, at most */
+};
+
+/* What was last done to memory: a buffer's with all its views. A reader that finds no room takes the
+ * place of the oldest and waits for it, which then need not be waited for by others. NULL events are
+ * none. */
+struct us_uses {
+    cl_event written, read[US_READERS];
+    int next; /* place for the next reader */
+};
+
+typedef struct us_command {
+    us_device *device;
+    us_launch_timer timer;
+    us_uses *uses[US_TOUCHED];
+    bool writes[US_TOUCHED];
+    int touched;
+    cl_event waits[US_TOUCHED * (US_READERS + 1)];
+    cl_uint wait_count;
+    cl_event event;
+} us_command;
+
+void us_command_begin(us_command *command, us_device *device);
+
+/* buffer may be NULL. */
+void us_command_touch(us_command *command, const us_buffer *buffer, bool writes);
+
+/* Arguments of clEnqueue... */
+const cl_event *us_command_waits(const us_command *command);
+cl_event *us_command_event(us_command *command);
+
+/* After success. name: of the launch in profiles; NULL: it has no place there. */
+unseen_status us_command_end(us_command *command, const char *name, unseen_error *error);
+
+/* All that is enqueued later waits for all before, for commands of other libraries. */
+unseen_status us_command_barrier(us_device *device, unseen_error *error);
+
+/* Of memory that is no longer used. */
+void us_uses_forget(us_uses *uses);
+
+#endif
