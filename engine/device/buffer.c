@@ -48,17 +48,17 @@ static unseen_status create(us_device *device, cl_mem_flags flags, const void *h
                             bool owned, const char *what, us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
     us_buffer *made = calloc(1, sizeof *made);
-    us_uses *uses = calloc(1, sizeof *uses);
+    us_uses *uses = us_uses_create(NULL, 0, bytes);
     if (!made || !uses) {
         free(made);
-        free(uses);
+        us_uses_destroy(uses, device);
         return us_fail_memory(error, what);
     }
     made->uses = uses;
     cl_int code;
     made->memory = clCreateBuffer(device->context, flags, bytes, (void *)(uintptr_t)host, &code);
     if (!made->memory) {
-        free(uses);
+        us_uses_destroy(uses, device);
         free(made);
         char text[256], size[32];
         snprintf(text, sizeof text, "allocating %s for %s (clCreateBuffer)", size_text(bytes, size),
@@ -153,15 +153,16 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
     if (code == CL_SUCCESS) {
         cl_buffer_region region = {start + offset, bytes};
         made->memory = clCreateSubBuffer(whole, 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
+        made->uses = us_uses_create(parent->uses->whole, region.origin, bytes);
+        if (!made->uses) code = CL_OUT_OF_HOST_MEMORY;
     }
-    if (!made->memory) {
+    if (code != CL_SUCCESS) {
+        if (made->memory) clReleaseMemObject(made->memory);
         free(made);
         return us_device_fail(device, error, code, "a view of a buffer (clCreateSubBuffer)");
     }
     made->device = device;
     made->bytes = bytes;
-    made->is_view = true;
-    made->uses = parent->uses;
     *view = made;
     return UNSEEN_OK;
 }
@@ -182,10 +183,7 @@ unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t s
 void us_buffer_destroy(us_buffer *buffer) {
     if (!buffer) return;
     if (buffer->memory) clReleaseMemObject(buffer->memory);
-    if (!buffer->is_view) {
-        us_uses_forget(buffer->uses);
-        free(buffer->uses);
-    }
+    us_uses_destroy(buffer->uses, buffer->device);
     if (buffer->owned) buffer->device->allocated_bytes -= buffer->bytes;
     free(buffer);
 }

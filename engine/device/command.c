@@ -1,48 +1,117 @@
 #include "device/command.h"
 
+#include <stdlib.h>
+
 /* A profile's queue is in order, and everything before it is done. */
 static bool is_tracked(const us_device *device) {
     return device->out_of_order && !device->profile;
 }
 
+/* ---- uses of memory ---- */
+
+static void replace(cl_event *old, cl_event event) {
+    if (event) clRetainEvent(event);
+    if (*old) clReleaseEvent(*old);
+    *old = event;
+}
+
+static void forget(us_uses *uses) {
+    replace(&uses->written, NULL);
+    for (int r = 0; r < US_READERS; r++)
+        replace(&uses->read[r], NULL);
+}
+
+us_uses *us_uses_create(us_uses *whole, size_t first, size_t bytes) {
+    us_uses *uses = calloc(1, sizeof *uses);
+    if (!uses) return NULL;
+    uses->first = first;
+    uses->bytes = bytes;
+    uses->whole = whole ? whole : uses;
+    if (whole) {
+        uses->next_view = whole->next_view;
+        whole->next_view = uses;
+    }
+    return uses;
+}
+
+void us_uses_destroy(us_uses *uses, us_device *device) {
+    if (!uses) return;
+    if (uses->whole != uses) {
+        us_uses *before = uses->whole;
+        while (before->next_view != uses)
+            before = before->next_view;
+        before->next_view = uses->next_view;
+        us_command_barrier(device, NULL);
+    }
+    forget(uses);
+    free(uses);
+}
+
+static bool overlap(const us_uses *a, const us_uses *b) {
+    return a->first < b->first + b->bytes && b->first < a->first + a->bytes;
+}
+
+/* What is done now comes after all that was done before. */
+static void note_write(us_uses *uses, cl_event event) {
+    for (us_uses *view = uses->next_view; uses->whole == uses && view; view = view->next_view)
+        forget(view);
+    forget(uses);
+    replace(&uses->written, event);
+}
+
+static void note_read(us_uses *uses, cl_event event) {
+    replace(&uses->read[uses->place], event);
+    uses->place = (uses->place + 1) % US_READERS;
+}
+
+/* ---- commands ---- */
+
 void us_command_begin(us_command *command, us_device *device) {
     command->device = device;
     command->touched = 0;
     command->wait_count = 0;
+    command->waits_for_all = false;
     command->event = NULL;
     us_launch_begin(device, &command->timer);
 }
 
 static void wait_for(us_command *command, cl_event event) {
-    if (!event) return;
+    if (!event || command->waits_for_all) return;
     for (cl_uint i = 0; i < command->wait_count; i++)
         if (command->waits[i] == event) return;
-    command->waits[command->wait_count++] = event;
+    if (command->wait_count < US_WAITS) {
+        command->waits[command->wait_count++] = event;
+        return;
+    }
+    /* If that fails, so will what it is for. */
+    us_command_barrier(command->device, NULL);
+    command->wait_count = 0;
+    command->waits_for_all = true;
 }
 
-/* The same memory may be touched twice, as two views of it. */
-static int find_touched(const us_command *command, const us_uses *uses) {
+/* The same buffer may be touched twice. */
+static void remember(us_command *command, us_uses *uses, bool writes) {
     int i = 0;
     while (i < command->touched && command->uses[i] != uses)
         i++;
-    return i;
+    if (i == command->touched) {
+        command->uses[command->touched++] = uses;
+        command->writes[i] = false;
+    }
+    command->writes[i] |= writes;
 }
 
 void us_command_touch(us_command *command, const us_buffer *buffer, bool writes) {
     if (!buffer || !is_tracked(command->device)) return;
-    us_uses *uses = buffer->uses;
-    int place = find_touched(command, uses);
-    if (place == command->touched) {
-        command->uses[command->touched] = uses;
-        command->writes[command->touched++] = false;
+    us_uses *own = buffer->uses;
+    for (us_uses *other = own->whole; other; other = other->next_view) {
+        if (!overlap(other, own)) continue;
+        wait_for(command, other->written);
+        for (int r = 0; writes && r < US_READERS; r++)
+            wait_for(command, other->read[r]);
     }
-    command->writes[place] |= writes;
-    wait_for(command, uses->written);
-    if (!writes)
-        wait_for(command, uses->read[uses->next]);
-    else
-        for (int r = 0; r < US_READERS; r++)
-            wait_for(command, uses->read[r]);
+    if (!writes) wait_for(command, own->read[own->place]);
+    remember(command, own, writes);
 }
 
 const cl_event *us_command_waits(const us_command *command) {
@@ -54,28 +123,12 @@ cl_event *us_command_event(us_command *command) {
     return command->touched ? &command->event : NULL;
 }
 
-static void replace(cl_event *old, cl_event event) {
-    if (*old) clReleaseEvent(*old);
-    *old = event;
-    if (event) clRetainEvent(event);
-}
-
-void us_uses_forget(us_uses *uses) {
-    replace(&uses->written, NULL);
-    for (int r = 0; r < US_READERS; r++)
-        replace(&uses->read[r], NULL);
-}
-
 unseen_status us_command_end(us_command *command, const char *name, unseen_error *error) {
     for (int i = 0; command->event && i < command->touched; i++) {
-        us_uses *uses = command->uses[i];
-        if (command->writes[i]) {
-            us_uses_forget(uses);
-            replace(&uses->written, command->event);
-        } else {
-            replace(&uses->read[uses->next], command->event);
-            uses->next = (uses->next + 1) % US_READERS;
-        }
+        if (command->writes[i])
+            note_write(command->uses[i], command->event);
+        else
+            note_read(command->uses[i], command->event);
     }
     if (command->event) clReleaseEvent(command->event);
     command->event = NULL;

@@ -20,15 +20,18 @@
 
 enum {
     US_READERS = 8, /* of memory, that a writer waits for by name */
-    US_TOUCHED = 24 /* buffers of a command, at most */
+    US_TOUCHED = 24, /* buffers of a command, at most */
+    US_WAITS = 256,  /* of a command; one that would need more waits for everything */
 };
 
-/* What was last done to memory: a buffer's with all its views. A reader that finds no room takes the
- * place of the oldest and waits for it, which then need not be waited for by others. NULL events are
- * none. */
+/* What was last done to the memory of a buffer or of a view. A reader that finds no room takes the place
+ * of the oldest and waits for it, which then need not be waited for by others. NULL events are none. */
 struct us_uses {
     cl_event written, read[US_READERS];
-    int next; /* place for the next reader */
+    int place; /* for the next reader */
+    size_t first, bytes;
+    us_uses *whole;     /* of the buffer; itself where this is not a view's */
+    us_uses *next_view; /* the buffer's are a list of its views, in any order */
 };
 
 typedef struct us_command {
@@ -37,8 +40,9 @@ typedef struct us_command {
     us_uses *uses[US_TOUCHED];
     bool writes[US_TOUCHED];
     int touched;
-    cl_event waits[US_TOUCHED * (US_READERS + 1)];
+    cl_event waits[US_WAITS];
     cl_uint wait_count;
+    bool waits_for_all;
     cl_event event;
 } us_command;
 
@@ -57,7 +61,10 @@ unseen_status us_command_end(us_command *command, const char *name, unseen_error
 /* All that is enqueued later waits for all before, for commands of other libraries. */
 unseen_status us_command_barrier(us_device *device, unseen_error *error);
 
-/* Of memory that is no longer used. */
-void us_uses_forget(us_uses *uses);
+/* Of a new buffer (whole: NULL), or a view of bytes of one, from `first` of the whole on. */
+us_uses *us_uses_create(us_uses *whole, size_t first, size_t bytes);
+
+/* After those of all views. What is enqueued later waits for what used a view. */
+void us_uses_destroy(us_uses *uses, us_device *device);
 
 #endif

@@ -131,7 +131,6 @@ typedef struct us_buffer {
     cl_mem memory;
     size_t bytes;
     bool owned;    /* counted in the device's allocated_bytes */
-    bool is_view;  /* of a buffer that has the same uses */
     us_uses *uses; /* of the memory: see command.h */
 } us_buffer;
 

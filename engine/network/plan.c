@@ -105,7 +105,10 @@ static void keep(us_slots *slots, int slot) {
 }
 
 static void give_back(us_slots *slots, int slot) {
-    if (slot >= 0) slots->users[slot]--;
+    if (slot < 0 || --slots->users[slot] > 0) return;
+    if (slots->resting) slots->users[slots->resting - 1] = 0;
+    slots->users[slot] = 1;
+    slots->resting = slot + 1;
 }
 
 enum { MOST_READ = 3 };
@@ -245,9 +248,10 @@ static void plan_gradients(gradient_planner *p) {
 
 /* ---- all of it ---- */
 
-/* At a time, each output's gradient has a slot, and what is added to one, and their sum. */
+/* At a time, each output's gradient has a slot, and what is added to one, and their sum; and one rests.
+ */
 static bool create_slots(us_slots *slots, int stages) {
-    size_t most = (size_t)stages + 3;
+    size_t most = (size_t)stages + 4;
     slots->floats = calloc(most, sizeof *slots->floats);
     slots->users = calloc(most, sizeof *slots->users);
     return slots->floats && slots->users;

@@ -35,11 +35,13 @@ typedef struct us_gradient_step {
     int layer;       /* in the spec, which the step counts as a part of */
 } us_gradient_step;
 
-/* Slots of memory: the floats of an image that each must hold. */
+/* Slots of memory: the floats of an image that each must hold. One that is free again rests until
+ * another one is, so that what is written next need not wait for those who still read. */
 typedef struct us_slots {
     size_t *floats;
-    int *users; /* while planning */
+    int *users; /* while planning; of the one that rests too */
     int count;
+    int resting; /* its number, from 1; 0: none */
 } us_slots;
 
 typedef struct us_network_plan {

@@ -168,23 +168,23 @@ unseen_status us_convolution_backward(void *layer, const us_layer_backward *args
                                       unseen_error *error) {
     us_convolution *convolution = layer;
     us_device *device = convolution->plan.device;
-    if (args->gradients) {
-        device->label.pass = US_PASS_WEIGHT_GRADIENT;
-        US_TRY(build_gradient(convolution, error));
-        us_buffer *bias = convolution->attributes.bias ? args->gradients[1] : NULL;
-        us_buffer *large = convolution->transposed ? args->dy : args->x;
-        us_buffer *small = convolution->transposed ? args->x : args->dy;
-        US_TRY(us_weight_gradient_run(convolution->gradient, large, small, args->gradients[0], bias,
-                                      args->accumulate, error));
+    if (args->dx) { /* first, as the layer before waits for it */
+        device->label.pass = US_PASS_INPUT_GRADIENT;
+        US_TRY(build_backward(convolution, error));
+        us_gather_args gather = {
+            .x = args->dy,
+            .weights = args->tensors[0],
+            .input = args->x,
+            .y = args->dx,
+        };
+        US_TRY(us_gather_run(convolution->backward, &gather, error));
     }
-    if (!args->dx) return UNSEEN_OK;
-    device->label.pass = US_PASS_INPUT_GRADIENT;
-    US_TRY(build_backward(convolution, error));
-    us_gather_args gather = {
-        .x = args->dy,
-        .weights = args->tensors[0],
-        .input = args->x,
-        .y = args->dx,
-    };
-    return us_gather_run(convolution->backward, &gather, error);
+    if (!args->gradients) return UNSEEN_OK;
+    device->label.pass = US_PASS_WEIGHT_GRADIENT;
+    US_TRY(build_gradient(convolution, error));
+    us_buffer *bias = convolution->attributes.bias ? args->gradients[1] : NULL;
+    us_buffer *large = convolution->transposed ? args->dy : args->x;
+    us_buffer *small = convolution->transposed ? args->x : args->dy;
+    return us_weight_gradient_run(convolution->gradient, large, small, args->gradients[0], bias,
+                                  args->accumulate, error);
 }

@@ -427,11 +427,12 @@ static unseen_status backward_parameters(us_dense *layer, const us_layer_backwar
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_dense *layer = pointer;
-    layer->device->label.pass = US_PASS_WEIGHT_GRADIENT;
-    if (args->gradients) US_TRY(backward_parameters(layer, args, error));
-    if (!args->dx) return UNSEEN_OK;
     layer->device->label.pass = US_PASS_INPUT_GRADIENT;
-    return multiply(layer, US_PRODUCT_INPUT, args->tensors[0], args->dy, args->x, args->dx, error);
+    if (args->dx) /* first, as the layer before waits for it */
+        US_TRY(multiply(layer, US_PRODUCT_INPUT, args->tensors[0], args->dy, args->x, args->dx,
+                        error));
+    layer->device->label.pass = US_PASS_WEIGHT_GRADIENT;
+    return args->gradients ? backward_parameters(layer, args, error) : UNSEEN_OK;
 }
 
 static unseen_status infer(const void *attributes, us_shape in, us_shape *out,

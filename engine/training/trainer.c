@@ -50,10 +50,11 @@ static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
     if (!trainer->host_signals) return us_fail_memory(error, "losses");
     US_TRY(us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->signals,
                             error));
-    return us_buffer_create(trainer->device,
-                            us_shape_size(detector->spec->input) * (size_t)detector->padded *
-                                sizeof(float),
-                            "a batch of images", &trainer->x, error);
+    const size_t bytes =
+        us_shape_size(detector->spec->input) * (size_t)detector->padded * sizeof(float);
+    US_TRY(us_buffer_create(trainer->device, bytes, "a batch of images", &trainer->x, error));
+    if (!trainer->device->out_of_order) return UNSEEN_OK;
+    return us_buffer_create(trainer->device, bytes, "a batch of images", &trainer->x_last, error);
 }
 
 unseen_status us_trainer_create(const unseen_config *config, us_detector *detector,
@@ -95,6 +96,7 @@ void us_trainer_destroy(us_trainer *trainer) {
     us_image_loader_destroy(trainer->loader);
     us_image_loader_destroy(trainer->held_out_loader);
     us_buffer_destroy(trainer->x);
+    us_buffer_destroy(trainer->x_last);
     us_buffer_destroy(trainer->signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
@@ -157,6 +159,10 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
     trainer->detector->spreads = trainer->signals;
     trainer->detector->spread_slot = step.slot + trainer->loss_count;
     US_TRY(trainer->detector->spec->type->train(trainer->detector, &step, error));
+    if (trainer->x_last) {
+        trainer->x = trainer->x_last;
+        trainer->x_last = step.x;
+    }
     trainer->progress.step++;
     size_t offset = (size_t)step.slot, bytes = (size_t)trainer->signal_count * sizeof(float);
     return us_buffer_read_later(trainer->signals, offset * sizeof(float),
