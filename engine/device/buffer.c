@@ -202,7 +202,7 @@ unseen_status us_buffer_write(us_buffer *buffer, size_t offset, const void *byte
     if (size == 0) return UNSEEN_OK;
     us_command command;
     us_command_begin(&command, buffer->device);
-    us_command_touch(&command, buffer, true);
+    us_command_touch(&command, buffer->uses, true);
     cl_int code = clEnqueueWriteBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, size,
                                        bytes, command.wait_count, us_command_waits(&command), NULL);
     if (code != CL_SUCCESS)
@@ -217,7 +217,7 @@ unseen_status us_buffer_read(us_buffer *buffer, size_t offset, void *bytes, size
     if (size == 0) return UNSEEN_OK;
     us_command command;
     us_command_begin(&command, buffer->device);
-    us_command_touch(&command, buffer, false);
+    us_command_touch(&command, buffer->uses, false);
     cl_int code = clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_TRUE, offset, size,
                                       bytes, command.wait_count, us_command_waits(&command), NULL);
     if (code != CL_SUCCESS)
@@ -233,8 +233,8 @@ unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, s
     if (size == 0) return UNSEEN_OK;
     us_command command;
     us_command_begin(&command, to->device);
-    us_command_touch(&command, from, false);
-    us_command_touch(&command, to, true);
+    us_command_touch(&command, from->uses, false);
+    us_command_touch(&command, to->uses, true);
     cl_int code = clEnqueueCopyBuffer(to->device->queue, from->memory, to->memory, from_offset,
                                       to_offset, size, command.wait_count,
                                       us_command_waits(&command), us_command_event(&command));
@@ -250,7 +250,7 @@ unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error) {
     size_t pattern = buffer->bytes % 16 == 0 ? 16 : buffer->bytes % 4 == 0 ? 4 : 1;
     us_command command;
     us_command_begin(&command, buffer->device);
-    us_command_touch(&command, buffer, true);
+    us_command_touch(&command, buffer->uses, true);
     cl_int code = clEnqueueFillBuffer(buffer->device->queue, buffer->memory, &zero, pattern, 0,
                                       buffer->bytes, command.wait_count, us_command_waits(&command),
                                       us_command_event(&command));

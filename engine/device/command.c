@@ -101,17 +101,16 @@ static void remember(us_command *command, us_uses *uses, bool writes) {
     command->writes[i] |= writes;
 }
 
-void us_command_touch(us_command *command, const us_buffer *buffer, bool writes) {
-    if (!buffer || !is_tracked(command->device)) return;
-    us_uses *own = buffer->uses;
-    for (us_uses *other = own->whole; other; other = other->next_view) {
-        if (!overlap(other, own)) continue;
+void us_command_touch(us_command *command, us_uses *uses, bool writes) {
+    if (!uses || !is_tracked(command->device)) return;
+    for (us_uses *other = uses->whole; other; other = other->next_view) {
+        if (!overlap(other, uses)) continue;
         wait_for(command, other->written);
         for (int r = 0; writes && r < US_READERS; r++)
             wait_for(command, other->read[r]);
     }
-    if (!writes) wait_for(command, own->read[own->place]);
-    remember(command, own, writes);
+    if (!writes) wait_for(command, uses->read[uses->place]);
+    remember(command, uses, writes);
 }
 
 const cl_event *us_command_waits(const us_command *command) {

@@ -3,7 +3,7 @@
  *
  *     us_command command;
  *     us_command_begin(&command, device);
- *     us_command_touch(&command, buffer, writes);  (for all that it reads or writes)
+ *     us_command_touch(&command, buffer->uses, writes);  (for all that it reads or writes)
  *     code = clEnqueue...(device->queue, ..., command.wait_count, us_command_waits(&command),
  *                         us_command_event(&command));
  *     if (code == CL_SUCCESS) return us_command_end(&command, name, error);
@@ -20,7 +20,7 @@
 
 enum {
     US_READERS = 8, /* of memory, that a writer waits for by name */
-    US_TOUCHED = 24, /* buffers of a command, at most */
+    US_TOUCHED = 24, /* by a command, at most */
     US_WAITS = 256,  /* of a command; one that would need more waits for everything */
 };
 
@@ -48,8 +48,8 @@ typedef struct us_command {
 
 void us_command_begin(us_command *command, us_device *device);
 
-/* buffer may be NULL. */
-void us_command_touch(us_command *command, const us_buffer *buffer, bool writes);
+/* Memory that the command reads or writes; NULL is none. */
+void us_command_touch(us_command *command, us_uses *uses, bool writes);
 
 /* Arguments of clEnqueue... */
 const cl_event *us_command_waits(const us_command *command);

@@ -30,7 +30,7 @@ unseen_status us_buffer_read_later(us_buffer *buffer, size_t offset, void *bytes
                                    unseen_error *error) {
     us_command command;
     us_command_begin(&command, buffer->device);
-    us_command_touch(&command, buffer, false);
+    us_command_touch(&command, buffer->uses, false);
     cl_int code =
         clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_FALSE, offset, size, bytes,
                             command.wait_count, us_command_waits(&command),

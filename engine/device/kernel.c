@@ -45,9 +45,9 @@ static unseen_status ask_kernel(us_kernel *kernel, unseen_error *error) {
     cl_int code = clGetKernelInfo(kernel->kernel, CL_KERNEL_NUM_ARGS, sizeof kernel->arguments,
                                   &kernel->arguments, NULL);
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clGetKernelInfo");
-    if (kernel->arguments > US_TOUCHED)
+    if (kernel->arguments >= US_TOUCHED)
         return us_fail(error, UNSEEN_FAILURE, "kernel %s of %s.cl takes more than %d arguments",
-                       kernel->name, kernel->source, US_TOUCHED);
+                       kernel->name, kernel->source, US_TOUCHED - 1);
     kernel->reads = kernel->device->out_of_order ? find_reads(kernel) : 0;
     size_t largest = 1;
     code = clGetKernelWorkGroupInfo(kernel->kernel, kernel->device->id, CL_KERNEL_WORK_GROUP_SIZE,
@@ -119,6 +119,7 @@ static unseen_status fail_types(const us_kernel *kernel, const char *types, unse
 static unseen_status set_arguments(const us_kernel *kernel, us_command *command,
                                    unseen_error *error, const char *types, va_list arguments) {
     if (strlen(types) != kernel->arguments) return fail_types(kernel, types, error);
+    us_command_touch(command, kernel->program->runs, true);
     for (cl_uint i = 0; i < kernel->arguments; i++) {
         union {
             cl_mem memory;
@@ -135,7 +136,7 @@ static unseen_status set_arguments(const us_kernel *kernel, us_command *command,
             buffer = va_arg(arguments, us_buffer *);
             value.memory = buffer ? buffer->memory : NULL;
             size = sizeof value.memory;
-            us_command_touch(command, buffer, !(kernel->reads >> i & 1));
+            us_command_touch(command, buffer ? buffer->uses : NULL, !(kernel->reads >> i & 1));
             break;
         case 'i':
             value.i = va_arg(arguments, int32_t);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/command.h"
 #include "device/program_cache.h"
 #include "device/program_source.h"
 
@@ -105,7 +106,8 @@ static unseen_status build_text(us_device *device, const char *source, const cha
 
 /* ---- the programs of a device ---- */
 
-static void release(us_program *program) {
+static void release(us_device *device, us_program *program) {
+    us_uses_destroy(program->runs, device);
     if (program->program) clReleaseProgram(program->program);
     free(program->text);
     free(program->options);
@@ -123,7 +125,8 @@ unseen_status us_program_find(us_device *device, const char *source, const char 
     unseen_status status;
     US_CHECK(us_source_assemble(file, &made->text, error));
     made->options = strdup(options);
-    if (!made->options) {
+    made->runs = us_uses_create(NULL, 0, 1);
+    if (!made->options || !made->runs) {
         status = us_fail_memory(error, "a program");
         goto done;
     }
@@ -142,7 +145,7 @@ unseen_status us_program_find(us_device *device, const char *source, const char 
     return UNSEEN_OK;
 
 done:
-    release(made);
+    release(device, made);
     return status;
 }
 
@@ -151,7 +154,7 @@ void us_program_leave(us_device *device, us_program *program) {
     for (us_program **link = &device->programs; *link; link = &(*link)->next)
         if (*link == program) {
             *link = program->next;
-            release(program);
+            release(device, program);
             return;
         }
 }
@@ -202,6 +205,6 @@ void us_programs_release(us_device *device) {
     while (device->programs) {
         us_program *program = device->programs;
         device->programs = program->next;
-        release(program);
+        release(device, program);
     }
 }
