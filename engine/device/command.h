@@ -1,5 +1,5 @@
-/* What stands before and behind every call that enqueues a command: which commands it waits for, and
- * what a profile records of it.
+/* What stands before and behind every call that enqueues a command: which commands it waits for,
+ * and what a profile records of it.
  *
  *     us_command command;
  *     us_command_begin(&command, device);
@@ -8,24 +8,25 @@
  *                         us_command_event(&command));
  *     if (code == CL_SUCCESS) return us_command_end(&command, name, error);
  *
- * A device whose queue is out_of_order starts a command as soon as those before it are done that wrote
- * what it touches, or read what it writes. So work that does not need each other's results, as a layer's
- * gradients of its weights and of its input, shares the compute units: none idles while the last
- * work-groups of a kernel run, nor between kernels. On other devices, and while a device is profiled,
- * the queue is in order and commands wait for nothing else. */
+ * A device whose queue is out_of_order starts a command as soon as those before it are done that
+ * wrote what it touches, or read what it writes. So work that does not need each other's results,
+ * as a layer's gradients of its weights and of its input, shares the compute units: none idles
+ * while the last work-groups of a kernel run, nor between kernels. On other devices, and while a
+ * device is profiled, the queue is in order and commands wait for nothing else. */
 #ifndef US_DEVICE_COMMAND_H
 #define US_DEVICE_COMMAND_H
 
 #include "device/profile.h"
 
 enum {
-    US_READERS = 8, /* of memory, that a writer waits for by name */
+    US_READERS = 8,  /* of memory, that a writer waits for by name */
     US_TOUCHED = 24, /* by a command, at most */
     US_WAITS = 256,  /* of a command; one that would need more waits for everything */
 };
 
-/* What was last done to the memory of a buffer or of a view. A reader that finds no room takes the place
- * of the oldest and waits for it, which then need not be waited for by others. NULL events are none. */
+/* What was last done to the memory of a buffer or of a view. A reader that finds no room takes the
+ * place of the oldest and waits for it, which then need not be waited for by others. NULL events
+ * are none. */
 struct us_uses {
     cl_event written, read[US_READERS];
     int place; /* for the next reader */

@@ -1,7 +1,7 @@
 /* One OpenCL device: a context, a queue, and the facts that kernels are shaped by.
  *
- * Everything is enqueued on the one queue and has the effect of program order: see command.h. Nothing
- * here waits unless it says so. */
+ * Everything is enqueued on the one queue and has the effect of program order: see command.h.
+ * Nothing here waits unless it says so. */
 #ifndef US_DEVICE_DEVICE_H
 #define US_DEVICE_DEVICE_H
 
@@ -164,9 +164,9 @@ unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, s
 unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error);
 
 /* A scratch buffer of the device, at least `bytes` large: valid until the next call, so for partial
- * sums between two launches of one operator. Reserve at creation; use at launch. Growing it waits for
- * the queue. A queue that is out of order has a few that take turns, so that operators need not wait
- * for each other. */
+ * sums between two launches of one operator. Reserve at creation; use at launch. Growing it waits
+ * for the queue. A queue that is out of order has a few that take turns, so that operators need not
+ * wait for each other. */
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
                                 unseen_error *error);
 

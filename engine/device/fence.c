@@ -31,10 +31,9 @@ unseen_status us_buffer_read_later(us_buffer *buffer, size_t offset, void *bytes
     us_command command;
     us_command_begin(&command, buffer->device);
     us_command_touch(&command, buffer->uses, false);
-    cl_int code =
-        clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_FALSE, offset, size, bytes,
-                            command.wait_count, us_command_waits(&command),
-                            us_command_event(&command));
+    cl_int code = clEnqueueReadBuffer(buffer->device->queue, buffer->memory, CL_FALSE, offset, size,
+                                      bytes, command.wait_count, us_command_waits(&command),
+                                      us_command_event(&command));
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code, "clEnqueueReadBuffer");
     return us_command_end(&command, NULL, error);

@@ -27,7 +27,8 @@ static unseen_status fail_kernel(const us_kernel *kernel, unseen_error *error, c
     return us_device_fail(kernel->device, error, code, what);
 }
 
-/* Memory that a kernel declares const it only reads. Where a driver does not tell, it may be written.
+/* Memory that a kernel declares const it only reads. Where a driver does not tell, it may be
+ * written.
  */
 static uint32_t find_reads(const us_kernel *kernel) {
     uint32_t reads = 0;
@@ -174,9 +175,9 @@ static unseen_status set_arguments(const us_kernel *kernel, us_command *command,
 
 static unseen_status enqueue(const us_kernel *kernel, us_command *command, cl_uint dimensions,
                              const size_t *items, const size_t *group, unseen_error *error) {
-    cl_int code = clEnqueueNDRangeKernel(
-        kernel->device->queue, kernel->kernel, dimensions, NULL, items, group, command->wait_count,
-        us_command_waits(command), us_command_event(command));
+    cl_int code = clEnqueueNDRangeKernel(kernel->device->queue, kernel->kernel, dimensions, NULL,
+                                         items, group, command->wait_count,
+                                         us_command_waits(command), us_command_event(command));
     if (code != CL_SUCCESS) return fail_kernel(kernel, error, code, "clEnqueueNDRangeKernel");
     return us_command_end(command, kernel->name, error);
 }

@@ -19,8 +19,8 @@ typedef struct us_program {
     int users;
     cl_program program; /* NULL: not built yet */
     char suffix[16];    /* of its kernels' names there */
-    us_uses *runs;      /* Its kernels run one after another. PoCL 3.1 counts who uses a kernel's code
-                           for a size of its grid, and takes runs with other sizes for each other. */
+    us_uses *runs; /* Its kernels run one after another. PoCL 3.1 counts who uses a kernel's code
+                      for a size of its grid, and takes runs with other sizes for each other. */
 } us_program;
 
 /* Finds SOURCE.cl with `options` among the device's programs, or adds it there, not built yet. Each

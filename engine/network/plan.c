@@ -248,7 +248,8 @@ static void plan_gradients(gradient_planner *p) {
 
 /* ---- all of it ---- */
 
-/* At a time, each output's gradient has a slot, and what is added to one, and their sum; and one rests.
+/* At a time, each output's gradient has a slot, and what is added to one, and their sum; and one
+ * rests.
  */
 static bool create_slots(us_slots *slots, int stages) {
     size_t most = (size_t)stages + 4;

@@ -38,7 +38,7 @@ typedef struct us_trainer {
     us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];
     us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS];
     us_image_loader *loader, *held_out_loader;
-    uint64_t seed; /* of the training since its last restart */
+    uint64_t seed;     /* of the training since its last restart */
     us_buffer *x;      /* the next batch's place */
     us_buffer *x_last; /* the last one's, which a queue out of order may still read; or NULL */
     /* [steps_per_epoch][signal_count], of the epoch under way: what each step gives, the losses and
