@@ -111,7 +111,8 @@ static cl_command_queue create_queue(us_device *device, cl_int *code) {
     clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof offered, &offered, NULL);
     if (device->is_cpu && device->execution == US_EXECUTION_VECTOR)
         wanted = offered & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
-    if (getenv("UNSEEN_IN_ORDER")) wanted = 0;
+    const char *in_order = getenv("UNSEEN_IN_ORDER");
+    if (in_order && *in_order) wanted = 0;
     cl_command_queue queue = clCreateCommandQueue(device->context, device->id, wanted, code);
     device->out_of_order = queue && wanted;
     return queue;

@@ -56,6 +56,13 @@ setup() {
     done
 }
 
+@test "alocc: one thing after another, the same bits" {
+    UNSEEN_IN_ORDER=1 succeeds run "$TESTS/tiny_alocc.json" "${job[@]}" --out ordered
+    for file in model.safetensors prediction.csv scores.csv; do
+        cmp "$WHOLE/$file" "ordered/$file" || fail "$file differs"
+    done
+}
+
 @test "alocc: scoring again gives every digit of the run's scores" {
     succeeds score "$WHOLE" --data "$DATA/test.npy" --out a.csv --columns columns.csv
     cmp a.csv "$WHOLE/prediction.csv"

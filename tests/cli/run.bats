@@ -45,6 +45,11 @@ same_result() {
     same_result again
 }
 
+@test "UNSEEN_IN_ORDER: one thing after another, the same bits" {
+    UNSEEN_IN_ORDER=1 succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --out ordered
+    same_result ordered
+}
+
 @test "--profile: a trace of one step, and the same bits" {
     succeeds run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --out traced --profile trace.json
     same_result traced
