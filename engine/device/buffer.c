@@ -157,6 +157,7 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
         if (!made->uses) code = CL_OUT_OF_HOST_MEMORY;
     }
     if (code != CL_SUCCESS) {
+        us_uses_destroy(made->uses, device);
         if (made->memory) clReleaseMemObject(made->memory);
         free(made);
         return us_device_fail(device, error, code, "a view of a buffer (clCreateSubBuffer)");

@@ -27,9 +27,8 @@ static unseen_status fail_kernel(const us_kernel *kernel, unseen_error *error, c
     return us_device_fail(kernel->device, error, code, what);
 }
 
-/* Memory that a kernel declares const it only reads. Where a driver does not tell, it may be
- * written.
- */
+/* Memory that a kernel declares const is only read. Other memory, or all where a driver does not
+ * tell, may be written. */
 static uint32_t find_reads(const us_kernel *kernel) {
     uint32_t reads = 0;
     for (cl_uint i = 0; i < kernel->arguments && i < 32; i++) {

@@ -37,19 +37,20 @@ static char *build_log(const us_device *device, cl_program program) {
  * let drivers shorten tanh and exp and assume that NaN, by which divergence is noticed, does not
  * occur; measured on PoCL it makes nothing faster. Denormals are flushed because the moments of
  * weights that no longer move decay into them, where many CPUs slow down a hundredfold. The bits of
- * a build do not change from run to run. */
+ * a build do not change from run to run. -cl-kernel-arg-info is for what command.h needs to know of
+ * CPUs' kernels. */
 static unseen_status full_options(const us_device *device, const char *options, char **full,
                                   unseen_error *error) {
     cl_device_fp_config config = 0;
     clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
     bool exact = config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
-    int length =
-        asprintf(full,
-                 "-cl-std=CL1.2 -w -cl-mad-enable -cl-denorms-are-zero%s%s -DVECTOR_WIDTH=%d "
-                 "-DGROUP_SIZE=%d -DLANES=%d %s",
-                 exact ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
-                 device->out_of_order ? " -cl-kernel-arg-info" : "", device->vector_width,
-                 device->group_size, device->execution == US_EXECUTION_LANES, options);
+    int length = asprintf(
+        full,
+        "-cl-std=CL1.2 -w -cl-mad-enable -cl-denorms-are-zero%s%s -DVECTOR_WIDTH=%d "
+        "-DGROUP_SIZE=%d -DLANES=%d %s",
+        exact ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+        device->execution == US_EXECUTION_VECTOR ? " -cl-kernel-arg-info" : "",
+        device->vector_width, device->group_size, device->execution == US_EXECUTION_LANES, options);
     if (length < 0) {
         *full = NULL;
         return us_fail_memory(error, "build options");
