@@ -282,9 +282,12 @@ static unseen_status grow_scratch(us_device *device, us_buffer **scratch, size_t
 
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
                                 unseen_error *error) {
-    us_buffer **next = &device->scratch[device->next_scratch];
-    if (!*next || (*next)->bytes < bytes) US_TRY(grow_scratch(device, next, bytes, error));
-    *scratch = *next;
-    if (device->out_of_order) device->next_scratch = (device->next_scratch + 1) % US_SCRATCHES;
+    const int count = device->out_of_order ? US_SCRATCHES : 1;
+    for (int i = 0; i < count; i++) {
+        us_buffer **grown = &device->scratch[i];
+        if (!*grown || (*grown)->bytes < bytes) US_TRY(grow_scratch(device, grown, bytes, error));
+    }
+    *scratch = device->scratch[device->next_scratch];
+    device->next_scratch = (device->next_scratch + 1) % count;
     return UNSEEN_OK;
 }
