@@ -131,7 +131,9 @@ unseen_status us_command_end(us_command *command, const char *name, unseen_error
     }
     if (command->event) clReleaseEvent(command->event);
     command->event = NULL;
-    return name ? us_launch_end(command->device, &command->timer, name, error) : UNSEEN_OK;
+    if (name) return us_launch_end(command->device, &command->timer, name, error);
+    if (command->timer.event) clReleaseEvent(command->timer.event);
+    return UNSEEN_OK;
 }
 
 unseen_status us_command_barrier(us_device *device, unseen_error *error) {
