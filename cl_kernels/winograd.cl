@@ -10,7 +10,7 @@
  * A work-item (one per work-group) computes all channels of a tile of OUTPUTS x OUTPUTS pixels (UP: of
  * each phase) for ITEM_VECTORS vectors of the batch: it transforms the inputs into `inputs`, multiplies
  * them with the transformed weights for each of the PRODUCTS positions, and transforms the sums back. */
-#include "prefetch.cl"
+#include "window.cl"
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -24,13 +24,12 @@
 
 /* UP: output pixel o is position o + PADDING = STRIDE * g + phase of input pixels g - TAPS + 1 .. g. A
  * tile takes the OUTPUTS values of g from FIRST_POSITION(phase) + tile * OUTPUTS on. Phases that begin
- * at the same g read the same inputs. A tile reads a patch of PATCH x PATCH input pixels, from
- * FIRST_PIXEL + tile * TILE_STEP on. */
+ * at the same g read the same window of inputs, and the others one up to SHIFTS - 1 pixels before it. A
+ * tile reads a patch of PATCH x PATCH input pixels, from FIRST_PIXEL + tile * TILE_STEP on. */
 #define FIRST_POSITION(phase) ((PADDING - (phase) + STRIDE - 1) / STRIDE)
 #if UP
 #define SHIFT_OF(phase) (FIRST_POSITION(0) - FIRST_POSITION(phase))
 #define SHIFTS (SHIFT_OF(STRIDE - 1) + 1)
-#define WINDOWS (SHIFTS * SHIFTS)
 #define TERMS IN_CHANNELS
 #define GRID_HEIGHT ((OUT_HEIGHT + STRIDE - 1) / STRIDE)
 #define GRID_WIDTH ((OUT_WIDTH + STRIDE - 1) / STRIDE)
@@ -38,8 +37,10 @@
 #define PATCH (POINTS + SHIFTS - 1)
 #define TILE_STEP OUTPUTS
 #define FIRST_PIXEL (FIRST_POSITION(0) - (TAPS - 1) - (SHIFTS - 1))
+#define WINDOWS (SHIFTS * SHIFTS)
+#define SPREAD (SHIFTS - 1) /* from the first window of a patch to its last */
+#define FIRST_OF_SET(phase) (SPREAD - SHIFT_OF(phase))
 #else
-#define WINDOWS 1
 #define TERMS (IN_CHANNELS * PHASES)
 #define GRID_HEIGHT OUT_HEIGHT
 #define GRID_WIDTH OUT_WIDTH
@@ -47,6 +48,9 @@
 #define PATCH (POINTS * STRIDE)
 #define TILE_STEP (OUTPUTS * STRIDE)
 #define FIRST_PIXEL (-PADDING)
+#define WINDOWS PHASES
+#define SPREAD (STRIDE - 1)
+#define FIRST_OF_SET(phase) 0
 #endif
 #define ROWS ((GRID_HEIGHT + OUTPUTS - 1) / OUTPUTS)
 #define COLUMNS ((GRID_WIDTH + OUTPUTS - 1) / OUTPUTS)
@@ -61,79 +65,72 @@
 #define SUM_STEP (ODD_LINES(OUT_CHANNELS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
 #define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
-/* The POINTS x POINTS pixels from (top, left) on, `step` apart, of a plane of height x width (constants)
- * for one vector; zeros beyond it, unless they all are inside. */
-INLINE void load_window(const __global float *plane, int top, int left, const int step,
-                        const int height, const int width, bool inside, vec *d) {
-    if (inside) {
-        const __global float *first = plane + ((size_t)top * width + left) * BATCH;
-        UNROLL for (int i = 0; i < PRODUCTS; i++)
-            d[i] = vec_load(first + ((size_t)(i / POINTS) * width + i % POINTS) * step * BATCH);
-    } else {
-        UNROLL for (int i = 0; i < PRODUCTS; i++) {
-            const int y = top + i / POINTS * step, x = left + i % POINTS * step;
-            d[i] = (vec)(0.0f);
-            if (y >= 0 && y < height && x >= 0 && x < width)
-                d[i] = vec_load(plane + ((size_t)y * width + x) * BATCH);
-        }
-    }
-}
+/* Of the windows of all tiles, the last first pixel; FIRST_PIXEL is the first. */
+#define LAST_PIXEL(tiles) (((tiles) - 1) * TILE_STEP + FIRST_PIXEL + SPREAD)
 
-/* A window of a plane, transformed. */
-INLINE void put_window(const __global float *plane, int top, int left, const int step, bool inside,
-                       ROOM vec *to) {
+/* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the plane,
+ * transformed. */
+INLINE void put_window(const __global float *plane, int top, int left, const int step, ROOM vec *to) {
+    const __global float *first = plane + ((long)top * IN_WIDTH + left) * BATCH;
     vec d[PRODUCTS];
-    load_window(plane, top, left, step, IN_HEIGHT, IN_WIDTH, inside, d);
+    UNROLL for (int i = 0; i < PRODUCTS; i++) {
+        d[i] = (vec)(0.0f);
+        if (IS_THERE(top, i / POINTS, step, IN_HEIGHT, FIRST_PIXEL, LAST_PIXEL(ROWS)) &&
+            IS_THERE(left, i % POINTS, step, IN_WIDTH, FIRST_PIXEL, LAST_PIXEL(COLUMNS)))
+            d[i] = vec_load(first + (i / POINTS * IN_WIDTH + i % POINTS) * step * (long)BATCH);
+    }
     transform_input_2d(d);
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
 
-/* All windows of a patch from (top, left) on: inputs[window][product][term][vector]. */
-PART void load_inputs(const __global float *x, int top, int left, bool inside,
-                      ROOM vec *inputs) {
+/* inputs[product][term][vector] of a window (UP) or of those of all phases, from (top, left) on. */
+PART void load_inputs(const __global float *x, int top, int left, ROOM vec *inputs) {
     for (int c = 0; c < IN_CHANNELS; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
-            for (int window = 0; window < WINDOWS; window++)
-                put_window(plane, top + SHIFTS - 1 - window / SHIFTS,
-                           left + SHIFTS - 1 - window % SHIFTS, 1, inside,
-                           inputs + window * PRODUCTS * INPUT_STEP + c * ITEM_VECTORS + v);
+            put_window(plane, top, left, 1, inputs + c * ITEM_VECTORS + v);
 #else
             for (int phase = 0; phase < PHASES; phase++)
-                put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE, inside,
+                put_window(plane, top + phase / STRIDE, left + phase % STRIDE, STRIDE,
                            inputs + (c * PHASES + phase) * ITEM_VECTORS + v);
 #endif
         }
 }
 
-/* Where an item's outputs of a phase lie: from (y, x) on. */
-#if UP
-#define STEP STRIDE
-#else
-#define STEP 1
-#endif
+/* Where an item's outputs of a set lie: from (y, x) on, STEP apart. */
 typedef struct place {
     int y, x;
 } place;
+#if UP
+#define STEP STRIDE
+#define OUTPUT_FIRST(phase, tile)                                                                  \
+    (STRIDE * (FIRST_POSITION(phase) + (tile) * OUTPUTS) + (phase) - PADDING)
+#else
+#define STEP 1
+#define OUTPUT_FIRST(phase, tile) ((tile) * OUTPUTS)
+#endif
 
 /* What a multiplication asks the caches for on its way: the next work-group's patch, and where its own
  * sums will be written, with what is read there (input; may be NULL). */
 typedef struct ahead {
-    const __global float *x, *y, *input;
-    place patch, outputs;
+    const __global float *patch, *y, *input;
     int set;
 } ahead;
 
-INLINE void prefetch_ahead(const ahead *to, int part) {
+INLINE const __global float *outputs_of(const __global float *y, place at) {
+    return window_inside(y, OUT_HEIGHT, OUT_WIDTH, at.y, at.x, OUTPUTS, OUTPUTS, STEP);
+}
+
+INLINE void prefetch_ahead(ahead to, int part) {
     const int parts = PRODUCTS * TILES, images = ITEM_VECTORS * LANE_STRIDE;
-    prefetch_window(to->x, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, to->patch.y, to->patch.x, PATCH, PATCH, 1,
-                    images, to->set * parts + part, SETS * parts, false);
-    prefetch_window(to->y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, to->outputs.y, to->outputs.x, OUTPUTS,
-                    OUTPUTS, STEP, images, part, parts, true);
-    if (to->input)
-        prefetch_window(to->input, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, to->outputs.y, to->outputs.x,
-                        OUTPUTS, OUTPUTS, STEP, images, part, parts, false);
+    prefetch_window(to.patch, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, PATCH, PATCH, 1, images,
+                    to.set * parts + part, SETS * parts, false);
+    prefetch_window(to.y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images, part,
+                    parts, true);
+    if (to.input)
+        prefetch_window(to.input, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP,
+                        images, part, parts, false);
 }
 
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
@@ -143,11 +140,12 @@ INLINE void prefetch_ahead(const ahead *to, int part) {
  * winograd_pack.cl's. */
 PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM vec *products,
                    const ahead *next) {
+    const ahead to_come = *next;
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < TILES; tile++) {
             ROOM vec *to =
                 products + (size_t)product * SUM_STEP + TILE_FIRST(tile) * ITEM_VECTORS;
-            prefetch_ahead(next, product * TILES + tile);
+            prefetch_ahead(to_come, product * TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
@@ -168,8 +166,18 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
 
 /* An activation that is linear on either side of 0 is an argument, so that layers share a kernel: its slope
  * on the negative side is 0 for ReLU and 1 for none. */
-INLINE vec bend(vec v, float slope) {
-    return slope == 0.0f ? (vec)(0.0f) : slope * v;
+typedef struct bend {
+    vec slope;
+    WIDE(int) kept; /* bits of the product: none of a slope of 0, for what is infinite */
+} bend;
+
+INLINE bend bend_of(float slope) {
+    return (bend){(vec)(slope), (WIDE(int))(slope == 0.0f ? 0 : -1)};
+}
+
+INLINE vec apply_bend(bend by, vec v, vec sign) {
+    const vec bent = WIDE(as_float)(WIDE(as_int)(by.slope * v) & by.kept);
+    return vec_choose(v, bent, sign <= (vec)(0.0f));
 }
 
 #define OFFSET(i)                                                                                  \
@@ -192,7 +200,7 @@ typedef struct moments {
 
 /* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
  * produced it, otherwise the activation follows. scale: 1 / the number of outputs that exist. */
-PART void write_outputs(const ROOM vec *products, place at, float start, float slope,
+PART void write_outputs(const ROOM vec *products, place at, float start, bend by,
                         const __global float *input, __global float *y, float scale,
                         moments *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
@@ -212,15 +220,25 @@ PART void write_outputs(const ROOM vec *products, place at, float start, float s
             sum[i % OUTPUTS] += d;
             square[i % OUTPUTS] = fma(d, d, square[i % OUTPUTS]);
 #endif
-            vec sign = value;
-            if (input) sign = vec_load(input + OFFSET(i));
-#if ACTIVATION
-            vec_store(activate(value), y + OFFSET(i));
-#elif INPUT_ACTIVATION
-            vec_store(input_activation_backward(value, sign), y + OFFSET(i));
+            RESULT(i) = value;
+        }
+        if (input) {
+            FOR_OUTPUTS {
+                const vec sign = vec_load(input + OFFSET(i));
+#if INPUT_ACTIVATION
+                vec_store(input_activation_backward(RESULT(i), sign), y + OFFSET(i));
 #else
-            vec_store(vec_choose(value, bend(value, slope), sign <= (vec)(0.0f)), y + OFFSET(i));
+                vec_store(apply_bend(by, RESULT(i), sign), y + OFFSET(i));
 #endif
+            }
+        } else {
+            FOR_OUTPUTS {
+#if ACTIVATION
+                vec_store(activate(RESULT(i)), y + OFFSET(i));
+#else
+                vec_store(apply_bend(by, RESULT(i), RESULT(i)), y + OFFSET(i));
+#endif
+            }
         }
 #if MOMENTS
         const vec total = TOTAL(sum);
@@ -257,44 +275,35 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict input,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
-    ROOM vec inputs[WINDOWS * PRODUCTS * INPUT_STEP];
+    ROOM vec inputs[PRODUCTS * INPUT_STEP];
     ROOM vec products[PRODUCTS * SUM_STEP];
-    const size_t group = get_group_id(0), lane = GROUP_LANE(group);
+    const size_t group = get_group_id(0), following = min(group + 1, get_num_groups(0) - 1);
+    const size_t lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
-    const int top = PATCH_FIRST(tile_y), left = PATCH_FIRST(tile_x);
-    const size_t following = min(group + 1, get_num_groups(0) - 1);
-    /* Of few tiles all are at a border, and the other way is not compiled. */
-    const bool inside =
-        ROWS > 2 && COLUMNS > 2 && top >= 0 && left >= 0 && top + PATCH <= IN_HEIGHT && left + PATCH <= IN_WIDTH;
-    load_inputs(x + lane, top, left, inside, inputs);
+    const __global float *patch = window_inside(
+        x + GROUP_LANE(following), IN_HEIGHT, IN_WIDTH, PATCH_FIRST(GROUP_ROW(following)),
+        PATCH_FIRST(GROUP_COLUMN(following)), PATCH, PATCH, 1);
     for (int set = 0; set < SETS; set++) {
-#if UP
         const int phase_y = set / STRIDE, phase_x = set % STRIDE;
-        const int window = SHIFT_OF(phase_y) * SHIFTS + SHIFT_OF(phase_x);
-        const place at = {
-            STRIDE * (FIRST_POSITION(phase_y) + tile_y * OUTPUTS) + phase_y - PADDING,
-            STRIDE * (FIRST_POSITION(phase_x) + tile_x * OUTPUTS) + phase_x - PADDING};
-#else
-        const int window = 0;
-        const place at = {tile_y * OUTPUTS, tile_x * OUTPUTS};
-#endif
+        if (set == 0 || WINDOWS > 1)
+            load_inputs(x + lane, PATCH_FIRST(tile_y) + FIRST_OF_SET(phase_y),
+                        PATCH_FIRST(tile_x) + FIRST_OF_SET(phase_x), inputs);
+        const place at = {OUTPUT_FIRST(phase_y, tile_y), OUTPUT_FIRST(phase_x, tile_x)};
         const ahead next = {
-            .x = x + GROUP_LANE(following),
-            .y = y + lane,
-            .input = input ? input + lane : input,
-            .patch = {PATCH_FIRST(GROUP_ROW(following)), PATCH_FIRST(GROUP_COLUMN(following))},
-            .outputs = at,
+            .patch = patch,
+            .y = outputs_of(y + lane, at),
+            .input = input ? outputs_of(input + lane, at) : input,
             .set = set,
         };
-        multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS,
-                 inputs + (size_t)window * PRODUCTS * INPUT_STEP, products, &next);
+        multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS, inputs, products,
+                 &next);
         const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
         const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
         for (int k = 0; k < OUT_CHANNELS; k++) {
             const size_t first = (((size_t)k * OUT_HEIGHT + at.y) * OUT_WIDTH + at.x) * BATCH + lane;
             moments taken;
-            write_outputs(products + k * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, slope,
+            write_outputs(products + k * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
                           input ? input + first : input, y + first, 1.0f / max(count, 1.0f),
                           &taken);
 #if MOMENTS

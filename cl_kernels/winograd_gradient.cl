@@ -14,7 +14,7 @@
  *
  * The bias's gradient is the sum of one side (BIAS 1: the small one, 2: the large one, 0: not wanted) and
  * taken on the way. */
-#include "prefetch.cl"
+#include "window.cl"
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
@@ -87,13 +87,6 @@ INLINE void transpose(vec *v) {
 #endif
 }
 #endif
-
-/* One side of a window: pixels first + i * step, 0 <= i < POINTS, of `size` there are. `least` and `most`
- * bound `first` and, like step and size, are constants, so that pixels that cannot be beyond the border
- * are not asked for it. */
-#define IS_THERE(first, i, step, size, least, most)                                                \
-    (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
-     ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
 
 /* Of a window's first pixel, over all phases and tiles. */
 #define LEAST (-PADDING)
@@ -200,14 +193,12 @@ INLINE block find_block(int number) {
     return (block){first, min(ITEM_VECTORS, VECTORS - first), tile / COLUMNS, tile % COLUMNS};
 }
 
-/* Asks the caches for a share of what a block reads. */
-INLINE void prefetch_block(const __global float *large, const __global float *small, const block *of,
-                           int part, const int parts) {
-    prefetch_window(large + of->first * LANE_STRIDE, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH,
-                    of->tile_y * OUTPUTS * STRIDE - PADDING, of->tile_x * OUTPUTS * STRIDE - PADDING,
-                    POINTS * STRIDE, POINTS * STRIDE, 1, IMAGES, part, parts, false);
-    prefetch_window(small + of->first * LANE_STRIDE, ITEM_SMALL, SMALL_HEIGHT, SMALL_WIDTH,
-                    of->tile_y * OUTPUTS, of->tile_x * OUTPUTS, OUTPUTS, OUTPUTS, 1, IMAGES, part,
+/* Asks the caches for a share of what a block reads, from its first pixels on. */
+INLINE void prefetch_block(const __global float *large, const __global float *small, int part,
+                           const int parts) {
+    prefetch_window(large, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH, POINTS * STRIDE, POINTS * STRIDE, 1,
+                    IMAGES, part, parts, false);
+    prefetch_window(small, ITEM_SMALL, SMALL_HEIGHT, SMALL_WIDTH, OUTPUTS, OUTPUTS, 1, IMAGES, part,
                     parts, false);
 }
 
@@ -220,10 +211,17 @@ INLINE void prefetch_block(const __global float *large, const __global float *sm
 PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums,
                    const __global float *large_side, const __global float *small_side,
                    const block *next) {
+    const __global float *large_next = window_inside(
+        large_side + next->first * LANE_STRIDE, LARGE_HEIGHT, LARGE_WIDTH,
+        next->tile_y * OUTPUTS * STRIDE - PADDING, next->tile_x * OUTPUTS * STRIDE - PADDING,
+        POINTS * STRIDE, POINTS * STRIDE, 1);
+    const __global float *small_next =
+        window_inside(small_side + next->first * LANE_STRIDE, SMALL_HEIGHT, SMALL_WIDTH,
+                      next->tile_y * OUTPUTS, next->tile_x * OUTPUTS, OUTPUTS, OUTPUTS, 1);
     for (int product = 0; product < PRODUCTS; product++)
         for (int row = 0; row < LARGE_ROWS; row += TILE_LARGE) {
             const ROOM float *a = large + product * LARGE_STEP + row * IMAGES;
-            prefetch_block(large_side, small_side, next, (product * LARGE_ROWS + row) / TILE_LARGE,
+            prefetch_block(large_next, small_next, (product * LARGE_ROWS + row) / TILE_LARGE,
                            PRODUCTS * (LARGE_ROWS / TILE_LARGE));
             for (int s = 0; s < SMALL_VECTORS; s += TILE_SMALL) {
                 const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;

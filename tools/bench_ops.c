@@ -1,15 +1,22 @@
 /* Times the kernels of convolutions and dense layers one by one:
  *
- *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-r SECONDS] [-g TILES] [-w TILES] LAYER...
+ *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-r SECONDS] [SIDE [-a SIDE]...] LAYER...
  *
- * LAYER is c or t (transposed), then CHANNELSxSIDE-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
- * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS. -g gives the tiles of the gathers
+ * LAYER is c or t (transposed), then CHANNELSxPIXELS-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
+ * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS.
+ *
+ * SIDE is [-k FOLDER] [-g TILES] [-w TILES]: -k takes the kernels from a folder, as
+ * UNSEEN_KERNEL_DIR does, -g gives the tiles of the gathers
  * (channels,vectors,run,staged,outputs), -w those of the weight gradient (small,large,taps,splits
  * and, by Winograd, outputs,item_small,item_large,vectors); otherwise the defaults are timed. Each
  * number is the lower quartile of launches over SECONDS (default 0.5), with its share of the rate
  * of bare multiply-adds measured just after. -c counts processor time rather than time, without
  * that share: on a busy machine it says more about a CPU device, as if its compute units had been
- * free. -e empties the caches before each launch, as the layers between do in a training step. */
+ * free. -e empties the caches before each launch, as the layers between do in a training step.
+ *
+ * The launches of several sides take turns, so that what other programs take from the machine is
+ * taken from all of them. The times are then the first side's, followed for each other side by the
+ * median of the first's time over its own: above 1 is faster than the first. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,27 +89,57 @@ static void empty_caches(void) {
         other[i]++;
 }
 
-enum { MOST_LAUNCHES = 1000 };
+/* What is compared. */
+typedef struct side {
+    const char *folder; /* of kernels; NULL: the program's own */
+    us_gather_tiles gather;
+    us_weight_gradient_tiles gradient;
+    bool gather_given, gradient_given;
+} side;
+
+enum { MOST_LAUNCHES = 1000, MOST_SIDES = 8 };
+static side sides[MOST_SIDES];
+static int side_count = 1;
+
+/* What is created next has the side's kernels. */
+static void use_side(int i) {
+    if (sides[i].folder ? setenv("UNSEEN_KERNEL_DIR", sides[i].folder, 1) != 0
+                        : unsetenv("UNSEEN_KERNEL_DIR") != 0)
+        exit(1);
+}
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* Seconds of a fast launch: the lower quartile, as single ones are now and then timed too short. */
-static double fast(const operation *op, double during) {
-    static double taken[MOST_LAUNCHES];
-    launch(op);
-    double end = now() + during;
+/* The value that a share of them is below; sorts them. */
+static double quantile(double *values, int count, double share) {
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[(int)(count * share)];
+}
+
+/* Seconds of a fast launch of the first side: the lower quartile, as single ones are now and then
+ * timed too short. ratios: of the first side's times to each one's. */
+static double fast(const operation *ops, double during, double *ratios) {
+    static double taken[MOST_SIDES][MOST_LAUNCHES];
+    for (int i = 0; i < side_count; i++)
+        launch(&ops[i]);
+    double end = now() + during * side_count;
     int count = 0;
-    while (count < MOST_LAUNCHES && (count < 3 || now() < end)) {
-        if (empties_caches) empty_caches();
-        double start = spent();
-        launch(op);
-        taken[count++] = spent() - start;
+    for (; count < MOST_LAUNCHES && (count < 3 || now() < end); count++)
+        for (int i = 0; i < side_count; i++) {
+            if (empties_caches) empty_caches();
+            double start = spent();
+            launch(&ops[i]);
+            taken[i][count] = spent() - start;
+        }
+    for (int i = 1; i < side_count; i++) {
+        for (int j = 0; j < count; j++)
+            taken[i][j] = taken[0][j] / taken[i][j];
+        ratios[i] = quantile(taken[i], count, 0.5);
     }
-    qsort(taken, (size_t)count, sizeof *taken, compare);
-    return taken[count / 4];
+    return quantile(taken[0], count, 0.25);
 }
 
 static us_buffer *buffer(size_t floats) {
@@ -117,8 +154,9 @@ static us_buffer *buffer(size_t floats) {
     return made;
 }
 
-static void report(const char *what, const operation *op, double flops) {
-    double taken = fast(op, seconds);
+/* ops: one of each side. */
+static void report(const char *what, const operation *ops, double flops) {
+    double ratios[MOST_SIDES], taken = fast(ops, seconds, ratios);
     printf("  %s %7.1f", what, flops / taken * 1e-9);
     if (!processor_time) {
         double top;
@@ -126,6 +164,8 @@ static void report(const char *what, const operation *op, double flops) {
         printf(" (%3.0f%%)", flops / taken / top * 100);
     }
     printf(" %8.3f ms", taken * 1e3);
+    for (int i = 1; i < side_count; i++)
+        printf(" %5.3f", ratios[i]);
     fflush(stdout);
 }
 
@@ -136,8 +176,10 @@ typedef struct layer {
     int batch;
 } layer;
 
-static void bench_gather(const layer *l, bool up, bool backward, const us_gather_tiles *tiles,
-                         operation op, double flops) {
+/* on: the buffers. */
+static void bench_gather(const layer *l, bool up, bool backward, const operation *on,
+                         double flops) {
+    operation ops[MOST_SIDES];
     const us_convolution_attributes *a = &l->attributes;
     us_shape out = l->transposed ? l->large : l->small;
     size_t stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)out.channels;
@@ -157,16 +199,34 @@ static void bench_gather(const layer *l, bool up, bool backward, const us_gather
         .activation = {backward ? US_ACTIVATION_NONE : US_ACTIVATION_RELU, 0},
         .input_activation = {backward ? US_ACTIVATION_RELU : US_ACTIVATION_NONE, 0},
     };
-    check(us_gather_create(&spec, tiles, &op.gather, &failure));
-    report(backward ? "dx" : "forward", &op, flops);
-    us_gather_destroy(op.gather);
+    for (int i = 0; i < side_count; i++) {
+        const us_gather_tiles *tiles = sides[i].gather_given ? &sides[i].gather : NULL;
+        ops[i] = *on;
+        use_side(i);
+        check(us_gather_create(&spec, tiles, &ops[i].gather, &failure));
+    }
+    report(backward ? "dx" : "forward", ops, flops);
+    for (int i = 0; i < side_count; i++)
+        us_gather_destroy(ops[i].gather);
 }
 
-static void bench_layer(const char *text, int batch, const us_gather_tiles *gather_tiles,
-                        const us_weight_gradient_tiles *gradient_tiles) {
-    int in, side, out, kernel, stride, padding;
+static void bench_gradient(const us_weight_gradient_spec *spec, const operation *on, double flops) {
+    operation ops[MOST_SIDES];
+    for (int i = 0; i < side_count; i++) {
+        const us_weight_gradient_tiles *tiles = sides[i].gradient_given ? &sides[i].gradient : NULL;
+        ops[i] = *on;
+        use_side(i);
+        check(us_weight_gradient_create(spec, tiles, &ops[i].gradient, &failure));
+    }
+    report(spec->bias ? "dw+db" : "dw", ops, flops);
+    for (int i = 0; i < side_count; i++)
+        us_weight_gradient_destroy(ops[i].gradient);
+}
+
+static void bench_layer(const char *text, int batch) {
+    int in, size, out, kernel, stride, padding;
     if ((*text != 'c' && *text != 't') ||
-        sscanf(text + 1, "%dx%d-%dk%ds%dp%d", &in, &side, &out, &kernel, &stride, &padding) != 6) {
+        sscanf(text + 1, "%dx%d-%dk%ds%dp%d", &in, &size, &out, &kernel, &stride, &padding) != 6) {
         fprintf(stderr, "%s: not a layer\n", text);
         exit(2);
     }
@@ -181,7 +241,7 @@ static void bench_layer(const char *text, int batch, const us_gather_tiles *gath
     };
     const us_layer_type *type =
         l.transposed ? &us_convolution_transpose_layer : &us_convolution_layer;
-    us_shape from = {in, side, side}, to;
+    us_shape from = {in, size, size}, to;
     check(type->infer(&l.attributes, from, &to, &failure));
     l.large = l.transposed ? to : from;
     l.small = l.transposed ? from : to;
@@ -196,8 +256,8 @@ static void bench_layer(const char *text, int batch, const us_gather_tiles *gath
     swapped.x = op.y;
     swapped.y = op.x;
     printf("%-18s", text);
-    bench_gather(&l, l.transposed, false, gather_tiles, l.transposed ? swapped : op, flops);
-    bench_gather(&l, !l.transposed, true, gather_tiles, l.transposed ? op : swapped, flops);
+    bench_gather(&l, l.transposed, false, l.transposed ? &swapped : &op, flops);
+    bench_gather(&l, !l.transposed, true, l.transposed ? &op : &swapped, flops);
     us_weight_gradient_spec spec = {
         .device = device,
         .large = l.large,
@@ -211,13 +271,9 @@ static void bench_layer(const char *text, int batch, const us_gather_tiles *gath
         .small_stride = l.transposed ? (size_t)(kernel * kernel * out) : 1,
         .bias_of_large = l.transposed,
     };
-    check(us_weight_gradient_create(&spec, gradient_tiles, &op.gradient, &failure));
-    report("dw", &op, flops);
-    us_weight_gradient_destroy(op.gradient);
+    bench_gradient(&spec, &op, flops);
     spec.bias = true;
-    check(us_weight_gradient_create(&spec, gradient_tiles, &op.gradient, &failure));
-    report("dw+db", &op, flops);
-    us_weight_gradient_destroy(op.gradient);
+    bench_gradient(&spec, &op, flops);
     printf("\n");
     us_buffer_destroy(op.x);
     us_buffer_destroy(op.y);
@@ -243,45 +299,58 @@ static void bench_dense(const char *text, int batch) {
     us_buffer *x = buffer(in * lanes), *dx = buffer(in * lanes), *y = buffer(out * lanes);
     us_buffer *tensors[] = {buffer(in * out), buffer(out)};
     us_buffer *gradients[] = {buffer(in * out), buffer(out)};
-    operation op = {.forward = {.x = x, .y = y, .tensors = tensors, .n = plan.batch}};
-    check(us_dense_layer.create(&plan, &op.dense, &failure));
+    operation ops[MOST_SIDES];
+    for (int i = 0; i < side_count; i++) {
+        ops[i] = (operation){.forward = {.x = x, .y = y, .tensors = tensors, .n = plan.batch}};
+        use_side(i);
+        check(us_dense_layer.create(&plan, &ops[i].dense, &failure));
+    }
     double flops = us_dense_layer.flops(&attributes, plan.in, plan.out) * plan.batch;
     printf("%-18s", text);
-    report("forward", &op, flops);
-    op.forward.y = NULL;
-    op.backward =
-        (us_layer_backward){.x = x, .y = y, .dy = y, .dx = dx, .tensors = tensors, .n = plan.batch};
-    report("dx", &op, flops);
-    op.backward.dx = NULL;
-    op.backward.gradients = gradients;
-    report("dw+db", &op, flops);
+    report("forward", ops, flops);
+    for (int i = 0; i < side_count; i++) {
+        ops[i].forward.y = NULL;
+        ops[i].backward = (us_layer_backward){
+            .x = x, .y = y, .dy = y, .dx = dx, .tensors = tensors, .n = plan.batch};
+    }
+    report("dx", ops, flops);
+    for (int i = 0; i < side_count; i++) {
+        ops[i].backward.dx = NULL;
+        ops[i].backward.gradients = gradients;
+    }
+    report("dw+db", ops, flops);
     printf("\n");
-    us_dense_layer.destroy(op.dense);
+    for (int i = 0; i < side_count; i++)
+        us_dense_layer.destroy(ops[i].dense);
     us_buffer *buffers[] = {x, dx, y, tensors[0], tensors[1], gradients[0], gradients[1]};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         us_buffer_destroy(buffers[i]);
 }
 
+static bool read_gather(const char *text, us_gather_tiles *t) {
+    return sscanf(text, "%d,%d,%d,%d,%d", &t->channels, &t->vectors, &t->run, &t->staged,
+                  &t->outputs) == 5;
+}
+
+static bool read_gradient(const char *text, us_weight_gradient_tiles *t) {
+    return sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d", &t->small, &t->large, &t->taps, &t->splits,
+                  &t->outputs, &t->item_small, &t->item_large, &t->vectors) >= 4;
+}
+
 int main(int argc, char **argv) {
     const char *selector = NULL;
     int batch = 128;
-    us_gather_tiles gather = {0};
-    us_weight_gradient_tiles gradient = {0};
-    bool gather_given = false, gradient_given = false;
-    for (int option; (option = getopt(argc, argv, "ced:b:r:g:w:")) != -1;) {
+    side *last = sides;
+    for (int option; (option = getopt(argc, argv, "ced:b:r:ak:g:w:")) != -1;) {
         if (option == 'c') processor_time = true;
         if (option == 'e') empties_caches = true;
         if (option == 'd') selector = optarg;
         if (option == 'b') batch = atoi(optarg);
         if (option == 'r') seconds = atof(optarg);
-        if (option == 'g')
-            gather_given = sscanf(optarg, "%d,%d,%d,%d,%d", &gather.channels, &gather.vectors,
-                                  &gather.run, &gather.staged, &gather.outputs) == 5;
-        if (option == 'w')
-            gradient_given =
-                sscanf(optarg, "%d,%d,%d,%d,%d,%d,%d,%d", &gradient.small, &gradient.large,
-                       &gradient.taps, &gradient.splits, &gradient.outputs, &gradient.item_small,
-                       &gradient.item_large, &gradient.vectors) >= 4;
+        if (option == 'a' && side_count < MOST_SIDES) last = &sides[side_count++];
+        if (option == 'k') last->folder = optarg;
+        if (option == 'g') last->gather_given = read_gather(optarg, &last->gather);
+        if (option == 'w') last->gradient_given = read_gradient(optarg, &last->gradient);
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));
@@ -290,8 +359,7 @@ int main(int argc, char **argv) {
         if (*argv[i] == 'd')
             bench_dense(argv[i], batch);
         else
-            bench_layer(argv[i], batch, gather_given ? &gather : NULL,
-                        gradient_given ? &gradient : NULL);
+            bench_layer(argv[i], batch);
     us_device_close(device);
     return 0;
 }

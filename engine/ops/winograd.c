@@ -32,19 +32,19 @@ static size_t odd_lines(int64_t floats) {
     return ((size_t)us_divide_up(floats, US_CACHE_LINE) | 1) * US_CACHE_LINE;
 }
 
+/* Of the inputs of an item, transformed; up, each phase of the output has its own in turn. */
+static size_t input_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    int64_t terms = spec->up ? 1 : (int64_t)count_phases(spec);
+    int64_t lanes = (int64_t)us_device_lanes(spec->device) * tiles->run;
+    return count_products(spec, tiles) * odd_lines(terms * spec->in.channels * lanes) *
+           sizeof(float);
+}
+
 /* Of transformed inputs and of products; twin of the arrays of the kernel. */
 static size_t local_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
-    int stride = spec->stride[0], padding = spec->padding[0];
-    int lanes = us_device_lanes(spec->device) * tiles->run;
-    int windows = 1, terms = spec->in.channels * stride * stride;
-    if (spec->up) {
-        int shifts = us_divide_up(padding, stride) - padding / stride + 1;
-        windows = shifts * shifts;
-        terms = spec->in.channels;
-    }
-    return count_products(spec, tiles) * sizeof(float) *
-           ((size_t)windows * odd_lines((int64_t)terms * lanes) +
-            odd_lines((int64_t)spec->out.channels * lanes));
+    int64_t lanes = (int64_t)us_device_lanes(spec->device) * tiles->run;
+    return input_bytes(spec, tiles) +
+           count_products(spec, tiles) * odd_lines(spec->out.channels * lanes) * sizeof(float);
 }
 
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
@@ -72,14 +72,19 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
             (size_t)spec->out.channels * sizeof(float) >
         WEIGHT_BYTES)
         return false;
-    /* Of 32 registers 24 hold sums, of 16 twelve; in two vectors where the local memory holds what
-     * they need, and no more of them, so that transformed inputs stay near. */
+    /* Of 32 registers 24 hold sums, of 16 twelve, in two vectors where the batch has them. Twice as
+     * many vectors share what the weights cost, as long as transformed inputs stay near: up, they
+     * are fewer, and the weights come once for each phase. */
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
     int vectors = us_device_vectors(spec->device, spec->batch);
-    for (int run = vectors % 2 ? 1 : 2; run >= 1; run--) {
-        tiles->vectors = tiles->run = run;
-        tiles->channels =
-            us_divide_up(spec->out.channels, us_divide_up(spec->out.channels, sums / run));
+    size_t most_bytes = (spec->up ? 160 : 80) * 1024;
+    tiles->vectors = vectors % 2 ? 1 : 2;
+    for (tiles->run = 4; tiles->run > tiles->vectors; tiles->run /= 2)
+        if (vectors % tiles->run == 0 && input_bytes(spec, tiles) <= most_bytes) break;
+    for (; tiles->run >= 1; tiles->run /= 2) {
+        if (tiles->vectors > tiles->run) tiles->vectors = tiles->run;
+        tiles->channels = us_divide_up(spec->out.channels,
+                                       us_divide_up(spec->out.channels, sums / tiles->vectors));
         if (us_winograd_fits(spec, tiles)) return true;
     }
     return false;
