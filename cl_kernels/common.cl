@@ -8,6 +8,7 @@
  * WIDE(uint), WIDE(convert_float). */
 
 #define UNROLL _Pragma("unroll")
+#define UNROLL_TWICE _Pragma("unroll 2") /* so that counting is half the work */
 /* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
  * those with __local arguments. */
 #define INLINE static inline __attribute__((always_inline))

@@ -152,7 +152,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
                 const ROOM vec *from = inputs + (size_t)product * INPUT_STEP + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
-                for (int term = 0; term < TERMS; term++) {
+                UNROLL_TWICE for (int term = 0; term < TERMS; term++) {
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = from[j];
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)(w[i]), v[j], sum[i][j]);

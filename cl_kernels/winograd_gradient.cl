@@ -227,7 +227,7 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
                 const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = sums[j * TILE_SMALL + i];
-                for (int n = 0; n < images; n++) {
+                UNROLL_TWICE for (int n = 0; n < images; n++) {
                     vec d[TILE_SMALL];
                     FOR_SMALL d[i] = b[n * SMALL_VECTORS + i];
                     FOR_LARGE {

@@ -61,6 +61,13 @@ static bool by_phases(const us_gather_spec *spec, const us_gather_tiles *tiles) 
            tiles->channels * spec->stride[1] <= MOST_SUMS;
 }
 
+/* Of pixels of a row, one of each phase, that are computed together; twin of ROW_GROUPS in
+ * gather.cl. */
+static int row_groups(const us_gather_spec *spec) {
+    int stride = spec->stride[1], padding = spec->padding[1];
+    return (spec->out.width - 1 + padding) / stride + 1 - padding / stride;
+}
+
 us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     us_gather_tiles tiles = {.vectors = 1, .run = 1};
     if (spec->device->execution == US_EXECUTION_LANES) {
@@ -74,8 +81,12 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     int vectors = us_device_vectors(spec->device, spec->batch);
     int sums = tiles.channels * (by_phases(spec, &tiles) ? spec->stride[1] : 1);
     tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / sums, 8));
-    /* Few channels make small work-items. */
-    if (tiles.channels < 6) tiles.run = us_smaller(spec->out.width, 16 * tiles.channels / sums);
+    /* Few channels make small work-items; with all phases at once the next pixel finds part of its
+     * inputs in the caches, so that an item is a whole row. */
+    if (by_phases(spec, &tiles))
+        tiles.run = row_groups(spec);
+    else if (tiles.channels < 6)
+        tiles.run = us_smaller(spec->out.width, 16);
     stage(spec, &tiles);
     return tiles;
 }
@@ -99,9 +110,7 @@ void us_gather_options(const us_gather_spec *spec, char text[US_TUNABLE_TEXT]) {
 
 /* Runs of a row. */
 static int count_runs(const us_gather_spec *spec, const us_gather_tiles *tiles) {
-    int stride = spec->stride[1], padding = spec->padding[1], width = spec->out.width;
-    if (by_phases(spec, tiles)) width = (width - 1 + padding) / stride + 1 - padding / stride;
-    return us_divide_up(width, tiles->run);
+    return us_divide_up(by_phases(spec, tiles) ? row_groups(spec) : spec->out.width, tiles->run);
 }
 
 static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
