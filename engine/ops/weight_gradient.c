@@ -59,15 +59,19 @@ static int count_splits(const us_weight_gradient_spec *spec,
     return wanted < 1 ? 1 : (int)wanted;
 }
 
-/* Of Winograd's filtering, whose splits end with a transform of all sums: few, and so that this is
- * little beside their blocks. */
+/* Of Winograd's filtering, whose work-items end with a transform of all their sums: the fewest that
+ * give every compute unit as many as any other, or enough of them that it hardly matters. */
 static int count_winograd_splits(const us_weight_gradient_spec *spec,
                                  const us_weight_gradient_tiles *tiles) {
     size_t items = us_winograd_gradient_items(spec, tiles);
-    size_t wanted = ((size_t)spec->device->compute_units * 4 + items - 1) / items;
+    size_t units = (size_t)spec->device->compute_units;
     size_t most = us_winograd_gradient_blocks(spec, tiles) / 4;
-    if (wanted > most) wanted = most;
-    return wanted < 1 ? 1 : (int)wanted;
+    size_t enough = (4 * units + items - 1) / items;
+    if (most > enough) most = enough;
+    size_t splits = 1;
+    while (splits < most && splits * items % units != 0)
+        splits++;
+    return (int)splits;
 }
 
 us_weight_gradient_tiles us_weight_gradient_default(const us_weight_gradient_spec *spec) {
