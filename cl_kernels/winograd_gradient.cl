@@ -134,24 +134,21 @@ PART void load_large(const __global float *large, int tile_y, int tile_x, int ve
     }
 }
 
-/* A tile of a plane of the small side, transformed, to[product][channel]. Returns its sum. */
-INLINE vec transform_small(const __global float *plane, int tile_y, int tile_x, vec *to) {
-    vec d[PRODUCTS];
-    UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) {
-        const int y = tile_y * OUTPUTS + i / OUTPUTS, x = tile_x * OUTPUTS + i % OUTPUTS;
-        const int at = i / OUTPUTS * POINTS + i % OUTPUTS;
-        if ((SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
-            (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH))
-            d[at] = vec_load(plane + ((size_t)y * SMALL_WIDTH + x) * BATCH);
-        else
-            d[at] = (vec)(0.0f);
+/* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image to a
+ * vector; zeros beyond the border. sums[channel] grow by it. */
+INLINE void load_pixel(const __global float *small, int y, int x, int first, vec *t, ROOM vec *sums) {
+    const __global float *pixel =
+        small + (((size_t)first * SMALL_HEIGHT + y) * SMALL_WIDTH + x) * BATCH;
+    const bool there = (SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
+                       (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH);
+    UNROLL for (int c = 0; c < VECTOR_WIDTH; c++) {
+        t[c] = (vec)(0.0f);
+        if (there && (ITEM_SMALL % VECTOR_WIDTH == 0 || first + c < ITEM_SMALL)) {
+            t[c] = vec_load(pixel + (size_t)c * SMALL_HEIGHT * SMALL_WIDTH * BATCH);
+            if (BIAS == 1) sums[first + c] += t[c];
+        }
     }
-    vec total = (vec)(0.0f);
-    UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
-        total += d[i / OUTPUTS * POINTS + i % OUTPUTS];
-    transform_filter_2d(d, OUTPUTS);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * VECTOR_WIDTH] = d[i];
-    return total;
+    transpose(t);
 }
 
 /* to[product][image][vector of channels] of the small side; sums[channel] grow by its pixels. */
@@ -159,25 +156,18 @@ PART void load_small(const __global float *small, int tile_y, int tile_x, int ve
                      ROOM vec *sums) {
     for (int s = 0; s < SMALL_VECTORS; s++)
         for (int v = 0; v < vectors; v++) {
-            vec d[PRODUCTS * VECTOR_WIDTH];
-            for (int c = 0; c < VECTOR_WIDTH; c++) {
-                const int channel = s * VECTOR_WIDTH + c;
-                if (ITEM_SMALL % VECTOR_WIDTH == 0 || channel < ITEM_SMALL) {
-                    const vec total = transform_small(
-                        small + (size_t)channel * SMALL_HEIGHT * SMALL_WIDTH * BATCH +
-                            v * LANE_STRIDE,
-                        tile_y, tile_x, d + c);
-                    if (BIAS == 1) sums[channel] += total;
-                } else {
-                    for (int i = 0; i < PRODUCTS; i++) d[i * VECTOR_WIDTH + c] = (vec)(0.0f);
-                }
-            }
-            ROOM vec *put = to + v * VECTOR_WIDTH * SMALL_VECTORS + s;
-            for (int i = 0; i < PRODUCTS; i++, put += SMALL_STEP / VECTOR_WIDTH) {
-                vec t[VECTOR_WIDTH];
-                UNROLL for (int c = 0; c < VECTOR_WIDTH; c++) t[c] = d[i * VECTOR_WIDTH + c];
-                transpose(t);
-                UNROLL for (int n = 0; n < VECTOR_WIDTH; n++) put[n * SMALL_VECTORS] = t[n];
+            vec pixels[OUTPUTS * OUTPUTS * VECTOR_WIDTH];
+            for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+                load_pixel(small + v * LANE_STRIDE, tile_y * OUTPUTS + i / OUTPUTS,
+                           tile_x * OUTPUTS + i % OUTPUTS, s * VECTOR_WIDTH,
+                           pixels + i * VECTOR_WIDTH, sums);
+            for (int n = 0; n < VECTOR_WIDTH; n++) {
+                ROOM vec *put = to + (v * VECTOR_WIDTH + n) * SMALL_VECTORS + s;
+                vec d[PRODUCTS];
+                UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+                    d[i / OUTPUTS * POINTS + i % OUTPUTS] = pixels[i * VECTOR_WIDTH + n];
+                transform_filter_2d(d, OUTPUTS);
+                UNROLL for (int i = 0; i < PRODUCTS; i++) put[i * SMALL_STEP / VECTOR_WIDTH] = d[i];
             }
         }
 }
