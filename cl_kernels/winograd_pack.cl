@@ -14,16 +14,21 @@ INLINE vec evaluate(const vec *w, const int stride, const int count, const int r
 
 /* A few floats, `stride` apart, as the first lanes of a vector. */
 INLINE vec load_lanes(const __global float *from, int lanes, int stride) {
-    float values[VECTOR_WIDTH] = {0.0f};
-    for (int l = 0; l < lanes; l++) values[l] = from[l * stride];
+    float values[VECTOR_WIDTH];
+    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) values[l] = l < lanes ? from[l * stride] : 0.0f;
     return vec_load(values);
 }
 
-/* By fours as long as there are; the others' place is not to be touched. */
-INLINE void store_lanes(const float *values, int lanes, __global float *to) {
-    int l = 0;
-    for (; l + 4 <= lanes; l += 4) vstore4(vload4(0, values + l), 0, to + l);
-    for (; l < lanes; l++) to[l] = values[l];
+/* The others' place is not to be touched. */
+INLINE void store_lanes(vec v, int lanes, __global float *to) {
+    float values[VECTOR_WIDTH];
+    vec_store(v, values);
+    UNROLL for (int l = 0; l < VECTOR_WIDTH; l += 2) {
+        if (l + 2 <= lanes)
+            vstore2(vload2(0, values + l), 0, to + l);
+        else if (l < lanes)
+            to[l] = values[l];
+    }
 }
 
 /* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
@@ -57,11 +62,8 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
             const int set = up ? phase : 0, term = up ? c : c * phases + phase;
             __global float *to = packed + set * PRODUCTS * step +
                                  ((size_t)tile * terms + term) * tile_channels + k;
-            float results[PRODUCTS * VECTOR_WIDTH];
             UNROLL for (int i = 0; i < PRODUCTS; i++)
-                vec_store(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS),
-                          results + i * VECTOR_WIDTH);
-            for (int i = 0; i < PRODUCTS; i++)
-                store_lanes(results + i * VECTOR_WIDTH, lanes, to + i * step);
+                store_lanes(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), lanes,
+                            to + i * step);
         }
 }
