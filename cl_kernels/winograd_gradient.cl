@@ -88,50 +88,49 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
-/* Of a window's first pixel, over all phases and tiles. */
-#define LEAST (-PADDING)
-#define MOST(tiles) (((tiles) - 1) * OUTPUTS * STRIDE + STRIDE - 1 - PADDING)
-#define Y_IS_THERE(i) IS_THERE(top, i, STRIDE, LARGE_HEIGHT, LEAST, MOST(ROWS))
-#define X_IS_THERE(i) IS_THERE(left, i, STRIDE, LARGE_WIDTH, LEAST, MOST(COLUMNS))
+/* Pixel i of one side of a phase's window of a tile: first + i * STRIDE, first being tile * OUTPUTS * STRIDE
+ * + begin; begin (constant) is phase - PADDING. */
+#define PIXEL_IS_THERE(tile, begin, i, size, tiles)                                                \
+    IS_THERE((tile) * OUTPUTS * STRIDE + (begin), i, STRIDE, size, begin,                          \
+             ((tiles) - 1) * OUTPUTS * STRIDE + (begin))
 
-/* The sum of the OUTPUTS x OUTPUTS pixels of a window that belong to no other: from the first or second
- * row and column on. */
-INLINE vec sum_own(const vec *d, bool second_row, bool second_column) {
-    vec total = (vec)(0.0f);
-    UNROLL for (int x = 0; x <= OUTPUTS; x++) {
-        vec column = second_row ? d[OUTPUTS * POINTS + x] : d[x];
-        UNROLL for (int y = 1; y < OUTPUTS; y++) column += d[y * POINTS + x];
-        if (x == 0 ? !second_column : x < OUTPUTS || second_column) total += column;
+/* A window of one phase (y and x constant) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS
+ * of its pixels that belong to no other window, which are the first ones but for those of a phase that
+ * begins beyond the border. */
+INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, const int y, const int x,
+                      ROOM float *to) {
+    const __global float *first =
+        plane + (((long)tile_y * OUTPUTS * STRIDE + y - PADDING) * LARGE_WIDTH +
+                 tile_x * OUTPUTS * STRIDE + x - PADDING) * BATCH;
+    vec d[PRODUCTS], total = (vec)(0.0f);
+    UNROLL for (int i = 0; i < PRODUCTS; i++) {
+        d[i] = (vec)(0.0f);
+        if (PIXEL_IS_THERE(tile_y, y - PADDING, i / POINTS, LARGE_HEIGHT, ROWS) &&
+            PIXEL_IS_THERE(tile_x, x - PADDING, i % POINTS, LARGE_WIDTH, COLUMNS))
+            d[i] = vec_load(first + (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
     }
+    if (BIAS == 2)
+        UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+            total += d[(i / OUTPUTS + (y < PADDING)) * POINTS + i % OUTPUTS + (x < PADDING)];
+    transform_input_2d(d);
+    UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], to + i * LARGE_STEP);
     return total;
 }
 
 /* to[product][phase][channel][image] of the large side; sums[channel] grow by its pixels. */
 PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
                      ROOM float *to, ROOM vec *sums) {
-    for (int row = 0; row < LARGE_ROWS; row++) {
-        const int phase = row / ITEM_LARGE;
-        const int top = tile_y * OUTPUTS * STRIDE - PADDING + phase / STRIDE;
-        const int left = tile_x * OUTPUTS * STRIDE - PADDING + phase % STRIDE;
-        const __global float *first =
-            large +
-            (((long)(row % ITEM_LARGE) * LARGE_HEIGHT + top) * LARGE_WIDTH + left) * BATCH;
+    for (int c = 0; c < ITEM_LARGE; c++)
         for (int v = 0; v < vectors; v++) {
-            vec d[PRODUCTS];
-            UNROLL for (int i = 0; i < PRODUCTS; i++) {
-                d[i] = (vec)(0.0f);
-                if (Y_IS_THERE(i / POINTS) && X_IS_THERE(i % POINTS))
-                    d[i] = vec_load(first + v * LANE_STRIDE +
-                                    (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
+            const __global float *plane =
+                large + (size_t)c * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
+            ROOM float *put = to + c * IMAGES + v * VECTOR_WIDTH;
+            UNROLL for (int phase = 0; phase < PHASES; phase++) {
+                const vec total = put_window(plane, tile_y, tile_x, phase / STRIDE, phase % STRIDE,
+                                             put + phase * ITEM_LARGE * IMAGES);
+                if (BIAS == 2) sums[c] += total;
             }
-            if (BIAS == 2)
-                sums[row % ITEM_LARGE] +=
-                    sum_own(d, phase / STRIDE < PADDING, phase % STRIDE < PADDING);
-            transform_input_2d(d);
-            ROOM float *put = to + row * IMAGES + v * VECTOR_WIDTH;
-            UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], put + i * LARGE_STEP);
         }
-    }
 }
 
 /* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image to a
