@@ -9,7 +9,9 @@
  * value; entries beyond the last part are zeros. They are taken here or by the layer that computes what
  * is summed. A part's mean and sum of squared deviations are combined with the others' as in Chan, Golub,
  * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979); within a
- * part the mean is taken first, so a mean far beyond the deviation does no harm. */
+ * part the mean is taken first, so a mean far beyond the deviation does no harm.
+ *
+ * saved[4][channels] is what us_layer_backward.statistics says: y = (x - mean) * scale + shift. */
 
 #define SHAPE                                                                                      \
     int channels, int pixels, int batch, int vectors, int rows, int item_channels
@@ -89,9 +91,20 @@ __kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
 #define FOR_PARTS                                                                                  \
     for (int i = (int)get_local_id(0) * VECTOR_WIDTH; i < stride; i += GROUP_SIZE * VECTOR_WIDTH)
 
-/* saved = [means][1 / standard deviations], and the running statistics move by `momentum` towards the
- * mean and the unbiased variance (biased where there is a single value). */
+static inline void save(__global float *saved, int c, int channels, float mean, float variance,
+                        float epsilon, __global const float *weight, __global const float *bias) {
+    const float per_deviation = 1.0f / sqrt(variance + epsilon);
+    saved[c] = mean;
+    saved[channels + c] = per_deviation;
+    saved[2 * channels + c] = per_deviation * (weight ? weight[c] : 1.0f);
+    saved[3 * channels + c] = bias ? bias[c] : 0.0f;
+}
+
+/* Saves, and the running statistics move by `momentum` towards the mean and the unbiased variance (biased
+ * where there is a single value). weight and bias may be NULL, for 1 and 0. */
 __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict parts, int stride,
+                                                __global const float *restrict weight,
+                                                __global const float *restrict bias,
                                                 __global float *restrict saved,
                                                 __global float *restrict running_mean,
                                                 __global float *restrict running_variance,
@@ -113,8 +126,7 @@ __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict p
     }
     const float all = group_sum(vec_sum(square), room);
     if (get_local_id(0) != 0) return;
-    saved[c] = mean;
-    saved[channels + c] = 1.0f / sqrt(all / count + epsilon);
+    save(saved, c, channels, mean, all / count, epsilon, weight, bias);
     if (momentum == 0.0f) return; /* they stay, even beside values that are not finite */
     running_mean[c] += momentum * (mean - running_mean[c]);
     running_variance[c] += momentum * (all / max(count - 1.0f, 1.0f) - running_variance[c]);
@@ -123,22 +135,20 @@ __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict p
 /* For scoring: the same from the running statistics. */
 __kernel void running_statistics(__global const float *restrict running_mean,
                                  __global const float *restrict running_variance,
+                                 __global const float *restrict weight,
+                                 __global const float *restrict bias,
                                  __global float *restrict saved, float epsilon, int channels) {
     const int c = get_global_id(0);
-    if (c >= channels) return;
-    saved[c] = running_mean[c];
-    saved[channels + c] = 1.0f / sqrt(running_variance[c] + epsilon);
+    if (c < channels)
+        save(saved, c, channels, running_mean[c], running_variance[c], epsilon, weight, bias);
 }
 
-/* weight and bias may be NULL, for 1 and 0. */
 __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
-                                    __global const float *restrict saved,
-                                    __global const float *restrict weight,
-                                    __global const float *restrict bias, __global float *restrict y,
+                                    __global const float *restrict saved, __global float *restrict y,
                                     SHAPE) {
     FOR_CHANNELS {
-        const float mean = saved[c], scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
-        const float shift = bias ? bias[c] : 0.0f;
+        const float mean = saved[c];
+        const float scale = saved[2 * channels + c], shift = saved[3 * channels + c];
         size_t start = START(c);
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
@@ -149,7 +159,8 @@ __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
     }
 }
 
-/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. */
+/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. Only where the layer that
+ * gave dy has not taken them. */
 __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
                                             __global const float *restrict dy,
                                             __global const float *restrict saved,
@@ -213,11 +224,10 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
                                              __global const float *restrict dy,
                                              __global const float *restrict saved,
                                              __global const float *restrict means,
-                                             __global const float *restrict weight,
                                              __global float *restrict dx, int n, SHAPE) {
     FOR_CHANNELS {
         const float mean = saved[c], sum = means[c], product = means[channels + c];
-        const float scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
+        const float scale = saved[2 * channels + c];
         size_t start = START(c);
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
@@ -236,18 +246,16 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
  * another bias. A work-group has a row of the weights; the first one gives the bias too. `from_bias` may be
  * NULL, for 0. */
 __kernel GROUP_ATTRIBUTE void fold(__global const float *restrict saved,
-                                   __global const float *restrict weight,
-                                   __global const float *restrict bias,
                                    __global const float *restrict from,
                                    __global const float *restrict from_bias,
                                    __global float *restrict to, __global float *restrict to_bias,
                                    int channels) {
     const size_t row = (size_t)get_group_id(0) * channels;
     for (int c = get_local_id(0); c < channels; c += GROUP_SIZE) {
-        const float scale = saved[channels + c] * (weight ? weight[c] : 1.0f);
+        const float scale = saved[2 * channels + c];
         to[row + c] = from[row + c] * scale;
         if (row > 0) continue;
         const float shift = (from_bias ? from_bias[c] : 0.0f) - saved[c];
-        to_bias[c] = shift * scale + (bias ? bias[c] : 0.0f);
+        to_bias[c] = shift * scale + saved[3 * channels + c];
     }
 }

@@ -188,21 +188,35 @@ INLINE vec apply_bend(bend by, vec v, vec sign) {
 #define FOR_OUTPUTS UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) if (EXISTS(i))
 #define RESULT(i) m[(i) / OUTPUTS * POINTS + (i) % OUTPUTS]
 
-/* Sums over an item's outputs of a channel, in each lane about the first of them, so that no digits are
- * lost however large their mean. */
-typedef struct moments {
-    vec means[ITEM_VECTORS], squares[ITEM_VECTORS];
-} moments;
+/* A normalisation before, of a channel: x becomes (x - mean) * scale + shift. */
+typedef struct normal {
+    float mean, scale, shift;
+} normal;
+
+/* Of an item's outputs of a channel. Forward: their means and sums of squared deviations, in each lane
+ * about the first of them, so that no digits are lost however large their mean. Backward, with a
+ * normalisation before: the sums that its gradients are made of. */
+typedef struct sums {
+    vec first[ITEM_VECTORS], second[ITEM_VECTORS];
+} sums;
 
 /* A column of outputs has sums of its own, as additions wait for each other. */
 #define TOTAL(a)                                                                                   \
     (a[0] + a[1] + (OUTPUTS > 2 ? a[2] : (vec)(0.0f)) + (OUTPUTS > 3 ? a[3] : (vec)(0.0f)))
+#if MOMENTS
+#define ADD(i, one, other, factor)                                                                 \
+    first[(i) % OUTPUTS] += one;                                                                   \
+    second[(i) % OUTPUTS] = fma(other, factor, second[(i) % OUTPUTS])
+#else
+#define ADD(i, one, other, factor) (void)0
+#endif
 
 /* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
- * produced it, otherwise the activation follows. scale: 1 / the number of outputs that exist. */
+ * produced it (once normalised by `before`), otherwise the activation follows. scale: 1 / the number of
+ * outputs that exist. */
 PART void write_outputs(const ROOM vec *products, place at, float start, bend by,
-                        const __global float *input, __global float *y, float scale,
-                        moments *taken) {
+                        const __global float *input, normal before, __global float *y, float scale,
+                        sums *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
         UNROLL for (int i = 0; i < PRODUCTS; i++)
@@ -210,40 +224,39 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
         transform_output_2d(m, OUTPUTS);
 #if MOMENTS
         const vec base = m[0];
-        vec sum[OUTPUTS], square[OUTPUTS];
-        UNROLL for (int i = 0; i < OUTPUTS; i++) sum[i] = square[i] = (vec)(0.0f);
+        vec first[OUTPUTS], second[OUTPUTS];
+        UNROLL for (int i = 0; i < OUTPUTS; i++) first[i] = second[i] = (vec)(0.0f);
 #endif
-        FOR_OUTPUTS {
-            const vec value = RESULT(i) + start;
-#if MOMENTS
-            const vec d = RESULT(i) - base;
-            sum[i % OUTPUTS] += d;
-            square[i % OUTPUTS] = fma(d, d, square[i % OUTPUTS]);
-#endif
-            RESULT(i) = value;
-        }
         if (input) {
             FOR_OUTPUTS {
-                const vec sign = vec_load(input + OFFSET(i));
-#if INPUT_ACTIVATION
-                vec_store(input_activation_backward(RESULT(i), sign), y + OFFSET(i));
-#else
-                vec_store(apply_bend(by, RESULT(i), sign), y + OFFSET(i));
+                vec sign = vec_load(input + OFFSET(i)), value = RESULT(i) + start;
+#if MOMENTS
+                const vec away = sign - before.mean;
+                sign = fma(away, (vec)(before.scale), (vec)(before.shift));
 #endif
+#if INPUT_ACTIVATION
+                value = input_activation_backward(value, sign);
+#else
+                value = apply_bend(by, value, sign);
+#endif
+                ADD(i, value, value, away);
+                vec_store(value, y + OFFSET(i));
             }
         } else {
             FOR_OUTPUTS {
+                const vec value = RESULT(i) + start;
+                ADD(i, RESULT(i) - base, RESULT(i) - base, RESULT(i) - base);
 #if ACTIVATION
-                vec_store(activate(RESULT(i)), y + OFFSET(i));
+                vec_store(activate(value), y + OFFSET(i));
 #else
-                vec_store(apply_bend(by, RESULT(i), RESULT(i)), y + OFFSET(i));
+                vec_store(apply_bend(by, value, value), y + OFFSET(i));
 #endif
             }
         }
 #if MOMENTS
-        const vec total = TOTAL(sum);
-        taken->means[v] = fma(total, (vec)(scale), base + start);
-        taken->squares[v] = fma(total * -scale, total, TOTAL(square));
+        const vec one = TOTAL(first), other = TOTAL(second);
+        taken->first[v] = input ? one : fma(one, (vec)(scale), base + start);
+        taken->second[v] = input ? other : fma(one * -scale, one, other);
 #endif
     }
 }
@@ -251,28 +264,42 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
 #if MOMENTS
 /* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of the
  * item's lanes, from `first` on, that hold images. */
-PART void put_moments(const moments *taken, float count, int first, int n, __global float *to,
+PART void put_moments(const sums *taken, float count, int first, int n, __global float *to,
                       int stride) {
     vec sum = (vec)(0.0f), squares = (vec)(0.0f);
     for (int v = 0; v < ITEM_VECTORS; v++)
-        sum += vec_mask(taken->means[v], first + v * LANE_STRIDE, n);
+        sum += vec_mask(taken->first[v], first + v * LANE_STRIDE, n);
     const float lanes = (float)clamp(n - first, 0, ITEM_VECTORS * VECTOR_WIDTH);
     const float mean = vec_sum(sum) / max(lanes, 1.0f);
     for (int v = 0; v < ITEM_VECTORS; v++) {
-        const vec away = taken->means[v] - mean;
-        squares += vec_mask(fma(away * count, away, taken->squares[v]), first + v * LANE_STRIDE, n);
+        const vec away = taken->first[v] - mean;
+        squares += vec_mask(fma(away * count, away, taken->second[v]), first + v * LANE_STRIDE, n);
     }
     to[0] = lanes * count;
     to[stride] = mean;
     to[2 * stride] = vec_sum(squares);
 }
+
+/* The same of a gradient's sums, to which lanes without an image give nothing. */
+PART void put_sums(const sums *taken, __global float *to, int stride) {
+    vec first = (vec)(0.0f), second = (vec)(0.0f);
+    for (int v = 0; v < ITEM_VECTORS; v++) {
+        first += taken->first[v];
+        second += taken->second[v];
+    }
+    to[0] = vec_sum(first);
+    to[stride] = vec_sum(second);
+}
 #endif
 
-/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted. */
+/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted. With
+ * `statistics`, which a normalisation saved, input is what that one normalised, and the sums of its
+ * gradients are put there. */
 __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                                        const __global float *restrict packed,
                                        const __global float *restrict bias,
                                        const __global float *restrict input,
+                                       const __global float *restrict statistics,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
     ROOM vec inputs[PRODUCTS * INPUT_STEP];
@@ -302,14 +329,20 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
         for (int k = 0; k < OUT_CHANNELS; k++) {
             const size_t first = (((size_t)k * OUT_HEIGHT + at.y) * OUT_WIDTH + at.x) * BATCH + lane;
-            moments taken;
+            normal before = {0.0f, 1.0f, 0.0f};
+            if (statistics)
+                before = (normal){statistics[k], statistics[2 * OUT_CHANNELS + k],
+                                  statistics[3 * OUT_CHANNELS + k]};
+            sums taken;
             write_outputs(products + k * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
-                          input ? input + first : input, y + first, 1.0f / max(count, 1.0f),
-                          &taken);
+                          input ? input + first : input, before, y + first,
+                          1.0f / max(count, 1.0f), &taken);
 #if MOMENTS
-            if (parts)
-                put_moments(&taken, count, (int)lane, n,
-                            parts + (size_t)3 * k * stride + group * SETS + set, stride);
+            __global float *to = parts + (size_t)(statistics ? 2 : 3) * k * stride + group * SETS + set;
+            if (parts && statistics)
+                put_sums(&taken, to, stride);
+            else if (parts)
+                put_moments(&taken, count, (int)lane, n, to, stride);
 #endif
         }
     }

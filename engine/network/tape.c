@@ -204,8 +204,20 @@ static unseen_status add_gradients(us_network *network, us_tape *tape, int index
     return us_gradient_sum_run(network->sums[index], &sum, error);
 }
 
-static unseen_status run_backward(us_network *network, us_tape *tape, const us_gradient_step *step,
+/* Whether a step's gradient is all that a normalisation gets, which comes next. */
+static bool feeds_normalization(const us_network *network, int index) {
+    const us_network_plan *plan = &network->plan;
+    const us_gradient_step *step = &plan->steps[index], *next = step + 1;
+    int input = plan->stages[step->stage].input;
+    return index + 1 < plan->step_count && !next->is_sum && next->stage == input &&
+           next->from == step->to && network->stages[input].spec->type->is_normalization;
+}
+
+/* *sums are those of the gradient that the step before has given, if it has taken them, and then of
+ * this one's. */
+static unseen_status run_backward(us_network *network, us_tape *tape, int index, us_parts *sums,
                                   const us_network_backward_args *args, unseen_error *error) {
+    const us_gradient_step *step = &network->plan.steps[index];
     us_stage *stage = &network->stages[step->stage];
     int input = network->plan.stages[step->stage].input;
     bool wanted = input != US_NETWORK_INPUT || args->dx;
@@ -219,7 +231,14 @@ static unseen_status run_backward(us_network *network, us_tape *tape, const us_g
         .saved = tape->saved[step->stage],
         .n = args->n,
         .accumulate = args->accumulate,
+        .dy_sums = *sums,
     };
+    *sums = (us_parts){0};
+    if (feeds_normalization(network, index)) {
+        layer.normalized = output_of(tape, network->plan.stages[input].input);
+        layer.statistics = tape->saved[input];
+        layer.dx_sums = sums;
+    }
     if (!layer.dx && !layer.gradients) return UNSEEN_OK;
     return stage->spec->type->backward(stage->layer, &layer, error);
 }
@@ -230,11 +249,12 @@ unseen_status us_network_backward(us_network *network, us_tape *tape,
         return us_buffer_copy(
             args->dx, 0, args->dy, 0,
             us_shape_size(network->spec->in) * (size_t)network->batch * sizeof(float), error);
+    us_parts sums = {0};
     for (int i = 0; i < network->plan.step_count; i++) {
         const us_gradient_step *step = &network->plan.steps[i];
         set_label(network, step->layer, US_PASS_BACKWARD);
         unseen_status status = step->is_sum ? add_gradients(network, tape, i, args, error)
-                                            : run_backward(network, tape, step, args, error);
+                                            : run_backward(network, tape, i, &sums, args, error);
         US_TRY(finish_label(network, step->layer, "backward", status, error));
     }
     return UNSEEN_OK;

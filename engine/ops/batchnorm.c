@@ -22,7 +22,7 @@ typedef struct us_batchnorm {
     us_batchnorm_tuning tuning;
     int channels, pixels, batch;
     size_t groups[3];
-    us_buffer *statistics; /* mean and 1 / deviation where the caller keeps none */
+    us_buffer *statistics; /* where the caller keeps none */
     us_buffer *means;      /* of gradients, between two kernels of backward */
     us_parts parts;        /* of moments or of gradients' sums */
     us_kernel *take_moments, *finish_statistics, *running_statistics, *apply, *fold;
@@ -33,6 +33,7 @@ enum {
     PART_FLOATS = 32768,   /* of a part on a CPU: what a cache keeps for the second look at it */
     LANES_ITEMS = 1024,    /* wanted per compute unit of a GPU */
     LANES_MAX_SPLITS = 64, /* so that adding up the parts stays short */
+    STATISTICS = 4,        /* of a channel, see us_layer_backward.statistics */
 };
 
 static int clamp_int(int64_t value, int low, int high) {
@@ -114,10 +115,11 @@ static unseen_status create_buffers(us_batchnorm *layer, unseen_error *error) {
     const int width = layer->device->vector_width;
     const int parts = (int)(layer->groups[0] * layer->groups[1]);
     layer->parts.stride = us_divide_up(parts, width) * width;
-    const size_t pair = (size_t)layer->channels * 2 * sizeof(float);
+    const size_t channels = (size_t)layer->channels * sizeof(float);
+    US_TRY(us_buffer_create(layer->device, STATISTICS * channels, "batchnorm statistics",
+                            &layer->statistics, error));
     US_TRY(
-        us_buffer_create(layer->device, pair, "batchnorm statistics", &layer->statistics, error));
-    US_TRY(us_buffer_create(layer->device, pair, "batchnorm gradients", &layer->means, error));
+        us_buffer_create(layer->device, 2 * channels, "batchnorm gradients", &layer->means, error));
     return us_buffer_create(layer->device,
                             (size_t)layer->channels * MOST_VALUES * (size_t)layer->parts.stride *
                                 sizeof(float),
@@ -173,18 +175,20 @@ static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
     }
     const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
     const size_t channels[3] = {(size_t)layer->channels, 1, 1};
-    return us_kernel_run(layer->finish_statistics, channels, error, "bibbbff", moments.buffer,
-                         moments.stride, statistics, tensor(layer, args->tensors, RUNNING_MEAN),
-                         tensor(layer, args->tensors, RUNNING_VARIANCE), momentum,
-                         layer->attributes.epsilon);
+    return us_kernel_run(
+        layer->finish_statistics, channels, error, "bibbbbbff", moments.buffer, moments.stride,
+        tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS), statistics,
+        tensor(layer, args->tensors, RUNNING_MEAN), tensor(layer, args->tensors, RUNNING_VARIANCE),
+        momentum, layer->attributes.epsilon);
 }
 
 static unseen_status use_running(us_batchnorm *layer, us_buffer *const *tensors,
                                  unseen_error *error) {
     return us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
-                                  "bbbfi", tensor(layer, tensors, RUNNING_MEAN),
-                                  tensor(layer, tensors, RUNNING_VARIANCE), layer->statistics,
-                                  layer->attributes.epsilon, layer->channels);
+                                  "bbbbbfi", tensor(layer, tensors, RUNNING_MEAN),
+                                  tensor(layer, tensors, RUNNING_VARIANCE),
+                                  tensor(layer, tensors, WEIGHT), tensor(layer, tensors, BIAS),
+                                  layer->statistics, layer->attributes.epsilon, layer->channels);
 }
 
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
@@ -194,35 +198,35 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
         US_TRY(measure(layer, args, statistics, error));
     else
         US_TRY(use_running(layer, args->tensors, error));
-    return us_kernel_run(layer->apply, layer->groups, error, "bbbbb" SHAPE_TYPES, args->x,
-                         statistics, tensor(layer, args->tensors, WEIGHT),
-                         tensor(layer, args->tensors, BIAS), args->y, SHAPE(layer));
+    return us_kernel_run(layer->apply, layer->groups, error, "bbb" SHAPE_TYPES, args->x, statistics,
+                         args->y, SHAPE(layer));
 }
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    const us_parts *sums = &layer->parts;
-    US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES, args->x,
-                         args->dy, args->saved, sums->buffer, sums->stride, SHAPE(layer)));
+    us_parts sums = args->dy_sums;
+    if (!sums.stride) {
+        sums = layer->parts;
+        US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES,
+                             args->x, args->dy, args->saved, sums.buffer, sums.stride,
+                             SHAPE(layer)));
+    }
     const size_t channels[3] = {(size_t)layer->channels, 1, 1};
-    US_TRY(us_kernel_run(layer->finish_gradients, channels, error, "bibbbbfi", sums->buffer,
-                         sums->stride, args->saved, layer->means,
-                         tensor(layer, args->gradients, WEIGHT),
-                         tensor(layer, args->gradients, BIAS),
-                         (double)args->n * (double)layer->pixels, (int32_t)args->accumulate));
+    US_TRY(us_kernel_run(
+        layer->finish_gradients, channels, error, "bibbbbfi", sums.buffer, sums.stride, args->saved,
+        layer->means, tensor(layer, args->gradients, WEIGHT), tensor(layer, args->gradients, BIAS),
+        (double)args->n * (double)layer->pixels, (int32_t)args->accumulate));
     if (!args->dx) return UNSEEN_OK;
-    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbbi" SHAPE_TYPES,
-                         args->x, args->dy, args->saved, layer->means,
-                         tensor(layer, args->tensors, WEIGHT), args->dx, args->n, SHAPE(layer));
+    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbi" SHAPE_TYPES, args->x,
+                         args->dy, args->saved, layer->means, args->dx, args->n, SHAPE(layer));
 }
 
 static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
     US_TRY(use_running(layer, args->tensors, error));
     const size_t rows[3] = {args->rows, 1, 1};
-    return us_kernel_run(layer->fold, rows, error, "bbbbbbbi", layer->statistics,
-                         tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS),
-                         args->weight, args->bias, args->to_weight, args->to_bias, layer->channels);
+    return us_kernel_run(layer->fold, rows, error, "bbbbbi", layer->statistics, args->weight,
+                         args->bias, args->to_weight, args->to_bias, layer->channels);
 }
 
 static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
@@ -263,7 +267,7 @@ static double flops(const void *attributes, us_shape in, us_shape out) {
 static size_t saved_floats(const void *attributes, us_shape in, int batch) {
     (void)attributes;
     (void)batch;
-    return 2 * (size_t)in.channels;
+    return STATISTICS * (size_t)in.channels;
 }
 
 static const us_key keys[] = {

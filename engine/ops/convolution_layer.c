@@ -176,6 +176,10 @@ unseen_status us_convolution_backward(void *layer, const us_layer_backward *args
             .weights = args->tensors[0],
             .input = args->x,
             .y = args->dx,
+            .normalized = args->normalized,
+            .statistics = args->statistics,
+            .sums = args->dx_sums,
+            .n = args->n,
         };
         US_TRY(us_gather_run(convolution->backward, &gather, error));
     }

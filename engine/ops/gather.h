@@ -66,6 +66,9 @@ typedef struct us_gather_args {
      * channel, before the activation, over n images: count, mean and sum of squared deviations.
      * Valid until the next run. */
     us_parts *moments;
+    /* NULL; or, instead of moments, as in us_layer_backward, with y for dx and input for x. */
+    us_buffer *normalized, *statistics;
+    us_parts *sums;
     us_reuse reuse; /* of packed weights */
     int n;
 } us_gather_args;

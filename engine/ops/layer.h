@@ -121,6 +121,13 @@ typedef struct us_layer_backward {
     us_buffer *saved;
     int n;
     bool accumulate; /* gradients of parameters are added to what is there */
+
+    /* Where dx goes to a normalisation alone, which gave x: what that one normalised and saved,
+     * [4][channels] of mean, 1 / deviation, scale and shift: x = a((normalized - mean) * scale +
+     * shift), a being the input's activation. Otherwise NULL. */
+    us_buffer *normalized, *statistics;
+    us_parts *dx_sums; /* set where the layer takes them: of dx and dx * (normalized - mean) */
+    us_parts dy_sums;  /* of a normalisation: such sums, if the layer that gave dy took them */
 } us_layer_backward;
 
 /* A layer and the normalisation after it as one, for scoring. */

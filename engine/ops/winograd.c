@@ -10,7 +10,7 @@ struct us_winograd {
     int tile_channels;
     size_t tiles, groups, packed_bytes;
     bool takes_moments;
-    us_parts parts; /* of moments */
+    us_parts parts; /* of moments, or of sums */
 };
 
 /* Taps of a phase along one side. */
@@ -191,12 +191,15 @@ unseen_status us_winograd_run(us_winograd *winograd, us_buffer *packed, const us
     const size_t groups[3] = {winograd->groups, 1, 1};
     bool derives = spec->input_activation.kind != US_ACTIVATION_NONE;
     us_activation bent = derives ? spec->input_activation : spec->activation;
-    us_parts parts = {0};
-    if (args->moments && winograd->takes_moments) {
+    bool sums = args->sums && is_bent(spec->input_activation);
+    us_parts *taken = sums ? args->sums : args->moments, parts = {0};
+    if (taken && winograd->takes_moments) {
         US_TRY(create_parts(winograd, error));
-        parts = *args->moments = winograd->parts;
+        parts = *taken = winograd->parts;
     }
-    return us_kernel_run(winograd->winograd, groups, error, "bbbbbfbii", args->x, packed,
-                         spec->bias ? args->bias : NULL, derives ? args->input : NULL, args->y,
-                         slope_of(bent), parts.buffer, parts.stride, args->n);
+    sums = sums && parts.stride;
+    us_buffer *input = sums ? args->normalized : derives ? args->input : NULL;
+    return us_kernel_run(winograd->winograd, groups, error, "bbbbbbfbii", args->x, packed,
+                         spec->bias ? args->bias : NULL, input, sums ? args->statistics : NULL,
+                         args->y, slope_of(bent), parts.buffer, parts.stride, args->n);
 }
