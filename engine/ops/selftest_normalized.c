@@ -1,5 +1,6 @@
-/* A layer and the BatchNorm after it: in training the layer may take the moments that BatchNorm
- * needs, and for scoring BatchNorm is folded into the layer's weights. */
+/* BatchNorm between two layers of a kind: in training the one before may take the moments that it
+ * needs, and the one after the sums of its gradients; for scoring it is folded into the weights of
+ * the one before. */
 #include "ops/reference.h"
 #include "ops/selftest.h"
 
@@ -89,8 +90,8 @@ int us_selftest_normalized_cases(void) {
     return CASES;
 }
 
-/* One of the two layers. */
-typedef struct half {
+/* One of the three layers. */
+typedef struct member {
     const us_layer_type *type;
     us_layer_plan plan;
     void *attributes, *layer;
@@ -99,21 +100,23 @@ typedef struct half {
     us_tensor_spec specs[US_LAYER_MAX_TENSORS];
     double *host[US_LAYER_MAX_TENSORS];
     us_buffer *device[US_LAYER_MAX_TENSORS];
-} half;
+} member;
 
 typedef struct normalized_test {
     us_selftest *test;
     const normalized_case *wanted;
-    half first, second;
+    member first, second, third;
     us_test_values x, between, y;
+    us_test_values dz, dy, dbetween; /* with respect to the third one's output, and so on */
+    us_test_values gradients[US_LAYER_MAX_TENSORS]; /* of the second one */
     us_buffer *saved, *folded[2];
 } normalized_test;
 
 /* Beyond what is normal, so that a sum that takes padded lanes in goes visibly wrong. */
 static const float PADDING = 77;
 
-static unseen_status create_half(normalized_test *t, half *h, const us_layer_type *type,
-                                 const char *keys, us_shape in, unseen_error *error) {
+static unseen_status create_member(normalized_test *t, member *h, const us_layer_type *type,
+                                   const char *keys, us_shape in, unseen_error *error) {
     const normalized_case *wanted = t->wanted;
     us_device *device = t->test->device;
     h->type = type;
@@ -142,6 +145,13 @@ static unseen_status create_values(normalized_test *t, unseen_error *error) {
     US_TRY(us_test_values_create(t->test, us_shape_size(first->in), n, batch, &t->x, error));
     US_TRY(us_test_values_create(t->test, us_shape_size(first->out), n, batch, &t->between, error));
     US_TRY(us_test_values_create(t->test, us_shape_size(second->out), n, batch, &t->y, error));
+    US_TRY(
+        us_test_values_create(t->test, us_shape_size(t->third.plan.out), n, batch, &t->dz, error));
+    US_TRY(us_test_values_create(t->test, us_shape_size(second->out), n, batch, &t->dy, error));
+    US_TRY(
+        us_test_values_create(t->test, us_shape_size(first->out), n, batch, &t->dbetween, error));
+    for (int i = 0; i < t->second.count; i++)
+        US_TRY(us_test_values_create(t->test, channels, 1, 1, &t->gradients[i], error));
     US_TRY(us_buffer_create(
         device,
         us_batchnorm_layer.saved_floats(t->second.attributes, second->in, batch) * sizeof(float),
@@ -151,25 +161,31 @@ static unseen_status create_values(normalized_test *t, unseen_error *error) {
     US_TRY(
         us_buffer_create(device, channels * sizeof(float), "the self-test", &t->folded[1], error));
     us_test_values_random(t->test, &t->x, 1, 0.3);
-    return us_test_values_upload(&t->x, PADDING, error);
+    us_test_values_random(t->test, &t->dz, 1, 0.1);
+    US_TRY(us_test_values_upload(&t->x, PADDING, error));
+    return us_test_values_upload(&t->dz, 0, error);
 }
 
 static unseen_status create(normalized_test *t, unseen_error *error) {
     const normalized_case *wanted = t->wanted;
-    half *first = &t->first, *second = &t->second;
-    US_TRY(create_half(t, first, wanted->type, wanted->keys, wanted->in, error));
-    US_TRY(
-        create_half(t, second, &us_batchnorm_layer, wanted->normalization, first->plan.out, error));
+    member *first = &t->first, *second = &t->second, *third = &t->third;
+    US_TRY(create_member(t, first, wanted->type, wanted->keys, wanted->in, error));
+    US_TRY(create_member(t, second, &us_batchnorm_layer, wanted->normalization, first->plan.out,
+                         error));
     first->plan.is_normalized = true;
     first->plan.normalized_activation = wanted->activation;
     second->plan.activation = wanted->activation;
+    US_TRY(create_member(t, third, wanted->type, wanted->keys, second->plan.out, error));
+    third->plan.input_activation = wanted->activation;
+    third->plan.input_is_normalized = true;
     if (first->count > 1) {
         us_test_values_random(t->test, &first->tensors[1], 0.3, wanted->shift);
         US_TRY(us_test_values_upload(&first->tensors[1], 0, error));
     }
     US_TRY(create_values(t, error));
     US_TRY(first->type->create(&first->plan, &first->layer, error));
-    return second->type->create(&second->plan, &second->layer, error);
+    US_TRY(second->type->create(&second->plan, &second->layer, error));
+    return third->type->create(&third->plan, &third->layer, error);
 }
 
 static void compute_expected(normalized_test *t, bool training) {
@@ -193,12 +209,13 @@ static void compute_expected(normalized_test *t, bool training) {
     us_reference_find(t->second.type)->forward(&second);
 }
 
+/* Gradients are zero in padded lanes. */
 static unseen_status compare(normalized_test *t, const us_test_values *values, const char *what,
-                             unseen_error *error) {
+                             bool is_gradient, unseen_error *error) {
     /* A mean of many deviations leaves fewer digits to the deviations themselves. */
     const double limit = t->wanted->shift > 100 ? 2e-3 : 5e-5;
     return us_test_values_compare(t->test, values, t->wanted->type->name, what, t->wanted->in,
-                                  limit, 1e-3, false, error);
+                                  limit, 1e-3, is_gradient, error);
 }
 
 static unseen_status check_training(normalized_test *t, unseen_error *error) {
@@ -219,10 +236,71 @@ static unseen_status check_training(normalized_test *t, unseen_error *error) {
                                      .x_moments = moments};
     US_TRY(t->second.type->forward(t->second.layer, &second, error));
     compute_expected(t, true);
-    US_TRY(compare(t, &t->y, "normalised", error));
+    US_TRY(compare(t, &t->y, "normalised", false, error));
     for (int i = 0; i < t->second.count; i++)
         if (!t->second.specs[i].trainable)
-            US_TRY(compare(t, &t->second.tensors[i], t->second.specs[i].name, error));
+            US_TRY(compare(t, &t->second.tensors[i], t->second.specs[i].name, false, error));
+    return UNSEEN_OK;
+}
+
+static void compute_expected_gradients(normalized_test *t) {
+    double *gradients[US_LAYER_MAX_TENSORS] = {0};
+    for (int i = 0; i < t->second.count; i++)
+        if (t->second.specs[i].trainable) gradients[i] = t->gradients[i].host;
+    us_reference third = {.attributes = t->third.attributes,
+                          .in = t->third.plan.in,
+                          .out = t->third.plan.out,
+                          .n = t->wanted->n,
+                          .input_activation = t->wanted->activation,
+                          .x = t->y.host,
+                          .tensors = t->third.host,
+                          .dy = t->dz.host,
+                          .dx = t->dy.host};
+    us_reference second = {.attributes = t->second.attributes,
+                           .in = t->second.plan.in,
+                           .out = t->second.plan.out,
+                           .n = t->wanted->n,
+                           .training = true,
+                           .x = t->between.host,
+                           .tensors = t->second.host,
+                           .dy = t->dy.host,
+                           .dx = t->dbetween.host,
+                           .gradients = gradients};
+    us_reference_find(t->third.type)->backward(&third);
+    us_reference_find(t->second.type)->backward(&second);
+}
+
+/* After a forward pass in training. */
+static unseen_status check_backward(normalized_test *t, unseen_error *error) {
+    us_parts sums = {0};
+    us_buffer *gradients[US_LAYER_MAX_TENSORS] = {0};
+    for (int i = 0; i < t->second.count; i++)
+        if (t->second.specs[i].trainable) gradients[i] = t->gradients[i].device;
+    const us_layer_backward third = {.x = t->y.device,
+                                     .dy = t->dz.device,
+                                     .dx = t->dy.device,
+                                     .tensors = t->third.device,
+                                     .n = t->wanted->n,
+                                     .normalized = t->between.device,
+                                     .statistics = t->saved,
+                                     .dx_sums = &sums};
+    US_TRY(t->third.type->backward(t->third.layer, &third, error));
+    const us_layer_backward second = {.x = t->between.device,
+                                      .y = t->y.device,
+                                      .dy = t->dy.device,
+                                      .dx = t->dbetween.device,
+                                      .tensors = t->second.device,
+                                      .gradients = gradients,
+                                      .saved = t->saved,
+                                      .n = t->wanted->n,
+                                      .dy_sums = sums};
+    US_TRY(t->second.type->backward(t->second.layer, &second, error));
+    compute_expected_gradients(t);
+    US_TRY(compare(t, &t->dy, "gradient after the normalisation", true, error));
+    US_TRY(compare(t, &t->dbetween, "gradient before the normalisation", true, error));
+    for (int i = 0; i < t->second.count; i++)
+        if (gradients[i])
+            US_TRY(compare(t, &t->gradients[i], "gradient of the normalisation", false, error));
     return UNSEEN_OK;
 }
 
@@ -243,20 +321,23 @@ static unseen_status check_scoring(normalized_test *t, unseen_error *error) {
                                    .folded = true};
     US_TRY(t->first.type->forward(t->first.layer, &args, error));
     compute_expected(t, false);
-    return compare(t, &t->y, "normalised, scoring", error);
+    return compare(t, &t->y, "normalised, scoring", false, error);
 }
 
 static void destroy(normalized_test *t) {
-    half *const halves[] = {&t->first, &t->second};
-    for (int h = 0; h < 2; h++) {
-        if (halves[h]->layer) halves[h]->type->destroy(halves[h]->layer);
+    member *const members[] = {&t->first, &t->second, &t->third};
+    for (size_t m = 0; m < sizeof members / sizeof *members; m++) {
+        member *h = members[m];
+        if (h->layer) h->type->destroy(h->layer);
         for (int i = 0; i < US_LAYER_MAX_TENSORS; i++)
-            us_test_values_destroy(&halves[h]->tensors[i]);
-        if (halves[h]->type) us_test_attributes_release(halves[h]->type, halves[h]->attributes);
+            us_test_values_destroy(&h->tensors[i]);
+        if (h->type) us_test_attributes_release(h->type, h->attributes);
     }
-    us_test_values *const values[] = {&t->x, &t->between, &t->y};
-    for (size_t i = 0; i < 3; i++)
+    us_test_values *const values[] = {&t->x, &t->between, &t->y, &t->dz, &t->dy, &t->dbetween};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         us_test_values_destroy(values[i]);
+    for (int i = 0; i < US_LAYER_MAX_TENSORS; i++)
+        us_test_values_destroy(&t->gradients[i]);
     us_buffer_destroy(t->saved);
     us_buffer_destroy(t->folded[0]);
     us_buffer_destroy(t->folded[1]);
@@ -268,6 +349,7 @@ static unseen_status run_case(us_selftest *test, const normalized_case *wanted,
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK) status = check_scoring(&t, error);
     if (status == UNSEEN_OK) status = check_training(&t, error);
+    if (status == UNSEEN_OK) status = check_backward(&t, error);
     destroy(&t);
     if (status != UNSEEN_OK)
         us_error_context(error, "%s %s and batchnorm on %d x %d x %d", wanted->type->name,
