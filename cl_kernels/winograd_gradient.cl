@@ -88,25 +88,35 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
-/* Pixel i of one side of a phase's window of a tile: first + i * STRIDE, first being tile * OUTPUTS * STRIDE
- * + begin; begin (constant) is phase - PADDING. */
-#define PIXEL_IS_THERE(tile, begin, i, size, tiles)                                                \
-    IS_THERE((tile) * OUTPUTS * STRIDE + (begin), i, STRIDE, size, begin,                          \
-             ((tiles) - 1) * OUTPUTS * STRIDE + (begin))
+/* Which pixels of a window are added up depends on its phase: a loop over phases is unrolled for that alone,
+ * as it takes long to compile. */
+#if BIAS == 2
+#define FOR_PHASES UNROLL for (int phase = 0; phase < PHASES; phase++)
+#define LEAST_PHASE(phase) (phase)
+#define MOST_PHASE(phase) (phase)
+#else
+#define FOR_PHASES for (int phase = 0; phase < PHASES; phase++)
+#define LEAST_PHASE(phase) 0
+#define MOST_PHASE(phase) (STRIDE - 1)
+#endif
 
-/* A window of one phase (y and x constant) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS
+/* Pixel i of one side of a tile's window of a phase. */
+#define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
+#define PIXEL_IS_THERE(tile, phase, i, size, tiles)                                                \
+    IS_THERE(PIXEL_FIRST(tile, phase), i, STRIDE, size, PIXEL_FIRST(0, LEAST_PHASE(phase)),        \
+             PIXEL_FIRST((tiles) - 1, MOST_PHASE(phase)))
+
+/* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS
  * of its pixels that belong to no other window, which are the first ones but for those of a phase that
  * begins beyond the border. */
-INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, const int y, const int x,
-                      ROOM float *to) {
+INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, int y, int x, ROOM float *to) {
     const __global float *first =
-        plane + (((long)tile_y * OUTPUTS * STRIDE + y - PADDING) * LARGE_WIDTH +
-                 tile_x * OUTPUTS * STRIDE + x - PADDING) * BATCH;
+        plane + ((long)PIXEL_FIRST(tile_y, y) * LARGE_WIDTH + PIXEL_FIRST(tile_x, x)) * BATCH;
     vec d[PRODUCTS], total = (vec)(0.0f);
     UNROLL for (int i = 0; i < PRODUCTS; i++) {
         d[i] = (vec)(0.0f);
-        if (PIXEL_IS_THERE(tile_y, y - PADDING, i / POINTS, LARGE_HEIGHT, ROWS) &&
-            PIXEL_IS_THERE(tile_x, x - PADDING, i % POINTS, LARGE_WIDTH, COLUMNS))
+        if (PIXEL_IS_THERE(tile_y, y, i / POINTS, LARGE_HEIGHT, ROWS) &&
+            PIXEL_IS_THERE(tile_x, x, i % POINTS, LARGE_WIDTH, COLUMNS))
             d[i] = vec_load(first + (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
     }
     if (BIAS == 2)
@@ -125,7 +135,7 @@ PART void load_large(const __global float *large, int tile_y, int tile_x, int ve
             const __global float *plane =
                 large + (size_t)c * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
             ROOM float *put = to + c * IMAGES + v * VECTOR_WIDTH;
-            UNROLL for (int phase = 0; phase < PHASES; phase++) {
+            FOR_PHASES {
                 const vec total = put_window(plane, tile_y, tile_x, phase / STRIDE, phase % STRIDE,
                                              put + phase * ITEM_LARGE * IMAGES);
                 if (BIAS == 2) sums[c] += total;
