@@ -1,8 +1,8 @@
 /* Windows of pixels of an image's planes; the layout is [channel][height][width][BATCH]. */
 
-/* Whether pixel i of one side of a window is there: at first + i * step, of
- * `size` pixels. `least` and `most` bound `first` and, like step and size, are constants, so that pixels
- * that cannot be beyond the border are not asked for it. */
+/* Whether pixel i of one side of a window is there: at first + i * step, of `size` pixels. `least` and
+ * `most` bound `first` and, like step and size, are constants, so that pixels that cannot be beyond the
+ * border are not asked for it. */
 #define IS_THERE(first, i, step, size, least, most)                                                \
     (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
      ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))

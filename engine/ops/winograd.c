@@ -75,14 +75,14 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     /* Of 32 registers 24 hold sums, of 16 twelve, in two vectors where the batch has them. Twice as
      * many vectors share what the weights cost, as long as transformed inputs stay near: up, they
      * are fewer, and the weights come once for each phase. */
+    enum { INPUT_BYTES = 80 * 1024, INPUT_BYTES_UP = 160 * 1024 };
+    size_t most_bytes = spec->up ? INPUT_BYTES_UP : INPUT_BYTES;
     int sums = spec->device->vector_width >= 16 ? 24 : 12;
     int vectors = us_device_vectors(spec->device, spec->batch);
-    size_t most_bytes = (spec->up ? 160 : 80) * 1024;
-    tiles->vectors = vectors % 2 ? 1 : 2;
-    for (tiles->run = 4; tiles->run > tiles->vectors; tiles->run /= 2)
-        if (vectors % tiles->run == 0 && input_bytes(spec, tiles) <= most_bytes) break;
-    for (; tiles->run >= 1; tiles->run /= 2) {
-        if (tiles->vectors > tiles->run) tiles->vectors = tiles->run;
+    for (tiles->run = 4; tiles->run >= 1; tiles->run /= 2) {
+        if (vectors % tiles->run != 0) continue;
+        if (tiles->run > 2 && input_bytes(spec, tiles) > most_bytes) continue;
+        tiles->vectors = us_smaller(tiles->run, 2);
         tiles->channels = us_divide_up(spec->out.channels,
                                        us_divide_up(spec->out.channels, sums / tiles->vectors));
         if (us_winograd_fits(spec, tiles)) return true;
