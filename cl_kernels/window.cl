@@ -7,6 +7,20 @@
     (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
      ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
 
+/* Reads a window of `side` x `side` pixels, `step` apart, from (top, left) on, of a plane of height x width
+ * for one vector; zeros beyond it. All but plane, top and left are constants, and bound these two. */
+INLINE void load_window(const __global float *plane, const int height, const int width, int top,
+                        const int least_top, const int most_top, int left, const int least_left,
+                        const int most_left, const int side, const int step, vec *d) {
+    const __global float *first = plane + ((long)top * width + left) * BATCH;
+    UNROLL for (int i = 0; i < side * side; i++) {
+        d[i] = (vec)(0.0f);
+        if (IS_THERE(top, i / side, step, height, least_top, most_top) &&
+            IS_THERE(left, i % side, step, width, least_left, most_left))
+            d[i] = vec_load(first + (i / side * width + i % side) * step * (long)BATCH);
+    }
+}
+
 /* A kernel that works on windows, a few images wide, reads and writes memory in short pieces far from each
  * other, which no hardware foresees: it has to say itself what will be next, while it still computes.
  * That is to cost little beside the computing, so a window of what will be next is moved inside its

@@ -37,7 +37,6 @@
 #define PATCH (POINTS + SHIFTS - 1)
 #define TILE_STEP OUTPUTS
 #define FIRST_PIXEL (FIRST_POSITION(0) - (TAPS - 1) - (SHIFTS - 1))
-#define WINDOWS (SHIFTS * SHIFTS)
 #define SPREAD (SHIFTS - 1) /* from the first window of a patch to its last */
 #define FIRST_OF_SET(phase) (SPREAD - SHIFT_OF(phase))
 #else
@@ -48,7 +47,6 @@
 #define PATCH (POINTS * STRIDE)
 #define TILE_STEP (OUTPUTS * STRIDE)
 #define FIRST_PIXEL (-PADDING)
-#define WINDOWS PHASES
 #define SPREAD (STRIDE - 1)
 #define FIRST_OF_SET(phase) 0
 #endif
@@ -71,14 +69,9 @@
 /* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the plane,
  * transformed. */
 INLINE void put_window(const __global float *plane, int top, int left, const int step, ROOM vec *to) {
-    const __global float *first = plane + ((long)top * IN_WIDTH + left) * BATCH;
     vec d[PRODUCTS];
-    UNROLL for (int i = 0; i < PRODUCTS; i++) {
-        d[i] = (vec)(0.0f);
-        if (IS_THERE(top, i / POINTS, step, IN_HEIGHT, FIRST_PIXEL, LAST_PIXEL(ROWS)) &&
-            IS_THERE(left, i % POINTS, step, IN_WIDTH, FIRST_PIXEL, LAST_PIXEL(COLUMNS)))
-            d[i] = vec_load(first + (i / POINTS * IN_WIDTH + i % POINTS) * step * (long)BATCH);
-    }
+    load_window(plane, IN_HEIGHT, IN_WIDTH, top, FIRST_PIXEL, LAST_PIXEL(ROWS), left, FIRST_PIXEL,
+                LAST_PIXEL(COLUMNS), POINTS, step, d);
     transform_input_2d(d);
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
@@ -312,7 +305,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
         PATCH_FIRST(GROUP_COLUMN(following)), PATCH, PATCH, 1);
     for (int set = 0; set < SETS; set++) {
         const int phase_y = set / STRIDE, phase_x = set % STRIDE;
-        if (set == 0 || WINDOWS > 1)
+        if (set == 0 || SPREAD > 0)
             load_inputs(x + lane, PATCH_FIRST(tile_y) + FIRST_OF_SET(phase_y),
                         PATCH_FIRST(tile_x) + FIRST_OF_SET(phase_x), inputs);
         const place at = {OUTPUT_FIRST(phase_y, tile_y), OUTPUT_FIRST(phase_x, tile_x)};

@@ -100,25 +100,18 @@ INLINE void transpose(vec *v) {
 #define MOST_PHASE(phase) (STRIDE - 1)
 #endif
 
-/* Pixel i of one side of a tile's window of a phase. */
+/* The first pixel of one side of a tile's window of a phase. */
 #define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
-#define PIXEL_IS_THERE(tile, phase, i, size, tiles)                                                \
-    IS_THERE(PIXEL_FIRST(tile, phase), i, STRIDE, size, PIXEL_FIRST(0, LEAST_PHASE(phase)),        \
-             PIXEL_FIRST((tiles) - 1, MOST_PHASE(phase)))
 
 /* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS
  * of its pixels that belong to no other window, which are the first ones but for those of a phase that
  * begins beyond the border. */
 INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, int y, int x, ROOM float *to) {
-    const __global float *first =
-        plane + ((long)PIXEL_FIRST(tile_y, y) * LARGE_WIDTH + PIXEL_FIRST(tile_x, x)) * BATCH;
     vec d[PRODUCTS], total = (vec)(0.0f);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) {
-        d[i] = (vec)(0.0f);
-        if (PIXEL_IS_THERE(tile_y, y, i / POINTS, LARGE_HEIGHT, ROWS) &&
-            PIXEL_IS_THERE(tile_x, x, i % POINTS, LARGE_WIDTH, COLUMNS))
-            d[i] = vec_load(first + (i / POINTS * LARGE_WIDTH + i % POINTS) * STRIDE * BATCH);
-    }
+    load_window(plane, LARGE_HEIGHT, LARGE_WIDTH, PIXEL_FIRST(tile_y, y),
+                PIXEL_FIRST(0, LEAST_PHASE(y)), PIXEL_FIRST(ROWS - 1, MOST_PHASE(y)),
+                PIXEL_FIRST(tile_x, x), PIXEL_FIRST(0, LEAST_PHASE(x)),
+                PIXEL_FIRST(COLUMNS - 1, MOST_PHASE(x)), POINTS, STRIDE, d);
     if (BIAS == 2)
         UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
             total += d[(i / OUTPUTS + (y < PADDING)) * POINTS + i % OUTPUTS + (x < PADDING)];
