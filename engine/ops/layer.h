@@ -77,11 +77,11 @@ typedef struct us_layer_plan {
      * too. */
     bool is_normalized;
     us_activation normalized_activation; /* that layer's */
-    bool
-        input_is_normalized; /* x came from a normalisation: so that what runs backward here can
-                                share kernels with the layer that it mirrors, which takes moments */
-    bool training;           /* backward is to follow: create its kernels too, so that they
-                                are compiled together with those of other layers */
+    bool input_is_normalized; /* x came from a normalisation: what runs backward here may take the
+                                 sums that it needs, and share kernels with the layer that it
+                                 mirrors, which takes moments */
+    bool training;            /* backward is to follow: create its kernels too, so that they
+                                 are compiled together with those of other layers */
 } us_layer_plan;
 
 /* What BatchNorm takes its statistics from. */
