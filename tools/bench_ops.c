@@ -337,6 +337,11 @@ static bool read_gradient(const char *text, us_weight_gradient_tiles *t) {
                   &t->outputs, &t->item_small, &t->item_large, &t->vectors) >= 4;
 }
 
+static int refuse(const char *what, const char *text) {
+    fprintf(stderr, "%s: %s\n", text, what);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     const char *selector = NULL;
     int batch = 128;
@@ -347,10 +352,13 @@ int main(int argc, char **argv) {
         if (option == 'd') selector = optarg;
         if (option == 'b') batch = atoi(optarg);
         if (option == 'r') seconds = atof(optarg);
-        if (option == 'a' && side_count < MOST_SIDES) last = &sides[side_count++];
+        if (option == 'a' && side_count == MOST_SIDES) return refuse("too many sides", "-a");
+        if (option == 'a') last = &sides[side_count++];
         if (option == 'k') last->folder = optarg;
         if (option == 'g') last->gather_given = read_gather(optarg, &last->gather);
         if (option == 'w') last->gradient_given = read_gradient(optarg, &last->gradient);
+        if ((option == 'g' && !last->gather_given) || (option == 'w' && !last->gradient_given))
+            return refuse("not tiles", optarg);
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));
