@@ -18,6 +18,15 @@ static unseen_status create_network(us_detector *detector, int index, bool train
                              &detector->networks[index], error);
 }
 
+static unseen_status create_inputs(us_detector *detector, unseen_error *error) {
+    const size_t bytes =
+        us_shape_size(detector->spec->input) * (size_t)detector->padded * sizeof(float);
+    us_device *device = detector->device;
+    US_TRY(us_buffer_create(device, bytes, "a batch of images", &detector->x, error));
+    if (!device->out_of_order) return UNSEEN_OK;
+    return us_buffer_create(device, bytes, "a batch of images", &detector->x_last, error);
+}
+
 unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
                                  bool training, us_detector **out, unseen_error *error) {
     *out = NULL;
@@ -33,6 +42,7 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     US_CHECK(us_pixel_score_create(device, (us_pixel_score_kind)spec->scoring.pixel,
                                    spec->scoring.top_k, spec->input, detector->padded,
                                    &detector->pixel_score, error));
+    US_CHECK(create_inputs(detector, error));
     device->purpose = training ? US_PURPOSE_TRAINING : US_PURPOSE_SCORING;
     US_CHECK(spec->type->create(detector, training, error));
 done:
@@ -48,9 +58,18 @@ void us_detector_destroy(us_detector *detector) {
     if (!detector) return;
     detector->spec->type->destroy(detector);
     us_pixel_score_destroy(detector->pixel_score);
+    us_buffer_destroy(detector->x);
+    us_buffer_destroy(detector->x_last);
     for (int i = 0; i < detector->spec->network_count; i++)
         us_network_destroy(detector->networks[i]);
     free(detector);
+}
+
+void us_detector_next_batch(us_detector *detector) {
+    if (!detector->x_last) return;
+    us_buffer *last = detector->x;
+    detector->x = detector->x_last;
+    detector->x_last = last;
 }
 
 unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unseen_error *error) {

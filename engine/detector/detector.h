@@ -64,6 +64,9 @@ typedef struct us_detector {
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
+    us_buffer *x; /* where the next batch of images goes, [C][H][W][padded], normalised */
+    us_buffer
+        *x_last; /* the last one's place, which a queue out of order may still read; or NULL */
     /* Where judges leave, while training, how much their logits differ over a batch: the largest of
      * the step under way goes to spreads[spread_slot + i] for the i-th judge. NULL: nowhere. */
     us_buffer *spreads;
@@ -76,6 +79,9 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                  bool training, us_detector **detector, unseen_error *error);
 void us_detector_destroy(us_detector *detector);
 
+/* The batch in detector->x is at work; from now on, x is another one's place. */
+void us_detector_next_batch(us_detector *detector);
+
 unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unseen_error *error);
 unseen_status us_detector_save(const us_detector *detector, us_safetensors_builder *builder,
                                unseen_error *error);
@@ -84,7 +90,7 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
 
 /* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
 typedef struct us_detector_step {
-    us_buffer *x; /* [C][H][W][batch], normalised */
+    us_buffer *x; /* [C][H][W][padded], normalised */
     int n;
     int64_t step; /* since the start of training, from 0 */
     int epoch;    /* from 0 */

@@ -29,7 +29,7 @@ typedef struct bench {
 
 unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error) {
     us_image_batch_args batch = {
-        .out = trainer->x,
+        .out = trainer->detector->x,
         .first = position % US_BENCH_BATCHES * trainer->detector->batch,
         .n = trainer->detector->batch,
         .shuffle = true,

@@ -145,9 +145,9 @@ static unseen_status add_rows(const us_trainer *trainer, us_bench_phase phase,
 static unseen_status score_once(us_trainer *trainer, us_buffer *const *columns,
                                 unseen_error *error) {
     us_detector *detector = trainer->detector;
-    us_image_batch_args batch = {.out = trainer->x, .n = detector->batch};
+    us_image_batch_args batch = {.out = detector->x, .n = detector->batch};
     US_TRY(us_image_batch_load(trainer->loader, &batch, error));
-    return detector->spec->type->score(detector, trainer->x, batch.n, columns, error);
+    return detector->spec->type->score(detector, detector->x, batch.n, columns, error);
 }
 
 static unseen_status run_session(us_trainer *trainer, us_bench_phase phase,

@@ -97,7 +97,6 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
 typedef struct scoring_pass {
     us_detector *detector;
     us_image_loader *loader;
-    us_buffer *x[2]; /* batches take turns; one is enough for a queue in order */
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS];
     float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
     us_fence fences[US_STEPS_IN_FLIGHT];
@@ -119,9 +118,6 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
             return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
     }
-    for (int i = 0; i < 1 + device->out_of_order; i++)
-        US_TRY(us_buffer_create(device, us_shape_size(detector->spec->input) * lane_bytes,
-                                "a batch of images", &pass->x[i], error));
     return UNSEEN_OK;
 }
 
@@ -134,15 +130,14 @@ static void end_pass(scoring_pass *pass) {
         us_buffer_destroy(pass->columns[c]);
         free(pass->scores[c]);
     }
-    us_buffer_destroy(pass->x[0]);
-    us_buffer_destroy(pass->x[1]);
 }
 
 static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, unseen_error *error) {
-    us_buffer *x = pass->x[pass->x[1] && first / pass->detector->batch % 2];
-    us_image_batch_args batch = {.out = x, .first = first, .n = n};
+    us_detector *detector = pass->detector;
+    us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
-    US_TRY(pass->detector->spec->type->score(pass->detector, x, n, pass->columns, error));
+    US_TRY(detector->spec->type->score(detector, detector->x, n, pass->columns, error));
+    us_detector_next_batch(detector);
     for (int c = 0; c < pass->column_count; c++)
         US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,
                                     (size_t)n * sizeof(float), error));

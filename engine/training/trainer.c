@@ -48,13 +48,8 @@ static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
     size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)trainer->signal_count;
     trainer->host_signals = calloc(floats, sizeof *trainer->host_signals);
     if (!trainer->host_signals) return us_fail_memory(error, "losses");
-    US_TRY(us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->signals,
-                            error));
-    const size_t bytes =
-        us_shape_size(detector->spec->input) * (size_t)detector->padded * sizeof(float);
-    US_TRY(us_buffer_create(trainer->device, bytes, "a batch of images", &trainer->x, error));
-    if (!trainer->device->out_of_order) return UNSEEN_OK;
-    return us_buffer_create(trainer->device, bytes, "a batch of images", &trainer->x_last, error);
+    return us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->signals,
+                            error);
 }
 
 unseen_status us_trainer_create(const unseen_config *config, us_detector *detector,
@@ -95,8 +90,6 @@ void us_trainer_destroy(us_trainer *trainer) {
     }
     us_image_loader_destroy(trainer->loader);
     us_image_loader_destroy(trainer->held_out_loader);
-    us_buffer_destroy(trainer->x);
-    us_buffer_destroy(trainer->x_last);
     us_buffer_destroy(trainer->signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
@@ -146,7 +139,7 @@ static unseen_status update_network(void *user, int network, unseen_error *error
 
 unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
     us_detector_step step = {
-        .x = trainer->x,
+        .x = trainer->detector->x,
         .n = n,
         .step = global_step(trainer),
         .epoch = trainer->progress.epoch,
@@ -159,10 +152,7 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
     trainer->detector->spreads = trainer->signals;
     trainer->detector->spread_slot = step.slot + trainer->loss_count;
     US_TRY(trainer->detector->spec->type->train(trainer->detector, &step, error));
-    if (trainer->x_last) {
-        trainer->x = trainer->x_last;
-        trainer->x_last = step.x;
-    }
+    us_detector_next_batch(trainer->detector);
     trainer->progress.step++;
     size_t offset = (size_t)step.slot, bytes = (size_t)trainer->signal_count * sizeof(float);
     return us_buffer_read_later(trainer->signals, offset * sizeof(float),
@@ -279,7 +269,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     while (trainer->progress.step < trainer->steps_per_epoch) {
         int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
         us_image_batch_args batch = {
-            .out = trainer->x,
+            .out = trainer->detector->x,
             .first = step * trainer->detector->batch,
             .n = batch_size(trainer, step),
             .shuffle = true,
@@ -310,16 +300,18 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
 }
 
 static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
-    int64_t count = trainer->dataset->held_out_count, batch = trainer->detector->batch;
+    us_detector *detector = trainer->detector;
+    int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
     double sum = 0;
     *loss = NAN;
     if (!count) return UNSEEN_OK;
     for (int64_t first = 0; first < count; first += batch) {
         int n = count - first < batch ? (int)(count - first) : (int)batch;
-        us_image_batch_args args = {.out = trainer->x, .first = first, .n = n};
+        us_image_batch_args args = {.out = detector->x, .first = first, .n = n};
         US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
-        US_TRY(trainer->detector->spec->type->validate(
-            trainer->detector, trainer->x, n, trainer->signals, (int)(first / batch), error));
+        US_TRY(detector->spec->type->validate(detector, detector->x, n, trainer->signals,
+                                              (int)(first / batch), error));
+        us_detector_next_batch(detector);
     }
     int64_t batches = (count + batch - 1) / batch;
     float *losses = malloc((size_t)batches * sizeof *losses);

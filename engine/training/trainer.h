@@ -38,9 +38,7 @@ typedef struct us_trainer {
     us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];
     us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS];
     us_image_loader *loader, *held_out_loader;
-    uint64_t seed;     /* of the training since its last restart */
-    us_buffer *x;      /* the next batch's place */
-    us_buffer *x_last; /* the last one's, which a queue out of order may still read; or NULL */
+    uint64_t seed; /* of the training since its last restart */
     /* [steps_per_epoch][signal_count], of the epoch under way: what each step gives, the losses and
      * then the spreads of the judges' logits, negative where none was measured. */
     us_buffer *signals;
@@ -68,7 +66,7 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error);
 /* Why training stops after the last epoch that was finished, if it does. */
 us_stopping_reason us_trainer_stopping(const us_trainer *trainer);
 
-/* One step on the batch in trainer->x of n images, without waiting; for tests and benchmarks too.
+/* One step on the batch in detector->x of n images, without waiting; for tests and benchmarks too.
  */
 unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
 

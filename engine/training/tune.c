@@ -18,7 +18,7 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));
     US_TRY(us_detector_create(device, &config->detector, batch, true, &r->detector, error));
     US_TRY(us_trainer_create(config, r->detector, &r->dataset, NULL, NULL, &r->trainer, error));
-    us_image_batch_args images = {.out = r->trainer->x, .n = batch};
+    us_image_batch_args images = {.out = r->detector->x, .n = batch};
     US_TRY(us_image_batch_load(r->trainer->loader, &images, error));
     r->trainer->progress.epoch = us_detector_warmup_epochs(&config->detector);
     US_TRY(us_trainer_step(r->trainer, batch, error));
