@@ -2,9 +2,10 @@
  * [CHANNELS][HEIGHT][WIDTH][BATCH].
  *
  * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH; CHANNELS,
- * HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized); PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they
- * are); STAGED (the pixels at hand are those of the batch, in order); SHUFFLE_STREAM, FLIP_STREAM
- * (us_stream); and how the work is cut: VECTORS of the batch and STRIP pixels of a row per item.
+ * HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized); PARTIAL (the
+ * pixels at hand may lack images of the batch, whose lanes are left as they are); STAGED (the pixels at
+ * hand are those of the batch, in order); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is
+ * cut: VECTORS of the batch and STRIP pixels of a row per item.
  *
  * An item takes a strip of each of its lanes' images in turn into a tile whose lanes are innermost,
  * then writes the tile out in whole vectors: both sides touch memory in runs. */
@@ -158,13 +159,9 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels, __glob
     __global const uchar *from[VECTOR_WIDTH];
     for (int l = 0; l < VECTOR_WIDTH; l++)
         from[l] = strip_of(pixels, chosen, min(first + l, n - 1), low, s);
-    /* Images lie anywhere: the next ones are asked for while these are turned. */
-    for (int l = 0; l < VECTOR_WIDTH; l++) {
-        __global const uchar *next =
-            strip_of(pixels, chosen, min(first + LANE_STRIDE + l, n - 1), low, s);
-        prefetch_line(next, 0, 1);
-        prefetch_line(next + STRIP * CHANNELS - 1, 0, 1);
-    }
+    /* Images lie anywhere: of each, the strip after the next is asked for. */
+    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
+        prefetch_line(from[l] + 3 * STRIP * CHANNELS - 1, 0, 2);
     for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
         bytes part[VECTOR_WIDTH];
         UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
@@ -184,21 +181,28 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels, __glob
     }
 }
 
+/* Turns the strips of flipped images round. */
+static inline void mirror_strips(bytes *rows, __global const uint *flips) {
+    const WIDE(int) turned = WIDE(vload)(0, flips) != (WIDE(uint))(0u);
+    if (!any(turned)) return;
+    const WIDE(char) flipped = WIDE(convert_char)(turned);
+    UNROLL for (int p = 0; p < STRIP / 2; p++)
+        UNROLL for (int c = 0; c < CHANNELS; c++) {
+            bytes *left = rows + p * CHANNELS + c, *right = rows + (STRIP - 1 - p) * CHANNELS + c;
+            const bytes was = *left;
+            *left = select(was, *right, flipped);
+            *right = select(*right, was, flipped);
+        }
+}
+
 static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
                           __global float *out, int first, int n, uint low, strip s) {
     bytes rows[STRIP * CHANNELS];
-    /* So are the places of the next line of lanes, far from each other. */
-    UNROLL for (int p = 0; p < STRIP; p++)
-        UNROLL for (int c = 0; c < CHANNELS; c++)
-            prefetch_line(OUT_PIXEL(c, p) + min(first + LINE, BATCH - VECTOR_WIDTH), 1, 1);
     load_strips(rows, pixels, chosen, first, n, low, s);
-    const WIDE(char) flipped =
-        WIDE(convert_char)(WIDE(vload)(0, chosen + BATCH + first) != (WIDE(uint))(0u));
+    mirror_strips(rows, chosen + BATCH + first);
     UNROLL for (int p = 0; p < STRIP; p++)
         UNROLL for (int c = 0; c < CHANNELS; c++) {
-            const bytes row = select(rows[p * CHANNELS + c],
-                                     rows[(STRIP - 1 - p) * CHANNELS + c], flipped);
-            const vec v = WIDE(convert_float)(row) * s.scale + s.offset;
+            const vec v = WIDE(convert_float)(rows[p * CHANNELS + c]) * s.scale + s.offset;
             vec_store(vec_mask(v, first, n), OUT_PIXEL(c, p) + first);
         }
 }
