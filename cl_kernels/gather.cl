@@ -134,6 +134,48 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define RUNS ((ROW_GROUPS + TILE_RUN - 1) / TILE_RUN)
 #define COLUMN_TAPS_OF_PHASES ((KERNEL_W + PHASES_X - 1) / PHASES_X)
 #define FOR_PHASES UNROLL for (int p = 0; p < PHASES_X; p++)
+#define ROW_TAPS_OF_PHASE (KERNEL_H / STRIDE_Y) /* where the stride divides the kernel */
+
+/* Adds the taps of a row to the sums of group g. row: the pixel that its first tap
+ * meets; row_tap: the row's number among those of a phase's weights; whole: no tap is beyond the border. */
+INLINE void add_row(const __global float *row, const __global float *packed, tap_range rows, int tile,
+                    int row_tap, int g, const bool whole,
+                    vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
+    FOR_VECTORS if (j * VECTOR_WIDTH % LINE == 0)
+        prefetch_line(row + PIXELS_AHEAD * BATCH + j * LANE_STRIDE, 0, 1);
+    UNROLL for (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
+        if (!whole && (g - jx < 0 || g - jx >= IN_WIDTH)) continue;
+        vec v[TILE_VECTORS];
+        FOR_VECTORS v[j] = vec_load(row - jx * BATCH + j * LANE_STRIDE);
+        FOR_PHASES {
+            const int taps = phase_taps(p, PHASES_X, KERNEL_W);
+            if (jx >= taps) continue;
+            const __global float *w = packed + packed_offset(tile, rows.phase, p) +
+                                      ((size_t)row_tap * taps + jx) * TILE_CHANNELS;
+            FOR_CHANNELS FOR_VECTORS sums[p][i][j] = fma((vec)(w[i]), v[j], sums[p][i][j]);
+        }
+    }
+}
+
+/* Adds all taps of a group: of those whose taps all exist without asking for each. */
+INLINE void add_taps(const __global float *x, const __global float *packed, tap_range rows, int tile,
+                     int g, vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
+    const bool whole = KERNEL_H % STRIDE_Y == 0 && rows.last - rows.first == ROW_TAPS_OF_PHASE &&
+                       g >= COLUMN_TAPS_OF_PHASES - 1 && g < IN_WIDTH;
+    const __global float *pixel = x + ((size_t)rows.input * IN_WIDTH + g) * BATCH;
+    for (int c = 0; c < IN_CHANNELS; c++, pixel += PLANE) {
+        if (whole) {
+            UNROLL for (int jy = 0; jy < ROW_TAPS_OF_PHASE; jy++)
+                add_row(pixel - jy * IN_WIDTH * (size_t)BATCH, packed, rows, tile,
+                        c * ROW_TAPS_OF_PHASE + jy, g, true, sums);
+        } else {
+            for (int jy = rows.first; jy < rows.last; jy++)
+                add_row(pixel - jy * IN_WIDTH * (size_t)BATCH, packed, rows, tile,
+                        c * rows.taps + jy, g, false, sums);
+        }
+    }
+}
+
 PART void compute(const __global float *restrict x, const __global float *restrict packed,
                   const __global float *restrict bias, const __global float *restrict input,
                   __global float *restrict y, size_t group) {
@@ -148,30 +190,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
         vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
         FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
         FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane);
-        for (int c = 0; c < IN_CHANNELS; c++) {
-            const __global float *plane = x + (size_t)c * PLANE + lane;
-            for (int jy = rows.first; jy < rows.last; jy++) {
-                const __global float *row =
-                    plane + (size_t)(rows.input - jy) * (IN_WIDTH * (size_t)BATCH);
-                const __global float *later = row + (size_t)(g + PIXELS_AHEAD) * BATCH;
-                FOR_VECTORS prefetch_line(later + j * LANE_STRIDE, 0, 1);
-                UNROLL for (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
-                    if (g - jx < 0 || g - jx >= IN_WIDTH) continue;
-                    const __global float *pixel = row + (size_t)(g - jx) * BATCH;
-                    vec v[TILE_VECTORS];
-                    FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
-                    FOR_PHASES {
-                        const int taps = phase_taps(p, PHASES_X, KERNEL_W);
-                        if (jx >= taps) continue;
-                        const __global float *w =
-                            packed + packed_offset(tile, rows.phase, p) +
-                            (((size_t)c * rows.taps + jy) * taps + jx) * TILE_CHANNELS;
-                        FOR_CHANNELS FOR_VECTORS sums[p][i][j] =
-                            fma((vec)(w[i]), v[j], sums[p][i][j]);
-                    }
-                }
-            }
-        }
+        add_taps(x + lane, packed, rows, tile, g, sums);
         FOR_PHASES {
             const int ox = g * STRIDE_X + p - PADDING_X;
             if (ox < 0 || ox >= OUT_WIDTH) continue;
