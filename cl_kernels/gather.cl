@@ -97,6 +97,23 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define ADD_TAP(weights, inputs)                                                                   \
     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j])
 
+/* What the outputs are compared with: see us_target in engine/ops/layer.h. */
+typedef struct comparison {
+    const __global float *target; /* as y; NULL: they are not compared */
+    __global float *errors;       /* [row of outputs][run][tile][batch] */
+    float scale;
+    int n;
+} comparison;
+
+#if COMPARED
+/* INPUT_ACTIVATION is the one that gave y, here. */
+INLINE vec compare(vec y, const comparison *with, size_t at, int lane, vec *error) {
+    const vec difference = y - vec_load(with->target + at);
+    *error = fma(difference, difference, *error);
+    return vec_mask(input_activation_backward(with->scale * difference, y), lane, with->n);
+}
+#endif
+
 #if INPUT_ACTIVATION
 #define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
 #else
@@ -104,15 +121,40 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #endif
 #define OUTPUT_AT(channel, ox, lane)                                                               \
     ((((size_t)(channel) * OUT_HEIGHT + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
+#if COMPARED
+#define START_ERRORS                                                                               \
+    vec error[TILE_VECTORS];                                                                       \
+    FOR_VECTORS error[j] = (vec)(0.0f)
+#define PUT_ERRORS(part, lane)                                                                     \
+    if (with->target)                                                                              \
+    FOR_VECTORS vec_store(error[j], with->errors + (part) * (size_t)BATCH + (lane) + j * LANE_STRIDE)
+#define WRITE_TILE(channel, lane)                                                                  \
+    FOR_CHANNELS {                                                                                 \
+        const size_t first = OUTPUT_AT((channel) + i, ox, lane);                                   \
+        FOR_VECTORS {                                                                              \
+            const size_t at = first + j * LANE_STRIDE;                                             \
+            vec value = activate(sum[i][j]);                                                       \
+            if (with->target)                                                                      \
+                value = compare(value, with, at, (int)(lane) + j * LANE_STRIDE, &error[j]);        \
+            if (y) vec_store(value, y + at);                                                       \
+        }                                                                                          \
+    }
+#else
+#define START_ERRORS (void)0
+#define PUT_ERRORS(part, lane) (void)0
 #define WRITE_TILE(channel, lane)                                                                  \
     FOR_CHANNELS {                                                                                 \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
         FOR_VECTORS vec_store(FINISH(sum[i][j], at + j * LANE_STRIDE), y + at + j * LANE_STRIDE);  \
     }
-/* Asks for the memory that will be written, before its values are there. */
+#endif
+/* Asks for the memory that will be written or compared with, before the sums are there. */
 #define PREFETCH_TILE(channel, ox, lane)                                                           \
-    FOR_CHANNELS FOR_VECTORS prefetch_line(                                                        \
-        y + OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE, 1, 1)
+    FOR_CHANNELS FOR_VECTORS {                                                                     \
+        const size_t at = OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE;                    \
+        if (!COMPARED || y) prefetch_line(y + at, 1, 1);                                           \
+        if (COMPARED && with->target) prefetch_line(with->target + at, 0, 1);                      \
+    }
 
 /* Takes the next coordinate off a linear index. */
 #define NEXT(name, count)                                                                          \
@@ -178,7 +220,7 @@ INLINE void add_taps(const __global float *x, const __global float *packed, tap_
 
 PART void compute(const __global float *restrict x, const __global float *restrict packed,
                   const __global float *restrict bias, const __global float *restrict input,
-                  __global float *restrict y, size_t group) {
+                  __global float *restrict y, const comparison *with, size_t group) {
     NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
     NEXT(run, RUNS);
@@ -186,6 +228,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
     const size_t lane = CHUNK_LANE(chunk);
     const tap_range rows = ROW_TAPS(oy);
     const int last = PADDING_X / STRIDE_X + min(run * TILE_RUN + TILE_RUN, ROW_GROUPS);
+    START_ERRORS;
     for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++) {
         vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
         FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
@@ -199,6 +242,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
             WRITE_TILE(TILE_FIRST(tile), lane)
         }
     }
+    PUT_ERRORS((oy * RUNS + run) * TILES + tile, lane);
 }
 
 #elif !STAGED
@@ -207,7 +251,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
 #define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
 PART void compute(const __global float *restrict x, const __global float *restrict packed,
                   const __global float *restrict bias, const __global float *restrict input,
-                  __global float *restrict y, size_t group) {
+                  __global float *restrict y, const comparison *with, size_t group) {
     NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
     NEXT(run, RUNS);
@@ -215,6 +259,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
     const size_t lane = CHUNK_LANE(chunk);
     const tap_range rows = ROW_TAPS(oy);
     const int last = min(run * TILE_RUN + TILE_RUN, OUT_WIDTH);
+    START_ERRORS;
     for (int ox = run * TILE_RUN; ox < last; ox++) {
         const tap_range columns = COLUMN_TAPS(ox);
         const __global float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
@@ -240,6 +285,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
         }
         WRITE_TILE(TILE_FIRST(tile), lane)
     }
+    PUT_ERRORS((oy * RUNS + run) * TILES + tile, lane);
 }
 
 #else
@@ -253,7 +299,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
 #define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
 PART void compute(const __global float *restrict x, const __global float *restrict packed,
                   const __global float *restrict bias, const __global float *restrict input,
-                  __global float *restrict y, size_t group, ROOM vec *window,
+                  __global float *restrict y, const comparison *with, size_t group, ROOM vec *window,
                   ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
     NEXT(chunk_group, GROUPS_OF_CHUNKS);
     NEXT(ox, OUT_WIDTH);
@@ -327,12 +373,15 @@ __kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
                                      const __global float *restrict packed,
                                      const __global float *restrict bias,
                                      const __global float *restrict input,
-                                     __global float *restrict y) {
+                                     __global float *restrict y,
+                                     const __global float *restrict target,
+                                     __global float *restrict errors, float scale, int n) {
+    const comparison with = {target, errors, scale, n};
 #if STAGED
     ROOM vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
     ROOM vec sums[BLOCKS > 1 ? TILES * TILE_RUN : 1][TILE_CHANNELS][TILE_VECTORS];
-    compute(x, packed, bias, input, y, get_group_id(0), window, sums);
+    compute(x, packed, bias, input, y, &with, get_group_id(0), window, sums);
 #else
-    compute(x, packed, bias, input, y, get_group_id(0));
+    compute(x, packed, bias, input, y, &with, get_group_id(0));
 #endif
 }

@@ -62,6 +62,19 @@ __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
     if (get_local_id(0) == 0) parts[get_group_id(1) * LANE_GROUPS + get_group_id(0)] = total;
 }
 
+/* The same of parts per lane, [count][BATCH] (us_errors). One work-group. */
+__kernel GROUP_ATTRIBUTE void errors_sum(__global const float *restrict errors, int count,
+                                         __global float *restrict losses, int slot, int n,
+                                         float scale, int accumulate) {
+    __local float room[GROUP_SIZE];
+    vec sum = (vec)(0.0f);
+    for (int part = 0; part < count; part++)
+        for (int lane = LANE_BASE(0, 0); lane < OCCUPIED; lane += LANE_STRIDE)
+            sum += vec_mask(vec_load(errors + (size_t)part * BATCH + lane), lane, n);
+    const float total = group_sum(vec_sum(sum), room);
+    if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * total;
+}
+
 /* One work-group. */
 __kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
                                        __global float *restrict losses, int slot, float scale,

@@ -61,7 +61,7 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
 #if KIND == TOP_K
 /* The mean of the TOP largest errors. The bits of floats that are not negative are ordered as the
  * floats, so the TOP-th largest is found bit by bit: the largest value that TOP errors reach. */
-static inline vec combine_parts(__global const float *parts) {
+static inline vec combine_parts(__global const float *parts, int splits) {
     bits threshold = (bits)(0u);
     for (int bit = 30; bit >= 0; bit--) {
         const bits candidate = threshold | (bits)(1u << bit);
@@ -96,9 +96,9 @@ static inline vec combine_parts(__global const float *parts) {
     return (sum + ties * WIDE(as_float)(threshold)) / (float)TOP;
 }
 #else
-static inline vec combine_parts(__global const float *parts) {
+static inline vec combine_parts(__global const float *parts, int splits) {
     vec total = (vec)(0.0f);
-    for (int s = 0; s < SPLITS; s++) {
+    for (int s = 0; s < splits; s++) {
         const vec part = vec_load(parts + (size_t)s * BATCH);
 #if KIND == MAXIMUM
         total = vec_choose(part, total, part <= total);
@@ -112,7 +112,7 @@ static inline vec combine_parts(__global const float *parts) {
     return total / (float)(CHANNELS * PIXELS);
 #elif KIND == RELATIVE
     vec size = (vec)(0.0f);
-    for (int s = SPLITS; s < 2 * SPLITS; s++) size += vec_load(parts + (size_t)s * BATCH);
+    for (int s = splits; s < 2 * splits; s++) size += vec_load(parts + (size_t)s * BATCH);
     return sqrt(total) / (1.0f + sqrt(size));
 #else
     return total;
@@ -120,8 +120,9 @@ static inline vec combine_parts(__global const float *parts) {
 }
 #endif
 
-__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict parts,
+/* splits: SPLITS, or how many parts someone else has made as `errors` would. */
+__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict parts, int splits,
                                       __global float *restrict scores) {
     const int lane = LANE_BASE(get_group_id(0), 1);
-    vec_store(combine_parts(parts + lane), scores + lane);
+    vec_store(combine_parts(parts + lane, splits), scores + lane);
 }

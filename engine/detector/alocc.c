@@ -158,7 +158,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
         US_TRY(us_buffer_copy(columns[i], 0, logits, 0, (size_t)detector->padded * sizeof(float),
                               error));
     }
-    return us_pixel_score_run(detector->pixel_score, x, refined, columns[2], error);
+    return us_pixel_score_run(detector->pixel_score, x, refined, NULL, columns[2], error);
 }
 
 /* The discriminator learns from two passes and hands a gradient on in the third. */

@@ -19,8 +19,6 @@ static void destroy(us_detector *detector) {
 
 static unseen_status train(us_detector *detector, const us_detector_step *step,
                            unseen_error *error) {
-    us_buffer *y;
-    US_TRY(us_reconstruction_forward(detector->state, step->x, step->n, true, &y, error));
     return us_reconstruction_learn(detector->state, step, error);
 }
 
@@ -31,9 +29,7 @@ static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buf
 
 static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error) {
-    us_buffer *y;
-    US_TRY(us_reconstruction_forward(detector->state, x, n, false, &y, error));
-    return us_pixel_score_run(detector->pixel_score, x, y, columns[0], error);
+    return us_reconstruction_score(detector->state, x, n, columns[0], error);
 }
 
 const us_detector_type us_autoencoder_detector = {
@@ -41,8 +37,9 @@ const us_detector_type us_autoencoder_detector = {
     .help =
         "Encoder and decoder trained to reproduce images; the score is the reconstruction error",
     .keys = keys,
-    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
-                 {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1}},
+    .networks =
+        {{.name = "encoder", .forward = 1, .backward = 1},
+         {.name = "decoder", .input = "encoder", .compared = true, .forward = 1, .backward = 1}},
     .losses = {{"reconstruction", "decoder", US_GAME_NONE}},
     .columns = {{"reconstruction", 1, "decoder"}},
     .create = create,

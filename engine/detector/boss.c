@@ -201,8 +201,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     const boss_attributes *a = detector->spec->attributes;
     us_reconstruction *reconstruction = &b->reconstruction;
     us_buffer *r, *negatives;
-    US_TRY(us_reconstruction_forward(reconstruction, step->x, step->n, true, &r, error));
     if (step->epoch < a->warmup_epochs) return warm_up(b, step, error);
+    US_TRY(us_reconstruction_forward(reconstruction, step->x, step->n, true, &r, error));
 
     classification real = {.images = step->x, .target = 1, .weight = a->real_weight, .first = true};
     classification reconstructed = {.images = r, .target = 1, .weight = a->reconstruction_weight};
@@ -231,7 +231,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     const boss_attributes *attributes = detector->spec->attributes;
     us_buffer *y, *logits;
     US_TRY(us_reconstruction_forward(&b->reconstruction, x, n, false, &y, error));
-    US_TRY(us_pixel_score_run(detector->pixel_score, x, y, columns[0], error));
+    US_TRY(us_pixel_score_run(detector->pixel_score, x, y, NULL, columns[0], error));
     us_buffer *judged = attributes->classified == CLASSIFIED_IMAGE ? x : y;
     US_TRY(us_judge_score(&b->classifier, judged, n, &logits, error));
     return us_buffer_copy(columns[1], 0, logits, 0, (size_t)detector->padded * sizeof(float),

@@ -9,8 +9,10 @@ static unseen_status create_network(us_detector *detector, int index, bool train
                                     unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     const struct us_detector_network *role = &spec->type->networks[index];
-    us_network_options options = {
-        .batch = detector->batch, .logits = role->logits, .training = training};
+    us_network_options options = {.batch = detector->batch,
+                                  .logits = role->logits,
+                                  .compared = role->compared,
+                                  .training = training};
     for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
             options.input_activation = us_network_output_activation(detector->networks[i]);

@@ -128,6 +128,7 @@ struct us_detector_type {
         bool logits;        /* a judge (judge.h): a final sigmoid is left to the loss */
         bool plain_input;   /* dx is at the input itself, not before the activation that made it */
         bool training_only; /* has no part in scores */
+        bool compared;      /* its output is mostly looked at by a loss or a score alone */
         int forward, backward; /* passes in a training step; see us_passes */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */

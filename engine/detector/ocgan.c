@@ -343,7 +343,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     ocgan *g = detector->state;
     us_buffer *r, *logits;
     US_TRY(us_reconstruction_forward(&g->reconstruction, x, n, false, &r, error));
-    US_TRY(us_pixel_score_run(detector->pixel_score, x, r, columns[0], error));
+    US_TRY(us_pixel_score_run(detector->pixel_score, x, r, NULL, columns[0], error));
     US_TRY(us_judge_score(&g->classifier, r, n, &logits, error));
     return us_buffer_copy(columns[1], 0, logits, 0, (size_t)detector->padded * sizeof(float),
                           error);

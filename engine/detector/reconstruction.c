@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "detector/compare.h"
+
 enum { ENCODER, DECODER };
 
 unseen_status us_reconstruction_create(us_detector *detector, bool training, us_reconstruction *r,
@@ -43,6 +45,13 @@ unseen_status us_reconstruction_forward(us_reconstruction *r, us_buffer *x, int 
     return UNSEEN_OK;
 }
 
+unseen_status us_reconstruction_score(us_reconstruction *r, us_buffer *x, int n, us_buffer *scores,
+                                      unseen_error *error) {
+    US_TRY(us_network_forward(r->encoder, r->encoder_tape, x, n, false, error));
+    return us_compare_for_score(r->decoder, r->decoder_tape, us_tape_output(r->encoder_tape), n,
+                                r->detector->pixel_score, x, scores, error);
+}
+
 unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_step *step,
                                       float weight, float accumulate, unseen_error *error) {
     us_loss_args loss = {
@@ -59,6 +68,14 @@ unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_st
     return us_loss_run(r->loss, &loss, error);
 }
 
+/* Runs both networks on the loss's target. */
+static unseen_status compare(us_reconstruction *r, us_training training, us_loss_args *loss,
+                             unseen_error *error) {
+    US_TRY(us_network_forward(r->encoder, r->encoder_tape, loss->target, loss->n, training, error));
+    return us_compare_for_loss(r->decoder, r->decoder_tape, us_tape_output(r->encoder_tape),
+                               training, r->loss, loss, error);
+}
+
 unseen_status us_reconstruction_update(us_reconstruction *r, const us_detector_step *step,
                                        unseen_error *error) {
     us_network_backward_args decoder = {
@@ -72,14 +89,20 @@ unseen_status us_reconstruction_update(us_reconstruction *r, const us_detector_s
 
 unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_step *step,
                                       unseen_error *error) {
-    US_TRY(us_reconstruction_error(r, step, 1, 0, error));
+    us_loss_args loss = {
+        .target = step->x,
+        .dy = r->image_gradient,
+        .losses = step->losses,
+        .slot = step->slot,
+        .n = step->n,
+        .weight = 1,
+    };
+    US_TRY(compare(r, US_TRAINING_MOVES, &loss, error));
     return us_reconstruction_update(r, step, error);
 }
 
 unseen_status us_reconstruction_validate(us_reconstruction *r, us_buffer *x, int n,
                                          us_buffer *losses, int slot, unseen_error *error) {
-    us_buffer *y;
-    US_TRY(us_reconstruction_forward(r, x, n, false, &y, error));
-    us_loss_args loss = {.y = y, .target = x, .losses = losses, .slot = slot, .n = n, .weight = 1};
-    return us_loss_run(r->loss, &loss, error);
+    us_loss_args loss = {.target = x, .losses = losses, .slot = slot, .n = n, .weight = 1};
+    return compare(r, US_TRAINING_NONE, &loss, error);
 }

@@ -22,7 +22,11 @@ void us_reconstruction_destroy(us_reconstruction *reconstruction);
 unseen_status us_reconstruction_forward(us_reconstruction *reconstruction, us_buffer *x, int n,
                                         bool training, us_buffer **y, unseen_error *error);
 
-/* After a training forward pass: the loss, gradients of both networks and their updates. */
+/* The pixel score of each lane of x, to `scores`. */
+unseen_status us_reconstruction_score(us_reconstruction *reconstruction, us_buffer *x, int n,
+                                      us_buffer *scores, unseen_error *error);
+
+/* A training step: forward, the loss, gradients of both networks and their updates. */
 unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
                                       const us_detector_step *step, unseen_error *error);
 

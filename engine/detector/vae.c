@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detector/compare.h"
 #include "detector/detector.h"
 #include "ops/gaussian_code.h"
-#include "ops/loss.h"
 #include "ops/random_codes.h"
 #include "ops/residual.h"
 
@@ -167,16 +167,6 @@ static unseen_status encode(us_detector *detector, us_buffer *x, int n, bool tra
     return UNSEEN_OK;
 }
 
-/* Reconstructs images from the means of their codes, in evaluation mode. */
-static unseen_status reconstruct(us_detector *detector, us_buffer *x, int n, us_buffer **y,
-                                 us_gaussian_code_values *values, unseen_error *error) {
-    vae *v = detector->state;
-    US_TRY(encode(detector, x, n, false, values, error));
-    US_TRY(run(detector, DECODER, values->mean, n, false, error));
-    *y = us_tape_output(v->tapes[DECODER]);
-    return UNSEEN_OK;
-}
-
 /* ---- a step ---- */
 
 /* In epoch e (from 0) of W that warm up, (e + 1) / (W + 1) of the weight counts. */
@@ -223,9 +213,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
                                 (uint32_t)step->step, error));
     values.noise = v->noise;
     US_TRY(us_gaussian_code_sample(v->code, &values, v->z, error));
-    US_TRY(run(detector, DECODER, v->z, step->n, true, error));
     us_loss_args loss = {
-        .y = us_tape_output(v->tapes[DECODER]),
         .target = step->x,
         .dy = v->image_gradient,
         .losses = step->losses,
@@ -233,7 +221,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
         .n = step->n,
         .weight = 1,
     };
-    US_TRY(us_loss_run(v->loss, &loss, error));
+    US_TRY(us_compare_for_loss(detector->networks[DECODER], v->tapes[DECODER], v->z,
+                               US_TRAINING_MOVES, v->loss, &loss, error));
     US_TRY(
         us_gaussian_code_loss(v->code, &values, step->losses, step->slot + LOSS_DIVERGENCE, error));
     US_TRY(backward(detector, step, &values, error));
@@ -242,23 +231,24 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     return UNSEEN_OK;
 }
 
+/* Validation and scoring reconstruct images from the means of their codes. */
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
                               int slot, unseen_error *error) {
     vae *v = detector->state;
     us_gaussian_code_values values;
-    us_buffer *y;
-    US_TRY(reconstruct(detector, x, n, &y, &values, error));
-    us_loss_args loss = {.y = y, .target = x, .losses = losses, .slot = slot, .n = n, .weight = 1};
-    return us_loss_run(v->loss, &loss, error);
+    US_TRY(encode(detector, x, n, false, &values, error));
+    us_loss_args loss = {.target = x, .losses = losses, .slot = slot, .n = n, .weight = 1};
+    return us_compare_for_loss(detector->networks[DECODER], v->tapes[DECODER], values.mean,
+                               US_TRAINING_NONE, v->loss, &loss, error);
 }
 
 static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error) {
     vae *v = detector->state;
     us_gaussian_code_values values;
-    us_buffer *y;
-    US_TRY(reconstruct(detector, x, n, &y, &values, error));
-    US_TRY(us_pixel_score_run(detector->pixel_score, x, y, columns[0], error));
+    US_TRY(encode(detector, x, n, false, &values, error));
+    US_TRY(us_compare_for_score(detector->networks[DECODER], v->tapes[DECODER], values.mean, n,
+                                detector->pixel_score, x, columns[0], error));
     return us_gaussian_code_divergence(v->code, &values, columns[1], error);
 }
 
@@ -268,11 +258,15 @@ const us_detector_type us_vae_detector = {
         "A variational autoencoder: codes are drawn from a distribution that two heads describe",
     .keys = keys,
     .attributes_size = sizeof(vae_attributes),
-    .networks =
-        {{.name = "encoder", .forward = 1, .backward = 1},
-         {.name = "mean", .input = "encoder", .forward = 1, .backward = 1},
-         {.name = "log_variance", .input = "encoder", .forward = 1, .backward = 1},
-         {.name = "decoder", .input = "mean", .plain_input = true, .forward = 1, .backward = 1}},
+    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
+                 {.name = "mean", .input = "encoder", .forward = 1, .backward = 1},
+                 {.name = "log_variance", .input = "encoder", .forward = 1, .backward = 1},
+                 {.name = "decoder",
+                  .input = "mean",
+                  .plain_input = true,
+                  .compared = true,
+                  .forward = 1,
+                  .backward = 1}},
     .losses = {{"reconstruction", "decoder", US_GAME_NONE}, {"kl", "mean", US_GAME_NONE}},
     .columns = {{"reconstruction", 1, "decoder"}, {"kl", 1, "mean"}},
     .check = check,

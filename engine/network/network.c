@@ -93,6 +93,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .is_normalized = planned->is_normalized,
         .normalized_activation = normalized_activation(network, index),
         .input_is_normalized = is_normalization(network, planned->input),
+        .compared = network->options.compared && index == network->plan.count - 1,
         .training = network->options.training,
     };
     if (spec->type->saved_floats)

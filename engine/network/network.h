@@ -17,6 +17,7 @@ typedef struct us_network_options {
     us_activation
         input_activation; /* that produced the network's input, when dx flows back to it */
     bool logits;   /* leave out a final sigmoid: the output is the logit, for a loss on logits */
+    bool compared; /* the output will mostly be compared with images, see us_network_compare */
     bool training; /* passes backward will follow */
 } us_network_options;
 
@@ -70,7 +71,12 @@ void us_tape_destroy(us_tape *tape);
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, unseen_error *error);
 
-/* The output of the last forward pass, [C][H][W][batch]. */
+/* The same, and the output is compared with the target where the last layer does so, which sets
+ * target->errors; else the output is there, and the caller does it. */
+unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                 us_training training, us_target *target, unseen_error *error);
+
+/* The output of the last forward pass, [C][H][W][batch], unless it was compared. */
 us_buffer *us_tape_output(const us_tape *tape);
 
 typedef struct us_network_backward_args {

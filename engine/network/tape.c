@@ -107,7 +107,7 @@ static unseen_status finish_label(us_network *network, int layer, const char *pa
 
 /* A layer and the normalisation after it at once. */
 static unseen_status run_folded(us_network *network, us_tape *tape, int normalization, int n,
-                                us_reuse reuse, unseen_error *error) {
+                                us_reuse reuse, us_target *target, unseen_error *error) {
     us_stage *after = &network->stages[normalization];
     int index = network->plan.stages[normalization].input;
     us_stage *stage = &network->stages[index];
@@ -130,6 +130,7 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
         .n = n,
         .reuse = reuse,
         .folded = true,
+        .target = target,
     };
     return stage->spec->type->forward(stage->layer, &args, error);
 }
@@ -138,7 +139,7 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
  * one's. */
 static unseen_status run_stage(us_network *network, us_tape *tape, int index, int n,
                                us_training training, us_reuse reuse, us_parts *moments,
-                               unseen_error *error) {
+                               us_target *target, unseen_error *error) {
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
     us_layer_forward args = {
@@ -151,6 +152,7 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
         .training = training,
         .reuse = reuse,
         .moments = training && plan->is_normalized ? moments : NULL,
+        .target = target,
     };
     if (plan->input == index - 1) args.x_moments = *moments;
     *moments = (us_parts){0};
@@ -159,6 +161,11 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
 
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, unseen_error *error) {
+    return us_network_compare(network, tape, x, n, training, NULL, error);
+}
+
+unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                 us_training training, us_target *target, unseen_error *error) {
     us_parts moments = {0};
     us_reuse reuse = training ? US_REUSE_NONE : network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
     network->has_scored = false; /* until all has gone well */
@@ -166,11 +173,12 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
     for (int s = 0; s < network->plan.count; s++) {
         us_stage *stage = &network->stages[s];
         bool folds = !training && network->plan.stages[s].folds;
+        us_target *compared = s == network->plan.count - 1 ? target : NULL;
         if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
         set_label(network, stage->index, US_PASS_FORWARD);
         unseen_status status =
-            folds ? run_folded(network, tape, s, n, reuse, error)
-                  : run_stage(network, tape, s, n, training, reuse, &moments, error);
+            folds ? run_folded(network, tape, s, n, reuse, compared, error)
+                  : run_stage(network, tape, s, n, training, reuse, &moments, compared, error);
         US_TRY(finish_label(network, stage->index, "forward", status, error));
         tape->output = output_of(tape, s);
     }

@@ -79,6 +79,7 @@ static unseen_status build_forward(us_convolution *layer, bool folded, unseen_er
     spec.bias = layer->attributes.bias || folded;
     spec.activation = folded ? layer->plan.normalized_activation : layer->plan.activation;
     spec.moments = layer->plan.is_normalized;
+    spec.compared = layer->plan.compared;
     return us_gather_create(&spec, NULL, forward, error);
 }
 
@@ -160,6 +161,7 @@ unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
         .n = args->n,
         .reuse = args->reuse,
         .moments = args->moments,
+        .target = args->target,
     };
     return us_gather_run(args->folded ? convolution->folded : convolution->forward, &gather, error);
 }

@@ -14,6 +14,7 @@ struct us_gather {
     us_buffer *kept; /* packed weights, for us_reuse; NULL until asked for */
     size_t groups, tiles, in_channels;
     size_t packed_bytes; /* 0: the weights already lie as the kernel reads them */
+    us_errors errors;    /* of comparisons; none: it makes none */
 };
 
 /* The tile of at most `most` that divides `size` with the least left over. */
@@ -113,16 +114,29 @@ static int count_runs(const us_gather_spec *spec, const us_gather_tiles *tiles) 
     return us_divide_up(by_phases(spec, tiles) ? row_groups(spec) : spec->out.width, tiles->run);
 }
 
+/* Parts of the errors of a comparison; 0: it would not pay. Twin of PUT_ERRORS in gather.cl. */
+static int count_errors(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    enum { MOST = 1024 };
+    if (!spec->compared || tiles->staged > 0 || tiles->outputs > 0 ||
+        spec->device->execution != US_EXECUTION_VECTOR || spec->out.channels % tiles->channels != 0)
+        return 0;
+    int64_t parts =
+        (int64_t)spec->out.height * count_runs(spec, tiles) * spec->out.channels / tiles->channels;
+    return parts <= MOST ? (int)parts : 0;
+}
+
 static unseen_status build(const us_gather_spec *spec, const us_gather_tiles *tiles,
                            const char *name, us_kernel **kernel, unseen_error *error) {
+    const bool compared = count_errors(spec, tiles) > 0;
     char shape[US_TUNABLE_TEXT], activations[US_ACTIVATION_OPTIONS];
     us_gather_options(spec, shape);
-    us_activation_options(activations, spec->activation, spec->input_activation);
+    us_activation_options(activations, spec->activation,
+                          compared ? spec->activation : spec->input_activation);
     return us_kernel_create(spec->device, "gather", name, kernel, error,
                             "%s -DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d "
-                            "-DSTAGED=%d -DBY_PHASES=%d",
+                            "-DSTAGED=%d -DBY_PHASES=%d -DCOMPARED=%d",
                             shape, spec->bias, activations, tiles->channels, tiles->vectors,
-                            tiles->run, tiles->staged, by_phases(spec, tiles));
+                            tiles->run, tiles->staged, by_phases(spec, tiles), compared);
 }
 
 /* 0 where the kernel reads the weights as they are. */
@@ -168,6 +182,11 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
         if (made->packed_bytes > 0)
             US_CHECK(build(spec, &chosen, "gather_pack", &made->pack, error));
     }
+    made->errors.count = count_errors(spec, &chosen);
+    if (made->errors.count > 0)
+        US_CHECK(us_buffer_create(spec->device,
+                                  (size_t)made->errors.count * (size_t)spec->batch * sizeof(float),
+                                  "errors of a comparison", &made->errors.buffer, error));
     us_buffer *scratch;
     if (made->packed_bytes > 0)
         US_CHECK(us_device_scratch(spec->device, made->packed_bytes, &scratch, error));
@@ -185,6 +204,7 @@ void us_gather_destroy(us_gather *gather) {
     us_kernel_destroy(gather->pack);
     us_kernel_destroy(gather->gather);
     us_buffer_destroy(gather->kept);
+    us_buffer_destroy(gather->errors.buffer);
     free(gather);
 }
 
@@ -211,7 +231,13 @@ unseen_status us_gather_run(us_gather *gather, const us_gather_args *args, unsee
     us_buffer *packed;
     US_TRY(pack(gather, args, &packed, error));
     if (gather->winograd) return us_winograd_run(gather->winograd, packed, args, error);
+    us_target none = {0}, *target = &none;
+    if (args->target && args->target->image && gather->errors.count > 0) {
+        target = args->target;
+        target->errors = gather->errors;
+    }
     const size_t groups[3] = {gather->groups, 1, 1};
-    return us_kernel_run(gather->gather, groups, error, "bbbbb", args->x, packed, args->bias,
-                         args->input, args->y);
+    return us_kernel_run(gather->gather, groups, error, "bbbbbbbfi", args->x, packed, args->bias,
+                         args->input, target->image ? target->dy : args->y, target->image,
+                         target->errors.buffer, target->scale, args->n);
 }

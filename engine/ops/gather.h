@@ -19,6 +19,7 @@ typedef struct us_gather_spec {
     us_activation activation;       /* applied to the output */
     us_activation input_activation; /* or: the output is multiplied by its derivative at `input` */
     bool moments;                   /* may be wanted, see us_gather_args */
+    bool compared;                  /* outputs may be, with a us_target */
 } us_gather_spec;
 
 /* How it is computed; results do not depend on it beyond rounding. */
@@ -69,7 +70,8 @@ typedef struct us_gather_args {
     /* NULL; or, instead of moments, as in us_layer_backward, with y for dx and input for x. */
     us_buffer *normalized, *statistics;
     us_parts *sums;
-    us_reuse reuse; /* of packed weights */
+    us_target *target; /* NULL; or with spec.compared, its errors set where y was compared */
+    us_reuse reuse;    /* of packed weights */
     int n;
 } us_gather_args;
 

@@ -64,6 +64,22 @@ typedef struct us_parts {
     int stride; /* 0: there are none */
 } us_parts;
 
+/* Squared errors, summed in parts: [part][batch]. */
+typedef struct us_errors {
+    us_buffer *buffer;
+    int count; /* of parts; 0: there are none */
+} us_errors;
+
+/* What y is compared with by a layer that does so (us_layer_plan.compared) while it has y at hand.
+ * Then y itself is not written, and errors is set: of each image, of (y - image)^2. */
+typedef struct us_target {
+    us_buffer *image; /* as y; NULL: y is wanted */
+    us_buffer *dy;    /* NULL, or receives scale * (y - image), with respect to the value before the
+                         activation of y; 0 in padded lanes */
+    double scale;
+    us_errors errors; /* valid until the layer's next pass */
+} us_target;
+
 typedef struct us_layer_plan {
     us_device *device;
     const void *attributes; /* what type->keys read; outlives the layer */
@@ -80,6 +96,7 @@ typedef struct us_layer_plan {
     bool input_is_normalized; /* x came from a normalisation: what runs backward here may take the
                                  sums that it needs, and share kernels with the layer that it
                                  mirrors, which takes moments */
+    bool compared;            /* y is the network's output, and will mostly have a us_target */
     bool training;            /* backward is to follow: create its kernels too, so that they
                                  are compiled together with those of other layers */
 } us_layer_plan;
@@ -111,6 +128,7 @@ typedef struct us_layer_forward {
     us_parts x_moments; /* of a normalisation: taken by the layer that gave x */
     us_parts *moments;  /* NULL: not wanted; else set where the layer takes them: of y's
                            channels count, mean and sum of squared deviations */
+    us_target *target;  /* NULL: y is wanted */
 } us_layer_forward;
 
 typedef struct us_layer_backward {

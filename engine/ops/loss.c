@@ -11,7 +11,8 @@ typedef struct us_loss_tuning {
 
 struct us_loss {
     us_device *device;
-    us_kernel *parts, *sum;
+    us_loss_kind kind;
+    us_kernel *parts, *sum, *errors_sum;
     size_t groups[3], parts_bytes;
     double features;
 };
@@ -36,6 +37,7 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     const size_t features = us_shape_size(shape);
     const us_loss_tuning tuning = loss_tuning_default(device, features, batch);
     loss->device = device;
+    loss->kind = kind;
     loss->features = (double)features;
     loss->groups[0] = (size_t)(us_device_vectors(device, batch) / tuning.vectors);
     loss->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
@@ -43,11 +45,11 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
-    const char *const names[] = {"loss_parts", "loss_sum"};
-    us_kernel **const kernels[] = {&loss->parts, &loss->sum};
+    const char *const names[] = {"loss_parts", "loss_sum", "errors_sum"};
+    us_kernel **const kernels[] = {&loss->parts, &loss->sum, &loss->errors_sum};
     us_buffer *scratch;
     unseen_status status = us_device_scratch(device, loss->parts_bytes, &scratch, error);
-    for (int i = 0; i < 2 && status == UNSEEN_OK; i++)
+    for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
         status = us_kernel_create(device, "loss", names[i], kernels[i], error,
                                   "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DVECTORS=%d -DROWS=%d %s",
                                   kind, features, batch, tuning.vectors, tuning.rows, activations);
@@ -63,18 +65,39 @@ void us_loss_destroy(us_loss *loss) {
     if (!loss) return;
     us_kernel_destroy(loss->parts);
     us_kernel_destroy(loss->sum);
+    us_kernel_destroy(loss->errors_sum);
     free(loss);
+}
+
+us_target us_loss_target(const us_loss *loss, const us_loss_args *args) {
+    if (loss->kind != US_LOSS_MEAN_SQUARED_ERROR || args->accumulate_gradient != 0.0f)
+        return (us_target){0};
+    return (us_target){
+        .image = args->target,
+        .dy = args->dy,
+        .scale = 2 * (double)args->weight / (loss->features * args->n),
+    };
+}
+
+static unseen_status add_errors(us_loss *loss, const us_loss_args *args, double scale,
+                                unseen_error *error) {
+    if (!args->losses) return UNSEEN_OK;
+    return us_kernel_run(loss->errors_sum, (size_t[]){1, 1, 1}, error, "bibiifi",
+                         args->errors.buffer, args->errors.count, args->losses, args->slot, args->n,
+                         scale, args->accumulate_loss);
 }
 
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error) {
     loss->device->label = (us_label){.pass = US_PASS_LOSS};
+    const double mean = 1 / (loss->features * args->n), scale = (double)args->weight * mean;
+    const double told = args->plain_loss ? mean : scale;
+    if (args->errors.count > 0) return add_errors(loss, args, told, error);
     us_buffer *parts;
     US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
-    const double mean = 1 / (loss->features * args->n), scale = (double)args->weight * mean;
     US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbiff", args->y, args->target,
                          (double)args->target_constant, args->dy, parts, args->n, scale,
                          (double)args->accumulate_gradient));
     if (!args->losses) return UNSEEN_OK;
     return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
-                         args->slot, args->plain_loss ? mean : scale, args->accumulate_loss);
+                         args->slot, told, args->accumulate_loss);
 }

@@ -24,7 +24,8 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
 void us_loss_destroy(us_loss *loss);
 
 typedef struct us_loss_args {
-    us_buffer *y;
+    us_buffer *y;      /* not read with errors */
+    us_errors errors;  /* of y, if the layer that gave it was handed us_loss_target: dy is known */
     us_buffer *target; /* as y; NULL: the constant below everywhere */
     float target_constant;
     us_buffer *dy;     /* may be NULL */
@@ -35,6 +36,9 @@ typedef struct us_loss_args {
     bool plain_loss, accumulate_loss;
     float accumulate_gradient;
 } us_loss_args;
+/* What that layer is to compare y with, for us_loss_run to add up; without an image where this loss
+ * has to see y itself. Of the args y and errors are not read. */
+us_target us_loss_target(const us_loss *loss, const us_loss_args *args);
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error);
 
 #endif

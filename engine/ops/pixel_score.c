@@ -9,7 +9,9 @@ typedef struct us_pixel_score_tuning {
 
 struct us_pixel_score {
     us_device *device;
+    us_pixel_score_kind kind;
     us_kernel *errors, *combine;
+    int splits;
     size_t error_groups[3], combine_groups[3], scratch_bytes;
 };
 
@@ -37,8 +39,10 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     us_pixel_score *score = calloc(1, sizeof *score);
     if (!score) return us_fail_memory(error, "a score");
     score->device = device;
+    score->kind = kind;
     const us_pixel_score_tuning tuning = pixel_score_tuning_default(device, shape, batch);
     const size_t splits = (pixels + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
+    score->splits = (int)splits;
     const size_t vectors = (size_t)us_device_vectors(device, batch);
     score->error_groups[0] = vectors / (size_t)tuning.vectors;
     score->error_groups[1] = splits;
@@ -75,11 +79,21 @@ void us_pixel_score_destroy(us_pixel_score *score) {
     free(score);
 }
 
+us_target us_pixel_score_target(const us_pixel_score *score, us_buffer *x) {
+    bool adds = score->kind == US_PIXEL_SCORE_ROOT_SUM || score->kind == US_PIXEL_SCORE_MEAN ||
+                score->kind == US_PIXEL_SCORE_SUM;
+    return (us_target){.image = adds ? x : NULL};
+}
+
 unseen_status us_pixel_score_run(us_pixel_score *score, us_buffer *x, us_buffer *y,
-                                 us_buffer *scores, unseen_error *error) {
+                                 const us_errors *errors, us_buffer *scores, unseen_error *error) {
     score->device->label = (us_label){.pass = US_PASS_SCORE};
+    if (errors && errors->count > 0)
+        return us_kernel_run(score->combine, score->combine_groups, error, "bib", errors->buffer,
+                             errors->count, scores);
     us_buffer *parts;
     US_TRY(us_device_scratch(score->device, score->scratch_bytes, &parts, error));
     US_TRY(us_kernel_run(score->errors, score->error_groups, error, "bbb", x, y, parts));
-    return us_kernel_run(score->combine, score->combine_groups, error, "bb", parts, scores);
+    return us_kernel_run(score->combine, score->combine_groups, error, "bib", parts, score->splits,
+                         scores);
 }

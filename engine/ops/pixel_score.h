@@ -24,8 +24,13 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
                                     unseen_error *error);
 void us_pixel_score_destroy(us_pixel_score *score);
 
-/* scores: floats, one per lane of the batch. */
+/* What the layer that gives y is to compare it with, for us_pixel_score_run to add up; without an
+ * image where the score needs more than a sum over all pixels. */
+us_target us_pixel_score_target(const us_pixel_score *score, us_buffer *x);
+
+/* scores: floats, one per lane of the batch. errors: of y, or NULL or none for it to be looked at.
+ */
 unseen_status us_pixel_score_run(us_pixel_score *score, us_buffer *x, us_buffer *y,
-                                 us_buffer *scores, unseen_error *error);
+                                 const us_errors *errors, us_buffer *scores, unseen_error *error);
 
 #endif

@@ -120,6 +120,7 @@ static const struct group {
 } groups[] = {
     {us_selftest_layer_cases, us_selftest_layers},
     {us_selftest_normalized_cases, us_selftest_normalized},
+    {us_selftest_compared_cases, us_selftest_compared},
     {us_selftest_residual_cases, us_selftest_residual},
     {us_selftest_training_cases, us_selftest_training},
     {us_selftest_image_cases, us_selftest_images},

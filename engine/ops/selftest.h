@@ -63,6 +63,8 @@ int us_selftest_layer_cases(void);
 unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
 int us_selftest_normalized_cases(void);
 unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error);
+int us_selftest_compared_cases(void);
+unseen_status us_selftest_compared(us_selftest *test, unseen_error *error);
 int us_selftest_residual_cases(void);
 unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
 int us_selftest_training_cases(void);

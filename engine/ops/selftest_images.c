@@ -343,7 +343,8 @@ static unseen_status check_score(us_selftest *test, const score_case *wanted,
     US_TRY(us_test_values_upload(&values[1], 2, error));
     US_TRY(us_pixel_score_create(test->device, wanted->kind, wanted->top_k, shape, batch, score,
                                  error));
-    US_TRY(us_pixel_score_run(*score, values[0].device, values[1].device, values[2].device, error));
+    US_TRY(us_pixel_score_run(*score, values[0].device, values[1].device, NULL, values[2].device,
+                              error));
     double *errors = calloc((size_t)shape.height * (size_t)shape.width, sizeof *errors);
     if (!errors) return us_fail_memory(error, "the self-test");
     us_reference_pixel_score(wanted->kind, wanted->top_k, shape, wanted->n, values[0].host,

@@ -206,7 +206,7 @@ static void check_pixel_score(const golden_case *c) {
     us_buffer *x_batch = golden_batch(device, x, shape, n, batch, 0.5f);
     us_buffer *y_batch = golden_batch(device, y, shape, n, batch, 0.25f);
     us_buffer *scores = golden_buffer(device, NULL, (size_t)batch);
-    TEST_OK(us_pixel_score_run(score, x_batch, y_batch, scores, &error));
+    TEST_OK(us_pixel_score_run(score, x_batch, y_batch, NULL, scores, &error));
     float *expected = golden_floats(c, "scores", (size_t)n);
     float *value = golden_read(scores, (size_t)batch);
     golden_compare(c, "scores", value, expected, (size_t)n, GOLDEN_TOLERANCE);
