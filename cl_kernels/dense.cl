@@ -97,7 +97,7 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-#define STEP 8 /* terms between prefetches */
+#define STEP 32 /* terms between prefetches */
 
 #define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
@@ -128,7 +128,7 @@ typedef struct {
 static inline void prefetch_share(ahead *next) {
     UNROLL for (int i = 0; i < SHARE; i++) {
         if (next->now.left <= 0) return;
-        prefetch_line(next->now.from, 0, 2);
+        prefetch_line(next->now.from, 0, 1);
         next->now.from += LINE;
         if (++next->now.line == next->now.lines) {
             next->now.line = 0;
@@ -186,7 +186,7 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
     }
     for (int start = 0; start < terms; start += STEP) {
         PREFETCH_SHARE(next);
-        for (int r = start; r < min(start + STEP, terms); r++) {
+        UNROLL_TWICE for (int r = start; r < min(start + STEP, terms); r++) {
             vec terms_b[TILE_VECTORS];
             FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
             FOR_ROWS {
