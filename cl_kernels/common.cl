@@ -96,6 +96,17 @@ static inline float vec_sum(vec v) {
 #define prefetch_line(address, WRITE, LEVEL) (void)0
 #endif
 
+/* Stores a vector, at a multiple of its size, past a CPU's caches: of lines that are written whole and so
+ * need not be read first. */
+#if !LANES && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define vec_stream(v, p) __builtin_nontemporal_store(v, (__global vec *)(p))
+#endif
+#endif
+#ifndef vec_stream
+#define vec_stream(v, p) vec_store(v, p)
+#endif
+
 /* In each lane yes where the condition (a comparison of vectors) holds, else no. */
 #if VECTOR_WIDTH == 1
 #define vec_choose(no, yes, condition) ((condition) ? (yes) : (no))

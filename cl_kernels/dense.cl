@@ -20,7 +20,10 @@
  *     CHUNK_TILES                tiles of a chunk along m
  *     BLOCK                      terms of the sums taken at a time
  *
- * Work-groups are (columns, rows, slices). */
+ * Work-groups are (columns, rows, slices). COMPARED, in forward products on CPUs whose terms are all in
+ * one block: each leaves a part of the errors per row of work-groups. */
+
+#include "comparison.cl"
 
 #define FORWARD 0
 #define INPUT 1
@@ -167,7 +170,8 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
  * yet; end: the sums are whole. */
 PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
                         int l, __global float *c, bool begin, bool end,
-                        __global const float *extra, ahead *next) {
+                        __global const float *extra, ahead *next, const comparison *with,
+                        ROOM float *errors) {
     vec sums[TILE_ROWS][TILE_VECTORS];
     /* Beyond the last row of A the tile's first one is read, and nothing is written. */
     int row[TILE_ROWS];
@@ -175,7 +179,11 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
     __global float *to = c + (size_t)m0 * C_ROW + l;
     FOR_ROWS FOR_VECTORS sums[i][j] = (vec)(0.0f);
     if (begin) {
-        FOR_ROWS prefetch_line(to + (size_t)i * C_ROW, 1, 1);
+        if (!COMPARED || c) FOR_ROWS prefetch_line(to + (size_t)i * C_ROW, 1, 1);
+#if COMPARED
+        __global const float *beside = with->target + (size_t)m0 * C_ROW + l;
+        if (with->target) FOR_ROWS prefetch_line(beside + (size_t)i * C_ROW, 0, 1);
+#endif
     } else {
         FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
             load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
@@ -195,11 +203,23 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
             }
         }
     }
+#if COMPARED
+    vec error[TILE_VECTORS];
+    FOR_VECTORS error[j] = (vec)(0.0f);
+#endif
     FOR_ROWS if (ROW_EXISTS) FOR_VECTORS {
         const int column = l + j * LANE_STRIDE;
-        const vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
+        vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
+#if COMPARED
+        if (with->target)
+            v = compare(v, with, (size_t)(m0 + i) * C_ROW + column, column, &error[j]);
+        if (!c) continue;
+#endif
         store_c(v, to + (size_t)i * C_ROW + j * LANE_STRIDE, column);
     }
+#if COMPARED
+    FOR_VECTORS ((ROOM vec *)errors)[j] += error[j];
+#endif
 }
 
 #if LANES
@@ -209,7 +229,9 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
                                       __global float *restrict c, __global float *restrict slices,
-                                      __global float *restrict bias_gradient, int accumulate) {
+                                      __global float *restrict bias_gradient, int accumulate,
+                                      __global const float *restrict target,
+                                      __global float *restrict errors, float scale, int n) {
     const int tile = (int)get_group_id(0), m0 = (int)get_group_id(1) * TILE_ROWS;
     const int slice = get_group_id(2), begin = slice * SLICE, end = min(begin + SLICE, R);
     const int lane = (int)get_local_id(0);
@@ -218,7 +240,7 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                   b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
                   tile * TILE_WIDTH + lane,
                   SLICES > 1 ? slices + (size_t)slice * M * C_ROW : c, !accumulate, SLICES == 1,
-                  extra, 0);
+                  extra, 0, 0, 0);
 }
 
 /* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
@@ -330,7 +352,7 @@ PART void multiply_item(__global const float *restrict a, __global const float *
                         __global const float *restrict extra, __global float *restrict c,
                         __global float *restrict slices, __global float *restrict bias_gradient,
                         int accumulate, int l0, int first_row, int slice, ROOM float *panels_a,
-                        ROOM float *panels_b) {
+                        ROOM float *panels_b, const comparison *with, ROOM float *errors) {
     const int columns = min(ITEM_COLUMNS, (COLUMNS - l0) / TILE_WIDTH);
     const int end_row = min(first_row + ROWS_OF_ITEM, M);
     const int slice_end = min((slice + 1) * SLICE, R);
@@ -369,27 +391,49 @@ PART void multiply_item(__global const float *restrict a, __global const float *
                         panels_a + t * PANEL_A,
 #endif
                         panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
-                        l0 + tile * TILE_WIDTH, to, begin, end, extra, &next);
+                        l0 + tile * TILE_WIDTH, to, begin, end, extra, &next, with,
+                        errors + tile * TILE_WIDTH);
         }
     }
 }
 
+#if COMPARED
+#define ERRORS (ITEM_COLUMNS * TILE_WIDTH)
+/* Of columns l0 .., as a part. */
+PART void put_errors(const ROOM float *errors, int l0, const comparison *with) {
+    __global float *to = with->errors + get_group_id(1) * (size_t)BATCH + l0;
+    for (int l = 0; l < min(ERRORS, COLUMNS - l0); l += VECTOR_WIDTH)
+        vec_store(*(const ROOM vec *)(errors + l), to + l);
+}
+#else
+#define ERRORS 1
+#endif
+
 /* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
- * SLICES > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. */
+ * SLICES > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. target .. n: a comparison. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
                                       __global float *restrict c, __global float *restrict slices,
-                                      __global float *restrict bias_gradient, int accumulate) {
+                                      __global float *restrict bias_gradient, int accumulate,
+                                      __global const float *restrict target,
+                                      __global float *restrict errors, float scale, int n) {
+    const comparison with = {target, errors, scale, n};
+    const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
+    ROOM float item_errors[ERRORS] __attribute__((aligned(64)));
+    for (int i = 0; i < ERRORS; i++) item_errors[i] = 0.0f;
     ROOM float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
 #if A_IN_PLACE
     ROOM float panels_a[1];
 #else
     ROOM float panels_a[CHUNK_TILES * PANEL_A] __attribute__((aligned(64)));
 #endif
-    multiply_item(a, b, extra, c, slices, bias_gradient, accumulate,
-                  (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH,
-                  (int)get_group_id(1) * ROWS_OF_ITEM, get_group_id(2), panels_a, panels_b);
+    multiply_item(a, b, extra, c, slices, bias_gradient, accumulate, l0,
+                  (int)get_group_id(1) * ROWS_OF_ITEM, get_group_id(2), panels_a, panels_b, &with,
+                  item_errors);
+#if COMPARED
+    if (target) put_errors(item_errors, l0, &with);
+#endif
 }
 #endif
 

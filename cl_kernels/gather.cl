@@ -8,6 +8,8 @@
  * row 0's plus or minus j, so that no tap is ever tested. UP has as many phases as the stride, as
  * neighbouring output pixels have other taps; down has one. Tiles of channels and vectors that do not
  * divide their dimension overlap: the last one is moved back, and writes some values a second time. */
+#include "comparison.cl"
+
 #if UP
 #define PHASES_Y STRIDE_Y
 #define PHASES_X STRIDE_X
@@ -96,23 +98,6 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #endif
 #define ADD_TAP(weights, inputs)                                                                   \
     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j])
-
-/* What the outputs are compared with: see us_target in engine/ops/layer.h. */
-typedef struct comparison {
-    const __global float *target; /* as y; NULL: they are not compared */
-    __global float *errors;       /* [row of outputs][run][tile][batch] */
-    float scale;
-    int n;
-} comparison;
-
-#if COMPARED
-/* INPUT_ACTIVATION is the one that gave y, here. */
-INLINE vec compare(vec y, const comparison *with, size_t at, int lane, vec *error) {
-    const vec difference = y - vec_load(with->target + at);
-    *error = fma(difference, difference, *error);
-    return vec_mask(input_activation_backward(with->scale * difference, y), lane, with->n);
-}
-#endif
 
 #if INPUT_ACTIVATION
 #define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))

@@ -195,16 +195,24 @@ static inline void mirror_strips(bytes *rows, __global const uint *flips) {
         }
 }
 
+/* Vectors whose strips wait in the L1 cache, so that each of their pixels is then written in one run. */
+#define SIDE_BY_SIDE 16
+
 static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
-                          __global float *out, int first, int n, uint low, strip s) {
-    bytes rows[STRIP * CHANNELS];
-    load_strips(rows, pixels, chosen, first, n, low, s);
-    mirror_strips(rows, chosen + BATCH + first);
-    UNROLL for (int p = 0; p < STRIP; p++)
-        UNROLL for (int c = 0; c < CHANNELS; c++) {
-            const vec v = WIDE(convert_float)(rows[p * CHANNELS + c]) * s.scale + s.offset;
-            vec_store(vec_mask(v, first, n), OUT_PIXEL(c, p) + first);
-        }
+                          __global float *out, int base, int vectors, int n, uint low, strip s) {
+    bytes rows[SIDE_BY_SIDE][STRIP * CHANNELS];
+    for (int j = 0; j < vectors; j++) {
+        const int first = base + j * LANE_STRIDE;
+        load_strips(rows[j], pixels, chosen, first, n, low, s);
+        mirror_strips(rows[j], chosen + BATCH + first);
+    }
+    for (int p = 0; p < STRIP; p++)
+        for (int c = 0; c < CHANNELS; c++)
+            for (int j = 0; j < vectors; j++) {
+                const int first = base + j * LANE_STRIDE;
+                const vec v = WIDE(convert_float)(rows[j][p * CHANNELS + c]) * s.scale + s.offset;
+                vec_stream(vec_mask(v, first, n), OUT_PIXEL(c, p) + first);
+            }
 }
 #endif
 
@@ -222,11 +230,13 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
 #if !QUICK
     cell tile[STRIP * CHANNELS * VECTOR_WIDTH];
 #endif
+#if QUICK
+    for (int j = 0; j < VECTORS; j += SIDE_BY_SIDE)
+        gather_strips(pixels, chosen, out, LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE,
+                      min(SIDE_BY_SIDE, VECTORS - j), n, low, s);
+#else
     for (int j = 0; j < VECTORS; j++) {
         const int first = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
-#if QUICK
-        gather_strips(pixels, chosen, out, first, n, low, s);
-#else
         for (int l = 0; l < VECTOR_WIDTH; l++) {
             const int lane = first + l;
             const uint index = lane >= n ? 0 : STAGED ? (uint)lane : chosen[lane] - low;
@@ -245,6 +255,6 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
 #endif
                 vec_store(v, OUT_PIXEL(c, p) + first);
             }
-#endif
     }
+#endif
 }

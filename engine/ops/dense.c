@@ -20,6 +20,7 @@ typedef struct us_product {
         *combine; /* adds slices up and finishes the sums, or finishes CLBlast's; NULL: neither */
     size_t groups[3], combine_groups[3];
     size_t slices_bytes; /* of scratch; 0: none */
+    us_errors errors;    /* of comparisons; none: it makes none */
 } us_product;
 
 typedef struct us_dense {
@@ -221,8 +222,10 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
     const us_dense_attributes *attributes = plan->attributes;
     const us_product_form form = product->form;
     const int out = plan->out.channels;
+    const bool compared = product->errors.count > 0;
     char activations[US_ACTIVATION_OPTIONS];
-    us_activation_options(activations, plan->activation, plan->input_activation);
+    us_activation_options(activations, plan->activation,
+                          compared ? plan->activation : plan->input_activation);
     /* weight is [in][out]; x of the weight's gradient [in][batch] */
     const int a_row = form == US_PRODUCT_FORWARD ? 1 : form == US_PRODUCT_INPUT ? out : plan->batch;
     const int a_step = form == US_PRODUCT_FORWARD ? out : 1;
@@ -231,11 +234,13 @@ static unseen_status create_kernel(const us_product *product, const us_layer_pla
         plan->device, "dense", name, kernel, error,
         "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
         "-DBIAS=%d -DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d "
-        "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d %s",
+        "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d "
+        "-DCOMPARED=%d %s",
         form, product->rows, product->terms, product->columns, product->width, plan->batch, a_row,
         a_step, attributes->bias, t->tile_rows, t->tile_vectors, t->slice, t->item_columns,
         t->item_chunks, t->chunk_tiles, t->block,
-        plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS, activations);
+        plan->device->execution == US_EXECUTION_VECTOR ? vectors : 1, BIAS_ROWS, compared,
+        activations);
 }
 
 static void destroy(void *pointer) {
@@ -244,6 +249,7 @@ static void destroy(void *pointer) {
     for (int form = 0; form < 3; form++) {
         us_kernel_destroy(layer->products[form].multiply);
         us_kernel_destroy(layer->products[form].combine);
+        us_buffer_destroy(layer->products[form].errors.buffer);
     }
     us_kernel_destroy(layer->panels);
     us_kernel_destroy(layer->bias_gradient);
@@ -293,6 +299,19 @@ static us_product_spec product_spec(const us_layer_plan *plan, us_product_form f
     return spec;
 }
 
+/* Sums that are whole in registers can be compared there: see dense.cl. */
+static unseen_status create_errors(us_product *product, const us_layer_plan *plan,
+                                   unseen_error *error) {
+    const us_product_tuning *t = &product->tuning;
+    if (!plan->compared || product->form != US_PRODUCT_FORWARD || by_clblast(product) ||
+        plan->device->execution != US_EXECUTION_VECTOR || product->slices_bytes > 0 ||
+        t->block < product->terms)
+        return UNSEEN_OK;
+    product->errors.count = (int)product->groups[1];
+    return us_buffer_create(plan->device, product->groups[1] * (size_t)plan->batch * sizeof(float),
+                            "errors of a comparison", &product->errors.buffer, error);
+}
+
 /* tuning NULL: the one that us_product_choose says. */
 static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
                                     us_product_form form, const us_product_tuning *tuning,
@@ -306,6 +325,7 @@ static unseen_status create_product(us_dense *layer, const us_layer_plan *plan,
         tuning = &chosen;
     }
     plan_product(product, &spec, tuning);
+    US_TRY(create_errors(product, plan, error));
     if (by_clblast(product))
         US_TRY(us_clblast_check(error));
     else
@@ -378,10 +398,18 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     return us_dense_create(plan, NULL, out, error);
 }
 
-/* c = a b, finished with `extra`. */
+/* c = a b, finished with `extra`, and compared with `target`, which may be NULL. */
 static unseen_status multiply(us_dense *layer, us_product_form form, us_buffer *a, us_buffer *b,
-                              us_buffer *extra, us_buffer *c, unseen_error *error) {
+                              us_buffer *extra, us_buffer *c, us_target *target, int n,
+                              unseen_error *error) {
     us_product *product = &layer->products[form];
+    us_target none = {0};
+    if (target && target->image && product->errors.count > 0) {
+        target->errors = product->errors;
+        c = target->dy;
+    } else {
+        target = &none;
+    }
     us_buffer *sums = c;
     if (!product->multiply) {
         US_TRY(us_clblast_multiply(layer->device, &product->clblast, a, b, c, false, error));
@@ -391,8 +419,9 @@ static unseen_status multiply(us_dense *layer, us_product_form form, us_buffer *
             US_TRY(us_device_scratch(layer->device, product->slices_bytes, &slices, error));
             sums = slices;
         }
-        US_TRY(us_kernel_run(product->multiply, product->groups, error, "bbbbbbi", a, b, extra, c,
-                             slices, NULL, false));
+        US_TRY(us_kernel_run(product->multiply, product->groups, error, "bbbbbbibbfi", a, b, extra,
+                             c, slices, NULL, false, target->image, target->errors.buffer,
+                             target->scale, n));
     }
     if (!product->combine) return UNSEEN_OK;
     return us_kernel_run(product->combine, product->combine_groups, error, "bbb", sums, extra, c);
@@ -401,7 +430,7 @@ static unseen_status multiply(us_dense *layer, us_product_form form, us_buffer *
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
     us_dense *layer = pointer;
     return multiply(layer, US_PRODUCT_FORWARD, args->tensors[0], args->x,
-                    layer->bias ? args->tensors[1] : NULL, args->y, error);
+                    layer->bias ? args->tensors[1] : NULL, args->y, args->target, args->n, error);
 }
 
 static unseen_status backward_parameters(us_dense *layer, const us_layer_backward *args,
@@ -421,8 +450,9 @@ static unseen_status backward_parameters(us_dense *layer, const us_layer_backwar
         US_TRY(us_kernel_run(layer->panels, (size_t[]){layer->panel_groups, 1, 1}, error, "bbbi",
                              args->dy, dy, bias, args->accumulate));
     }
-    return us_kernel_run(product->multiply, product->groups, error, "bbbbbbi", args->x, dy, NULL,
-                         args->gradients[0], NULL, bias, args->accumulate);
+    return us_kernel_run(product->multiply, product->groups, error, "bbbbbbibbfi", args->x, dy,
+                         NULL, args->gradients[0], NULL, bias, args->accumulate, NULL, NULL, 0.0,
+                         0);
 }
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
@@ -430,7 +460,7 @@ static unseen_status backward(void *pointer, const us_layer_backward *args, unse
     layer->device->label.pass = US_PASS_INPUT_GRADIENT;
     if (args->dx) /* first, as the layer before waits for it */
         US_TRY(multiply(layer, US_PRODUCT_INPUT, args->tensors[0], args->dy, args->x, args->dx,
-                        error));
+                        NULL, 0, error));
     layer->device->label.pass = US_PASS_WEIGHT_GRADIENT;
     return args->gradients ? backward_parameters(layer, args, error) : UNSEEN_OK;
 }

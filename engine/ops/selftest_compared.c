@@ -52,6 +52,8 @@ static const compared_case cases[] = {
      US_PIXEL_SCORE_MEAN},
     {CONVOLUTION, "{\"channels\": 1, \"kernel\": 1}", {1, 1, 1}, 1, 0, NONE, US_PIXEL_SCORE_SUM},
     {DENSE, "{\"units\": 105}", {12, 1, 1}, 17, 0, TANH, US_PIXEL_SCORE_ROOT_SUM},
+    {DENSE, "{\"units\": 2500}", {128, 1, 1}, 33, 128, SIGMOID, US_PIXEL_SCORE_MEAN},
+    {DENSE, "{\"units\": 5, \"bias\": false}", {515, 1, 1}, 1, 0, NONE, US_PIXEL_SCORE_SUM},
 };
 
 enum { CASES = sizeof cases / sizeof *cases, SLOTS = 3, SLOT = 1 };
