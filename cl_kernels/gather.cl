@@ -107,10 +107,7 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define OUTPUT_AT(channel, ox, lane)                                                               \
     ((((size_t)(channel) * OUT_HEIGHT + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
 #if COMPARED
-#define START_ERRORS                                                                               \
-    vec error[TILE_VECTORS];                                                                       \
-    FOR_VECTORS error[j] = (vec)(0.0f)
-#define PUT_ERRORS(part, lane)                                                                     \
+#define PUT_ERRORS(error, part, lane)                                                              \
     if (with->target)                                                                              \
     FOR_VECTORS vec_store(error[j], with->errors + (part) * (size_t)BATCH + (lane) + j * LANE_STRIDE)
 #define WRITE_TILE(channel, lane)                                                                  \
@@ -125,8 +122,7 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
         }                                                                                          \
     }
 #else
-#define START_ERRORS (void)0
-#define PUT_ERRORS(part, lane) (void)0
+#define PUT_ERRORS(error, part, lane) (void)0
 #define WRITE_TILE(channel, lane)                                                                  \
     FOR_CHANNELS {                                                                                 \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
@@ -203,31 +199,41 @@ INLINE void add_taps(const __global float *x, const __global float *packed, tap_
     }
 }
 
+/* One tile of group g: of all its pixels, for the vectors from `lane` on. */
+INLINE void compute_group(const __global float *x, const __global float *packed,
+                          const __global float *bias, const __global float *input, __global float *y,
+                          const comparison *with, tap_range rows, int tile, int oy, int g, size_t lane,
+                          vec error[TILE_VECTORS]) {
+    vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
+    FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
+    FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane);
+    add_taps(x + lane, packed, rows, tile, g, sums);
+    FOR_PHASES {
+        const int ox = g * STRIDE_X + p - PADDING_X;
+        if (ox < 0 || ox >= OUT_WIDTH) continue;
+        vec sum[TILE_CHANNELS][TILE_VECTORS];
+        FOR_CHANNELS FOR_VECTORS sum[i][j] = sums[p][i][j];
+        WRITE_TILE(TILE_FIRST(tile), lane)
+    }
+}
+
+/* All chunks of a pixel before the next one, so that memory is touched in runs. */
 PART void compute(const __global float *restrict x, const __global float *restrict packed,
                   const __global float *restrict bias, const __global float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
-    NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
     NEXT(run, RUNS);
     const int oy = group;
-    const size_t lane = CHUNK_LANE(chunk);
     const tap_range rows = ROW_TAPS(oy);
     const int last = PADDING_X / STRIDE_X + min(run * TILE_RUN + TILE_RUN, ROW_GROUPS);
-    START_ERRORS;
-    for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++) {
-        vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
-        FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
-        FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane);
-        add_taps(x + lane, packed, rows, tile, g, sums);
-        FOR_PHASES {
-            const int ox = g * STRIDE_X + p - PADDING_X;
-            if (ox < 0 || ox >= OUT_WIDTH) continue;
-            vec sum[TILE_CHANNELS][TILE_VECTORS];
-            FOR_CHANNELS FOR_VECTORS sum[i][j] = sums[p][i][j];
-            WRITE_TILE(TILE_FIRST(tile), lane)
-        }
-    }
-    PUT_ERRORS((oy * RUNS + run) * TILES + tile, lane);
+    vec errors[CHUNKS][TILE_VECTORS];
+    for (int chunk = 0; chunk < CHUNKS; chunk++) FOR_VECTORS errors[chunk][j] = (vec)(0.0f);
+    for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++)
+        for (int chunk = 0; chunk < CHUNKS; chunk++)
+            compute_group(x, packed, bias, input, y, with, rows, tile, oy, g, CHUNK_LANE(chunk),
+                          errors[chunk]);
+    for (int chunk = 0; chunk < CHUNKS; chunk++)
+        PUT_ERRORS(errors[chunk], (oy * RUNS + run) * TILES + tile, CHUNK_LANE(chunk));
 }
 
 #elif !STAGED
@@ -244,7 +250,8 @@ PART void compute(const __global float *restrict x, const __global float *restri
     const size_t lane = CHUNK_LANE(chunk);
     const tap_range rows = ROW_TAPS(oy);
     const int last = min(run * TILE_RUN + TILE_RUN, OUT_WIDTH);
-    START_ERRORS;
+    vec error[TILE_VECTORS];
+    FOR_VECTORS error[j] = (vec)(0.0f);
     for (int ox = run * TILE_RUN; ox < last; ox++) {
         const tap_range columns = COLUMN_TAPS(ox);
         const __global float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
@@ -270,7 +277,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
         }
         WRITE_TILE(TILE_FIRST(tile), lane)
     }
-    PUT_ERRORS((oy * RUNS + run) * TILES + tile, lane);
+    PUT_ERRORS(error, (oy * RUNS + run) * TILES + tile, lane);
 }
 
 #else

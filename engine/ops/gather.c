@@ -83,10 +83,14 @@ us_gather_tiles us_gather_default_direct(const us_gather_spec *spec) {
     int sums = tiles.channels * (by_phases(spec, &tiles) ? spec->stride[1] : 1);
     tiles.vectors = even_tile(vectors, us_smaller((wide ? 24 : 12) / sums, 8));
     /* Few channels make small work-items; with all phases at once the next pixel finds part of its
-     * inputs in the caches, so that an item is a whole row. */
-    if (by_phases(spec, &tiles))
-        tiles.run = row_groups(spec);
-    else if (tiles.channels < 6)
+     * inputs in the caches, so that an item is a row, or as much of it as leaves work for all. */
+    if (by_phases(spec, &tiles)) {
+        enum { ITEMS_PER_UNIT = 16 };
+        int64_t rows = (int64_t)spec->out.height * us_divide_up(spec->out.channels, tiles.channels);
+        int64_t items = (int64_t)ITEMS_PER_UNIT * spec->device->compute_units;
+        tiles.run = us_divide_up(row_groups(spec), us_divide_up(items, rows));
+        if (tiles.run < 1) tiles.run = 1;
+    } else if (tiles.channels < 6)
         tiles.run = us_smaller(spec->out.width, 16);
     stage(spec, &tiles);
     return tiles;
@@ -170,7 +174,8 @@ unseen_status us_gather_create(const us_gather_spec *spec, const us_gather_tiles
     if (chosen.staged > 0)
         made->groups *= (size_t)spec->out.width * (size_t)us_divide_up(chunks, chosen.run);
     else
-        made->groups *= made->tiles * (size_t)chunks * (size_t)count_runs(spec, &chosen);
+        made->groups *= made->tiles * (size_t)count_runs(spec, &chosen) *
+                        (by_phases(spec, &chosen) ? 1 : (size_t)chunks);
 
     unseen_status status;
     if (chosen.outputs > 0) {
