@@ -203,23 +203,21 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
             }
         }
     }
+#define COLUMN (l + j * LANE_STRIDE)
+    if (end) FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] = finish(sums[i][j], m0 + i, COLUMN, extra);
 #if COMPARED
-    vec error[TILE_VECTORS];
-    FOR_VECTORS error[j] = (vec)(0.0f);
-#endif
-    FOR_ROWS if (ROW_EXISTS) FOR_VECTORS {
-        const int column = l + j * LANE_STRIDE;
-        vec v = end ? finish(sums[i][j], m0 + i, column, extra) : sums[i][j];
-#if COMPARED
-        if (with->target)
-            v = compare(v, with, (size_t)(m0 + i) * C_ROW + column, column, &error[j]);
-        if (!c) continue;
-#endif
-        store_c(v, to + (size_t)i * C_ROW + j * LANE_STRIDE, column);
+#define AT ((size_t)(m0 + i) * C_ROW + COLUMN)
+    if (with->target) {
+        vec error[TILE_VECTORS];
+        FOR_VECTORS error[j] = ((ROOM vec *)errors)[j];
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS error[j] = add_errors(sums[i][j], with, AT, error[j]);
+        FOR_VECTORS ((ROOM vec *)errors)[j] = error[j];
+        if (!c) return;
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] = error_gradient(sums[i][j], with, AT, COLUMN);
     }
-#if COMPARED
-    FOR_VECTORS ((ROOM vec *)errors)[j] += error[j];
 #endif
+    FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
+        store_c(sums[i][j], to + (size_t)i * C_ROW + j * LANE_STRIDE, COLUMN);
 }
 
 #if LANES

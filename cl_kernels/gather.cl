@@ -110,17 +110,20 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define PUT_ERRORS(error, part, lane)                                                              \
     if (with->target)                                                                              \
     FOR_VECTORS vec_store(error[j], with->errors + (part) * (size_t)BATCH + (lane) + j * LANE_STRIDE)
-#define WRITE_TILE(channel, lane)                                                                  \
-    FOR_CHANNELS {                                                                                 \
-        const size_t first = OUTPUT_AT((channel) + i, ox, lane);                                   \
-        FOR_VECTORS {                                                                              \
-            const size_t at = first + j * LANE_STRIDE;                                             \
-            vec value = activate(sum[i][j]);                                                       \
-            if (with->target)                                                                      \
-                value = compare(value, with, at, (int)(lane) + j * LANE_STRIDE, &error[j]);        \
-            if (y) vec_store(value, y + at);                                                       \
-        }                                                                                          \
+#define FOR_OUTPUTS(channel, lane, DO)                                                             \
+    FOR_CHANNELS FOR_VECTORS {                                                                     \
+        const size_t at = OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE;                    \
+        DO;                                                                                        \
     }
+/* What is to be done is asked once, not for each output. */
+#define WRITE_TILE(channel, lane)                                                                  \
+    FOR_CHANNELS FOR_VECTORS sum[i][j] = activate(sum[i][j]);                                      \
+    if (with->target)                                                                              \
+        FOR_OUTPUTS(channel, lane, error[j] = add_errors(sum[i][j], with, at, error[j]))           \
+    if (with->target && y)                                                                         \
+        FOR_OUTPUTS(channel, lane,                                                                 \
+                    sum[i][j] = error_gradient(sum[i][j], with, at, (int)(lane) + j * LANE_STRIDE)) \
+    if (y) FOR_OUTPUTS(channel, lane, vec_store(sum[i][j], y + at))
 #else
 #define PUT_ERRORS(error, part, lane) (void)0
 #define WRITE_TILE(channel, lane)                                                                  \
