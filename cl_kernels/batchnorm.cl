@@ -154,7 +154,7 @@ __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
             for (int j = 0; j < vectors; j += STEP)
                 FOR_STEP {
                     const size_t i = start + (j + k) * LANE_STRIDE;
-                    vec_store(activate((vec_load(x + i) - mean) * scale + shift), y + i);
+                    vec_stream(activate((vec_load(x + i) - mean) * scale + shift), y + i);
                 }
     }
 }
@@ -236,7 +236,7 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
                     const size_t i = start + lane;
                     const vec value = vec_load(x + i);
                     const vec d = scale * (vec_load(dy + i) - sum - (value - mean) * product);
-                    vec_store(vec_mask(input_activation_backward(d, value), FIRST_LANE + lane, n),
+                    vec_stream(vec_mask(input_activation_backward(d, value), FIRST_LANE + lane, n),
                               dx + i);
                 }
     }
