@@ -105,6 +105,8 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 #define ROW_EXISTS (M % TILE_ROWS == 0 || m0 + i < M)
+#define COLUMN (l + j * LANE_STRIDE)
+#define OUTPUT_AT ((size_t)(m0 + i) * C_ROW + COLUMN)
 
 #if LANES
 #define PREFETCH_SHARE(next) (void)0
@@ -203,17 +205,20 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
             }
         }
     }
-#define COLUMN (l + j * LANE_STRIDE)
-    if (end) FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] = finish(sums[i][j], m0 + i, COLUMN, extra);
+    if (end) {
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
+            sums[i][j] = finish(sums[i][j], m0 + i, COLUMN, extra);
+    }
 #if COMPARED
-#define AT ((size_t)(m0 + i) * C_ROW + COLUMN)
     if (with->target) {
         vec error[TILE_VECTORS];
         FOR_VECTORS error[j] = ((ROOM vec *)errors)[j];
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS error[j] = add_errors(sums[i][j], with, AT, error[j]);
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
+            error[j] = add_errors(sums[i][j], with, OUTPUT_AT, error[j]);
         FOR_VECTORS ((ROOM vec *)errors)[j] = error[j];
         if (!c) return;
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] = error_gradient(sums[i][j], with, AT, COLUMN);
+        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
+            sums[i][j] = error_gradient(sums[i][j], with, OUTPUT_AT, COLUMN);
     }
 #endif
     FOR_ROWS if (ROW_EXISTS) FOR_VECTORS

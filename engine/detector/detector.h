@@ -64,9 +64,9 @@ typedef struct us_detector {
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
-    us_buffer *x; /* where the next batch of images goes, [C][H][W][padded], normalised */
-    us_buffer
-        *x_last; /* the last one's place, which a queue out of order may still read; or NULL */
+    /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the last,
+     * which a queue out of order may still read (NULL where the queue is in order). */
+    us_buffer *x, *x_last;
     /* Where judges leave, while training, how much their logits differ over a batch: the largest of
      * the step under way goes to spreads[spread_slot + i] for the i-th judge. NULL: nowhere. */
     us_buffer *spreads;

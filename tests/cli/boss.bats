@@ -93,7 +93,7 @@ same_results() {
         jq -s -e '.[-1].losses.classifier < .[0].losses.classifier' $source/log.jsonl
     done
     same_results "$WHOLE" codes
-    ! cmp -s noise/model.safetensors corrupted/model.safetensors
+    refute cmp -s noise/model.safetensors corrupted/model.safetensors
 }
 
 @test "boss: keys of negatives and of the warm-up that make no sense" {

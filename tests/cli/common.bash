@@ -11,6 +11,11 @@ fail() {
     return 1
 }
 
+# refute COMMAND...: that it fails. (What follows a ! does not end a test.)
+refute() {
+    if "$@"; then fail "true: $*"; fi
+}
+
 # succeeds ARGUMENTS...
 succeeds() {
     unseen "$@"

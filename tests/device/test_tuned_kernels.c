@@ -43,7 +43,7 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
     for (int parameter = 0; tunable->parameters[parameter]; parameter++) {
         tunable->defaults(of, values);
         int count = tunable->choices(of, values, parameter, list);
-        for (int end = 0; end < 2; end++) {
+        for (int end = 0; count > 0 && end < 2; end++) {
             values[parameter] = list[end ? count - 1 : 0];
             failed += check_point(&trial, values, &tried);
         }
