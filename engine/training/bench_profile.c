@@ -45,10 +45,6 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
     case US_PASS_IMAGES:
         return pixels * (images->pixel == US_PIXEL_UINT8 ? 1 : sizeof(float)) +
                floats * sizeof(float);
-    case US_PASS_LOSS: /* output, target, gradient */
-        return 3 * floats * sizeof(float);
-    case US_PASS_SCORE:
-        return 2 * floats * sizeof(float);
     case US_PASS_UPDATE: { /* parameters and moments are read and written, gradients read */
         if (network < 0) return 0;
         int moments =
@@ -56,7 +52,7 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
         return (double)us_network_floats(detector->networks[network]) * (3 + 2 * moments) *
                sizeof(float);
     }
-    default:
+    default: /* a loss and a score may have been left a few sums by the last layer: see us_target */
         return 0;
     }
 }
