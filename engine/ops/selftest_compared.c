@@ -4,20 +4,7 @@
 
 #include "ops/reference.h"
 #include "ops/selftest.h"
-
-#define NONE                                                                                       \
-    { US_ACTIVATION_NONE, 0 }
-#define RELU                                                                                       \
-    { US_ACTIVATION_RELU, 0 }
-#define LEAKY                                                                                      \
-    { US_ACTIVATION_LEAKY_RELU, 0.2f }
-#define TANH                                                                                       \
-    { US_ACTIVATION_TANH, 0 }
-#define SIGMOID                                                                                    \
-    { US_ACTIVATION_SIGMOID, 0 }
-#define CONVOLUTION &us_convolution_layer
-#define TRANSPOSED &us_convolution_transpose_layer
-#define DENSE &us_dense_layer
+#include "ops/selftest_cases.h"
 
 typedef struct compared_case {
     const us_layer_type *type;

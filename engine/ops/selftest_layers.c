@@ -5,6 +5,7 @@
 
 #include "ops/reference.h"
 #include "ops/selftest.h"
+#include "ops/selftest_cases.h"
 
 typedef struct layer_case {
     const us_layer_type *type;
@@ -14,22 +15,6 @@ typedef struct layer_case {
     us_activation activation, input_activation;
     double scale, shift; /* of the input; scale 0: 1 */
 } layer_case;
-
-#define NONE                                                                                       \
-    { US_ACTIVATION_NONE, 0 }
-#define RELU                                                                                       \
-    { US_ACTIVATION_RELU, 0 }
-#define LEAKY                                                                                      \
-    { US_ACTIVATION_LEAKY_RELU, 0.2f }
-#define TANH                                                                                       \
-    { US_ACTIVATION_TANH, 0 }
-#define SIGMOID                                                                                    \
-    { US_ACTIVATION_SIGMOID, 0 }
-
-#define CONVOLUTION &us_convolution_layer
-#define TRANSPOSED &us_convolution_transpose_layer
-#define DENSE &us_dense_layer
-#define BATCHNORM &us_batchnorm_layer
 
 static const layer_case cases[] = {
     {CONVOLUTION,

@@ -2,17 +2,7 @@
 #include "ops/reference.h"
 #include "ops/residual.h"
 #include "ops/selftest.h"
-
-#define NONE                                                                                       \
-    { US_ACTIVATION_NONE, 0 }
-#define RELU                                                                                       \
-    { US_ACTIVATION_RELU, 0 }
-#define LEAKY                                                                                      \
-    { US_ACTIVATION_LEAKY_RELU, 0.2f }
-#define TANH                                                                                       \
-    { US_ACTIVATION_TANH, 0 }
-#define SIGMOID                                                                                    \
-    { US_ACTIVATION_SIGMOID, 0 }
+#include "ops/selftest_cases.h"
 
 typedef struct residual_case {
     us_shape shape;
