@@ -42,14 +42,21 @@
 #define TILE_A_STEP A_STEP
 #define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : BATCH)
 #else
-/* An item copies a block of B, and for one chunk of its rows after the other a block of A, to where a
- * tile's terms lie side by side: in A and B themselves they are so far apart, by powers of two, that
- * they would fight for the same few places of a cache. */
+/* An item copies, for one chunk of its rows after the other, a block of A to where a tile's terms lie side
+ * by side: in A itself they may be so far apart, by powers of two, that they would fight for the same
+ * few places of a cache. B's, of weights' gradients alone, are copied to be transposed. */
 #define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
 #define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
 #define PANEL_B (BLOCK * TILE_WIDTH + LINE)
+/* Rows of a batch are no powers of two apart (us_device_pad). */
+#define B_IN_PLACE (FORM != WEIGHT)
+#if B_IN_PLACE
+#define B_SPACE __global
+#define TILE_B_STEP BATCH
+#else
 #define B_SPACE ROOM
 #define TILE_B_STEP TILE_WIDTH
+#endif
 /* Rows of A that are short enough lie well where they are. */
 #define A_IN_PLACE (A_STEP == 1 && A_ROW <= BLOCK)
 #if A_IN_PLACE
@@ -298,7 +305,6 @@ PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms)
 }
 #endif
 
-/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. */
 #if FORM == WEIGHT
 /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
 static inline void transpose(vec rows[VECTOR_WIDTH]) {
@@ -314,7 +320,8 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
     }
 }
 
-/* b is dy [WIDTH][BATCH] from its first column here and its first term on. bias_gradient: NULL, or to where
+/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from its first
+ * column here and its first term on. bias_gradient: NULL, or to where
  * the values of each column are added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
                  int terms, __global float *bias_gradient, bool begin) {
@@ -339,16 +346,6 @@ PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
         }
     }
 }
-#else
-/* Both sides lie at multiples of a vector, which vload and vstore would not know. */
-PART void pack_b(__global const float *b, ROOM float *panels, int tiles, int terms) {
-    for (int r = 0; r < terms; r++)
-        for (int tile = 0; tile < tiles; tile++)
-            FOR_VECTORS *(ROOM vec *)(panels + tile * PANEL_B + r * TILE_WIDTH +
-                                         j * VECTOR_WIDTH) =
-                *(__global const vec *)(b + (size_t)r * BATCH + tile * TILE_WIDTH +
-                                        j * VECTOR_WIDTH);
-}
 #endif
 
 PART void multiply_item(__global const float *restrict a, __global const float *restrict b,
@@ -367,8 +364,6 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #if FORM == WEIGHT
         pack_b(b + (size_t)l0 * BATCH + block, panels_b, l0, columns, terms,
                first_row == 0 ? bias_gradient : 0, begin);
-#else
-        pack_b(b + (size_t)block * BATCH + l0, panels_b, columns, terms);
 #endif
         for (int m0 = first_row; m0 < end_row; m0 += ROWS_OF_CHUNK) {
             __global const float *chunk = a + (size_t)m0 * A_ROW + (size_t)block * A_STEP;
@@ -393,7 +388,12 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #else
                         panels_a + t * PANEL_A,
 #endif
-                        panels_b + tile * PANEL_B, terms, m0 + t * TILE_ROWS,
+#if B_IN_PLACE
+                        b + (size_t)block * BATCH + l0 + tile * TILE_WIDTH,
+#else
+                        panels_b + tile * PANEL_B,
+#endif
+                        terms, m0 + t * TILE_ROWS,
                         l0 + tile * TILE_WIDTH, to, begin, end, extra, &next, with,
                         errors + tile * TILE_WIDTH);
         }
@@ -425,7 +425,11 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
     ROOM float item_errors[ERRORS] __attribute__((aligned(64)));
     for (int i = 0; i < ERRORS; i++) item_errors[i] = 0.0f;
+#if B_IN_PLACE
+    ROOM float panels_b[1];
+#else
     ROOM float panels_b[ITEM_COLUMNS * PANEL_B] __attribute__((aligned(64)));
+#endif
 #if A_IN_PLACE
     ROOM float panels_a[1];
 #else

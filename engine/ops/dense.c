@@ -93,11 +93,11 @@ static void tune_tile(us_product_tuning *t, int vector_width, int rows, int vect
 }
 
 /* Of local memory, for the copies of A and B. */
-static size_t copied_bytes(const us_product_tuning *t, int vector_width) {
+static size_t copied_bytes(const us_product_tuning *t, us_product_form form, int vector_width) {
     const size_t rows = (size_t)t->chunk_tiles * (size_t)(t->block * t->tile_rows + vector_width);
     const size_t columns = (size_t)t->item_columns *
                            (size_t)(t->block * t->tile_vectors * vector_width + US_CACHE_LINE);
-    return (rows + columns + US_CACHE_LINE) * sizeof(float);
+    return (rows + (form == US_PRODUCT_WEIGHT ? columns : 0) + US_CACHE_LINE) * sizeof(float);
 }
 
 /* Not more of anything than there is. */
@@ -117,7 +117,7 @@ static us_product_tuning tune_vectors(const us_device *device, us_product_form f
     t.item_columns = larger(1, VECTOR_COLUMNS / columns);
     t.chunk_tiles = larger(1, VECTOR_CHUNK_ROWS / t.tile_rows);
     limit_to(&t, device->vector_width, rows, terms, width);
-    while (copied_bytes(&t, device->vector_width) > device->local_bytes) {
+    while (copied_bytes(&t, form, device->vector_width) > device->local_bytes) {
         if (t.chunk_tiles > 1 || t.item_columns > 1) {
             t.chunk_tiles = us_divide_up(t.chunk_tiles, 2);
             t.item_columns = us_divide_up(t.item_columns, 2);
@@ -187,7 +187,7 @@ bool us_product_fits(const us_product_spec *spec, us_product_tuning tuning) {
     int rows, terms, width;
     us_product_sizes(spec, &rows, &terms, &width);
     limit_to(&tuning, device->vector_width, rows, terms, width);
-    return copied_bytes(&tuning, device->vector_width) <= device->local_bytes;
+    return copied_bytes(&tuning, spec->form, device->vector_width) <= device->local_bytes;
 }
 
 /* Sizes of a product, and how it is cut. */
@@ -272,7 +272,7 @@ static bool needs_combine(const us_product *product, const us_layer_plan *plan) 
 static unseen_status create_multiply(us_product *product, const us_layer_plan *plan,
                                      unseen_error *error) {
     const us_device *device = plan->device;
-    const size_t copied = copied_bytes(&product->tuning, device->vector_width);
+    const size_t copied = copied_bytes(&product->tuning, product->form, device->vector_width);
     if (device->execution == US_EXECUTION_VECTOR && copied > device->local_bytes)
         return us_fail(error, UNSEEN_FAILURE,
                        "%s: a dense layer's blocks take %zu bytes of local memory, which has %zu",
