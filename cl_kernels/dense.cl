@@ -321,8 +321,8 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
 }
 
 /* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from its first
- * column here and its first term on. bias_gradient: NULL, or to where
- * the values of each column are added up. */
+ * column here and its first term on. bias_gradient: NULL, or to where the values of each column are
+ * added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
                  int terms, __global float *bias_gradient, bool begin) {
     for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
@@ -393,9 +393,8 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #else
                         panels_b + tile * PANEL_B,
 #endif
-                        terms, m0 + t * TILE_ROWS,
-                        l0 + tile * TILE_WIDTH, to, begin, end, extra, &next, with,
-                        errors + tile * TILE_WIDTH);
+                        terms, m0 + t * TILE_ROWS, l0 + tile * TILE_WIDTH, to, begin, end, extra, &next,
+                        with, errors + tile * TILE_WIDTH);
         }
     }
 }
