@@ -101,7 +101,8 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
                       difference > 0 ? difference / largest : 0, limit, error);
 }
 
-void us_selftest_progress(us_selftest *test) {
+/* Tells of progress before a case; sets test->stop when the caller asks to stop. */
+static void send_progress(us_selftest *test) {
     const unseen_event event = {
         .kind = UNSEEN_EVENT_PROGRESS,
         .text = "self-test",
@@ -114,29 +115,35 @@ void us_selftest_progress(us_selftest *test) {
     test->stop = us_event_send(test->events, &event) || test->stop;
 }
 
-static const struct group {
-    int (*cases)(void);
-    unseen_status (*run)(us_selftest *test, unseen_error *error);
-} groups[] = {
-    {us_selftest_layer_cases, us_selftest_layers},
-    {us_selftest_normalized_cases, us_selftest_normalized},
-    {us_selftest_compared_cases, us_selftest_compared},
-    {us_selftest_residual_cases, us_selftest_residual},
-    {us_selftest_training_cases, us_selftest_training},
-    {us_selftest_image_cases, us_selftest_images},
-    {us_selftest_code_cases, us_selftest_codes},
-    {us_selftest_negative_cases, us_selftest_negatives},
-    {us_selftest_transformation_cases, us_selftest_transformations},
+static const us_selftest_group *const groups[] = {
+    &us_selftest_layers,       &us_selftest_normalized,    &us_selftest_compared,
+    &us_selftest_residual,     &us_selftest_losses,        &us_selftest_spreads,
+    &us_selftest_optimizers,   &us_selftest_bounded_steps, &us_selftest_images,
+    &us_selftest_pixel_scores, &us_selftest_random_codes,  &us_selftest_gaussian_codes,
+    &us_selftest_corruptions,  &us_selftest_matches,       &us_selftest_transformations,
+    &us_selftest_entropies,
 };
 
 enum { GROUPS = sizeof groups / sizeof *groups };
 
+static unseen_status run_group(us_selftest *test, const us_selftest_group *group,
+                               unseen_error *error) {
+    for (int i = 0; i < group->cases && !test->stop; i++) {
+        send_progress(test);
+        unseen_status status = test->stop ? UNSEEN_OK : group->run(test, i, error);
+        if (status == UNSEEN_OK) continue;
+        us_error_context(error, "%s, case %d", group->name, i);
+        return status;
+    }
+    return UNSEEN_OK;
+}
+
 static unseen_status run(us_selftest *test, unseen_error *error) {
     for (int i = 0; i < GROUPS; i++)
-        test->total += groups[i].cases();
+        test->total += groups[i]->cases;
     for (int i = 0; i < GROUPS; i++)
-        US_TRY(groups[i].run(test, error));
-    us_selftest_progress(test);
+        US_TRY(run_group(test, groups[i], error));
+    send_progress(test);
     return UNSEEN_OK;
 }
 

@@ -58,27 +58,25 @@ unseen_status us_test_tensor_create(us_selftest *test, const us_tensor_spec *spe
 
 /* ---- */
 
-/* The operators in groups: how many cases each has, and what adds their results. */
-int us_selftest_layer_cases(void);
-unseen_status us_selftest_layers(us_selftest *test, unseen_error *error);
-int us_selftest_normalized_cases(void);
-unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error);
-int us_selftest_compared_cases(void);
-unseen_status us_selftest_compared(us_selftest *test, unseen_error *error);
-int us_selftest_residual_cases(void);
-unseen_status us_selftest_residual(us_selftest *test, unseen_error *error);
-int us_selftest_training_cases(void);
-unseen_status us_selftest_training(us_selftest *test, unseen_error *error);
-int us_selftest_image_cases(void);
-unseen_status us_selftest_images(us_selftest *test, unseen_error *error);
-int us_selftest_code_cases(void);
-unseen_status us_selftest_codes(us_selftest *test, unseen_error *error);
-int us_selftest_negative_cases(void);
-unseen_status us_selftest_negatives(us_selftest *test, unseen_error *error);
-int us_selftest_transformation_cases(void);
-unseen_status us_selftest_transformations(us_selftest *test, unseen_error *error);
+/* Cases of a kind. */
+typedef struct us_selftest_group {
+    const char *name;
+    int cases;
+    unseen_status (*run)(us_selftest *test, int number, unseen_error *error); /* adds its results */
+} us_selftest_group;
 
-/* Tells of progress before a case; sets test->stop when the caller asks to stop. */
-void us_selftest_progress(us_selftest *test);
+extern const us_selftest_group us_selftest_layers;     /* selftest_layers.c */
+extern const us_selftest_group us_selftest_normalized; /* selftest_normalized.c */
+extern const us_selftest_group us_selftest_compared;   /* selftest_compared.c */
+extern const us_selftest_group us_selftest_residual;   /* selftest_residual.c */
+extern const us_selftest_group us_selftest_losses, us_selftest_spreads, us_selftest_optimizers,
+    us_selftest_bounded_steps; /* selftest_training.c */
+extern const us_selftest_group us_selftest_images, us_selftest_pixel_scores,
+    us_selftest_random_codes;                              /* selftest_images.c */
+extern const us_selftest_group us_selftest_gaussian_codes; /* selftest_codes.c */
+extern const us_selftest_group us_selftest_corruptions,
+    us_selftest_matches; /* selftest_negatives.c */
+extern const us_selftest_group us_selftest_transformations,
+    us_selftest_entropies; /* selftest_transformations.c */
 
 #endif

@@ -158,8 +158,8 @@ static unseen_status compare_gaussian(us_selftest *test, const gaussian_case *wa
     return UNSEEN_OK;
 }
 
-static unseen_status run_gaussian(us_selftest *test, const gaussian_case *wanted,
-                                  unseen_error *error) {
+static unseen_status run_gaussian(us_selftest *test, int number, unseen_error *error) {
+    const gaussian_case *wanted = &gaussian_cases[number];
     us_test_values values[VALUES] = {{0}};
     us_gaussian_code *code = NULL;
     unseen_status status;
@@ -182,19 +182,5 @@ done:
     return status;
 }
 
-int us_selftest_code_cases(void) {
-    return GAUSSIAN_CASES;
-}
-
-unseen_status us_selftest_codes(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < GAUSSIAN_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status =
-            test->stop ? UNSEEN_OK : run_gaussian(test, &gaussian_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "gaussian code, %s", gaussian_cases[i].what);
-            return status;
-        }
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_gaussian_codes = {"gaussian code", GAUSSIAN_CASES,
+                                                      run_gaussian};

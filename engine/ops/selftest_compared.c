@@ -45,10 +45,6 @@ static const compared_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases, SLOTS = 3, SLOT = 1 };
 
-int us_selftest_compared_cases(void) {
-    return CASES;
-}
-
 typedef struct compared_test {
     us_selftest *test;
     const compared_case *wanted;
@@ -198,7 +194,8 @@ static void destroy(compared_test *t) {
     us_test_attributes_release(t->wanted->type, t->attributes);
 }
 
-static unseen_status run_case(us_selftest *test, const compared_case *wanted, unseen_error *error) {
+static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
+    const compared_case *wanted = &cases[number];
     compared_test t = {.test = test, .wanted = wanted};
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK) status = check_output(&t, error);
@@ -211,10 +208,4 @@ static unseen_status run_case(us_selftest *test, const compared_case *wanted, un
     return status;
 }
 
-unseen_status us_selftest_compared(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        if (!test->stop) US_TRY(run_case(test, &cases[i], error));
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_compared = {"layer compared with images", CASES, run_case};

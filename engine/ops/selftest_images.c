@@ -263,7 +263,8 @@ static unseen_status check_images(us_selftest *test, const image_case *wanted,
     return status;
 }
 
-static unseen_status run_images(us_selftest *test, const image_case *wanted, unseen_error *error) {
+static unseen_status run_images(us_selftest *test, int number, unseen_error *error) {
+    const image_case *wanted = &image_cases[number];
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
     const size_t values_each =
@@ -354,7 +355,8 @@ static unseen_status check_score(us_selftest *test, const score_case *wanted,
                                   false, error);
 }
 
-static unseen_status run_score(us_selftest *test, const score_case *wanted, unseen_error *error) {
+static unseen_status run_score(us_selftest *test, int number, unseen_error *error) {
+    const score_case *wanted = &score_cases[number];
     us_test_values values[3] = {{0}};
     us_pixel_score *score = NULL;
     unseen_status status = check_score(test, wanted, values, &score, error);
@@ -383,7 +385,8 @@ static const code_case code_cases[] = {
 
 enum { CODE_CASES = sizeof code_cases / sizeof *code_cases };
 
-static unseen_status run_codes(us_selftest *test, const code_case *wanted, unseen_error *error) {
+static unseen_status run_codes(us_selftest *test, int number, unseen_error *error) {
+    const code_case *wanted = &code_cases[number];
     const size_t features = us_shape_size(wanted->shape);
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
@@ -421,34 +424,6 @@ done:
     return status;
 }
 
-int us_selftest_image_cases(void) {
-    return IMAGE_CASES + SCORE_CASES + CODE_CASES;
-}
-
-unseen_status us_selftest_images(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < IMAGE_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_images(test, &image_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "image batch, %s", image_cases[i].what);
-            return status;
-        }
-    }
-    for (int i = 0; i < SCORE_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_score(test, &score_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "pixel score, %s", score_cases[i].what);
-            return status;
-        }
-    }
-    for (int i = 0; i < CODE_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_codes(test, &code_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "random codes, %s", code_cases[i].what);
-            return status;
-        }
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_images = {"image batch", IMAGE_CASES, run_images};
+const us_selftest_group us_selftest_pixel_scores = {"pixel score", SCORE_CASES, run_score};
+const us_selftest_group us_selftest_random_codes = {"random codes", CODE_CASES, run_codes};

@@ -142,10 +142,6 @@ static const layer_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-int us_selftest_layer_cases(void) {
-    return CASES;
-}
-
 /* One case at work. */
 typedef struct layer_test {
     us_selftest *test;
@@ -333,7 +329,8 @@ static void destroy(layer_test *t) {
     us_test_attributes_release(t->wanted->type, t->attributes);
 }
 
-static unseen_status run_case(us_selftest *test, const layer_case *wanted, unseen_error *error) {
+static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
+    const layer_case *wanted = &cases[number];
     layer_test t = {.test = test, .wanted = wanted};
     /* A mean of many deviations leaves fewer digits to the deviations themselves. */
     const double limit = wanted->shift > 100 ? 1e-3 : LIMIT;
@@ -351,10 +348,4 @@ static unseen_status run_case(us_selftest *test, const layer_case *wanted, unsee
     return status;
 }
 
-unseen_status us_selftest_layers(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        if (!test->stop) US_TRY(run_case(test, &cases[i], error));
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_layers = {"layer", CASES, run_case};

@@ -205,8 +205,8 @@ static void expect_corrupted(const corruption_case *wanted, const double *x, con
     }
 }
 
-static unseen_status run_corruption(us_selftest *test, const corruption_case *wanted,
-                                    unseen_error *error) {
+static unseen_status run_corruption(us_selftest *test, int number, unseen_error *error) {
+    const corruption_case *wanted = &corruption_cases[number];
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values values[3] = {{0}}; /* x, base, out */
@@ -259,7 +259,8 @@ static const match_case match_cases[] = {
 
 enum { MATCH_CASES = sizeof match_cases / sizeof *match_cases };
 
-static unseen_status run_match(us_selftest *test, const match_case *wanted, unseen_error *error) {
+static unseen_status run_match(us_selftest *test, int number, unseen_error *error) {
+    const match_case *wanted = &match_cases[number];
     const size_t features = us_shape_size(wanted->shape), n = (size_t)wanted->n;
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
@@ -291,27 +292,5 @@ done:
     return status;
 }
 
-int us_selftest_negative_cases(void) {
-    return CORRUPTION_CASES + MATCH_CASES;
-}
-
-unseen_status us_selftest_negatives(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < CORRUPTION_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status =
-            test->stop ? UNSEEN_OK : run_corruption(test, &corruption_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "corruption, %s", corruption_cases[i].what);
-            return status;
-        }
-    }
-    for (int i = 0; i < MATCH_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_match(test, &match_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "matched codes");
-            return status;
-        }
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_corruptions = {"corruption", CORRUPTION_CASES, run_corruption};
+const us_selftest_group us_selftest_matches = {"matched codes", MATCH_CASES, run_match};

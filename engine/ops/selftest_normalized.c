@@ -76,10 +76,6 @@ static const normalized_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-int us_selftest_normalized_cases(void) {
-    return CASES;
-}
-
 /* One of the three layers. */
 typedef struct member {
     const us_layer_type *type;
@@ -333,8 +329,8 @@ static void destroy(normalized_test *t) {
     us_buffer_destroy(t->folded[1]);
 }
 
-static unseen_status run_case(us_selftest *test, const normalized_case *wanted,
-                              unseen_error *error) {
+static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
+    const normalized_case *wanted = &cases[number];
     normalized_test t = {.test = test, .wanted = wanted};
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK) status = check_scoring(&t, error);
@@ -347,10 +343,4 @@ static unseen_status run_case(us_selftest *test, const normalized_case *wanted,
     return status;
 }
 
-unseen_status us_selftest_normalized(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        if (!test->stop) US_TRY(run_case(test, &cases[i], error));
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_normalized = {"normalisation between layers", CASES, run_case};

@@ -17,10 +17,6 @@ static const residual_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-int us_selftest_residual_cases(void) {
-    return CASES;
-}
-
 typedef struct residual_test {
     us_selftest *test;
     const residual_case *wanted;
@@ -89,7 +85,8 @@ static unseen_status check_sum(residual_test *t, bool with_base, us_test_values 
                                   LIMIT, 1e-3, true, error);
 }
 
-static unseen_status run_case(us_selftest *test, const residual_case *wanted, unseen_error *error) {
+static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
+    const residual_case *wanted = &cases[number];
     residual_test t = {.test = test, .wanted = wanted};
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK) status = check_forward(&t, error);
@@ -102,10 +99,4 @@ static unseen_status run_case(us_selftest *test, const residual_case *wanted, un
     return status;
 }
 
-unseen_status us_selftest_residual(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        if (!test->stop) US_TRY(run_case(test, &cases[i], error));
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_residual = {"residual sum", CASES, run_case};

@@ -111,7 +111,8 @@ static unseen_status check_loss(us_selftest *test, const loss_case *wanted, loss
                                   true, error);
 }
 
-static unseen_status run_loss(us_selftest *test, const loss_case *wanted, unseen_error *error) {
+static unseen_status run_loss(us_selftest *test, int number, unseen_error *error) {
+    const loss_case *wanted = &loss_cases[number];
     loss_test t = {0};
     unseen_status status = create_loss(test, wanted, &t, error);
     if (status == UNSEEN_OK) status = check_loss(test, wanted, &t, error);
@@ -159,7 +160,8 @@ static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
                                   false, error);
 }
 
-static unseen_status run_spread(us_selftest *test, const spread_case *wanted, unseen_error *error) {
+static unseen_status run_spread(us_selftest *test, int number, unseen_error *error) {
+    const spread_case *wanted = &spread_cases[number];
     us_test_values values[2] = {{0}};
     us_spread *spread = NULL;
     unseen_status status = check_spread(test, wanted, values, &spread, error);
@@ -229,8 +231,8 @@ static unseen_status check_optimizer(us_selftest *test, const optimizer_case *wa
                                   1e-30, false, error);
 }
 
-static unseen_status run_optimizer(us_selftest *test, const optimizer_case *wanted,
-                                   unseen_error *error) {
+static unseen_status run_optimizer(us_selftest *test, int number, unseen_error *error) {
+    const optimizer_case *wanted = &optimizer_cases[number];
     optimizer_test t = {0};
     unseen_status status = check_optimizer(test, wanted, &t, error);
     us_test_values *const all[] = {&t.parameters, &t.gradients, &t.moment1, &t.moment2};
@@ -257,7 +259,8 @@ static const step_case step_cases[] = {
 
 enum { STEP_CASES = sizeof step_cases / sizeof *step_cases };
 
-static unseen_status run_step(us_selftest *test, const step_case *wanted, unseen_error *error) {
+static unseen_status run_step(us_selftest *test, int number, unseen_error *error) {
+    const step_case *wanted = &step_cases[number];
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values tensors[2] = {{0}}, *y = &tensors[0], *d = &tensors[1];
@@ -285,43 +288,7 @@ done:
     return status;
 }
 
-int us_selftest_training_cases(void) {
-    return LOSS_CASES + SPREAD_CASES + OPTIMIZER_CASES + STEP_CASES;
-}
-
-unseen_status us_selftest_training(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < LOSS_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_loss(test, &loss_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "%s", loss_cases[i].name);
-            return status;
-        }
-    }
-    for (int i = 0; i < SPREAD_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_spread(test, &spread_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "spread");
-            return status;
-        }
-    }
-    for (int i = 0; i < OPTIMIZER_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status =
-            test->stop ? UNSEEN_OK : run_optimizer(test, &optimizer_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "%s", optimizer_cases[i].name);
-            return status;
-        }
-    }
-    for (int i = 0; i < STEP_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_step(test, &step_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "sum, %s", step_cases[i].what);
-            return status;
-        }
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_losses = {"loss", LOSS_CASES, run_loss};
+const us_selftest_group us_selftest_spreads = {"spread", SPREAD_CASES, run_spread};
+const us_selftest_group us_selftest_optimizers = {"optimizer", OPTIMIZER_CASES, run_optimizer};
+const us_selftest_group us_selftest_bounded_steps = {"bounded step", STEP_CASES, run_step};

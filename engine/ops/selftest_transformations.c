@@ -96,8 +96,8 @@ static unseen_status check_transformations(us_selftest *test, const transformati
     return UNSEEN_OK;
 }
 
-static unseen_status run_transformations(us_selftest *test, const transformation_case *wanted,
-                                         unseen_error *error) {
+static unseen_status run_transformations(us_selftest *test, int number, unseen_error *error) {
+    const transformation_case *wanted = &transformation_cases[number];
     const size_t rows = us_shape_size(wanted->shape);
     const int batch =
         us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
@@ -222,8 +222,8 @@ static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted
     return us_test_values_compare(test, &t->loss, name, "loss", shape, 1e-5, 1e-3, false, error);
 }
 
-static unseen_status run_entropy(us_selftest *test, const entropy_case *wanted,
-                                 unseen_error *error) {
+static unseen_status run_entropy(us_selftest *test, int number, unseen_error *error) {
+    const entropy_case *wanted = &entropy_cases[number];
     entropy_test t = {0};
     unseen_status status = check_entropy(test, wanted, &t, error);
     us_test_values *const all[] = {&t.y, &t.dy, &t.entropies, &t.loss};
@@ -236,27 +236,6 @@ static unseen_status run_entropy(us_selftest *test, const entropy_case *wanted,
 
 /* ---- all of them ---- */
 
-int us_selftest_transformation_cases(void) {
-    return TRANSFORMATION_CASES + ENTROPY_CASES;
-}
-
-unseen_status us_selftest_transformations(us_selftest *test, unseen_error *error) {
-    for (int i = 0; i < TRANSFORMATION_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status =
-            test->stop ? UNSEEN_OK : run_transformations(test, &transformation_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "transformation, %s", transformation_cases[i].what);
-            return status;
-        }
-    }
-    for (int i = 0; i < ENTROPY_CASES && !test->stop; i++) {
-        us_selftest_progress(test);
-        unseen_status status = test->stop ? UNSEEN_OK : run_entropy(test, &entropy_cases[i], error);
-        if (status != UNSEEN_OK) {
-            us_error_context(error, "class entropy, %s", entropy_cases[i].what);
-            return status;
-        }
-    }
-    return UNSEEN_OK;
-}
+const us_selftest_group us_selftest_transformations = {"transformation", TRANSFORMATION_CASES,
+                                                       run_transformations};
+const us_selftest_group us_selftest_entropies = {"class entropy", ENTROPY_CASES, run_entropy};
