@@ -25,7 +25,9 @@ typedef struct us_gather_spec {
 /* How it is computed; results do not depend on it beyond rounding. */
 typedef struct us_gather_tiles {
     int channels; /* output channels per work-item, at most out.channels */
-    int vectors;  /* vectors of the batch per work-item, at most those of the batch */
+    int vectors;  /* vectors of the batch per work-item, at most those of the batch; where an item
+                     takes all phases of a row (BY_PHASES of gather.cl), all of these, so many at
+                     a time */
     int staged;   /* input channels copied side by side at a time, for all output channels of a
                      pixel; 0: not copied. Only for US_EXECUTION_VECTOR */
     int run;      /* work of a work-item, one after the other: pixels of a row, or, when staged,
