@@ -72,19 +72,24 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
             (size_t)spec->out.channels * sizeof(float) >
         WEIGHT_BYTES)
         return false;
-    /* Of 32 registers 24 hold sums, of 16 twelve, in two vectors where the batch has them. Twice as
-     * many vectors share what the weights cost, as long as transformed inputs stay near: up, they
-     * are fewer, and the weights come once for each phase. */
-    enum { INPUT_BYTES = 80 * 1024, INPUT_BYTES_UP = 160 * 1024 };
+    /* Twelve registers hold sums, in two vectors where the batch has them; 24 of AVX-512's 32 are
+     * slower. Twice as many vectors share what the weights cost, as long as transformed inputs stay
+     * near: up, they are fewer, and the weights come once for each phase. */
+    enum {
+        SUMS = 12,
+        MOST_LANES = 32,
+        INPUT_BYTES = 80 * 1024,
+        INPUT_BYTES_UP = 160 * 1024,
+    };
     size_t most_bytes = spec->up ? INPUT_BYTES_UP : INPUT_BYTES;
-    int sums = spec->device->vector_width >= 16 ? 24 : 12;
     int vectors = us_device_vectors(spec->device, spec->batch);
-    for (tiles->run = 4; tiles->run >= 1; tiles->run /= 2) {
+    int most = us_smaller(MOST_LANES / spec->device->vector_width, 4);
+    for (tiles->run = most; tiles->run >= 1; tiles->run /= 2) {
         if (vectors % tiles->run != 0) continue;
         if (tiles->run > 2 && input_bytes(spec, tiles) > most_bytes) continue;
         tiles->vectors = us_smaller(tiles->run, 2);
         tiles->channels = us_divide_up(spec->out.channels,
-                                       us_divide_up(spec->out.channels, sums / tiles->vectors));
+                                       us_divide_up(spec->out.channels, SUMS / tiles->vectors));
         if (us_winograd_fits(spec, tiles)) return true;
     }
     return false;

@@ -60,14 +60,12 @@ static int divisor(int size, int most) {
 
 us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spec *spec,
                                                     int outputs, int item_small, int item_large) {
-    enum { LEAST_IMAGES = 16, MOST_VECTORS = 4 };
+    enum { SUMS = 12 /* in registers */, LEAST_IMAGES = 16, MOST_VECTORS = 4 };
     us_weight_gradient_tiles tiles = {.splits = 1, .outputs = outputs, .vectors = 1};
     tiles.item_small = us_tiles_even(spec->small.channels, item_small);
     tiles.item_large = us_tiles_even(spec->large.channels, item_large);
-    /* Sums of 24 or 12 vectors in registers. */
-    int sums = spec->device->vector_width >= 16 ? 24 : 12;
     tiles.small = divisor(count_small(spec, &tiles), 3);
-    tiles.large = divisor(count_rows(spec, &tiles), sums / tiles.small);
+    tiles.large = divisor(count_rows(spec, &tiles), SUMS / tiles.small);
     /* Many images amortise the sums' way to registers and back, as long as all stays in a cache:
      * some are worth more of it than more are. */
     int lanes = us_device_lanes(spec->device);
@@ -85,8 +83,10 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
                                   us_weight_gradient_tiles *tiles) {
     enum { LEAST_PRODUCTS = 36, OUTPUTS = 4, ITEM_SMALL = 48, ITEM_LARGE = 12 };
-    if (spec->large.channels * spec->small.channels < LEAST_PRODUCTS || spec->stride[0] < 2 ||
-        count_taps(spec) != 2)
+    /* Vectors are of small channels: where these do not fill one, more large ones are needed. */
+    int width = spec->device->vector_width, channels = spec->small.channels;
+    int least = channels < width ? 9 * width : LEAST_PRODUCTS;
+    if (spec->large.channels * channels < least || spec->stride[0] < 2 || count_taps(spec) != 2)
         return false;
     *tiles = us_winograd_gradient_tiles(spec, OUTPUTS, ITEM_SMALL, ITEM_LARGE);
     return us_winograd_gradient_fits(spec, tiles);
