@@ -104,6 +104,17 @@ typedef struct place {
 #define OUTPUT_FIRST(phase, tile) ((tile) * OUTPUTS)
 #endif
 
+/* Whether outputs (gradients, with an input) go past the caches. What a step of training writes would push
+ * the rest out, and be gone itself before it is read; the outputs of scoring are fewer. */
+#define STREAMED(input) (VECTOR_WIDTH == LINE && (MOMENTS || (input)))
+#define PUT(value, address, streamed)                                                              \
+    do {                                                                                           \
+        if (streamed)                                                                              \
+            vec_stream(value, address);                                                            \
+        else                                                                                       \
+            vec_store(value, address);                                                             \
+    } while (0)
+
 /* What a multiplication asks the caches for on its way: the next work-group's patch, and where its own
  * sums will be written, with what is read there (input; may be NULL). */
 typedef struct ahead {
@@ -119,8 +130,9 @@ INLINE void prefetch_ahead(ahead to, int part) {
     const int parts = PRODUCTS * TILES, images = ITEM_VECTORS * LANE_STRIDE;
     prefetch_window(to.patch, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, PATCH, PATCH, 1, images,
                     to.set * parts + part, SETS * parts, false);
-    prefetch_window(to.y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images, part,
-                    parts, true);
+    if (!STREAMED(to.input))
+        prefetch_window(to.y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
+                        part, parts, true);
     if (to.input)
         prefetch_window(to.input, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP,
                         images, part, parts, false);
@@ -233,16 +245,16 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
                 value = apply_bend(by, value, sign);
 #endif
                 ADD(i, value, value, away);
-                vec_store(value, y + OFFSET(i));
+                PUT(value, y + OFFSET(i), STREAMED(true));
             }
         } else {
             FOR_OUTPUTS {
                 const vec value = RESULT(i) + start;
                 ADD(i, RESULT(i) - base, RESULT(i) - base, RESULT(i) - base);
 #if ACTIVATION
-                vec_store(activate(value), y + OFFSET(i));
+                PUT(activate(value), y + OFFSET(i), STREAMED(false));
 #else
-                vec_store(apply_bend(by, value, value), y + OFFSET(i));
+                PUT(apply_bend(by, value, value), y + OFFSET(i), STREAMED(false));
 #endif
             }
         }
