@@ -2,38 +2,44 @@
  * arguments, so that all layers share one kernel. */
 #include "winograd_points.cl"
 
+/* Four channels. Tiles have few, and would fill a part of a longer vector. */
+#define CHANNELS 4
+
 /* Element `row` (constant) of G w for `count` (constant) weights that lie `stride` apart: their polynomial
  * at a point. */
-INLINE vec evaluate(const vec *w, const int stride, const int count, const int row) {
-    vec value = w[(count - 1) * stride];
+INLINE float4 evaluate(const float4 *w, const int stride, const int count, const int row) {
+    float4 value = w[(count - 1) * stride];
     if (row == POINTS - 1) return value;
     UNROLL for (int i = count - 2; i >= 0; i--)
-        value = fma(value, (vec)(point_values[row]), w[i * stride]);
+        value = fma(value, (float4)(point_values[row]), w[i * stride]);
     return value * point_scales[row];
 }
 
-/* A few floats, `stride` apart, as the first lanes of a vector. */
-INLINE vec load_lanes(const __global float *from, int lanes, int stride) {
-    float values[VECTOR_WIDTH];
-    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) values[l] = l < lanes ? from[l * stride] : 0.0f;
-    return vec_load(values);
+/* The first `channels` of four floats, `stride` apart. */
+INLINE float4 load_channels(const __global float *from, int channels, int stride) {
+    if (channels == CHANNELS && stride == 1) return vload4(0, from);
+    float4 v = (float4)(0.0f);
+    if (channels > 0) v.s0 = from[0];
+    if (channels > 1) v.s1 = from[stride];
+    if (channels > 2) v.s2 = from[2 * stride];
+    if (channels > 3) v.s3 = from[3 * stride];
+    return v;
 }
 
 /* The others' place is not to be touched. */
-INLINE void store_lanes(vec v, int lanes, __global float *to) {
-    float values[VECTOR_WIDTH];
-    vec_store(v, values);
-    UNROLL for (int l = 0; l < VECTOR_WIDTH; l += 2) {
-        if (l + 2 <= lanes)
-            vstore2(vload2(0, values + l), 0, to + l);
-        else if (l < lanes)
-            to[l] = values[l];
+INLINE void store_channels(float4 v, int channels, __global float *to) {
+    if (channels == CHANNELS) {
+        vstore4(v, 0, to);
+        return;
     }
+    to[0] = v.s0;
+    if (channels > 1) to[1] = v.s1;
+    if (channels > 2) to[2] = v.s2;
 }
 
 /* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
- * phase (up) or the only one. A work-group per input channel and tile, whose items take vectors of
- * channels: those of a product lie far from the next one's, which a cache would not hold for long. */
+ * phase (up) or the only one. A work-group per input channel and tile. The last channels of a tile are
+ * done with those before them where they are fewer than four. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
                                             __global float *restrict packed, int up, int kernel_size,
                                             int stride, int out_channels, int tile_channels,
@@ -42,19 +48,20 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     const int first = min(tile * tile_channels, out_channels - tile_channels);
     const int phases = stride * stride, terms = get_num_groups(0) * (up ? 1 : phases);
     const size_t step = (size_t)tiles * terms * tile_channels; /* of a product */
+    const int channels = min(CHANNELS, tile_channels);
     for (int phase = 0; phase < phases; phase++)
-        for (int k = LANE_BASE(0, 0); k < tile_channels; k += LANE_STRIDE) {
-            const int lanes = min(VECTOR_WIDTH, tile_channels - k);
+        for (int at = 0; at < tile_channels; at += CHANNELS) {
+            const int k = min(at, tile_channels - channels);
             const __global float *from =
                 weights + (size_t)c * in_stride + (size_t)(first + k) * out_stride;
-            vec w[TAPS * TAPS], columns[POINTS * TAPS];
+            float4 w[TAPS * TAPS], columns[POINTS * TAPS];
             UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
                 const int jy = up ? TAPS - 1 - i / TAPS : i / TAPS;
                 const int jx = up ? TAPS - 1 - i % TAPS : i % TAPS;
                 const int ky = phase / stride + jy * stride, kx = phase % stride + jx * stride;
                 const bool exists = ky < kernel_size && kx < kernel_size;
-                w[i] = load_lanes(from + (ky * kernel_size + kx) * (size_t)tap_stride,
-                                  exists ? lanes : 0, out_stride);
+                w[i] = load_channels(from + (ky * kernel_size + kx) * (size_t)tap_stride,
+                                     exists ? channels : 0, out_stride);
             }
             UNROLL for (int i = 0; i < POINTS; i++)
                 UNROLL for (int x = 0; x < TAPS; x++)
@@ -63,7 +70,7 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
             __global float *to = packed + set * PRODUCTS * step +
                                  ((size_t)tile * terms + term) * tile_channels + k;
             UNROLL for (int i = 0; i < PRODUCTS; i++)
-                store_lanes(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), lanes,
-                            to + i * step);
+                store_channels(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), channels,
+                               to + i * step);
         }
 }
