@@ -18,8 +18,9 @@ static group sum_group(const cJSON *first) {
         if (strcmp(cli_text(result, "operator"), operator) != 0) continue;
         sum.cases++;
         sum.failed += !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(result, "passed"));
-        double share = cli_number(result, "error") / cli_number(result, "limit");
-        if (share > sum.worst || isnan(share)) sum.worst = share;
+        double error = cli_number(result, "error"), limit = cli_number(result, "limit");
+        if (error == 0) continue; /* the limit may be 0 as well */
+        if (error / limit > sum.worst || isnan(error)) sum.worst = error / limit;
     }
     return sum;
 }

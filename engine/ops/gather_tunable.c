@@ -127,10 +127,9 @@ static int choices_of(const void *spec, const int *values, int parameter,
 
 /* Winograd's filtering, whether or not the default thinks that it pays. */
 static us_gather_tiles winograd(const us_gather_spec *s, int outputs) {
-    us_gather_tiles tiles = {
-        .channels = us_tiles_even(s->out.channels, s->device->vector_width >= 16 ? 12 : 6),
-        .vectors = batch_vectors(s) % 2 ? 1 : 2,
-        .outputs = outputs};
+    us_gather_tiles tiles = {.channels = us_tiles_even(s->out.channels, 6),
+                             .vectors = batch_vectors(s) % 2 ? 1 : 2,
+                             .outputs = outputs};
     tiles.run = tiles.vectors;
     return tiles;
 }

@@ -4,6 +4,7 @@
 #include "base/arithmetic.h"
 #include "device/tuning.h"
 #include "ops/weight_gradient.h"
+#include "ops/winograd.h"
 #include "ops/winograd_gradient.h"
 
 enum { SMALL, LARGE, TAPS, SPLITS, OUTPUTS, ITEM_SMALL, ITEM_LARGE, VECTORS };
@@ -147,13 +148,16 @@ static int choices_of(const void *spec, const int *values, int parameter,
  * splits of the default. */
 static bool start(const void *spec, int index, int *values) {
     enum { DIRECT, WINOGRAD, BLOCKS = WINOGRAD + 3 };
-    static const int winograds[][3] = {{4, 48, 12}, {4, 24, 12}, {2, 48, 24}};
+    static const int winograds[][2] = {{48, 64}, {24, 48}, {64, 32}};
     static const int sums[][3] = {{6, 1, 4}, {4, 6, 1}, {6, 2, 2}};
     const us_weight_gradient_spec *s = spec;
     us_weight_gradient_tiles tiles = us_weight_gradient_default_direct(s);
     if (index >= WINOGRAD && index < BLOCKS) {
         const int *items = winograds[index - WINOGRAD];
-        tiles = us_winograd_gradient_tiles(s, items[0], items[1], items[2]);
+        double savings;
+        int outputs = us_winograd_outputs(s->kernel[0], s->stride[0], s->small.height,
+                                          s->small.width, &savings);
+        tiles = us_winograd_gradient_tiles(s, outputs, items[0], items[1]);
     } else if (index >= BLOCKS) {
         int block = index - BLOCKS;
         if (block >= (int)(sizeof sums / sizeof *sums)) return false;

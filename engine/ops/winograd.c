@@ -60,14 +60,36 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
            local_bytes(spec, tiles) <= device->local_bytes / 4 * 3;
 }
 
+int us_winograd_outputs(int kernel, int stride, int rows, int columns, double *savings) {
+    enum { POINTS = 5 };
+    int taps = us_divide_up(kernel, stride), best = 0;
+    *savings = 0;
+    for (int outputs = POINTS + 1 - taps; outputs >= 2; outputs--) {
+        double tiles = (double)us_divide_up(rows, outputs) * us_divide_up(columns, outputs);
+        double products = (outputs + taps - 1) * (outputs + taps - 1) * stride * stride;
+        double saved = (double)rows * columns * kernel * kernel / (tiles * products);
+        if (saved <= *savings) continue;
+        *savings = saved;
+        best = outputs;
+    }
+    return best;
+}
+
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     /* Weights beyond this would come from memory again for every tile. With fewer channels than
-     * this transforms cost what they save, as they do with three taps: up, every phase needs its
-     * own. */
-    enum { WEIGHT_BYTES = 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
-    int least = spec->up ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
-    if (spec->out.channels < least || spec->stride[0] < 2 || count_taps(spec) != 2) return false;
-    *tiles = (us_gather_tiles){.outputs = 4};
+     * this transforms cost what they save: up, every phase needs its own. */
+    enum { WEIGHT_BYTES = 4 * 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
+    int stride = spec->stride[0], grid = spec->up ? stride : 1;
+    int least = grid > 1 ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
+    if (spec->out.channels < least || spec->kernel[0] != spec->kernel[1] ||
+        spec->stride[0] != spec->stride[1] || count_taps(spec) < 2)
+        return false;
+    double savings;
+    *tiles = (us_gather_tiles){0};
+    tiles->outputs =
+        us_winograd_outputs(spec->kernel[0], stride, us_divide_up(spec->out.height, grid),
+                            us_divide_up(spec->out.width, grid), &savings);
+    if (savings < (spec->device->vector_width >= 16 ? 1.5 : 1.4)) return false;
     if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
             (size_t)spec->out.channels * sizeof(float) >
         WEIGHT_BYTES)

@@ -1,6 +1,6 @@
-/* A gather by Winograd's minimal filtering, which saves multiplications: 1.8 times fewer with tiles
- * of 2 x 2 outputs for a kernel of 4 x 4 and stride 2, 2.6 times with tiles of 4 x 4. Twin of
- * cl_kernels/winograd.cl; an implementation behind ops/gather.h. */
+/* A gather by Winograd's minimal filtering, which saves multiplications: 2.6 times fewer with tiles
+ * of 4 x 4 outputs for a kernel of 4 x 4 and stride 2, 3.2 times with 3 x 3 for one of 3 x 3. Twin
+ * of cl_kernels/winograd.cl; an implementation behind ops/gather.h. */
 #ifndef US_OPS_WINOGRAD_H
 #define US_OPS_WINOGRAD_H
 
@@ -12,6 +12,11 @@ typedef struct us_winograd us_winograd;
  * tiles->outputs plus the kernel's taps of a phase less 1; a device that works on vectors, and
  * whose local memory holds a work-item's intermediate values. */
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles);
+
+/* The outputs of a tile, along one side, that take the fewest products for rows x columns outputs
+ * of a square kernel (of one phase of its transpose), and by how many times these are fewer than
+ * the definition's. 0: Winograd's filtering is not possible. */
+int us_winograd_outputs(int kernel, int stride, int rows, int columns, double *savings);
 
 /* Tiles that suit a CPU's registers and caches; false where multiplications saved would not pay for
  * the transforms, or where Winograd's filtering is not possible. */

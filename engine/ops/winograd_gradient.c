@@ -1,6 +1,7 @@
 #include "ops/winograd_gradient.h"
 
 #include "base/arithmetic.h"
+#include "ops/winograd.h"
 
 static int count_taps(const us_weight_gradient_spec *spec) {
     return us_divide_up(spec->kernel[0], spec->stride[0]);
@@ -58,12 +59,21 @@ static int divisor(int size, int most) {
     return found;
 }
 
+/* About `most` of the small channels: whole vectors of them, if those can be shared out evenly. */
+static int item_small_channels(const us_weight_gradient_spec *spec, int most) {
+    int channels = spec->small.channels, width = spec->device->vector_width;
+    int vectors = us_divide_up(most, width);
+    int item = divisor(us_divide_up(channels, width), vectors);
+    return 2 * item > vectors ? us_smaller(item * width, channels) : us_tiles_even(channels, most);
+}
+
 us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spec *spec,
-                                                    int outputs, int item_small, int item_large) {
+                                                    int outputs, int item_small, int item_rows) {
     enum { SUMS = 12 /* in registers */, LEAST_IMAGES = 16, MOST_VECTORS = 4 };
     us_weight_gradient_tiles tiles = {.splits = 1, .outputs = outputs, .vectors = 1};
-    tiles.item_small = us_tiles_even(spec->small.channels, item_small);
-    tiles.item_large = us_tiles_even(spec->large.channels, item_large);
+    int phases = spec->stride[0] * spec->stride[1];
+    tiles.item_small = item_small_channels(spec, item_small);
+    tiles.item_large = us_tiles_even(spec->large.channels, us_divide_up(item_rows, phases));
     tiles.small = divisor(count_small(spec, &tiles), 3);
     tiles.large = divisor(count_rows(spec, &tiles), SUMS / tiles.small);
     /* Many images amortise the sums' way to registers and back, as long as all stays in a cache:
@@ -82,13 +92,17 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
 
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
                                   us_weight_gradient_tiles *tiles) {
-    enum { LEAST_PRODUCTS = 36, OUTPUTS = 4, ITEM_SMALL = 48, ITEM_LARGE = 12 };
-    /* Vectors are of small channels: where these do not fill one, more large ones are needed. */
+    enum { LEAST_PRODUCTS = 144, LEAST_OF_LANE = 36, ITEM_SMALL = 48, ITEM_ROWS = 64 };
     int width = spec->device->vector_width, channels = spec->small.channels;
-    int least = channels < width ? 9 * width : LEAST_PRODUCTS;
-    if (spec->large.channels * channels < least || spec->stride[0] < 2 || count_taps(spec) != 2)
-        return false;
-    *tiles = us_winograd_gradient_tiles(spec, OUTPUTS, ITEM_SMALL, ITEM_LARGE);
+    if (spec->kernel[0] != spec->kernel[1] || spec->stride[0] != spec->stride[1]) return false;
+    /* Vectors are of small channels: where these do not fill one, more large ones are needed. */
+    int least = channels < width ? LEAST_OF_LANE * width : LEAST_PRODUCTS;
+    if (spec->stride[0] * spec->stride[1] * spec->large.channels * channels < least) return false;
+    double savings;
+    int outputs = us_winograd_outputs(spec->kernel[0], spec->stride[0], spec->small.height,
+                                      spec->small.width, &savings);
+    if (savings < 1.4) return false;
+    *tiles = us_winograd_gradient_tiles(spec, outputs, ITEM_SMALL, ITEM_ROWS);
     return us_winograd_gradient_fits(spec, tiles);
 }
 

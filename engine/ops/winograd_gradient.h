@@ -9,9 +9,10 @@
 bool us_winograd_gradient_fits(const us_weight_gradient_spec *spec,
                                const us_weight_gradient_tiles *tiles);
 
-/* For items of about so many channels; what suits a CPU's registers and caches. One split. */
+/* For items of about so many small channels and rows, which are phases of large ones; what suits a
+ * CPU's registers and caches. One split. */
 us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spec *spec,
-                                                    int outputs, int item_small, int item_large);
+                                                    int outputs, int item_small, int item_rows);
 
 /* As us_winograd_default, but for the splits. */
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,

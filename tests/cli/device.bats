@@ -18,6 +18,12 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
     jq -e '.failed == 0 and .cases > 20 and (.results | length) == .cases' <<<"$output"
 }
 
+@test "selftest: the table has a number for every operator" {
+    succeeds selftest
+    [[ $output == *" cases, 0 failed"* ]]
+    refute grep -i nan <<<"$output"
+}
+
 @test "bench: the fields that other programs rely on" {
     succeeds bench "$TESTS/tiny.json" --json
     jq -e '.train_images_per_second > 0 and .score_images_per_second > 0 and .gflops > 0 and

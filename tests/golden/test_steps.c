@@ -12,7 +12,8 @@
 /* Relative errors allowed. PyTorch's own float32 is off by up to 3e-4, 2e-3 and 3e-2 on the
  * configs, and by up to 2e-5 on the smooth ones. Rounding grows from step to step: gradients that
  * are off by 1e-7 of their largest element take PyTorch's float64 to a divergence 2e-3 off in the
- * twentieth step of the variational autoencoder. The deeper residual is the more chaotic:
+ * twentieth step of the variational autoencoder, and by 1e-6 to one of 6e-3 and 9e-2 for the narrow
+ * alocc's losses and tensors. The deeper residual is the more chaotic:
  * parameters that begin with another last digit of float32 move even PyTorch's float64 by up to
  * 9e-4, 9e-2 and 0.2. */
 typedef struct tolerances {
@@ -254,11 +255,10 @@ static void agrees_with_pytorch(void **state) {
                             deep = {1e-3, 1e-2, 0.2, 0.5};
     const golden_case *c = *state;
     const char *config = golden_string(c, "config", "");
-    /* In its few steps the narrow alocc is not chaotic. */
-    const bool closely = strcmp(c->name, "smooth") == 0 || strcmp(config, "alocc") == 0;
-    const tolerances *allowed = closely                           ? &close_by
-                                : strcmp(config, "residual") == 0 ? &deep
-                                                                  : &loose;
+    bool most_chaotic = strcmp(config, "residual") == 0 || strcmp(config, "alocc") == 0;
+    const tolerances *allowed = strcmp(c->name, "smooth") == 0 ? &close_by
+                                : most_chaotic                 ? &deep
+                                                               : &loose;
     subject s;
     us_safetensors file;
     set_up(&s, c);
