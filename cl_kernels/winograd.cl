@@ -7,9 +7,10 @@
  *         products are summed before the output transform;
  *   UP 1  every phase gives every STRIDE-th output pixel.
  *
- * A work-item (one per work-group) computes all channels of a tile of OUTPUTS x OUTPUTS pixels (UP: of
- * each phase) for ITEM_VECTORS vectors of the batch: it transforms the inputs into `inputs`, multiplies
- * them with the transformed weights for each of the PRODUCTS positions, and transforms the sums back. */
+ * A work-item (one per work-group) computes ITEM_TILES tiles of channels of a tile of OUTPUTS x OUTPUTS
+ * pixels (UP: of each phase) for ITEM_VECTORS vectors of the batch: it transforms the inputs into `inputs`,
+ * IN_BLOCK channels at a time, multiplies them with the transformed weights for each of the PRODUCTS
+ * positions, and transforms the sums back. */
 #include "window.cl"
 #include "winograd_transforms.cl"
 
@@ -21,6 +22,7 @@
 #define CHUNK_LANE(chunk)                                                                          \
     ((size_t)min((chunk) * ITEM_VECTORS, VECTORS - ITEM_VECTORS) * LANE_STRIDE)
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
+#define OUT_PLANE (OUT_HEIGHT * (size_t)OUT_WIDTH * BATCH)
 
 /* UP: output pixel o is position o + PADDING = STRIDE * g + phase of input pixels g - TAPS + 1 .. g. A
  * tile takes the OUTPUTS values of g from FIRST_POSITION(phase) + tile * OUTPUTS on. Phases that begin
@@ -30,7 +32,7 @@
 #if UP
 #define SHIFT_OF(phase) (FIRST_POSITION(0) - FIRST_POSITION(phase))
 #define SHIFTS (SHIFT_OF(STRIDE - 1) + 1)
-#define TERMS IN_CHANNELS
+#define TERMS IN_BLOCK /* of a block */
 #define GRID_HEIGHT ((OUT_HEIGHT + STRIDE - 1) / STRIDE)
 #define GRID_WIDTH ((OUT_WIDTH + STRIDE - 1) / STRIDE)
 #define SETS PHASES
@@ -40,7 +42,7 @@
 #define SPREAD (SHIFTS - 1) /* from the first window of a patch to its last */
 #define FIRST_OF_SET(phase) (SPREAD - SHIFT_OF(phase))
 #else
-#define TERMS (IN_CHANNELS * PHASES)
+#define TERMS (IN_BLOCK * PHASES)
 #define GRID_HEIGHT OUT_HEIGHT
 #define GRID_WIDTH OUT_WIDTH
 #define SETS 1
@@ -55,12 +57,18 @@
 #define WHOLE_TILES                                                                                \
     (GRID_HEIGHT % OUTPUTS == 0 && GRID_WIDTH % OUTPUTS == 0 && OUT_HEIGHT % GRID_HEIGHT == 0 &&   \
      OUT_WIDTH % GRID_WIDTH == 0)
+#define IN_BLOCKS (IN_CHANNELS / IN_BLOCK)
+#define OUT_BLOCK                                                                                  \
+    (ITEM_TILES * TILE_CHANNELS < OUT_CHANNELS ? ITEM_TILES * TILE_CHANNELS : OUT_CHANNELS)
+#define ITEMS (ROWS * COLUMNS * CHUNKS) /* of the same channels */
+#define GROUP_TILE(group)                                                                          \
+    (ITEM_TILES < TILES ? min((int)((group) / ITEMS) * ITEM_TILES, TILES - ITEM_TILES) : 0)
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
-#define GROUP_ROW(group) ((int)((group) / CHUNKS / COLUMNS))
+#define GROUP_ROW(group) ((int)((group) % ITEMS / CHUNKS / COLUMNS))
 /* From the inputs, or sums, of a product to those of the next one, in vectors. */
 #define INPUT_STEP (ODD_LINES(TERMS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
-#define SUM_STEP (ODD_LINES(OUT_CHANNELS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
+#define SUM_STEP (ODD_LINES(OUT_BLOCK * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
 #define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
 /* Of the windows of all tiles, the last first pixel; FIRST_PIXEL is the first. */
@@ -76,9 +84,9 @@ INLINE void put_window(const __global float *plane, int top, int left, const int
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
 
-/* inputs[product][term][vector] of a window (UP) or of those of all phases, from (top, left) on. */
+/* inputs[product][term][vector] of a block's windows (UP) or of those of all phases, from (top, left) on. */
 PART void load_inputs(const __global float *x, int top, int left, ROOM vec *inputs) {
-    for (int c = 0; c < IN_CHANNELS; c++)
+    for (int c = 0; c < IN_BLOCK; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
             const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
@@ -115,11 +123,12 @@ typedef struct place {
             vec_store(value, address);                                                             \
     } while (0)
 
-/* What a multiplication asks the caches for on its way: the next work-group's patch, and where its own
- * sums will be written, with what is read there (input; may be NULL). */
+/* What a multiplication asks the caches for on its way: the patch of the next block, or work-group, and
+ * where its own sums will be written, with what is read there (input; may be NULL). Without blocks the
+ * next work-group's patch comes a share with each set. */
 typedef struct ahead {
     const __global float *patch, *y, *input;
-    int set;
+    int set, block;
 } ahead;
 
 INLINE const __global float *outputs_of(const __global float *y, place at) {
@@ -127,36 +136,42 @@ INLINE const __global float *outputs_of(const __global float *y, place at) {
 }
 
 INLINE void prefetch_ahead(ahead to, int part) {
-    const int parts = PRODUCTS * TILES, images = ITEM_VECTORS * LANE_STRIDE;
-    prefetch_window(to.patch, IN_CHANNELS, IN_HEIGHT, IN_WIDTH, PATCH, PATCH, 1, images,
-                    to.set * parts + part, SETS * parts, false);
+    const int parts = PRODUCTS * ITEM_TILES, images = ITEM_VECTORS * LANE_STRIDE;
+    prefetch_window(to.patch, IN_BLOCK, IN_HEIGHT, IN_WIDTH, PATCH, PATCH, 1, images,
+                    (IN_BLOCKS > 1 ? 0 : to.set) * parts + part, (IN_BLOCKS > 1 ? 1 : SETS) * parts,
+                    false);
+    part += to.block * parts;
     if (!STREAMED(to.input))
-        prefetch_window(to.y, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
-                        part, parts, true);
+        prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images, part,
+                        IN_BLOCKS * parts, true);
     if (to.input)
-        prefetch_window(to.input, OUT_CHANNELS, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP,
-                        images, part, parts, false);
+        prefetch_window(to.input, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
+                        part, IN_BLOCKS * parts, false);
 }
 
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
-/* products[product][channel][vector] = sums over terms of weights times inputs. The weights are
- * winograd_pack.cl's. */
-PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM vec *products,
-                   const ahead *next) {
+/* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to those of
+ * the blocks before it. The weights are winograd_pack.cl's, of the tiles from first_tile on. */
+PART void multiply(const __global float *weights, int first_tile, const ROOM vec *inputs,
+                   ROOM vec *products, const ahead *next) {
     const ahead to_come = *next;
     for (int product = 0; product < PRODUCTS; product++)
-        for (int tile = 0; tile < TILES; tile++) {
-            ROOM vec *to =
-                products + (size_t)product * SUM_STEP + TILE_FIRST(tile) * ITEM_VECTORS;
-            prefetch_ahead(to_come, product * TILES + tile);
+        for (int tile = 0; tile < ITEM_TILES; tile++) {
+            const int channel = TILE_FIRST(first_tile + tile) - TILE_FIRST(first_tile);
+            ROOM vec *to = products + (size_t)product * SUM_STEP + channel * ITEM_VECTORS;
+            prefetch_ahead(to_come, product * ITEM_TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
                 const ROOM vec *from = inputs + (size_t)product * INPUT_STEP + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
-                FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
+                if (IN_BLOCKS > 1 && to_come.block > 0) {
+                    FOR_CHANNELS FOR_VECTORS sum[i][j] = to[i * ITEM_VECTORS + first + j];
+                } else {
+                    FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
+                }
                 UNROLL_TWICE for (int term = 0; term < TERMS; term++) {
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = from[j];
@@ -311,39 +326,55 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
     ROOM vec products[PRODUCTS * SUM_STEP];
     const size_t group = get_group_id(0), following = min(group + 1, get_num_groups(0) - 1);
     const size_t lane = GROUP_LANE(group);
-    const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group);
+    const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group), tile = GROUP_TILE(group);
+    const int first_channel = TILE_FIRST(tile), part = (int)(group % ITEMS); /* of moments */
+    const int channels = TILE_FIRST(tile + ITEM_TILES - 1) + TILE_CHANNELS - first_channel;
+    const __global float *own = window_inside(x + lane, IN_HEIGHT, IN_WIDTH, PATCH_FIRST(tile_y),
+                                              PATCH_FIRST(tile_x), PATCH, PATCH, 1);
     const __global float *patch = window_inside(
         x + GROUP_LANE(following), IN_HEIGHT, IN_WIDTH, PATCH_FIRST(GROUP_ROW(following)),
         PATCH_FIRST(GROUP_COLUMN(following)), PATCH, PATCH, 1);
+    y += first_channel * OUT_PLANE;
+    if (input) input += first_channel * OUT_PLANE;
     for (int set = 0; set < SETS; set++) {
         const int phase_y = set / STRIDE, phase_x = set % STRIDE;
-        if (set == 0 || SPREAD > 0)
-            load_inputs(x + lane, PATCH_FIRST(tile_y) + FIRST_OF_SET(phase_y),
-                        PATCH_FIRST(tile_x) + FIRST_OF_SET(phase_x), inputs);
         const place at = {OUTPUT_FIRST(phase_y, tile_y), OUTPUT_FIRST(phase_x, tile_x)};
-        const ahead next = {
-            .patch = patch,
-            .y = outputs_of(y + lane, at),
-            .input = input ? outputs_of(input + lane, at) : input,
-            .set = set,
-        };
-        multiply(packed + (size_t)set * PRODUCTS * TILES * TERMS * TILE_CHANNELS, inputs, products,
-                 &next);
+        for (int block = 0; block < IN_BLOCKS; block++) {
+            if (set == 0 || SPREAD > 0 || IN_BLOCKS > 1)
+                load_inputs(x + lane + block * IN_BLOCK * PLANE,
+                            PATCH_FIRST(tile_y) + FIRST_OF_SET(phase_y),
+                            PATCH_FIRST(tile_x) + FIRST_OF_SET(phase_x), inputs);
+            ahead next = {
+                .patch = patch,
+                .y = outputs_of(y + lane, at),
+                .input = input ? outputs_of(input + lane, at) : input,
+                .set = set,
+                .block = block,
+            };
+            if (block + 1 < IN_BLOCKS)
+                next.patch = own + (block + 1) * IN_BLOCK * PLANE;
+            else if (IN_BLOCKS > 1 && set + 1 < SETS)
+                next.patch = own;
+            multiply(packed + ((size_t)(set * IN_BLOCKS + block) * PRODUCTS * TILES + tile) *
+                                  TERMS * TILE_CHANNELS,
+                     tile, inputs, products, &next);
+        }
         const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
         const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
-        for (int k = 0; k < OUT_CHANNELS; k++) {
-            const size_t first = (((size_t)k * OUT_HEIGHT + at.y) * OUT_WIDTH + at.x) * BATCH + lane;
+        for (int i = 0; i < channels; i++) {
+            const size_t first = i * OUT_PLANE + ((size_t)at.y * OUT_WIDTH + at.x) * BATCH + lane;
+            const int k = first_channel + i;
             normal before = {0.0f, 1.0f, 0.0f};
             if (statistics)
                 before = (normal){statistics[k], statistics[2 * OUT_CHANNELS + k],
                                   statistics[3 * OUT_CHANNELS + k]};
             sums taken;
-            write_outputs(products + k * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
+            write_outputs(products + i * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
                           input ? input + first : input, before, y + first,
                           1.0f / max(count, 1.0f), &taken);
 #if MOMENTS
-            __global float *to = parts + (size_t)(statistics ? 2 : 3) * k * stride + group * SETS + set;
+            __global float *to = parts + (size_t)(statistics ? 2 : 3) * k * stride + part * SETS + set;
             if (parts && statistics)
                 put_sums(&taken, to, stride);
             else if (parts)

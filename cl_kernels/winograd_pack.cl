@@ -37,17 +37,18 @@ INLINE void store_channels(float4 v, int channels, __global float *to) {
     if (channels > 2) to[2] = v.s2;
 }
 
-/* Puts weights in packed[set of products][product][tile][term][channel of the tile], a set being a
- * phase (up) or the only one. A work-group per input channel and tile. The last channels of a tile are
+/* Puts weights in packed[set of products][block of terms][product][tile][term of the block][channel of the
+ * tile], a set being a phase (up) or the only one. A work-group per input channel and tile. The last channels of a tile are
  * done with those before them where they are fewer than four. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
                                             __global float *restrict packed, int up, int kernel_size,
                                             int stride, int out_channels, int tile_channels,
-                                            int in_stride, int tap_stride, int out_stride) {
+                                            int in_stride, int tap_stride, int out_stride,
+                                            int block_terms) {
     const int c = get_group_id(0), tile = get_group_id(1), tiles = get_num_groups(1);
     const int first = min(tile * tile_channels, out_channels - tile_channels);
     const int phases = stride * stride, terms = get_num_groups(0) * (up ? 1 : phases);
-    const size_t step = (size_t)tiles * terms * tile_channels; /* of a product */
+    const size_t step = (size_t)tiles * block_terms * tile_channels; /* of a product */
     const int channels = min(CHANNELS, tile_channels);
     for (int phase = 0; phase < phases; phase++)
         for (int at = 0; at < tile_channels; at += CHANNELS) {
@@ -67,8 +68,10 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
                 UNROLL for (int x = 0; x < TAPS; x++)
                     columns[i * TAPS + x] = evaluate(w + x, TAPS, TAPS, i);
             const int set = up ? phase : 0, term = up ? c : c * phases + phase;
-            __global float *to = packed + set * PRODUCTS * step +
-                                 ((size_t)tile * terms + term) * tile_channels + k;
+            const int block = set * (terms / block_terms) + term / block_terms;
+            __global float *to =
+                packed + block * PRODUCTS * step +
+                ((size_t)tile * block_terms + term % block_terms) * tile_channels + k;
             UNROLL for (int i = 0; i < PRODUCTS; i++)
                 store_channels(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), channels,
                                to + i * step);

@@ -29,7 +29,8 @@ typedef struct us_gather_tiles {
                      takes all phases of a row (BY_PHASES of gather.cl), all of these, so many at
                      a time */
     int staged;   /* input channels copied side by side at a time, for all output channels of a
-                     pixel; 0: not copied. Only for US_EXECUTION_VECTOR */
+                     pixel; 0: not copied. Only for US_EXECUTION_VECTOR. By Winograd's filtering:
+                     those transformed at a time, a divisor of all; 0: all */
     int run;      /* work of a work-item, one after the other: pixels of a row, or, when staged,
                      times `vectors` of the batch */
     int outputs; /* Winograd's minimal filtering on tiles of outputs x outputs pixels, `run` vectors

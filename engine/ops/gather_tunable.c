@@ -83,7 +83,7 @@ static bool valid(const void *spec, const int *values) {
     if (channels * vectors > MOST_SUMS || values[RUN] < 1 || values[OUTPUTS] < 0) return false;
     us_gather_tiles tiles = tiles_of(values);
     if (values[OUTPUTS] > 0)
-        return staged == 0 && values[RUN] <= batch_vectors(s) && us_winograd_fits(s, &tiles);
+        return staged >= 0 && values[RUN] <= batch_vectors(s) && us_winograd_fits(s, &tiles);
     if (staged == 0) return values[RUN] <= s->out.width;
     if (s->device->execution != US_EXECUTION_VECTOR || staged < 0 || staged > s->in.channels)
         return false;

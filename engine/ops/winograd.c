@@ -8,7 +8,8 @@ struct us_winograd {
     us_gather_spec spec;
     us_kernel *pack, *winograd;
     int tile_channels;
-    size_t tiles, groups, packed_bytes;
+    int block_terms;
+    size_t tiles, items, groups, packed_bytes; /* items: of the same channels */
     bool takes_moments;
     us_parts parts; /* of moments, or of sums */
 };
@@ -32,19 +33,37 @@ static size_t odd_lines(int64_t floats) {
     return ((size_t)us_divide_up(floats, US_CACHE_LINE) | 1) * US_CACHE_LINE;
 }
 
-/* Of the inputs of an item, transformed; up, each phase of the output has its own in turn. */
-static size_t input_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
-    int64_t terms = spec->up ? 1 : (int64_t)count_phases(spec);
+/* Of a block of inputs: an item takes so many channels at a time. */
+static int block_channels(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    return tiles->staged > 0 ? tiles->staged : spec->in.channels;
+}
+static int block_terms(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    return block_channels(spec, tiles) * (spec->up ? 1 : (int)count_phases(spec));
+}
+
+/* Of an item's intermediate values, `channels` of each product. */
+static size_t value_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles, int channels) {
     int64_t lanes = (int64_t)us_device_lanes(spec->device) * tiles->run;
-    return count_products(spec, tiles) * odd_lines(terms * spec->in.channels * lanes) *
-           sizeof(float);
+    return count_products(spec, tiles) * odd_lines(channels * lanes) * sizeof(float);
+}
+static size_t input_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    return value_bytes(spec, tiles, block_terms(spec, tiles));
+}
+
+/* Tiles of channels of an item: all of them, or as many as leave a half of a second cache. */
+static int count_item_tiles(const us_gather_spec *spec, const us_gather_tiles *tiles) {
+    enum { SUM_BYTES = 512 * 1024 };
+    int all = us_divide_up(spec->out.channels, tiles->channels), parts = 1, of_item;
+    do
+        of_item = us_divide_up(all, parts++);
+    while (of_item > 1 && value_bytes(spec, tiles, of_item * tiles->channels) > SUM_BYTES);
+    return of_item;
 }
 
 /* Of transformed inputs and of products; twin of the arrays of the kernel. */
 static size_t local_bytes(const us_gather_spec *spec, const us_gather_tiles *tiles) {
-    int64_t lanes = (int64_t)us_device_lanes(spec->device) * tiles->run;
     return input_bytes(spec, tiles) +
-           count_products(spec, tiles) * odd_lines(spec->out.channels * lanes) * sizeof(float);
+           value_bytes(spec, tiles, count_item_tiles(spec, tiles) * tiles->channels);
 }
 
 bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) {
@@ -55,7 +74,8 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles) 
            points <= 5 && count_taps(spec) >= 2 && spec->kernel[0] == spec->kernel[1] &&
            spec->stride[0] == spec->stride[1] && spec->padding[0] == spec->padding[1] &&
            tiles->channels >= 1 && tiles->channels <= spec->out.channels && tiles->vectors >= 1 &&
-           tiles->run % tiles->vectors == 0 &&
+           tiles->run % tiles->vectors == 0 && tiles->staged <= spec->in.channels &&
+           spec->in.channels % block_channels(spec, tiles) == 0 &&
            lanes <= (size_t)us_device_occupied(device, spec->batch) &&
            local_bytes(spec, tiles) <= device->local_bytes / 4 * 3;
 }
@@ -75,25 +95,37 @@ int us_winograd_outputs(int kernel, int stride, int rows, int columns, double *s
     return best;
 }
 
+/* Channels of a block: few enough for what all tiles of channels read to stay in a first cache, or
+ * near, and enough for the sums to come and go seldom. 0: all of them. */
+static int default_block(const us_gather_spec *spec) {
+    enum { LEAST_TERMS = 24, MOST_TERMS = 64 };
+    int phases = spec->up ? 1 : (int)count_phases(spec), channels = spec->in.channels;
+    int block = us_smaller(channels, us_divide_up(MOST_TERMS, phases));
+    while (channels % block != 0)
+        block--;
+    if (block * phases < LEAST_TERMS) do
+            block++;
+        while (block < channels && (channels % block != 0 || block * phases < LEAST_TERMS));
+    return block < channels ? block : 0;
+}
+
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
-    /* Weights beyond this would come from memory again for every tile. With fewer channels than
-     * this transforms cost what they save: up, every phase needs its own. */
-    enum { WEIGHT_BYTES = 4 * 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
+    /* More weights than this come from memory again for every tile. With fewer channels than this
+     * transforms cost what they save: up, every phase needs its own. */
+    enum { WEIGHT_BYTES = 16 * 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
     int stride = spec->stride[0], grid = spec->up ? stride : 1;
     int least = grid > 1 ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
     if (spec->out.channels < least || spec->kernel[0] != spec->kernel[1] ||
         spec->stride[0] != spec->stride[1] || count_taps(spec) < 2)
         return false;
-    double savings;
-    *tiles = (us_gather_tiles){0};
+    double savings, least_savings = spec->device->vector_width >= 16 ? 1.5 : 1.4;
+    *tiles = (us_gather_tiles){.staged = default_block(spec)};
     tiles->outputs =
         us_winograd_outputs(spec->kernel[0], stride, us_divide_up(spec->out.height, grid),
                             us_divide_up(spec->out.width, grid), &savings);
-    if (savings < (spec->device->vector_width >= 16 ? 1.5 : 1.4)) return false;
-    if (count_products(spec, tiles) * count_phases(spec) * (size_t)spec->in.channels *
-            (size_t)spec->out.channels * sizeof(float) >
-        WEIGHT_BYTES)
-        return false;
+    size_t weight_bytes = count_products(spec, tiles) * count_phases(spec) *
+                          (size_t)spec->in.channels * (size_t)spec->out.channels * sizeof(float);
+    if (savings < (weight_bytes > WEIGHT_BYTES ? 2.5 : least_savings)) return false;
     /* Twelve registers hold sums, in two vectors where the batch has them; 24 of AVX-512's 32 are
      * slower. Twice as many vectors share what the weights cost, as long as transformed inputs stay
      * near: up, they are fewer, and the weights come once for each phase. */
@@ -142,11 +174,12 @@ static unseen_status build(us_winograd *winograd, const us_gather_tiles *tiles,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d -DACTIVATION=%d "
         "-DINPUT_ACTIVATION=%d -DOUTPUTS=%d -DTILE_CHANNELS=%d -DTILE_VECTORS=%d "
-        "-DITEM_VECTORS=%d -DMOMENTS=%d",
+        "-DITEM_VECTORS=%d -DITEM_TILES=%d -DIN_BLOCK=%d -DMOMENTS=%d",
         spec->up, spec->in.channels, spec->in.height, spec->in.width, spec->out.channels,
         spec->out.height, spec->out.width, spec->batch, spec->stride[0], spec->padding[0],
         count_taps(spec), is_bent(own) ? 0 : own.kind, is_bent(input) ? 0 : input.kind,
-        tiles->outputs, tiles->channels, tiles->vectors, tiles->run, winograd->takes_moments);
+        tiles->outputs, tiles->channels, tiles->vectors, tiles->run, count_item_tiles(spec, tiles),
+        block_channels(spec, tiles), winograd->takes_moments);
 }
 
 /* A part per work-item and phase of the output. */
@@ -154,7 +187,7 @@ static unseen_status create_parts(us_winograd *winograd, unseen_error *error) {
     enum { MOST_VALUES = 3 };
     const us_gather_spec *spec = &winograd->spec;
     int width = spec->device->vector_width;
-    size_t items = winograd->groups * (spec->up ? count_phases(spec) : 1);
+    size_t items = winograd->items * (spec->up ? count_phases(spec) : 1);
     int parts = us_divide_up((int64_t)items, width) * width;
     if (winograd->parts.stride) return UNSEEN_OK;
     US_TRY(us_buffer_create(
@@ -171,14 +204,17 @@ unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_til
     if (!made) return us_fail_memory(error, "a convolution");
     made->spec = *spec;
     made->tile_channels = tiles->channels;
+    made->block_terms = block_terms(spec, tiles);
     made->tiles = (size_t)us_divide_up(spec->out.channels, tiles->channels);
     made->packed_bytes = count_products(spec, tiles) * count_phases(spec) *
                          (size_t)spec->in.channels * made->tiles * (size_t)tiles->channels *
                          sizeof(float);
     int step = (spec->up ? spec->stride[0] : 1) * tiles->outputs;
     int chunks = us_divide_up(us_device_vectors(spec->device, spec->batch), tiles->run);
-    made->groups = (size_t)us_divide_up(spec->out.height, step) *
-                   (size_t)us_divide_up(spec->out.width, step) * (size_t)chunks;
+    made->items = (size_t)us_divide_up(spec->out.height, step) *
+                  (size_t)us_divide_up(spec->out.width, step) * (size_t)chunks;
+    made->groups =
+        made->items * (size_t)us_divide_up((int64_t)made->tiles, count_item_tiles(spec, tiles));
     /* Not where work-items overlap. */
     made->takes_moments =
         spec->moments && us_device_vectors(spec->device, spec->batch) % tiles->run == 0;
@@ -206,10 +242,11 @@ unseen_status us_winograd_pack(us_winograd *winograd, us_buffer *weights, us_buf
                                unseen_error *error) {
     const us_gather_spec *spec = &winograd->spec;
     const size_t groups[3] = {(size_t)spec->in.channels, winograd->tiles, 1};
-    return us_kernel_run(winograd->pack, groups, error, "bbiiiiiiii", weights, packed,
+    return us_kernel_run(winograd->pack, groups, error, "bbiiiiiiiii", weights, packed,
                          (int32_t)spec->up, spec->kernel[0], spec->stride[0], spec->out.channels,
                          winograd->tile_channels, (int32_t)spec->in_stride,
-                         (int32_t)spec->tap_stride, (int32_t)spec->out_stride);
+                         (int32_t)spec->tap_stride, (int32_t)spec->out_stride,
+                         winograd->block_terms);
 }
 
 unseen_status us_winograd_run(us_winograd *winograd, us_buffer *packed, const us_gather_args *args,
