@@ -58,8 +58,7 @@
     (GRID_HEIGHT % OUTPUTS == 0 && GRID_WIDTH % OUTPUTS == 0 && OUT_HEIGHT % GRID_HEIGHT == 0 &&   \
      OUT_WIDTH % GRID_WIDTH == 0)
 #define IN_BLOCKS (IN_CHANNELS / IN_BLOCK)
-#define OUT_BLOCK                                                                                  \
-    (ITEM_TILES * TILE_CHANNELS < OUT_CHANNELS ? ITEM_TILES * TILE_CHANNELS : OUT_CHANNELS)
+#define OUT_BLOCK (ITEM_TILES * TILE_CHANNELS) /* with those that two tiles have counted twice */
 #define ITEMS (ROWS * COLUMNS * CHUNKS) /* of the same channels */
 #define GROUP_TILE(group)                                                                          \
     (ITEM_TILES < TILES ? min((int)((group) / ITEMS) * ITEM_TILES, TILES - ITEM_TILES) : 0)
@@ -153,14 +152,15 @@ INLINE void prefetch_ahead(ahead to, int part) {
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
 /* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to those of
- * the blocks before it. The weights are winograd_pack.cl's, of the tiles from first_tile on. */
-PART void multiply(const __global float *weights, int first_tile, const ROOM vec *inputs,
-                   ROOM vec *products, const ahead *next) {
+ * the blocks before it; channel by channel of each tile. The weights are winograd_pack.cl's, from the
+ * item's first tile on. */
+PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM vec *products,
+                   const ahead *next) {
     const ahead to_come = *next;
     for (int product = 0; product < PRODUCTS; product++)
         for (int tile = 0; tile < ITEM_TILES; tile++) {
-            const int channel = TILE_FIRST(first_tile + tile) - TILE_FIRST(first_tile);
-            ROOM vec *to = products + (size_t)product * SUM_STEP + channel * ITEM_VECTORS;
+            ROOM vec *to =
+                products + (size_t)product * SUM_STEP + tile * TILE_CHANNELS * ITEM_VECTORS;
             prefetch_ahead(to_come, product * ITEM_TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 const __global float *w =
@@ -328,7 +328,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
     const size_t lane = GROUP_LANE(group);
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group), tile = GROUP_TILE(group);
     const int first_channel = TILE_FIRST(tile), part = (int)(group % ITEMS); /* of moments */
-    const int channels = TILE_FIRST(tile + ITEM_TILES - 1) + TILE_CHANNELS - first_channel;
+    const int last_tile = TILE_FIRST(tile + ITEM_TILES - 1) - first_channel;
     const __global float *own = window_inside(x + lane, IN_HEIGHT, IN_WIDTH, PATCH_FIRST(tile_y),
                                               PATCH_FIRST(tile_x), PATCH, PATCH, 1);
     const __global float *patch = window_inside(
@@ -357,20 +357,21 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                 next.patch = own;
             multiply(packed + ((size_t)(set * IN_BLOCKS + block) * PRODUCTS * TILES + tile) *
                                   TERMS * TILE_CHANNELS,
-                     tile, inputs, products, &next);
+                     inputs, products, &next);
         }
         const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
         const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
-        for (int i = 0; i < channels; i++) {
+        for (int i = 0; i < last_tile + TILE_CHANNELS; i++) {
             const size_t first = i * OUT_PLANE + ((size_t)at.y * OUT_WIDTH + at.x) * BATCH + lane;
-            const int k = first_channel + i;
+            const int k = first_channel + i, others = OUT_BLOCK - TILE_CHANNELS;
+            const int sum_of = i < others ? i : i - last_tile + others;
             normal before = {0.0f, 1.0f, 0.0f};
             if (statistics)
                 before = (normal){statistics[k], statistics[2 * OUT_CHANNELS + k],
                                   statistics[3 * OUT_CHANNELS + k]};
             sums taken;
-            write_outputs(products + i * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
+            write_outputs(products + sum_of * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
                           input ? input + first : input, before, y + first,
                           1.0f / max(count, 1.0f), &taken);
 #if MOMENTS

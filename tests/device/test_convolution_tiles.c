@@ -276,7 +276,8 @@ static void winograd_agrees(void **state) {
     us_device *device = *state;
     /* channels, vectors, staged, run, outputs */
     static const us_gather_tiles tiles[] = {{5, 1, 0, 1, 2}, {6, 2, 0, 2, 2}, {3, 1, 0, 2, 2},
-                                            {4, 2, 0, 2, 3}, {7, 1, 0, 1, 4}, {1, 2, 0, 2, 4}};
+                                            {4, 2, 0, 2, 3}, {7, 1, 0, 1, 4}, {1, 2, 0, 2, 4},
+                                            {5, 2, 4, 2, 4}, {4, 1, 1, 1, 3}};
     static const geometry geometries[] = {
         {{.channels = 13, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
          {7, 18, 11},
@@ -299,6 +300,10 @@ static void winograd_agrees(void **state) {
         {{.channels = 7, .kernel = {4, 4}, .stride = {2, 2}, .padding = {3, 3}, .bias = true},
          {7, 1, 1},
          {7, 2, 2}},
+        /* More channels than an item takes, in tiles that overlap. */
+        {{.channels = 336, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
+         {8, 5, 6},
+         {336, 2, 3}},
     };
     /* small, large, taps, splits, outputs, item_small, item_large, vectors */
     static const us_weight_gradient_tiles gradient_tiles[] = {
