@@ -109,6 +109,38 @@ static int default_block(const us_gather_spec *spec) {
     return block < channels ? block : 0;
 }
 
+/* So many vectors of the batch for an item; twelve registers hold sums, in two vectors where the
+ * item has them. (24 of AVX-512's 32 are slower.) */
+static void set_run(const us_gather_spec *spec, us_gather_tiles *tiles, int run) {
+    enum { SUMS = 12 };
+    int channels = spec->out.channels;
+    tiles->run = run;
+    tiles->vectors = us_smaller(run, 2);
+    tiles->channels = us_divide_up(channels, us_divide_up(channels, SUMS / tiles->vectors));
+}
+
+/* Whole cache lines of the batch for which all intermediate values stay in a first cache, if that
+ * can be. Else the vectors share what the weights cost: two of them, or four as long as transformed
+ * inputs are near: up, they are fewer, and the weights come once for each phase. */
+static bool choose_run(const us_gather_spec *spec, us_gather_tiles *tiles) {
+    enum { MOST_LANES = 32, FIRST_CACHE = 48 * 1024, NEAR = 80 * 1024, NEAR_UP = 160 * 1024 };
+    int width = spec->device->vector_width, vectors = us_device_vectors(spec->device, spec->batch);
+    int most = us_smaller(MOST_LANES / width, 4);
+    for (int run = most; run * width >= US_CACHE_LINE; run /= 2) {
+        set_run(spec, tiles, run);
+        if (vectors % run == 0 && local_bytes(spec, tiles) <= FIRST_CACHE &&
+            us_winograd_fits(spec, tiles))
+            return true;
+    }
+    for (int run = most; run >= 1; run /= 2) {
+        set_run(spec, tiles, run);
+        if (vectors % run != 0) continue;
+        if (run > 2 && input_bytes(spec, tiles) > (spec->up ? NEAR_UP : NEAR)) continue;
+        if (us_winograd_fits(spec, tiles)) return true;
+    }
+    return false;
+}
+
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     /* More weights than this come from memory again for every tile. With fewer channels than this
      * transforms cost what they save: up, every phase needs its own. */
@@ -126,27 +158,7 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     size_t weight_bytes = count_products(spec, tiles) * count_phases(spec) *
                           (size_t)spec->in.channels * (size_t)spec->out.channels * sizeof(float);
     if (savings < (weight_bytes > WEIGHT_BYTES ? 2.5 : least_savings)) return false;
-    /* Twelve registers hold sums, in two vectors where the batch has them; 24 of AVX-512's 32 are
-     * slower. Twice as many vectors share what the weights cost, as long as transformed inputs stay
-     * near: up, they are fewer, and the weights come once for each phase. */
-    enum {
-        SUMS = 12,
-        MOST_LANES = 32,
-        INPUT_BYTES = 80 * 1024,
-        INPUT_BYTES_UP = 160 * 1024,
-    };
-    size_t most_bytes = spec->up ? INPUT_BYTES_UP : INPUT_BYTES;
-    int vectors = us_device_vectors(spec->device, spec->batch);
-    int most = us_smaller(MOST_LANES / spec->device->vector_width, 4);
-    for (tiles->run = most; tiles->run >= 1; tiles->run /= 2) {
-        if (vectors % tiles->run != 0) continue;
-        if (tiles->run > 2 && input_bytes(spec, tiles) > most_bytes) continue;
-        tiles->vectors = us_smaller(tiles->run, 2);
-        tiles->channels = us_divide_up(spec->out.channels,
-                                       us_divide_up(spec->out.channels, SUMS / tiles->vectors));
-        if (us_winograd_fits(spec, tiles)) return true;
-    }
-    return false;
+    return choose_run(spec, tiles);
 }
 
 /* Whether it is linear on either side of 0. */
