@@ -84,6 +84,7 @@ int us_winograd_outputs(int kernel, int stride, int rows, int columns, double *s
     enum { POINTS = 5 };
     int taps = us_divide_up(kernel, stride), best = 0;
     *savings = 0;
+    if (taps < 2) return 0;
     for (int outputs = POINTS + 1 - taps; outputs >= 2; outputs--) {
         double tiles = (double)us_divide_up(rows, outputs) * us_divide_up(columns, outputs);
         double products = (outputs + taps - 1) * (outputs + taps - 1) * stride * stride;
@@ -103,9 +104,8 @@ static int default_block(const us_gather_spec *spec) {
     int block = us_smaller(channels, us_divide_up(MOST_TERMS, phases));
     while (channels % block != 0)
         block--;
-    if (block * phases < LEAST_TERMS) do
-            block++;
-        while (block < channels && (channels % block != 0 || block * phases < LEAST_TERMS));
+    while (block < channels && (channels % block != 0 || block * phases < LEAST_TERMS))
+        block++;
     return block < channels ? block : 0;
 }
 
@@ -148,13 +148,14 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
     int stride = spec->stride[0], grid = spec->up ? stride : 1;
     int least = grid > 1 ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
     if (spec->out.channels < least || spec->kernel[0] != spec->kernel[1] ||
-        spec->stride[0] != spec->stride[1] || count_taps(spec) < 2)
+        spec->stride[0] != spec->stride[1])
         return false;
     double savings, least_savings = spec->device->vector_width >= 16 ? 1.5 : 1.4;
     *tiles = (us_gather_tiles){.staged = default_block(spec)};
     tiles->outputs =
         us_winograd_outputs(spec->kernel[0], stride, us_divide_up(spec->out.height, grid),
                             us_divide_up(spec->out.width, grid), &savings);
+    if (tiles->outputs == 0) return false;
     size_t weight_bytes = count_products(spec, tiles) * count_phases(spec) *
                           (size_t)spec->in.channels * (size_t)spec->out.channels * sizeof(float);
     if (savings < (weight_bytes > WEIGHT_BYTES ? 2.5 : least_savings)) return false;
