@@ -50,11 +50,11 @@ typedef enum unseen_event_kind {
 
 typedef struct unseen_event {
     unseen_event_kind kind;
-    const char *text;  /* message, or what is progressing: "training", "scoring", "self-test" */
-    int epoch, epochs; /* from 1; 0 where there are no epochs */
-    int64_t done, total;      /* images (or cases) so far and in all, within this epoch or pass */
-    double loss;              /* training loss; NaN until one is known */
-    double held_out_loss;     /* NaN without a held-out slice */
+    const char *text;     /* message, or what is progressing: "training", "scoring", "self-test" */
+    int epoch, epochs;    /* from 1; 0 where there are no epochs */
+    int64_t done, total;  /* images (or cases) so far and in all, within this epoch or pass */
+    double loss;          /* training loss; NaN until one is known */
+    double held_out_loss; /* NaN without a held-out slice */
     double images_per_second; /* 0 until known */
     double seconds_left;      /* of the whole job; negative until known */
 } unseen_event;
@@ -90,8 +90,10 @@ UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
  *  networks: {NAME: {parameters, flops_per_image, input, output}},
  *  layers: [{network, index, path, layer, input, output, parameters, flops_per_image, ...}]}
  * index is the place in the network's list, for layers nested in another that of the outermost;
- * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one forward pass of one image through every
- * network, a multiply-add counted as two. memory_bytes is device memory for training. */
+ * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one
+ * forward pass of one image through every network, a multiply-add counted as two. memory_bytes is
+ * device memory for training: parameters, their gradients and moments, and activations, without
+ * what kernels need for values in between. */
 UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error);
 
 /* ---- devices ---- */
@@ -122,7 +124,8 @@ typedef struct unseen_run_options {
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
  * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out.
- * Training that diverged or collapsed starts again as often as /training/collapse/restarts allows. */
+ * Training that diverged or collapsed starts again as often as /training/collapse/restarts allows.
+ */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 
@@ -240,7 +243,8 @@ UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_optio
 UNSEEN_API void unseen_string_free(char *string);
 UNSEEN_API const char *unseen_version(void);
 
-/* The optional libraries that the library was built with, separated by commas; empty without any. */
+/* The optional libraries that the library was built with, separated by commas; empty without any.
+ */
 UNSEEN_API const char *unseen_features(void);
 
 #ifdef __cplusplus

@@ -49,7 +49,7 @@ static void print_show(const cJSON *result) {
     free(input);
     print_layers(result);
     char *memory = cli_bytes(cli_number(result, "memory_bytes"));
-    printf("\nDevice memory for training with batch %lld: %s\n",
+    printf("\nDevice memory for training with batch %lld: %s, and what kernels need beside it\n",
            (long long)cli_integer(result, "batch"), memory);
     free(memory);
 }
