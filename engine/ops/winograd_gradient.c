@@ -69,13 +69,15 @@ static int item_small_channels(const us_weight_gradient_spec *spec, int most) {
 
 us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spec *spec,
                                                     int outputs, int item_small, int item_rows) {
-    enum { SUMS = 12 /* in registers */, LEAST_IMAGES = 16, MOST_VECTORS = 4 };
+    enum { LEAST_IMAGES = 16, MOST_VECTORS = 4 };
     us_weight_gradient_tiles tiles = {.splits = 1, .outputs = outputs, .vectors = 1};
     int phases = spec->stride[0] * spec->stride[1];
     tiles.item_small = item_small_channels(spec, item_small);
     tiles.item_large = us_tiles_even(spec->large.channels, us_divide_up(item_rows, phases));
-    tiles.small = divisor(count_small(spec, &tiles), 3);
-    tiles.large = divisor(count_rows(spec, &tiles), SUMS / tiles.small);
+    /* Of 16 registers twelve hold sums, and of AVX-512's 32 sixteen where that makes a square. */
+    bool wide = spec->device->vector_width >= 16;
+    tiles.small = divisor(count_small(spec, &tiles), wide ? 4 : 3);
+    tiles.large = divisor(count_rows(spec, &tiles), tiles.small == 4 ? 4 : 12 / tiles.small);
     /* Many images amortise the sums' way to registers and back, as long as all stays in a cache:
      * some are worth more of it than more are. */
     int lanes = us_device_lanes(spec->device);
@@ -92,7 +94,7 @@ us_weight_gradient_tiles us_winograd_gradient_tiles(const us_weight_gradient_spe
 
 bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
                                   us_weight_gradient_tiles *tiles) {
-    enum { LEAST_PRODUCTS = 144, LEAST_OF_LANE = 36, ITEM_SMALL = 48, ITEM_ROWS = 64 };
+    enum { LEAST_PRODUCTS = 144, LEAST_OF_LANE = 36, ITEM_ROWS = 64 };
     int width = spec->device->vector_width, channels = spec->small.channels;
     if (spec->kernel[0] != spec->kernel[1] || spec->stride[0] != spec->stride[1]) return false;
     /* Vectors are of small channels: where these do not fill one, more large ones are needed. */
@@ -102,7 +104,7 @@ bool us_winograd_gradient_default(const us_weight_gradient_spec *spec,
     int outputs = us_winograd_outputs(spec->kernel[0], spec->stride[0], spec->small.height,
                                       spec->small.width, &savings);
     if (savings < 1.4) return false;
-    *tiles = us_winograd_gradient_tiles(spec, outputs, ITEM_SMALL, ITEM_ROWS);
+    *tiles = us_winograd_gradient_tiles(spec, outputs, width >= 16 ? 64 : 48, ITEM_ROWS);
     return us_winograd_gradient_fits(spec, tiles);
 }
 
