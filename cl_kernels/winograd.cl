@@ -125,10 +125,17 @@ typedef struct place {
 /* What a multiplication asks the caches for on its way: the patch of the next block, or work-group, and
  * where its own sums will be written, with what is read there (input; may be NULL). Without blocks the
  * next work-group's patch comes a share with each set. */
+#define PATCH_SHARES (IN_BLOCKS > 1 ? 1 : SETS)
 typedef struct ahead {
     const __global float *patch, *y, *input;
-    int set, block;
+    int share, block;
 } ahead;
+
+/* Of a work-group, in the first of its channels. */
+INLINE const __global float *patch_of(const __global float *x, size_t group) {
+    return window_inside(x + GROUP_LANE(group), IN_HEIGHT, IN_WIDTH, PATCH_FIRST(GROUP_ROW(group)),
+                         PATCH_FIRST(GROUP_COLUMN(group)), PATCH, PATCH, 1);
+}
 
 INLINE const __global float *outputs_of(const __global float *y, place at) {
     return window_inside(y, OUT_HEIGHT, OUT_WIDTH, at.y, at.x, OUTPUTS, OUTPUTS, STEP);
@@ -137,8 +144,7 @@ INLINE const __global float *outputs_of(const __global float *y, place at) {
 INLINE void prefetch_ahead(ahead to, int part) {
     const int parts = PRODUCTS * ITEM_TILES, images = ITEM_VECTORS * LANE_STRIDE;
     prefetch_window(to.patch, IN_BLOCK, IN_HEIGHT, IN_WIDTH, PATCH, PATCH, 1, images,
-                    (IN_BLOCKS > 1 ? 0 : to.set) * parts + part, (IN_BLOCKS > 1 ? 1 : SETS) * parts,
-                    false);
+                    to.share * parts + part, PATCH_SHARES * parts, false);
     part += to.block * parts;
     if (!STREAMED(to.input))
         prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images, part,
@@ -329,11 +335,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group), tile = GROUP_TILE(group);
     const int first_channel = TILE_FIRST(tile), part = (int)(group % ITEMS); /* of moments */
     const int last_tile = TILE_FIRST(tile + ITEM_TILES - 1) - first_channel;
-    const __global float *own = window_inside(x + lane, IN_HEIGHT, IN_WIDTH, PATCH_FIRST(tile_y),
-                                              PATCH_FIRST(tile_x), PATCH, PATCH, 1);
-    const __global float *patch = window_inside(
-        x + GROUP_LANE(following), IN_HEIGHT, IN_WIDTH, PATCH_FIRST(GROUP_ROW(following)),
-        PATCH_FIRST(GROUP_COLUMN(following)), PATCH, PATCH, 1);
+    const __global float *own = patch_of(x, group), *patch = patch_of(x, following);
     y += first_channel * OUT_PLANE;
     if (input) input += first_channel * OUT_PLANE;
     for (int set = 0; set < SETS; set++) {
@@ -348,7 +350,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
                 .patch = patch,
                 .y = outputs_of(y + lane, at),
                 .input = input ? outputs_of(input + lane, at) : input,
-                .set = set,
+                .share = set % PATCH_SHARES,
                 .block = block,
             };
             if (block + 1 < IN_BLOCKS)

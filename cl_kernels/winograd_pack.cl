@@ -38,8 +38,8 @@ INLINE void store_channels(float4 v, int channels, __global float *to) {
 }
 
 /* Puts weights in packed[set of products][block of terms][product][tile][term of the block][channel of the
- * tile], a set being a phase (up) or the only one. A work-group per input channel and tile. The last channels of a tile are
- * done with those before them where they are fewer than four. */
+ * tile], a set being a phase (up) or the only one. A work-group per input channel and tile. The last
+ * channels of a tile are done with those before them where they are fewer than four. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
                                             __global float *restrict packed, int up, int kernel_size,
                                             int stride, int out_channels, int tile_channels,
