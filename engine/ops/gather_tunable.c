@@ -125,19 +125,10 @@ static int choices_of(const void *spec, const int *values, int parameter,
     }
 }
 
-/* Winograd's filtering, whether or not the default thinks that it pays. */
-static us_gather_tiles winograd(const us_gather_spec *s, int outputs) {
-    us_gather_tiles tiles = {.channels = us_tiles_even(s->out.channels, 6),
-                             .vectors = batch_vectors(s) % 2 ? 1 : 2,
-                             .outputs = outputs};
-    tiles.run = tiles.vectors;
-    return tiles;
-}
-
 /* One of each implementation, as these are far from each other; then blocks of sums that are good
  * on some device or other. */
 static bool start(const void *spec, int index, int *values) {
-    enum { DIRECT, TOGGLED, WINOGRAD_2, WINOGRAD_4, BLOCKS };
+    enum { DIRECT, TOGGLED, WINOGRAD, BLOCKS = WINOGRAD + 3 };
     static const int sums[][2] = {{12, 2}, {8, 3}, {6, 4}};
     const us_gather_spec *s = spec;
     us_gather_tiles tiles = us_gather_default_direct(s);
@@ -145,8 +136,9 @@ static bool start(const void *spec, int index, int *values) {
         bool staged = tiles.staged > 0 || s->device->execution == US_EXECUTION_LANES;
         tiles.staged = staged ? 0 : us_tiles_even(s->in.channels, 8);
         tiles.run = 1;
-    } else if (index == WINOGRAD_2 || index == WINOGRAD_4) {
-        tiles = winograd(s, index == WINOGRAD_2 ? 2 : 4);
+    } else if (index >= WINOGRAD && index < BLOCKS) {
+        us_gather_tiles filtered; /* whether or not the default thinks that it pays */
+        if (us_winograd_tiles(s, 2 + index - WINOGRAD, &filtered)) tiles = filtered;
     } else if (index >= BLOCKS) {
         if (index - BLOCKS >= (int)(sizeof sums / sizeof *sums)) return false;
         tiles =

@@ -141,9 +141,15 @@ static bool choose_run(const us_gather_spec *spec, us_gather_tiles *tiles) {
     return false;
 }
 
+bool us_winograd_tiles(const us_gather_spec *spec, int outputs, us_gather_tiles *tiles) {
+    *tiles = (us_gather_tiles){.outputs = outputs, .staged = default_block(spec)};
+    return outputs > 0 && choose_run(spec, tiles);
+}
+
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
-    /* More weights than this come from memory again for every tile. With fewer channels than this
-     * transforms cost what they save: up, every phase needs its own. */
+    /* More weights than this come from memory again for every tile, which more savings have to pay.
+     * With fewer channels than this transforms cost what they save: up, every phase needs its own.
+     */
     enum { WEIGHT_BYTES = 16 * 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
     int stride = spec->stride[0], grid = spec->up ? stride : 1;
     int least = grid > 1 ? LEAST_CHANNELS_UP : LEAST_CHANNELS;
@@ -151,15 +157,12 @@ bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles) {
         spec->stride[0] != spec->stride[1])
         return false;
     double savings, least_savings = spec->device->vector_width >= 16 ? 1.5 : 1.4;
-    *tiles = (us_gather_tiles){.staged = default_block(spec)};
-    tiles->outputs =
-        us_winograd_outputs(spec->kernel[0], stride, us_divide_up(spec->out.height, grid),
-                            us_divide_up(spec->out.width, grid), &savings);
-    if (tiles->outputs == 0) return false;
+    int outputs = us_winograd_outputs(spec->kernel[0], stride, us_divide_up(spec->out.height, grid),
+                                      us_divide_up(spec->out.width, grid), &savings);
+    if (!us_winograd_tiles(spec, outputs, tiles)) return false;
     size_t weight_bytes = count_products(spec, tiles) * count_phases(spec) *
                           (size_t)spec->in.channels * (size_t)spec->out.channels * sizeof(float);
-    if (savings < (weight_bytes > WEIGHT_BYTES ? 2.5 : least_savings)) return false;
-    return choose_run(spec, tiles);
+    return savings >= (weight_bytes > WEIGHT_BYTES ? 2.5 : least_savings);
 }
 
 /* Whether it is linear on either side of 0. */

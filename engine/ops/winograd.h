@@ -18,8 +18,12 @@ bool us_winograd_fits(const us_gather_spec *spec, const us_gather_tiles *tiles);
  * the definition's. 0: Winograd's filtering is not possible. */
 int us_winograd_outputs(int kernel, int stride, int rows, int columns, double *savings);
 
-/* Tiles that suit a CPU's registers and caches; false where multiplications saved would not pay for
- * the transforms, or where Winograd's filtering is not possible. */
+/* Tiles that suit a CPU's registers and caches; false where Winograd's filtering is not possible.
+ */
+bool us_winograd_tiles(const us_gather_spec *spec, int outputs, us_gather_tiles *tiles);
+
+/* The same with the best outputs; false also where multiplications saved would not pay for the
+ * transforms. */
 bool us_winograd_default(const us_gather_spec *spec, us_gather_tiles *tiles);
 
 unseen_status us_winograd_create(const us_gather_spec *spec, const us_gather_tiles *tiles,
