@@ -1,11 +1,10 @@
 #include "device/program_cache.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 
 /* Measured, or known of implementations that cannot be measured here:
@@ -43,14 +42,6 @@ static bool make_key(const us_device *device, const char *text, const char *opti
     return key->text != NULL;
 }
 
-/* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
-static uint64_t hash(const cache_key *key) {
-    uint64_t value = 14695981039346656037u;
-    for (size_t i = 0; i < key->length; i++)
-        value = (value ^ (unsigned char)key->text[i]) * 1099511628211u;
-    return value;
-}
-
 static char *folder_path(void) {
     char *cache = us_cache_folder();
     char *folder = cache ? us_path_join(cache, "programs") : NULL;
@@ -59,9 +50,8 @@ static char *folder_path(void) {
 }
 
 static char *key_path(const cache_key *key) {
-    char name[32], *folder = folder_path();
-    snprintf(name, sizeof name, "%016" PRIx64, hash(key));
-    char *path = folder ? us_path_join(folder, name) : NULL;
+    char *folder = folder_path();
+    char *path = folder ? us_path_join(folder, us_digest(key->text, key->length).text) : NULL;
     free(folder);
     return path;
 }
@@ -75,12 +65,12 @@ char *us_program_cache_path(const us_device *device, const char *text, const cha
 
 /* ---- files: a line, the key, the binary ---- */
 
-enum { HEAD_ROOM = 96, FILE_LIMIT = 256 << 20 };
+enum { HEAD_ROOM = 128, FILE_LIMIT = 256 << 20 };
 
 static int head_of(char head[HEAD_ROOM], const cache_key *key, const unsigned char *binary,
                    size_t size) {
-    return snprintf(head, HEAD_ROOM, "unseen program 1: key %zu, binary %zu, CRC %08lx\n",
-                    key->length, size, crc32_z(crc32_z(0, NULL, 0), binary, size));
+    return snprintf(head, HEAD_ROOM, "unseen program 2: key %zu, binary %zu, digest %s\n",
+                    key->length, size, us_digest(binary, size).text);
 }
 
 /* The binary within a file's bytes; NULL where the file is not what was stored for this key. */

@@ -1,11 +1,11 @@
 #include "device/tuning.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "device/program_source.h"
 
@@ -18,14 +18,6 @@ static us_device *device_of(const void *spec) {
 }
 
 /* ---- identity ---- */
-
-/* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
-static uint64_t hash_text(uint64_t hash, const char *text) {
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return hash;
-}
-static const uint64_t hash_start = UINT64_C(14695981039346656037);
 
 /* What the speed of a kernel depends on besides the kernel. NULL: no memory. */
 static cJSON *describe_device(const us_device *device) {
@@ -45,8 +37,8 @@ static cJSON *describe_device(const us_device *device) {
     return NULL;
 }
 
-/* FOLDER/tuning/NAME-HASH.json, the hash being of the whole identity; NULL: no folder, or no
- * memory. */
+/* FOLDER/tuning/NAME-HASH.json, the hash being the digest of the whole identity; NULL: no folder,
+ * or no memory. */
 static char *file_path(const us_device *device) {
     char *folder = us_cache_folder(), *path = NULL;
     cJSON *identity = describe_device(device);
@@ -59,8 +51,8 @@ static char *file_path(const us_device *device) {
                                                                                              : '-';
     name[length] = '\0';
     if (folder && text &&
-        asprintf(&path, "%s/tuning/%s-%016" PRIx64 ".json", folder, name,
-                 hash_text(hash_start, text)) < 0)
+        asprintf(&path, "%s/tuning/%s-%s.json", folder, name, us_digest(text, strlen(text)).text) <
+            0)
         path = NULL;
     free(folder);
     unseen_string_free(text);
@@ -69,17 +61,21 @@ static char *file_path(const us_device *device) {
 }
 
 /* Of the kernels and of the program, whose default may have become better than an old winner. */
-static unseen_status hash_sources(const us_tunable *tunable, char hash[17], unseen_error *error) {
-    uint64_t value = hash_text(hash_start, unseen_version());
-    for (const char *const *source = tunable->sources; *source; source++) {
+static unseen_status hash_sources(const us_tunable *tunable, us_digest_text *hash,
+                                  unseen_error *error) {
+    us_digest_stream *stream = us_digest_begin();
+    if (!stream) return us_fail_memory(error, "tuned parameters");
+    us_digest_add(stream, unseen_version(), strlen(unseen_version()));
+    unseen_status status = UNSEEN_OK;
+    for (const char *const *source = tunable->sources; *source && status == UNSEEN_OK; source++) {
         char file[80], *text;
         snprintf(file, sizeof file, "%s.cl", *source);
-        US_TRY(us_source_assemble(file, &text, error));
-        value = hash_text(value, text);
-        free(text);
+        status = us_source_assemble(file, &text, error);
+        if (status == UNSEEN_OK) us_digest_add(stream, text, strlen(text));
+        if (status == UNSEEN_OK) free(text);
     }
-    snprintf(hash, 17, "%016" PRIx64, value);
-    return UNSEEN_OK;
+    *hash = us_digest_end(stream);
+    return status;
 }
 
 /* ---- the document: {format, device, kernels: {NAME: {source, shapes: {KEY: {parameters,
@@ -249,12 +245,13 @@ static unseen_status remember(us_tuning *tuning, const us_tunable *tunable, cons
 unseen_status us_tuning_find(const us_tunable *tunable, const void *spec, us_tuning_entry *entry,
                              bool *found, unseen_error *error) {
     us_tuning *tuning = device_of(spec)->tuning;
-    char hash[17], key[US_TUNABLE_TEXT];
+    us_digest_text hash;
+    char key[US_TUNABLE_TEXT];
     *found = false;
     if (!tuning || !tuning->root) return UNSEEN_OK;
-    US_TRY(hash_sources(tunable, hash, error));
+    US_TRY(hash_sources(tunable, &hash, error));
     tunable->key(spec, key);
-    *found = read_entry(tuning->root, tunable, spec, hash, key, entry);
+    *found = read_entry(tuning->root, tunable, spec, hash.text, key, entry);
     return UNSEEN_OK;
 }
 
@@ -283,11 +280,12 @@ unseen_status us_tuning_record(const us_device *device, char **record, unseen_er
     unseen_status status = root ? UNSEEN_OK : us_fail_memory(error, "tuned parameters");
     const us_tuning_choice *choice = device->tuning->choices;
     for (; status == UNSEEN_OK && choice; choice = choice->next) {
-        char hash[17];
+        us_digest_text hash;
         us_tuning_entry entry = {.default_ms = NAN, .best_ms = NAN};
         memcpy(entry.values, choice->values, sizeof entry.values);
-        status = hash_sources(choice->tunable, hash, error);
-        if (status == UNSEEN_OK && !put_entry(root, choice->tunable, hash, choice->key, &entry))
+        status = hash_sources(choice->tunable, &hash, error);
+        if (status == UNSEEN_OK &&
+            !put_entry(root, choice->tunable, hash.text, choice->key, &entry))
             status = us_fail_memory(error, "tuned parameters");
     }
     if (status == UNSEEN_OK && !(*record = us_json_print_line(root)))
@@ -320,13 +318,14 @@ unseen_status us_tuning_store(const us_tunable *tunable, const void *spec,
                               const us_tuning_entry *entry, unseen_error *error) {
     us_device *device = device_of(spec);
     us_tuning *tuning = device->tuning;
-    char hash[17], key[US_TUNABLE_TEXT];
+    us_digest_text hash;
+    char key[US_TUNABLE_TEXT];
     US_TRY(us_tuning_prepare(device, error));
-    US_TRY(hash_sources(tunable, hash, error));
+    US_TRY(hash_sources(tunable, &hash, error));
     tunable->key(spec, key);
     cJSON *root = load(device, tuning->path);
     if (!root) root = create_document(device);
-    if (!root || !put_entry(root, tunable, hash, key, entry)) {
+    if (!root || !put_entry(root, tunable, hash.text, key, entry)) {
         cJSON_Delete(root);
         return us_fail_memory(error, "tuned parameters");
     }
