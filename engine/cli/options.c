@@ -216,11 +216,33 @@ void cli_options_free(cli_options *options) {
     *options = (cli_options){0};
 }
 
-char *cli_config_path(const char *name) {
-    char *path = cli_format("%s/%s.json", UNSEEN_CONFIG_DIR, name);
-    if (!strchr(name, '/') && access(name, F_OK) != 0 && access(path, R_OK) == 0) return path;
+/* FOLDER/NAME.json, heap, if it can be read; else NULL. */
+static char *installed_config(const char *folder, const char *name) {
+    char *path = cli_format("%s/%s.json", folder, name);
+    if (access(path, R_OK) == 0) return path;
     free(path);
-    return cli_format("%s", name);
+    return NULL;
+}
+
+/* The installed configs are found from where the program lies now, which may not be where it was
+ * installed; else where they were installed. */
+static char *find_installed_config(const char *name) {
+    char *program = realpath("/proc/self/exe", NULL), *path = NULL;
+    char *slash = program ? strrchr(program, '/') : NULL;
+    if (slash && *UNSEEN_CONFIG_DIR_FROM_PROGRAM) {
+        *slash = '\0';
+        char *folder = cli_format("%s/%s", program, UNSEEN_CONFIG_DIR_FROM_PROGRAM);
+        path = installed_config(folder, name);
+        free(folder);
+    }
+    free(program);
+    return path ? path : installed_config(UNSEEN_CONFIG_DIR, name);
+}
+
+char *cli_config_path(const char *name) {
+    char *path = NULL;
+    if (!strchr(name, '/') && access(name, F_OK) != 0) path = find_installed_config(name);
+    return path ? path : cli_format("%s", name);
 }
 
 unseen_status cli_options_config(const cli_options *options, const char *path,

@@ -68,3 +68,17 @@ load common.bash
     fails_with 2 "/networks/" check "$TESTS/tiny.json" --set /networks/decoder/3/channels=2
     fails_with 2 "/networks/" check "$SOURCE/configs/simple.json" --set /networks/decoder/6/units=100
 }
+
+@test "an installed program finds its configs wherever it is moved" {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir -p first/bin first/share/unseen
+    cp "$UNSEEN" first/bin/unseen
+    cp -r "$SOURCE/configs" first/share/unseen/configs
+    mv first second
+    UNSEEN=$PWD/second/bin/unseen succeeds show strong --json
+    [ "$(jq .parameters <<<"$output")" -eq 47595 ]
+    ln -s second/bin/unseen link
+    UNSEEN=$PWD/link succeeds show medium --json
+    rm second/share/unseen/configs/medium.json
+    UNSEEN=$PWD/link fails_with 2 medium show medium
+}
