@@ -1,10 +1,47 @@
-/* Activations as layers of their own, for where no layer before them can compute them: at a
- * network's start or after a view. */
+/* Activations on the host, and as layers of their own for where no layer before them can compute
+ * them: at a network's start or after a view. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "ops/activation.h"
 #include "ops/attributes.h"
 #include "ops/elementwise.h"
+
+/* ---- on the host ---- */
+
+double us_activate(us_activation activation, double v) {
+    switch (activation.kind) {
+    case US_ACTIVATION_RELU:
+        return v > 0 ? v : 0;
+    case US_ACTIVATION_LEAKY_RELU:
+        return v > 0 ? v : v * (double)activation.slope;
+    case US_ACTIVATION_TANH:
+        return tanh(v);
+    case US_ACTIVATION_SIGMOID:
+        return 1 / (1 + exp(-v));
+    case US_ACTIVATION_NONE:
+        break;
+    }
+    return v;
+}
+
+double us_activation_slope(us_activation activation, double y) {
+    switch (activation.kind) {
+    case US_ACTIVATION_RELU:
+        return y > 0 ? 1 : 0;
+    case US_ACTIVATION_LEAKY_RELU:
+        return y > 0 ? 1 : (double)activation.slope;
+    case US_ACTIVATION_TANH:
+        return 1 - y * y;
+    case US_ACTIVATION_SIGMOID:
+        return y * (1 - y);
+    case US_ACTIVATION_NONE:
+        break;
+    }
+    return 1;
+}
+
+/* ---- as layers ---- */
 
 typedef struct us_activation_layer {
     us_kernel *forward, *backward;

@@ -9,7 +9,7 @@
 #include "ops/activation.h"
 #include "ops/clblast.h"
 #include "ops/dense.h"
-#include "ops/reference.h"
+#include "ops/activation.h"
 
 enum {
     IMPLEMENTATION,
@@ -265,9 +265,9 @@ static double expected(const void *spec, const float *const *operands, int outpu
         return dot(a + row * batch, 1, b + column * batch, 1, s->batch);
     if (s->form == US_PRODUCT_INPUT)
         return dot(a + row * out, 1, b + column, batch, s->out) *
-               us_reference_activation_slope(s->input_activation, (double)operands[EXTRA][index]);
-    return us_reference_activate(s->activation, dot(a + row, out, b + column, batch, s->in) +
-                                                    (s->bias ? (double)operands[EXTRA][row] : 0));
+               us_activation_slope(s->input_activation, (double)operands[EXTRA][index]);
+    return us_activate(s->activation, dot(a + row, out, b + column, batch, s->in) +
+                                          (s->bias ? (double)operands[EXTRA][row] : 0));
 }
 
 /* A layer with the one product, and how to run it. */

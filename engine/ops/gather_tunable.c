@@ -3,7 +3,7 @@
 
 #include "device/tuning.h"
 #include "ops/gather.h"
-#include "ops/reference.h"
+#include "ops/activation.h"
 #include "ops/winograd.h"
 
 enum { CHANNELS, VECTORS, STAGED, RUN, OUTPUTS };
@@ -197,9 +197,8 @@ static double expected(const void *spec, const float *const *operands, int outpu
                 sum += (double)x[c * plane] * (double)w[c * s->in_stride];
         }
     }
-    if (s->input_activation.kind == US_ACTIVATION_NONE)
-        return us_reference_activate(s->activation, sum);
-    return sum * us_reference_activation_slope(s->input_activation, (double)operands[INPUT][index]);
+    if (s->input_activation.kind == US_ACTIVATION_NONE) return us_activate(s->activation, sum);
+    return sum * us_activation_slope(s->input_activation, (double)operands[INPUT][index]);
 }
 
 static unseen_status create(const void *spec, const int *values, void **operation,

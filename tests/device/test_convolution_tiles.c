@@ -7,7 +7,7 @@
 
 #include "ops/convolution.h"
 #include "ops/gather.h"
-#include "ops/reference.h"
+#include "selftest/reference.h"
 #include "ops/weight_gradient.h"
 #include "ops/winograd.h"
 #include "ops/winograd_gradient.h"

@@ -8,7 +8,7 @@
 #include "ops/attributes.h"
 #include "ops/clblast.h"
 #include "ops/dense.h"
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 enum { IMAGES = 61 };
 

@@ -10,7 +10,7 @@
 #include "ops/image_batch.h"
 #include "ops/optimizer.h"
 #include "ops/pixel_score.h"
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 /* ---- the self-test ---- */
 
@@ -121,7 +121,7 @@ static double *numbers(size_t count, uint32_t stream) {
 /* The sum of dy y, whose gradient backward is to give. */
 static double objective(difference_test *t, const us_reference_layer *layer) {
     for (size_t i = 0; i < t->in; i++)
-        t->call.x[i] = us_reference_activate(t->call.input_activation, t->z[i]);
+        t->call.x[i] = us_activate(t->call.input_activation, t->z[i]);
     layer->forward(&t->call);
     double sum = 0;
     for (size_t i = 0; i < t->out; i++)
@@ -213,11 +213,9 @@ static void slopes_of_activations_are_their_derivatives(void **state) {
     for (int kind = US_ACTIVATION_NONE; kind <= US_ACTIVATION_SIGMOID; kind++)
         for (double z = -3.05; z < 3; z += 0.1) {
             const us_activation activation = {(us_activation_kind)kind, 0.2f};
-            const double expected = (us_reference_activate(activation, z + 1e-6) -
-                                     us_reference_activate(activation, z - 1e-6)) /
-                                    2e-6;
-            const double slope =
-                us_reference_activation_slope(activation, us_reference_activate(activation, z));
+            const double expected =
+                (us_activate(activation, z + 1e-6) - us_activate(activation, z - 1e-6)) / 2e-6;
+            const double slope = us_activation_slope(activation, us_activate(activation, z));
             assert_true(fabs(slope - expected) < 1e-7);
         }
 }
@@ -225,7 +223,7 @@ static void slopes_of_activations_are_their_derivatives(void **state) {
 static double loss_at(us_loss_kind kind, us_activation activation, double *z, double *y,
                       const double *target, double *dy) {
     for (int i = 0; i < 7; i++)
-        y[i] = us_reference_activate(activation, z[i]);
+        y[i] = us_activate(activation, z[i]);
     return us_reference_loss(kind, activation, 7, y, target, 0.3, dy);
 }
 

@@ -1,4 +1,4 @@
-#include "ops/selftest.h"
+#include "selftest/selftest.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,41 +1,9 @@
 /* Dense, BatchNorm and activation layers on the host, and the table of all references. */
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 #include <math.h>
 
 #include "ops/attributes.h"
-
-double us_reference_activate(us_activation activation, double v) {
-    switch (activation.kind) {
-    case US_ACTIVATION_RELU:
-        return v > 0 ? v : 0;
-    case US_ACTIVATION_LEAKY_RELU:
-        return v > 0 ? v : v * (double)activation.slope;
-    case US_ACTIVATION_TANH:
-        return tanh(v);
-    case US_ACTIVATION_SIGMOID:
-        return 1 / (1 + exp(-v));
-    case US_ACTIVATION_NONE:
-        break;
-    }
-    return v;
-}
-
-double us_reference_activation_slope(us_activation activation, double y) {
-    switch (activation.kind) {
-    case US_ACTIVATION_RELU:
-        return y > 0 ? 1 : 0;
-    case US_ACTIVATION_LEAKY_RELU:
-        return y > 0 ? 1 : (double)activation.slope;
-    case US_ACTIVATION_TANH:
-        return 1 - y * y;
-    case US_ACTIVATION_SIGMOID:
-        return y * (1 - y);
-    case US_ACTIVATION_NONE:
-        break;
-    }
-    return 1;
-}
 
 static size_t values(const us_reference *call, us_shape shape) {
     return us_shape_size(shape) * (size_t)call->n;
@@ -52,7 +20,7 @@ static void dense_forward(const us_reference *call) {
             double sum = dense->bias ? call->tensors[1][o] : 0;
             for (int i = 0; i < in; i++)
                 sum += weight[(size_t)i * (size_t)out + (size_t)o] * call->x[i * n + j];
-            call->y[o * n + j] = us_reference_activate(call->activation, sum);
+            call->y[o * n + j] = us_activate(call->activation, sum);
         }
 }
 
@@ -83,7 +51,7 @@ static void dense_backward(const us_reference *call) {
             for (int o = 0; o < out; o++)
                 sum += call->tensors[0][(size_t)i * (size_t)out + (size_t)o] * call->dy[o * n + j];
             call->dx[i * n + j] =
-                sum * us_reference_activation_slope(call->input_activation, call->x[i * n + j]);
+                sum * us_activation_slope(call->input_activation, call->x[i * n + j]);
         }
 }
 
@@ -122,8 +90,8 @@ static void batchnorm_forward(const us_reference *call) {
         const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
         const double bias = batchnorm->affine ? call->tensors[1][c] : 0;
         for (size_t i = (size_t)c * count; i < (size_t)(c + 1) * count; i++)
-            call->y[i] = us_reference_activate(call->activation,
-                                               (call->x[i] - m.mean) / m.deviation * weight + bias);
+            call->y[i] =
+                us_activate(call->activation, (call->x[i] - m.mean) / m.deviation * weight + bias);
     }
 }
 
@@ -147,8 +115,7 @@ static void batchnorm_backward(const us_reference *call) {
             const double normal = (x[i] - m.mean) / m.deviation;
             const double d = dy[i] - sum / (double)count - normal * product / (double)count;
             call->dx[(size_t)c * count + i] =
-                d * weight / m.deviation *
-                us_reference_activation_slope(call->input_activation, x[i]);
+                d * weight / m.deviation * us_activation_slope(call->input_activation, x[i]);
         }
     }
 }
@@ -157,7 +124,7 @@ static void batchnorm_backward(const us_reference *call) {
 
 static void activate(const us_reference *call, us_activation activation) {
     for (size_t i = 0; i < values(call, call->in); i++)
-        call->y[i] = us_reference_activate(activation, call->x[i]);
+        call->y[i] = us_activate(activation, call->x[i]);
 }
 
 static void relu_forward(const us_reference *call) {
@@ -178,8 +145,7 @@ static void sigmoid_forward(const us_reference *call) {
 
 static void activation_backward(const us_reference *call) {
     for (size_t i = 0; call->dx && i < values(call, call->in); i++)
-        call->dx[i] =
-            call->dy[i] * us_reference_activation_slope(call->input_activation, call->x[i]);
+        call->dx[i] = call->dy[i] * us_activation_slope(call->input_activation, call->x[i]);
 }
 
 static const us_reference_layer layers[] = {

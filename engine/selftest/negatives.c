@@ -7,7 +7,7 @@
 #include "base/random.h"
 #include "ops/corruption.h"
 #include "ops/random_codes.h"
-#include "ops/selftest.h"
+#include "selftest/selftest.h"
 
 static const uint64_t SEED = 0xfedcba9876543210ULL;
 enum { SUBSTREAM = 11 };

@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "ops/bounded_step.h"
-#include "ops/reference.h"
-#include "ops/selftest.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
 #include "ops/spread.h"
 
 /* ---- losses ---- */
@@ -60,7 +60,7 @@ static unseen_status create_loss(us_selftest *test, const loss_case *wanted, los
         us_test_values_random(test, all[i], i == 0 ? wanted->scale : 1, 0);
     }
     for (size_t i = 0; i < rows * (size_t)wanted->n; i++) {
-        t->y.host[i] = (double)(float)us_reference_activate(wanted->activation, t->y.host[i]);
+        t->y.host[i] = (double)(float)us_activate(wanted->activation, t->y.host[i]);
         if (wanted->kind != SQUARED) t->target.host[i] = t->target.host[i] > 0;
     }
     US_TRY(us_test_values_upload(&t->y, 0.25f, error));

@@ -7,8 +7,8 @@
 #include "ops/image_batch.h"
 #include "ops/pixel_score.h"
 #include "ops/random_codes.h"
-#include "ops/reference.h"
-#include "ops/selftest.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
 
 /* ---- batches of images ---- */
 

@@ -1,7 +1,7 @@
 /* Within the self-test: collecting results, and moving values to and from the device. Values on the
  * host are [rows][n] in double; on the device [rows][batch] floats. */
-#ifndef US_OPS_SELFTEST_H
-#define US_OPS_SELFTEST_H
+#ifndef US_SELFTEST_H
+#define US_SELFTEST_H
 
 #include "base/json.h"
 #include "ops/layer.h"
@@ -45,7 +45,7 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
                                      double limit, double floor, bool zero_padding,
                                      unseen_error *error);
 
-/* ---- of layers: selftest_layers.c ---- */
+/* ---- of layers: layers.c ---- */
 
 /* What a config would give with these keys. */
 unseen_status us_test_attributes_read(const us_layer_type *type, const char *keys,
@@ -65,18 +65,17 @@ typedef struct us_selftest_group {
     unseen_status (*run)(us_selftest *test, int number, unseen_error *error); /* adds its results */
 } us_selftest_group;
 
-extern const us_selftest_group us_selftest_layers;     /* selftest_layers.c */
-extern const us_selftest_group us_selftest_normalized; /* selftest_normalized.c */
-extern const us_selftest_group us_selftest_compared;   /* selftest_compared.c */
-extern const us_selftest_group us_selftest_residual;   /* selftest_residual.c */
+extern const us_selftest_group us_selftest_layers;     /* layers.c */
+extern const us_selftest_group us_selftest_normalized; /* normalized.c */
+extern const us_selftest_group us_selftest_compared;   /* compared.c */
+extern const us_selftest_group us_selftest_residual;   /* residual.c */
 extern const us_selftest_group us_selftest_losses, us_selftest_spreads, us_selftest_optimizers,
-    us_selftest_bounded_steps; /* selftest_training.c */
+    us_selftest_bounded_steps; /* training.c */
 extern const us_selftest_group us_selftest_images, us_selftest_pixel_scores,
-    us_selftest_random_codes;                              /* selftest_images.c */
-extern const us_selftest_group us_selftest_gaussian_codes; /* selftest_codes.c */
-extern const us_selftest_group us_selftest_corruptions,
-    us_selftest_matches; /* selftest_negatives.c */
+    us_selftest_random_codes;                                                /* images.c */
+extern const us_selftest_group us_selftest_gaussian_codes;                   /* codes.c */
+extern const us_selftest_group us_selftest_corruptions, us_selftest_matches; /* negatives.c */
 extern const us_selftest_group us_selftest_transformations,
-    us_selftest_entropies; /* selftest_transformations.c */
+    us_selftest_entropies; /* transformations.c */
 
 #endif

@@ -1,7 +1,7 @@
 /* Losses, optimizers and scores on the host. */
 #include <math.h>
 
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 static double loss_of(us_loss_kind kind, double y, double t, double *slope) {
     switch (kind) {
@@ -24,7 +24,7 @@ double us_reference_loss(us_loss_kind kind, us_activation activation, size_t cou
     for (size_t i = 0; i < count; i++) {
         double slope;
         sum += loss_of(kind, y[i], target ? target[i] : target_constant, &slope);
-        if (dy) dy[i] = slope / (double)count * us_reference_activation_slope(activation, y[i]);
+        if (dy) dy[i] = slope / (double)count * us_activation_slope(activation, y[i]);
     }
     return sum / (double)count;
 }

@@ -1,8 +1,8 @@
 /* Where branches meet: the residual layer forward, and sums of gradients. */
-#include "ops/reference.h"
+#include "selftest/reference.h"
 #include "ops/residual.h"
-#include "ops/selftest.h"
-#include "ops/selftest_cases.h"
+#include "selftest/selftest.h"
+#include "selftest/cases.h"
 
 typedef struct residual_case {
     us_shape shape;
@@ -37,7 +37,7 @@ static unseen_status create(residual_test *t, unseen_error *error) {
         us_test_values_random(t->test, values[i], 1, 0.1);
     }
     for (size_t i = 0; i < size * (size_t)wanted->n; i++)
-        t->x.host[i] = (double)(float)us_reference_activate(wanted->activation, t->x.host[i]);
+        t->x.host[i] = (double)(float)us_activate(wanted->activation, t->x.host[i]);
     return us_test_values_upload(&t->x, PADDING, error);
 }
 
@@ -57,7 +57,7 @@ static unseen_status check_forward(residual_test *t, unseen_error *error) {
     us_residual_layer.destroy(layer);
     US_TRY(status);
     for (size_t i = 0; i < t->y.rows * (size_t)t->y.n; i++)
-        t->y.host[i] = us_reference_activate(t->wanted->activation, t->a.host[i] + t->b.host[i]);
+        t->y.host[i] = us_activate(t->wanted->activation, t->a.host[i] + t->b.host[i]);
     return us_test_values_compare(t->test, &t->y, us_residual_layer.name, "forward",
                                   t->wanted->shape, LIMIT, 1e-3, false, error);
 }
@@ -78,9 +78,8 @@ static unseen_status check_sum(residual_test *t, bool with_base, us_test_values 
     us_gradient_sum_destroy(adder);
     US_TRY(status);
     for (size_t i = 0; i < sum->rows * (size_t)sum->n; i++)
-        sum->host[i] =
-            (with_base ? t->a.host[i] : 0) +
-            t->b.host[i] * us_reference_activation_slope(t->wanted->activation, t->x.host[i]);
+        sum->host[i] = (with_base ? t->a.host[i] : 0) +
+                       t->b.host[i] * us_activation_slope(t->wanted->activation, t->x.host[i]);
     return us_test_values_compare(t->test, sum, us_residual_layer.name, what, t->wanted->shape,
                                   LIMIT, 1e-3, true, error);
 }

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "ops/reference.h"
-#include "ops/selftest.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
 
 typedef struct gaussian_case {
     const char *what;
@@ -75,9 +75,9 @@ static unseen_status create_gaussian(us_selftest *test, const gaussian_case *wan
     us_test_values_random(test, &values[LOSSES], 1, 0);
     for (size_t i = 0; i < features * (size_t)wanted->n; i++) {
         values[MEAN].host[i] =
-            (double)(float)us_reference_activate(wanted->mean, values[MEAN_BEFORE].host[i]);
-        values[LOG_VARIANCE].host[i] = (double)(float)us_reference_activate(
-            wanted->log_variance, values[LOG_VARIANCE_BEFORE].host[i]);
+            (double)(float)us_activate(wanted->mean, values[MEAN_BEFORE].host[i]);
+        values[LOG_VARIANCE].host[i] =
+            (double)(float)us_activate(wanted->log_variance, values[LOG_VARIANCE_BEFORE].host[i]);
     }
     US_TRY(us_test_values_upload(&values[MEAN], 0.25f, error));
     US_TRY(us_test_values_upload(&values[LOG_VARIANCE], 0.75f, error));
@@ -89,8 +89,8 @@ static unseen_status create_gaussian(us_selftest *test, const gaussian_case *wan
 /* What feature i adds to the loss whose gradient with respect to z is DZ. */
 static double loss_of(const gaussian_case *wanted, const us_test_values values[VALUES], size_t i,
                       double mean_before, double log_variance_before) {
-    const double mean = us_reference_activate(wanted->mean, mean_before);
-    const double log_variance = us_reference_activate(wanted->log_variance, log_variance_before);
+    const double mean = us_activate(wanted->mean, mean_before);
+    const double log_variance = us_activate(wanted->log_variance, log_variance_before);
     return values[DZ].host[i] *
                us_reference_gaussian_sample(mean, log_variance, values[NOISE].host[i]) +
            (double)weight / wanted->n * us_reference_gaussian_divergence(mean, log_variance);

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/reference.h"
-#include "ops/selftest.h"
-#include "ops/selftest_cases.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
+#include "selftest/cases.h"
 
 typedef struct layer_case {
     const us_layer_type *type;
@@ -252,8 +252,7 @@ static unseen_status create_activations(layer_test *t, unseen_error *error) {
     us_test_values_random(t->test, &t->x, t->wanted->scale > 0 ? t->wanted->scale : 1,
                           t->wanted->shift);
     for (size_t i = 0; i < in * (size_t)n; i++)
-        t->x.host[i] =
-            (double)(float)us_reference_activate(t->wanted->input_activation, t->x.host[i]);
+        t->x.host[i] = (double)(float)us_activate(t->wanted->input_activation, t->x.host[i]);
     us_test_values_random(t->test, &t->dy, 1, 0.1);
     US_TRY(us_test_values_upload(&t->x, PADDING, error));
     return us_test_values_upload(&t->dy, 0, error);

@@ -2,9 +2,9 @@
  * the layer compares while it has the output at hand or leaves it to them. */
 #include <stdlib.h>
 
-#include "ops/reference.h"
-#include "ops/selftest.h"
-#include "ops/selftest_cases.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
+#include "selftest/cases.h"
 
 typedef struct compared_case {
     const us_layer_type *type;

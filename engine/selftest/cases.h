@@ -1,6 +1,6 @@
 /* Short names for the tables of the self-test's cases. */
-#ifndef US_OPS_SELFTEST_CASES_H
-#define US_OPS_SELFTEST_CASES_H
+#ifndef US_SELFTEST_CASES_H
+#define US_SELFTEST_CASES_H
 
 #include "ops/layer.h"
 

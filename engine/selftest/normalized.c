@@ -1,9 +1,9 @@
 /* BatchNorm between two layers of a kind: in training the one before may take the moments that it
  * needs, and the one after the sums of its gradients; for scoring it is folded into the weights of
  * the one before. */
-#include "ops/reference.h"
-#include "ops/selftest.h"
-#include "ops/selftest_cases.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
+#include "selftest/cases.h"
 
 typedef struct normalized_case {
     const us_layer_type *type;

@@ -3,9 +3,10 @@
  *
  * Activations are [channels][height][width][n], n images without padded lanes; weights lie as on
  * the device (layer.h). */
-#ifndef US_OPS_REFERENCE_H
-#define US_OPS_REFERENCE_H
+#ifndef US_SELFTEST_REFERENCE_H
+#define US_SELFTEST_REFERENCE_H
 
+#include "ops/activation.h"
 #include "ops/gaussian_code.h"
 #include "ops/layer.h"
 #include "ops/loss.h"
@@ -43,10 +44,6 @@ void us_reference_convolution_forward(const us_reference *call);
 void us_reference_convolution_backward(const us_reference *call);
 void us_reference_convolution_transpose_forward(const us_reference *call);
 void us_reference_convolution_transpose_backward(const us_reference *call);
-
-/* An activation, and its derivative as a function of its output. */
-double us_reference_activate(us_activation activation, double v);
-double us_reference_activation_slope(us_activation activation, double y);
 
 /* The mean loss over `count` values; target NULL: target_constant. dy (may be NULL) is overwritten
  * with the gradient of the mean with respect to the value before `activation`. */

@@ -1,7 +1,7 @@
 /* Codes that are drawn from a normal distribution, on the host. */
 #include <math.h>
 
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 /* The tangent of exp(factor v) from the bound on. */
 static double bounded_exp(double factor, double v) {

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "ops/convolution.h"
-#include "ops/reference.h"
+#include "selftest/reference.h"
 
 /* Calls `each` for every pair of a small pixel and a large pixel that a tap relates: small (sy, sx)
  * meets large (sy * stride - padding + ky, ...). A convolution's large side is its input, a
@@ -73,7 +73,7 @@ static void forward(const us_reference *call, bool transposed) {
         call->y[i] = a->bias ? call->tensors[1][i / per_channel] : 0;
     meet(call, transposed, meet_forward);
     for (size_t i = 0; i < size; i++)
-        call->y[i] = us_reference_activate(call->activation, call->y[i]);
+        call->y[i] = us_activate(call->activation, call->y[i]);
 }
 
 static void backward(const us_reference *call, bool transposed) {
@@ -83,7 +83,7 @@ static void backward(const us_reference *call, bool transposed) {
         memset(call->dx, 0, size * sizeof *call->dx);
         meet(call, transposed, meet_dx);
         for (size_t i = 0; i < size; i++)
-            call->dx[i] *= us_reference_activation_slope(call->input_activation, call->x[i]);
+            call->dx[i] *= us_activation_slope(call->input_activation, call->x[i]);
     }
     if (!call->gradients) return;
     if (call->gradients[0]) {

@@ -4,8 +4,8 @@
 
 #include "base/random.h"
 #include "ops/class_entropy.h"
-#include "ops/reference.h"
-#include "ops/selftest.h"
+#include "selftest/reference.h"
+#include "selftest/selftest.h"
 #include "ops/transformation.h"
 
 enum { DRAW_SEED = 11, DRAW_SUBSTREAM = 5 };
@@ -161,7 +161,7 @@ static unseen_status create_entropy(us_selftest *test, const entropy_case *wante
     us_test_values_random(test, &t->y, wanted->scale, 0);
     us_test_values_random(test, &t->entropies, 1, 0);
     for (size_t i = 0; i < classes * (size_t)n; i++)
-        t->y.host[i] = (double)(float)us_reference_activate(wanted->activation, t->y.host[i]);
+        t->y.host[i] = (double)(float)us_activate(wanted->activation, t->y.host[i]);
     US_TRY(us_test_values_upload(&t->y, 0.5f, error));
     US_TRY(us_test_values_upload(&t->entropies, 0, error));
     size_t bytes = (size_t)batch * sizeof(int32_t);
@@ -192,7 +192,7 @@ static void reference_entropy(const entropy_case *wanted, entropy_test *t) {
         for (size_t c = 0; c < (size_t)wanted->classes; c++) {
             const double y = t->y.host[c * n + j];
             t->dy.host[c * n + j] = (exp(y - top) / sum - (c == own)) / (double)n *
-                                    us_reference_activation_slope(wanted->activation, y);
+                                    us_activation_slope(wanted->activation, y);
         }
         t->entropies.host[j] += log(sum) + top - t->y.host[own * n + j];
         total += t->entropies.host[j];
