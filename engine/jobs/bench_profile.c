@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/arithmetic.h"
-#include "training/bench.h"
+#include "jobs/bench.h"
 
 enum { SESSIONS = 5 };
 

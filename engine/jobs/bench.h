@@ -1,6 +1,6 @@
 /* What the parts of unseen_bench share. */
-#ifndef US_TRAINING_BENCH_H
-#define US_TRAINING_BENCH_H
+#ifndef US_JOBS_BENCH_H
+#define US_JOBS_BENCH_H
 
 #include "device/profile.h"
 #include "training/trainer.h"

@@ -7,7 +7,7 @@
 #include "base/event.h"
 #include "device/tuning.h"
 #include "ops/peak.h"
-#include "training/bench.h"
+#include "jobs/bench.h"
 #include "training/model.h"
 #include "training/trace.h"
 
