@@ -136,10 +136,6 @@ static void count_passes(const us_detector_spec *spec, int network, us_passes *p
     if (network == CLASSIFIER) passes->input = attributes->classifier_gradient > 0;
 }
 
-static int warmup_epochs(const us_detector_spec *spec) {
-    return ((const boss_attributes *)spec->attributes)->warmup_epochs;
-}
-
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
     boss *b = calloc(1, sizeof *b);
     if (!b) return us_fail_memory(error, "a detector");
@@ -251,7 +247,7 @@ const us_detector_type us_boss_detector = {
                {"classifier", "classifier", US_GAME_JUDGE}},
     .columns = {{"reconstruction", 1, "decoder"}, {"classifier", -1, "classifier"}},
     .count_passes = count_passes,
-    .warmup_epochs = warmup_epochs,
+    .warmup_key = "warmup_epochs",
     .check = check,
     .create = create,
     .destroy = destroy,

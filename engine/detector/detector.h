@@ -64,8 +64,8 @@ typedef struct us_detector {
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
-    /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the last,
-     * which a queue out of order may still read (NULL where the queue is in order). */
+    /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the
+     * last, which a queue out of order may still read (NULL where the queue is in order). */
     us_buffer *x, *x_last;
     /* Where judges leave, while training, how much their logits differ over a batch: the largest of
      * the step under way goes to spreads[spread_slot + i] for the i-th judge. NULL: nowhere. */
@@ -146,7 +146,9 @@ struct us_detector_type {
 
     /* What the attributes change of a network's passes. NULL: nothing. */
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
-    int (*warmup_epochs)(const us_detector_spec *spec); /* NULL: 0 */
+    /* The key, of kind US_KEY_INT, that says for how many epochs at the beginning not every network
+     * is trained. NULL: there is none. */
+    const char *warmup_key;
     /* Shapes that must fit each other. NULL: the first network takes images, "decoder" gives them.
      */
     unseen_status (*check)(const us_detector_spec *spec, const us_json *config,
@@ -163,13 +165,7 @@ struct us_detector_type {
                            unseen_error *error);
 };
 
-extern const us_detector_type *const us_detector_types[];  /* NULL-terminated */
-extern const us_detector_type us_alocc_detector;           /* alocc.c */
-extern const us_detector_type us_autoencoder_detector;     /* autoencoder.c */
-extern const us_detector_type us_boss_detector;            /* boss.c */
-extern const us_detector_type us_vae_detector;             /* vae.c */
-extern const us_detector_type us_transformations_detector; /* transformations.c */
-extern const us_detector_type us_ocgan_detector;           /* ocgan.c */
+extern const us_detector_type *const us_detector_types[]; /* detector_table.c; NULL-terminated */
 
 /* Of a network. Unless the type counts otherwise, every pass backward is for the parameters, and
  * for the input where that is another network's; and one pass scores. */

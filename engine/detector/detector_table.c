@@ -1,11 +1,17 @@
 #include "detector/detector.h"
 
-const us_detector_type *const us_detector_types[] = {
-    &us_alocc_detector,
-    &us_autoencoder_detector,
-    &us_boss_detector,
-    &us_ocgan_detector,
-    &us_transformations_detector,
-    &us_vae_detector,
-    NULL,
-};
+/* A row for each detector: us_NAME_detector is defined in NAME.c. */
+#define DETECTORS(ROW)                                                                             \
+    ROW(alocc)                                                                                     \
+    ROW(autoencoder)                                                                               \
+    ROW(boss)                                                                                      \
+    ROW(ocgan)                                                                                     \
+    ROW(transformations)                                                                           \
+    ROW(vae)
+
+#define DECLARATION(name) extern const us_detector_type us_##name##_detector;
+#define ENTRY(name) &us_##name##_detector,
+
+DETECTORS(DECLARATION)
+
+const us_detector_type *const us_detector_types[] = {DETECTORS(ENTRY) NULL};

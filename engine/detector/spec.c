@@ -182,7 +182,10 @@ unseen_status us_detector_spec_read(us_json *config, us_shape input, us_detector
 }
 
 int us_detector_warmup_epochs(const us_detector_spec *spec) {
-    return spec->type->warmup_epochs ? spec->type->warmup_epochs(spec) : 0;
+    for (const us_key *key = spec->type->keys; spec->type->warmup_key && key->name; key++)
+        if (strcmp(key->name, spec->type->warmup_key) == 0)
+            return *(const int *)((const char *)spec->attributes + key->offset);
+    return 0;
 }
 
 void us_detector_spec_release(us_detector_spec *spec) {

@@ -351,7 +351,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     const int warmup_epochs = us_detector_warmup_epochs(&config->detector);
     if (warmup_epochs > 0 && warmup_epochs >= config->training.epochs) {
         us_json detector = us_json_member(&config->root, "detector");
-        us_json warmup = us_json_member(&detector, "warmup_epochs");
+        us_json warmup = us_json_member(&detector, config->detector.type->warmup_key);
         return us_json_fail(&warmup, error, "must be fewer than the %d epochs of the training",
                             config->training.epochs);
     }
