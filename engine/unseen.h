@@ -241,6 +241,10 @@ UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_optio
                                       unseen_error *error);
 
 UNSEEN_API void unseen_string_free(char *string);
+
+/* The nearest of NULL-terminated candidates, case ignored, if `word` is near enough to be a
+ * misspelling or an abbreviation of it; else NULL. */
+UNSEEN_API const char *unseen_nearest(const char *word, const char *const *candidates);
 UNSEEN_API const char *unseen_version(void);
 
 /* The optional libraries that the library was built with, separated by commas; empty without any.

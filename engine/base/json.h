@@ -81,9 +81,6 @@ us_json us_json_member_object(us_json *object, const char *name);
 unseen_status us_json_fail(const us_json *at, unseen_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
 
-/* The nearest of NULL-terminated candidates if it is near enough to be a misspelling, else NULL. */
-const char *us_nearest(const char *word, const char *const *candidates);
-
 /* A JSON Schema (draft 2020-12) object for a table: properties, required, additionalProperties
  * false. Objects without members and arrays are left as {"type": ...} for the caller to replace.
  * NULL: no memory. */

@@ -74,7 +74,7 @@ static unseen_status fail_choice(const us_json *at, const us_key *key, unseen_er
     list_names(key->choices, names, sizeof names);
     us_json_describe(at->value, found);
     const char *nearest =
-        cJSON_IsString(at->value) ? us_nearest(at->value->valuestring, key->choices) : NULL;
+        cJSON_IsString(at->value) ? unseen_nearest(at->value->valuestring, key->choices) : NULL;
     if (nearest)
         return us_json_fail(at, error, "expected one of %s, found %s; did you mean \"%s\"?", names,
                             found, nearest);
@@ -97,7 +97,7 @@ static unseen_status fail_unknown(const us_json *member, const char *name, const
     if (!names) return us_fail_memory(error, member->file);
     for (size_t i = 0; i < count; i++)
         names[i] = keys[i].name;
-    const char *nearest = us_nearest(name, names);
+    const char *nearest = unseen_nearest(name, names);
     unseen_status status;
     if (nearest) {
         status = us_json_fail(member, error, "unknown key; did you mean \"%s\"?", nearest);

@@ -70,39 +70,11 @@ static int print_version(void) {
     return cli_finish_output(UNSEEN_OK);
 }
 
-static size_t smallest(size_t a, size_t b, size_t c) {
-    size_t ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance between words of at most 31 characters; longer ones are far apart. */
-static size_t distance(const char *a, const char *b) {
-    size_t rows = strlen(a), columns = strlen(b), row[32];
-    if (rows > 31 || columns > 31) return 31;
-    for (size_t j = 0; j <= columns; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= rows; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= columns; j++) {
-            size_t above = row[j];
-            row[j] = smallest(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[columns];
-}
-
 static int unknown_verb(const char *word) {
-    const char *nearest = NULL;
-    size_t least = 3; /* farther than two letters off is another word */
-    for (int i = 0; i < VERBS; i++) {
-        size_t far = distance(word, verbs[i].name);
-        if (far < least && far < strlen(verbs[i].name)) {
-            least = far;
-            nearest = verbs[i].name;
-        }
-    }
+    const char *names[VERBS + 1] = {0};
+    for (int i = 0; i < VERBS; i++)
+        names[i] = verbs[i].name;
+    const char *nearest = unseen_nearest(word, names);
     if (nearest)
         cli_say("there is no verb '%s': did you mean '%s'?", word, nearest);
     else

@@ -82,7 +82,7 @@ static unseen_status find_type(const us_json *detector, const us_detector_type *
             return UNSEEN_OK;
         }
     }
-    const char *nearest = us_nearest(member.value->valuestring, names);
+    const char *nearest = unseen_nearest(member.value->valuestring, names);
     if (nearest)
         return us_json_fail(&member, error, "unknown detector \"%.64s\"; did you mean \"%s\"?",
                             member.value->valuestring, nearest);

@@ -2,13 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+#include "base/clock.h"
 
 const char *us_pass_name(us_pass pass) {
     static const char *const names[] = {
@@ -83,7 +78,7 @@ unseen_status us_profile_begin(us_device *device, unseen_error *error) {
     profile->plain = device->queue;
     if (timed) device->queue = timed;
     profile->by_host = !timed || !device_tells_time(device);
-    profile->begun = now();
+    profile->begun = us_clock();
     device->profile = profile;
     return UNSEEN_OK;
 }
@@ -137,7 +132,7 @@ void us_launch_begin(us_device *device, us_launch_timer *timer) {
     *timer = (us_launch_timer){0};
     if (!device->profile) return;
     if (!device->profile->by_host) timer->wanted = &timer->event;
-    timer->enqueued = now();
+    timer->enqueued = us_clock();
 }
 
 static us_launch *add_launch(us_profile *profile) {
@@ -155,7 +150,7 @@ unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const cha
                             unseen_error *error) {
     us_profile *profile = device->profile;
     if (!profile) return UNSEEN_OK;
-    double returned = now();
+    double returned = us_clock();
     if (profile->by_host) US_TRY(us_device_finish(device, error));
     us_launch *launch = add_launch(profile);
     if (!launch) {
@@ -168,7 +163,7 @@ unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const cha
         .enqueued = timer->enqueued - profile->begun,
         .returned = returned - profile->begun,
         .started = timer->enqueued - profile->begun,
-        .ended = now() - profile->begun,
+        .ended = us_clock() - profile->begun,
         .event = timer->event,
     };
     snprintf(launch->name, sizeof launch->name, "%s", name);

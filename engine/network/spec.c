@@ -26,7 +26,7 @@ static unseen_status find_type(const us_json *layer, const us_layer_type **type,
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
     }
-    const char *nearest = us_nearest(member.value->valuestring, names);
+    const char *nearest = unseen_nearest(member.value->valuestring, names);
     if (nearest)
         return us_json_fail(&member, error, "unknown layer \"%.64s\"; did you mean \"%s\"?",
                             member.value->valuestring, nearest);

@@ -115,14 +115,31 @@ static void send_progress(us_selftest *test) {
     test->stop = us_event_send(test->events, &event) || test->stop;
 }
 
-static const us_selftest_group *const groups[] = {
-    &us_selftest_layers,       &us_selftest_normalized,    &us_selftest_compared,
-    &us_selftest_residual,     &us_selftest_losses,        &us_selftest_spreads,
-    &us_selftest_optimizers,   &us_selftest_bounded_steps, &us_selftest_images,
-    &us_selftest_pixel_scores, &us_selftest_random_codes,  &us_selftest_gaussian_codes,
-    &us_selftest_corruptions,  &us_selftest_matches,       &us_selftest_transformations,
-    &us_selftest_entropies,
-};
+/* A row for each group of cases, in the order in which they run. */
+#define GROUP_ROWS(ROW)                                                                            \
+    ROW(layers)                                                                                    \
+    ROW(normalized)                                                                                \
+    ROW(compared)                                                                                  \
+    ROW(residual)                                                                                  \
+    ROW(losses)                                                                                    \
+    ROW(spreads)                                                                                   \
+    ROW(optimizers)                                                                                \
+    ROW(bounded_steps)                                                                             \
+    ROW(images)                                                                                    \
+    ROW(pixel_scores)                                                                              \
+    ROW(random_codes)                                                                              \
+    ROW(gaussian_codes)                                                                            \
+    ROW(corruptions)                                                                               \
+    ROW(matches)                                                                                   \
+    ROW(transformations)                                                                           \
+    ROW(entropies)
+
+#define DECLARATION(name) extern const us_selftest_group us_selftest_##name;
+#define ENTRY(name) &us_selftest_##name,
+
+GROUP_ROWS(DECLARATION)
+
+static const us_selftest_group *const groups[] = {GROUP_ROWS(ENTRY)};
 
 enum { GROUPS = sizeof groups / sizeof *groups };
 

@@ -65,17 +65,4 @@ typedef struct us_selftest_group {
     unseen_status (*run)(us_selftest *test, int number, unseen_error *error); /* adds its results */
 } us_selftest_group;
 
-extern const us_selftest_group us_selftest_layers;     /* layers.c */
-extern const us_selftest_group us_selftest_normalized; /* normalized.c */
-extern const us_selftest_group us_selftest_compared;   /* compared.c */
-extern const us_selftest_group us_selftest_residual;   /* residual.c */
-extern const us_selftest_group us_selftest_losses, us_selftest_spreads, us_selftest_optimizers,
-    us_selftest_bounded_steps; /* training.c */
-extern const us_selftest_group us_selftest_images, us_selftest_pixel_scores,
-    us_selftest_random_codes;                                                /* images.c */
-extern const us_selftest_group us_selftest_gaussian_codes;                   /* codes.c */
-extern const us_selftest_group us_selftest_corruptions, us_selftest_matches; /* negatives.c */
-extern const us_selftest_group us_selftest_transformations,
-    us_selftest_entropies; /* transformations.c */
-
 #endif

@@ -277,7 +277,7 @@ static void finds_the_nearest(void **state) {
         {"batch_size", "batch"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases - 1; i++) {
-        const char *nearest = us_nearest(cases[i].word, words);
+        const char *nearest = unseen_nearest(cases[i].word, words);
         if (cases[i].nearest) {
             assert_non_null(nearest);
             assert_string_equal(nearest, cases[i].nearest);
@@ -287,7 +287,7 @@ static void finds_the_nearest(void **state) {
     }
     char word[200] = {0};
     memset(word, 'e', sizeof word - 1);
-    assert_null(us_nearest(word, words));
+    assert_null(unseen_nearest(word, words));
 }
 
 /* ---- overrides ---- */
