@@ -4,8 +4,10 @@
  * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH; CHANNELS,
  * HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized); PARTIAL (the
  * pixels at hand may lack images of the batch, whose lanes are left as they are); STAGED (the pixels at
- * hand are those of the batch, in order); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is
- * cut: VECTORS of the batch and STRIP pixels of a row per item.
+ * hand are those of the batch, in order); PLANAR (not set: 0; the pixels are stored as
+ * [image][channel][height][width]); LEAST and GREATEST (set where some values are beyond them, which
+ * then count as these); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is cut: VECTORS of
+ * the batch and STRIP pixels of a row per item.
  *
  * An item takes a strip of each of its lanes' images in turn into a tile whose lanes are innermost,
  * then writes the tile out in whole vectors: both sides touch memory in runs. */
@@ -20,6 +22,23 @@
 #define BLACK -1.0f
 #define IMAGE ((size_t)SOURCE_CHANNELS * SOURCE_HEIGHT * SOURCE_WIDTH)
 
+#ifndef PLANAR
+#define PLANAR 0
+#endif
+/* How far apart pixels, and the channels of a pixel, lie. */
+#if PLANAR
+#define PIXEL_STRIDE 1
+#define CHANNEL_STRIDE (SOURCE_HEIGHT * SOURCE_WIDTH)
+#else
+#define PIXEL_STRIDE SOURCE_CHANNELS
+#define CHANNEL_STRIDE 1
+#endif
+#ifdef GREATEST
+#define VALUE(v) clamp((float)(v), LEAST, GREATEST)
+#else
+#define VALUE(v) ((float)(v))
+#endif
+
 #if FLOATS
 typedef float pixel;
 #else
@@ -27,7 +46,7 @@ typedef uchar pixel;
 #endif
 
 /* Bytes stay bytes in the tile where nothing needs computing; else it holds results. */
-#if DIRECT && !FLOATS && !PARTIAL
+#if DIRECT && !FLOATS && !PARTIAL && !defined(GREATEST)
 #define BYTE_TILE 1
 typedef uchar cell;
 #else
@@ -37,7 +56,8 @@ typedef float cell;
 
 /* Whole vectors of bytes, turned in registers. */
 #define QUICK                                                                                      \
-    (BYTE_TILE && VECTOR_WIDTH > 1 && WIDTH % STRIP == 0 && STRIP * CHANNELS % VECTOR_WIDTH == 0)
+    (BYTE_TILE && !PLANAR && VECTOR_WIDTH > 1 && WIDTH % STRIP == 0 &&                             \
+     STRIP * CHANNELS % VECTOR_WIDTH == 0)
 
 #if VECTOR_WIDTH == 1
 #define vec_from_bytes(p) ((float)*(p))
@@ -66,13 +86,14 @@ typedef struct {
 
 /* One channel of one stored pixel, in the output's channels. */
 static inline float sample(__global const pixel *image, int y, int x, int channel) {
-    __global const pixel *p = image + ((size_t)y * SOURCE_WIDTH + x) * SOURCE_CHANNELS;
+    __global const pixel *p = image + ((size_t)y * SOURCE_WIDTH + x) * PIXEL_STRIDE;
 #if CHANNELS == SOURCE_CHANNELS
-    return (float)p[channel];
+    return VALUE(p[channel * CHANNEL_STRIDE]);
 #elif SOURCE_CHANNELS == 1
-    return (float)p[0];
+    return VALUE(p[0]);
 #else
-    return 0.299f * (float)p[0] + 0.587f * (float)p[1] + 0.114f * (float)p[2];
+    return 0.299f * VALUE(p[0]) + 0.587f * VALUE(p[CHANNEL_STRIDE]) +
+           0.114f * VALUE(p[2 * CHANNEL_STRIDE]);
 #endif
 }
 
@@ -88,12 +109,13 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
     UNROLL for (int p = 0; p < STRIP; p++) {
         if (WIDTH % STRIP && p >= s.pixels) break;
         const int x = flip ? WIDTH - 1 - s.x - p : s.x + p;
-        __global const pixel *from = image + (s.y * WIDTH + x) * CHANNELS;
+        __global const pixel *from = image + (s.y * WIDTH + x) * PIXEL_STRIDE;
         UNROLL for (int c = 0; c < CHANNELS; c++)
 #if BYTE_TILE
-            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = from[c];
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = from[c * CHANNEL_STRIDE];
 #else
-            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = (float)from[c] * s.scale + s.offset;
+            tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
+                VALUE(from[c * CHANNEL_STRIDE]) * s.scale + s.offset;
 #endif
     }
 #elif PADDED

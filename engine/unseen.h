@@ -1,6 +1,8 @@
 /* unseen: tells whether an image is of a kind that a model has seen before.
  *
- * The one public header. The library never prints, never exits and keeps no global state. Every
+ * The one public header. The library never prints, never exits and keeps no global state, but for
+ * one thing: while files are mapped it handles SIGBUS, so that a file which is truncated meanwhile
+ * ends in UNSEEN_FAILURE. The handler that was there before gets what is not of these files. Every
  * function that can fail returns a status and, through the last parameter, a message that names the
  * file, key, layer or device at fault. Results are JSON documents (UTF-8, one object, owned by the
  * caller, freed with unseen_string_free); their fields are listed at each function and are stable.
@@ -123,8 +125,13 @@ typedef struct unseen_run_options {
 } unseen_run_options;
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
- * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out.
- * Training that diverged or collapsed starts again as often as /training/collapse/restarts allows.
+ * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
+ * training_data and test_data, what the files were taken for: {path, count, height, width,
+ * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
+ * range: the numbers that black and white have, values: [lowest, highest] (of much uint8, of a
+ * sample), clipped: values beyond the range by rounding}. The same is sent as messages before
+ * anything is computed. Training that diverged or collapsed starts again as often as
+ * /training/collapse/restarts allows.
  */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
@@ -135,10 +142,11 @@ typedef struct unseen_score_options {
     const char *data;       /* images to score */
     const char *out;        /* the CSV to write */
     const char *columns;    /* NULL, or another CSV, with every score that the detector gives */
+    const char *layout;     /* NULL, or which axis of data is which, as /input/layout has it */
 } unseen_score_options;
 
 /* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,
- * above_threshold} */
+ * above_threshold, data: what the file was taken for, as of unseen_run} */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +26,7 @@ static unseen_status status_of(int code) {
     }
 }
 
-static unseen_status fail_errno(unseen_error *error, const char *path, const char *what) {
+unseen_status us_fail_errno(unseen_error *error, const char *path, const char *what) {
     int code = errno;
     return us_fail(error, status_of(code), "%s: %s: %s", path, what, strerror(code));
 }
@@ -35,9 +34,9 @@ static unseen_status fail_errno(unseen_error *error, const char *path, const cha
 static unseen_status open_for_reading(const char *path, int flags, int *descriptor,
                                       struct stat *status, unseen_error *error) {
     *descriptor = open(path, O_RDONLY | O_CLOEXEC | flags);
-    if (*descriptor < 0) return fail_errno(error, path, "cannot open");
+    if (*descriptor < 0) return us_fail_errno(error, path, "cannot open");
     if (fstat(*descriptor, status) != 0) {
-        unseen_status failure = fail_errno(error, path, "cannot inspect");
+        unseen_status failure = us_fail_errno(error, path, "cannot inspect");
         close(*descriptor);
         return failure;
     }
@@ -77,7 +76,7 @@ static unseen_status read_all(int descriptor, const char *path, size_t hint, siz
         ssize_t got = read_up_to(descriptor, buffer + used, capacity - used);
         if (got < 0) {
             free(buffer);
-            return fail_errno(error, path, "cannot read");
+            return us_fail_errno(error, path, "cannot read");
         }
         used += (size_t)got;
         if (used > limit) {
@@ -112,35 +111,13 @@ unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t 
     return status;
 }
 
-unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *error) {
-    *mapping = (us_mapping){0};
-    int descriptor;
-    struct stat about;
-    /* A pipe cannot be mapped: it is refused rather than waited for. */
-    US_TRY(open_for_reading(path, O_NONBLOCK, &descriptor, &about, error));
-    unseen_status status = UNSEEN_OK;
-    if (!S_ISREG(about.st_mode)) {
-        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it cannot be mapped",
-                         path);
-    } else if (about.st_size == 0) {
-        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: the file is empty", path);
-    } else if ((uintmax_t)about.st_size > SIZE_MAX) {
-        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: larger than this machine can map", path);
-    } else {
-        size_t size = (size_t)about.st_size;
-        void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        if (bytes == MAP_FAILED)
-            status = fail_errno(error, path, "cannot map");
-        else
-            *mapping = (us_mapping){.bytes = bytes, .size = size};
-    }
-    close(descriptor);
-    return status;
-}
-
-void us_file_unmap(us_mapping *mapping) {
-    if (mapping->bytes) munmap((void *)mapping->bytes, mapping->size);
-    *mapping = (us_mapping){0};
+/* A pipe cannot be mapped: it is refused rather than waited for. */
+unseen_status us_file_open_regular(const char *path, int *descriptor, struct stat *about,
+                                   unseen_error *error) {
+    US_TRY(open_for_reading(path, O_NONBLOCK, descriptor, about, error));
+    if (S_ISREG(about->st_mode)) return UNSEEN_OK;
+    close(*descriptor);
+    return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it cannot be mapped", path);
 }
 
 /* The folder of a path, on the heap: "." for a bare name. */
@@ -195,11 +172,11 @@ unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_err
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file, so it is not replaced",
                        path);
     writer->path = exists ? realpath(path, NULL) : strdup(path);
-    if (!writer->path) return fail_errno(error, path, "cannot resolve");
+    if (!writer->path) return us_fail_errno(error, path, "cannot resolve");
 
     int descriptor = open_temporary(writer->path, &writer->temporary);
     if (descriptor < 0) {
-        unseen_status status = fail_errno(error, path, "cannot write");
+        unseen_status status = us_fail_errno(error, path, "cannot write");
         writer_reset(writer);
         return status;
     }
@@ -207,7 +184,7 @@ unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_err
     if (exists && fchmod(descriptor, about.st_mode & 0777) != 0) errno = 0;
     writer->stream = fdopen(descriptor, "wb");
     if (!writer->stream) {
-        unseen_status status = fail_errno(error, path, "cannot write");
+        unseen_status status = us_fail_errno(error, path, "cannot write");
         close(descriptor);
         unlink(writer->temporary);
         writer_reset(writer);
@@ -225,7 +202,7 @@ static unseen_status sync_folder(const char *path, unseen_error *error) {
     /* A folder may be writable without being readable, and some file systems cannot sync one. */
     if (descriptor >= 0) {
         if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS)
-            status = fail_errno(error, path, "written, but its folder cannot be synchronized");
+            status = us_fail_errno(error, path, "written, but its folder cannot be synchronized");
         close(descriptor);
     }
     free(folder);
@@ -244,7 +221,7 @@ unseen_status us_file_commit(us_file_writer *writer, unseen_error *error) {
     writer->stream = NULL;
     errno = code ? code : failed ? EIO : 0;
     if (failed || rename(writer->temporary, writer->path) != 0) {
-        unseen_status status = fail_errno(error, writer->path, "cannot write");
+        unseen_status status = us_fail_errno(error, writer->path, "cannot write");
         unlink(writer->temporary);
         writer_reset(writer);
         return status;
@@ -273,7 +250,7 @@ unseen_status us_file_write(const char *path, const void *bytes, size_t size, un
     us_file_writer writer;
     US_TRY(us_file_begin(path, &writer, error));
     if (size && fwrite(bytes, 1, size, writer.stream) != size) {
-        unseen_status status = fail_errno(error, path, "cannot write");
+        unseen_status status = us_fail_errno(error, path, "cannot write");
         us_file_abandon(&writer);
         return status;
     }
@@ -309,7 +286,7 @@ unseen_status us_folder_create(const char *path, unseen_error *error) {
     free(prefix);
     if (status == UNSEEN_OK) status = ensure_folder(path, path, error);
     if (status == UNSEEN_OK && faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
-        status = fail_errno(error, path, "the folder is not writable");
+        status = us_fail_errno(error, path, "the folder is not writable");
     return status;
 }
 

@@ -1,8 +1,9 @@
-/* Files: read whole, mapped, or replaced whole. */
+/* Files: read whole, or replaced whole. Those that are mapped: mapping.h. */
 #ifndef US_BASE_FILE_H
 #define US_BASE_FILE_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 
@@ -10,13 +11,12 @@
 unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
                            unseen_error *error);
 
-/* A read-only mapping; size 0 is an error naming the file as empty. */
-typedef struct us_mapping {
-    const unsigned char *bytes;
-    size_t size;
-} us_mapping;
-unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *error);
-void us_file_unmap(us_mapping *mapping);
+/* For mapping.c: opens a regular file for reading. */
+unseen_status us_file_open_regular(const char *path, int *descriptor, struct stat *about,
+                                   unseen_error *error);
+
+/* "PATH: WHAT: " and errno's text; bad input where the path cannot be what the user meant. */
+unseen_status us_fail_errno(unseen_error *error, const char *path, const char *what);
 
 /* Writing so that readers see the old file or the new one, whole: a temporary beside it, fsync,
  * rename, fsync of the folder. us_file_commit or us_file_abandon ends it (both accept a writer that

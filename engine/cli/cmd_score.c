@@ -49,7 +49,8 @@ int cli_cmd_score(int argc, char **argv) {
                                   .csv_header = options.csv_header,
                                   .data = options.data,
                                   .out = options.out,
-                                  .columns = options.columns};
+                                  .columns = options.columns,
+                                  .layout = options.layout};
     cli_progress progress;
     cli_progress_begin(&progress, options.quiet);
     unseen_events events = cli_progress_events(&progress);

@@ -41,6 +41,10 @@ static const option_row rows[] = {
      "The normal class; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
      CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/normal", 0},
+    {"layout", "L",
+     "Which axis of the images' files is which, where their shape and the config leave it open: "
+     "NHWC, NCHW, NHW, HWC, CHW or HW (N images of H rows and W columns in C channels)",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/input/layout", 0},
     {"epochs", "N", "Passes over the training images", CLI_OPTION_TRAINING, TARGET_VALUE_OVERRIDE,
      "/training/epochs", 0},
     {"batch", "N", "Images in a training step", CLI_OPTION_CONFIG, TARGET_VALUE_OVERRIDE,
@@ -61,6 +65,11 @@ static const option_row rows[] = {
      TARGET_TEXT, NULL, FIELD(csv_header)},
     {"data", "FILE", "Images to score (.npy or IDX, plain or gzip)", CLI_OPTION_SCORE, TARGET_TEXT,
      NULL, FIELD(data)},
+    {"layout", "L",
+     "Which axis of --data is which, where its shape and the config leave it open: NHWC, NCHW, "
+     "NHW, "
+     "HWC, CHW or HW (N images of H rows and W columns in C channels)",
+     CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(layout)},
     {"out", "FILE", "The CSV to write", CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(out)},
     {"columns", "FILE", "A CSV of every score that the detector gives, beside the combined one",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(columns)},

@@ -72,17 +72,18 @@ static unseen_status fail_size(const char *path, const us_array_header *header,
 
 /* Copies the elements where they do not lie on a multiple of their size, as in .npy files whose
  * writer did not pad the header. */
-static unseen_status align(us_array *array, unseen_error *error) {
+static unseen_status align(us_array *array, const char *path, unseen_error *error) {
     const us_array_header *header = &array->header;
     if ((uintptr_t)array->data % (uintptr_t)header->item_bytes == 0) return UNSEEN_OK;
     unsigned char *copy = malloc(header->bytes);
     if (!copy) return us_fail_memory(error, "the elements of an unaligned array");
     memcpy(copy, array->data, header->bytes);
     free(array->heap);
-    us_file_unmap(&array->mapping);
     array->heap = copy;
     array->data = copy;
-    return UNSEEN_OK;
+    unseen_status status = us_array_check(array, path, error);
+    us_file_unmap(&array->mapping);
+    return status;
 }
 
 static unseen_status open_plain(us_array *array, const char *path, unseen_error *error) {
@@ -93,7 +94,7 @@ static unseen_status open_plain(us_array *array, const char *path, unseen_error 
     if (header->format == US_ARRAY_OTHER) return UNSEEN_OK;
     size_t expected = header->offset + header->bytes;
     if (size != expected) return fail_size(path, header, "", size > expected, size, error);
-    return align(array, error);
+    return align(array, path, error);
 }
 
 /* Unpacks what the header declares, given the first `have` bytes in `start`, and checks that this
@@ -126,7 +127,7 @@ static unseen_status unpack(us_array *array, us_gunzip *reader, const unsigned c
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: truncated: the gzip checksum at its end is missing", reader->path);
     array->data = array->heap + header->offset;
-    return align(array, error);
+    return align(array, reader->path, error);
 }
 
 static unseen_status open_gzip(us_array *array, const char *path, unseen_error *error) {
@@ -149,6 +150,7 @@ static unseen_status open_gzip(us_array *array, const char *path, unseen_error *
                          path);
     else
         status = unpack(array, &reader, start, have, error);
+    if (us_array_check(array, path, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
 done:
     us_gunzip_close(&reader);
     free(start);
@@ -170,6 +172,10 @@ void us_array_close(us_array *array) {
     us_file_unmap(&array->mapping);
     free(array->heap);
     memset(array, 0, sizeof *array);
+}
+
+unseen_status us_array_check(const us_array *array, const char *path, unseen_error *error) {
+    return us_mapping_check(&array->mapping, path, error);
 }
 
 bool us_array_integer(const us_array *array, size_t k, int64_t *value) {

@@ -4,7 +4,7 @@
 #define US_DATA_ARRAY_H
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/mapping.h"
 
 enum {
     US_ARRAY_MAX_RANK = 32, /* NumPy's own limit */
@@ -19,6 +19,7 @@ typedef struct us_array_header {
     char kind;       /* 'u' unsigned, 'i' signed, 'f' float, 'b' bool; others have been refused */
     int item_bytes;  /* 1, 2, 4 or 8 (floats also 16) */
     bool big_endian; /* false for single bytes */
+    bool fortran;    /* the first axis is innermost in memory, not the last one */
     int rank;        /* 0 to US_ARRAY_MAX_RANK */
     int64_t dims[US_ARRAY_MAX_RANK]; /* each at least 1 */
     size_t offset;                   /* of the first element in the (unpacked) file */
@@ -38,6 +39,9 @@ typedef struct us_array {
  * array; here it would hide that arrays were appended or a header is wrong). */
 unseen_status us_array_open(const char *path, us_array *array, unseen_error *error);
 void us_array_close(us_array *array);
+
+/* UNSEEN_FAILURE where the file has lost a part of what was or will be read of it. */
+unseen_status us_array_check(const us_array *array, const char *path, unseen_error *error);
 
 /* Completes header->bytes from kind, dims and offset; refuses empty dimensions and sizes that no
  * address space holds. For the format readers. */

@@ -1,13 +1,12 @@
 #include "data/images.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/array.h"
-
-enum { MAX_CHANNELS = 16 };
+#include "data/convert.h"
 
 /* What a file that is no array may be instead, told by its first bytes. */
 static unseen_status fail_format(const us_array *array, const char *path, unseen_error *error) {
@@ -32,7 +31,7 @@ static unseen_status fail_format(const us_array *array, const char *path, unseen
     };
     const unsigned char *bytes = array->data;
     size_t size = array->header.bytes;
-    const char *advice = "images are read from .npy (uint8 or float32) and IDX files, plain or .gz";
+    const char *advice = "images are read from .npy and IDX files, plain or .gz";
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         size_t length = strlen(kinds[i].start);
         if (size >= length && memcmp(bytes, kinds[i].start, length) == 0) advice = kinds[i].advice;
@@ -46,91 +45,40 @@ static unseen_status fail_format(const us_array *array, const char *path, unseen
                    path, start, advice);
 }
 
-static unseen_status read_type(const us_array_header *header, us_images *images,
-                               unseen_error *error) {
-    const char *path = images->path;
-    us_array_text text = us_array_type_text(header);
-    const char *type = text.text;
-    if (header->kind == 'u' && header->item_bytes == 1) {
-        images->pixel = US_PIXEL_UINT8;
-        return UNSEEN_OK;
-    }
-    if (header->format == US_ARRAY_IDX)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: an IDX file of %s; IDX images are of unsigned bytes (type 0x08)", path,
-                       type);
-    if (header->kind == 'f' && header->item_bytes == 4 && !header->big_endian) {
-        images->pixel = US_PIXEL_FLOAT32;
-        return UNSEEN_OK;
-    }
-    if (header->kind == 'f')
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: holds %s; save it as float32 or uint8: "
-                       "np.save('float32.npy', np.load('%s').astype('<f4'))",
-                       path, type, path);
-    if (header->kind == 'b')
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: holds bool; save it as uint8 from 0 to 255: "
-                       "np.save('uint8.npy', np.load('%s').astype('u1') * 255)",
-                       path, path);
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: holds %s; save it as float32 or uint8, if its values are from 0 to 255: "
-                   "np.save('uint8.npy', np.load('%s').astype('u1'))",
-                   path, type, path);
-}
-
-/* (N, C, H, W), as PyTorch has it: too many channels if read as (N, H, W, C), or square pictures of
- * one or three planes. */
-static bool is_channels_first(const us_array_header *header) {
-    const int64_t *dims = header->dims;
-    if (dims[3] > MAX_CHANNELS) return dims[1] <= MAX_CHANNELS;
-    return (dims[1] == 1 || dims[1] == 3) && dims[2] == dims[3] && dims[3] > 4;
-}
-
-static unseen_status read_shape(const us_array_header *header, us_images *images,
-                                unseen_error *error) {
-    const char *path = images->path;
-    us_array_text text = us_array_shape_text(header);
-    const char *shape = text.text;
-    const int64_t *dims = header->dims;
-    if (header->rank != 3 && header->rank != 4)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: its shape is %s; images have the shape (number, height, width) or "
-                       "(number, height, width, channels)",
-                       path, shape);
-    if (header->rank == 4 && is_channels_first(header))
-        return us_fail(
-            error, UNSEEN_BAD_INPUT,
-            "%s: its shape %s looks like (number, channels, height, width); the channels "
-            "must come last: "
-            "np.save('channels_last.npy', "
-            "np.ascontiguousarray(np.load('%s').transpose(0, 2, 3, 1)))",
-            path, shape, path);
-    int64_t channels = header->rank == 4 ? dims[3] : 1;
-    if (channels > MAX_CHANNELS)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: its shape %s, read as (number, height, width, channels), has %lld "
-                       "channels; 1 to %d are accepted",
-                       path, shape, (long long)channels, MAX_CHANNELS);
-    if (dims[0] > INT32_MAX)
+static unseen_status read_shape(const us_array_header *header, const us_layout_request *request,
+                                us_images *images, unseen_error *error) {
+    const char *path = images->path, *shape = images->shape.text;
+    us_layout_reading reading;
+    int64_t values;
+    US_TRY(us_layout_read(header, request, path, &reading, error));
+    if (reading.count > INT32_MAX)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: its shape %s has more images than the %d that are accepted", path,
                        shape, INT32_MAX);
-    int64_t values;
-    if (__builtin_mul_overflow(dims[1], dims[2] * channels, &values) || values > INT32_MAX)
+    if (__builtin_mul_overflow(reading.height, reading.width * reading.channels, &values) ||
+        values > INT32_MAX)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: its shape %s has more than %d values in each image", path, shape,
                        INT32_MAX);
-    images->count = dims[0];
-    images->height = (int)dims[1];
-    images->width = (int)dims[2];
-    images->channels = (int)channels;
+    images->layout = reading.layout;
+    images->planar = (reading.layout == US_LAYOUT_NCHW || reading.layout == US_LAYOUT_CHW) &&
+                     reading.channels > 1;
+    images->count = reading.count;
+    images->height = (int)reading.height;
+    images->width = (int)reading.width;
+    images->channels = (int)reading.channels;
     return UNSEEN_OK;
 }
 
-/* Widens range by an image's values; false when one is not finite. */
-static bool scan_image(const float *values, size_t count, float range[2]) {
-    float low = range[0], high = range[1];
+/* ---- values ---- */
+
+typedef struct extremes {
+    double low, high;
+} extremes;
+
+/* Widens the extremes by an image's values; false when one is not finite. */
+static bool scan_image(const float *values, size_t count, extremes *found) {
+    float low = values[0], high = values[0];
     bool finite = true;
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -139,54 +87,137 @@ static bool scan_image(const float *values, size_t count, float range[2]) {
         low = values[i] < low ? values[i] : low;
         high = values[i] > high ? values[i] : high;
     }
-    range[0] = low;
-    range[1] = high;
+    found->low = (double)low < found->low ? (double)low : found->low;
+    found->high = (double)high > found->high ? (double)high : found->high;
     return finite;
 }
 
-static unseen_status find_range(us_images *images, unseen_error *error) {
-    static const double ranges[][2] = {{0, 1}, {-1, 1}, {0, 255}};
-    if (images->pixel == US_PIXEL_UINT8) {
-        images->range[0] = 0;
-        images->range[1] = 255;
-        return UNSEEN_OK;
-    }
-    size_t values = (size_t)images->height * (size_t)images->width * (size_t)images->channels;
-    const float *first = images->pixels;
-    float found[2] = {first[0], first[0]};
+static const float *float_image(const us_images *images, int64_t n) {
+    return (const float *)images->pixels + (size_t)n * us_images_values(images);
+}
+
+static unseen_status scan_floats(us_images *images, unseen_error *error) {
+    extremes found = {INFINITY, -INFINITY};
     for (int64_t n = 0; n < images->count; n++) {
-        if (!scan_image(first + (size_t)n * values, values, found))
+        if (!scan_image(float_image(images, n), us_images_values(images), &found))
             return us_fail(error, UNSEEN_BAD_INPUT,
-                           "%s: image %lld (counted from 0) holds a value that is not finite (NaN "
-                           "or infinity)",
+                           "%s: image %lld (counted from 0) holds a value that is not finite as "
+                           "float32 (NaN, infinity or above 3.4e38)",
                            images->path, (long long)n);
     }
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        if ((double)found[0] < ranges[i][0] || (double)found[1] > ranges[i][1]) continue;
-        memcpy(images->range, ranges[i], sizeof images->range);
-        return UNSEEN_OK;
+    images->lowest = found.low;
+    images->highest = found.high;
+    return UNSEEN_OK;
+}
+
+/* All bytes of a small file; of a large one, blocks that are spread evenly, so that opening it
+ * takes no longer the larger it is. */
+static void scan_bytes(us_images *images) {
+    enum { BLOCK = 1 << 14, BLOCKS = 256 };
+    const unsigned char *bytes = images->pixels;
+    size_t size = (size_t)images->count * us_images_values(images);
+    size_t blocks = size / BLOCK < BLOCKS ? size / BLOCK + 1 : BLOCKS;
+    unsigned char low = 255, high = 0;
+    for (size_t b = 0; b < blocks; b++) {
+        size_t first = blocks < BLOCKS ? b * BLOCK : size / BLOCKS * b;
+        size_t end = size - first < BLOCK ? size : first + BLOCK;
+        for (size_t i = first; i < end; i++) {
+            low = bytes[i] < low ? bytes[i] : low;
+            high = bytes[i] > high ? bytes[i] : high;
+        }
     }
+    images->lowest = low;
+    images->highest = high;
+}
+
+static unseen_status fail_range(const us_images *images, int64_t image, const char *ranges,
+                                unseen_error *error) {
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: its values go from %.9g to %.9g; float32 images have values within 0 to 1, "
-                   "-1 to 1 or 0 to 255",
-                   images->path, (double)found[0], (double)found[1]);
+                   "%s: its values go from %.9g to %.9g, which does not fit %s; the first such "
+                   "image is number %lld, counted from 0",
+                   images->path, images->lowest, images->highest, ranges, (long long)image);
 }
 
-static unseen_status read_array(us_images *images, us_array *array, unseen_error *error) {
+unseen_status us_images_range(const us_images *images, us_range *range, unseen_error *error) {
+    *range = US_RANGE_BYTE;
+    if (images->pixel == US_PIXEL_UINT8) return UNSEEN_OK;
+    *range = us_range_choose(images->lowest, images->highest, images->highest);
+    if (*range != US_RANGE_AUTO) return UNSEEN_OK;
+    extremes found = {INFINITY, -INFINITY};
+    int64_t image = 0;
+    for (; image < images->count - 1; image++) {
+        scan_image(float_image(images, image), us_images_values(images), &found);
+        if (us_range_choose(found.low, found.high, images->highest) == US_RANGE_AUTO) break;
+    }
+    return fail_range(images, image,
+                      "0..1, -1..1, 0..255 (the largest from 16 on) or 0..65535 (from 32768 on): "
+                      "scale all images alike to one of these, or, if they are so dark, name it "
+                      "by --set /input/range=0..255",
+                      error);
+}
+
+/* Values of an image below and above two bounds. */
+static size_t count_beyond(const us_images *images, int64_t image, double low, double high) {
+    size_t count = us_images_values(images), beyond = 0;
+    const float *floats = images->pixels;
+    const unsigned char *bytes = images->pixels;
+    for (size_t i = (size_t)image * count; i < ((size_t)image + 1) * count; i++) {
+        double value = images->pixel == US_PIXEL_UINT8 ? bytes[i] : (double)floats[i];
+        beyond += value < low || value > high;
+    }
+    return beyond;
+}
+
+unseen_status us_images_clip(const us_images *images, us_range_ends ends, const char *whose,
+                             int64_t *clipped, unseen_error *error) {
+    const double room = (ends.white - ends.black) / 1000;
+    const bool sampled = images->pixel == US_PIXEL_UINT8 && ends.white < 255;
+    *clipped = 0;
+    if (!sampled && images->lowest >= ends.black && images->highest <= ends.white) return UNSEEN_OK;
+    for (int64_t n = 0; n < images->count; n++) {
+        *clipped += (int64_t)count_beyond(images, n, ends.black, ends.white);
+        if (*clipped == 0 || !count_beyond(images, n, ends.black - room, ends.white + room))
+            continue;
+        char text[160];
+        snprintf(text, sizeof text, "%g..%g (%s): scale all images alike", ends.black, ends.white,
+                 whose);
+        return fail_range(images, n, text, error);
+    }
+    return UNSEEN_OK;
+}
+
+/* ---- opening ---- */
+
+static unseen_status read_array(us_images *images, us_array *array,
+                                const us_layout_request *request, unseen_error *error) {
+    us_array_header *header = &array->header;
     US_TRY(us_array_open(images->path, array, error));
-    if (array->header.format == US_ARRAY_OTHER) return fail_format(array, images->path, error);
-    US_TRY(read_type(&array->header, images, error));
-    US_TRY(read_shape(&array->header, images, error));
+    if (header->format == US_ARRAY_OTHER) return fail_format(array, images->path, error);
+    images->shape = us_array_shape_text(header);
+    images->type = us_array_type_text(header);
+    if (header->item_bytes > 8)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: holds %s; save it as float32: "
+                       "np.save('float32.npy', np.load('%s').astype('<f4'))",
+                       images->path, images->type.text, images->path);
+    US_TRY(read_shape(header, request, images, error));
+    if (us_array_needs_converting(header)) US_TRY(us_array_convert(array, images->path, error));
     images->pixels = array->data;
-    return find_range(images, error);
+    images->pixel = header->kind == 'f' ? US_PIXEL_FLOAT32 : US_PIXEL_UINT8;
+    if (images->pixel == US_PIXEL_FLOAT32)
+        US_TRY(scan_floats(images, error));
+    else
+        scan_bytes(images);
+    return us_images_check(images, error);
 }
 
-unseen_status us_images_open(const char *path, us_images *images, unseen_error *error) {
+unseen_status us_images_open(const char *path, const us_layout_request *request, us_images *images,
+                             unseen_error *error) {
     memset(images, 0, sizeof *images);
     us_array *array = calloc(1, sizeof *array);
     images->owner = array;
     images->path = strdup(path);
-    unseen_status status = array && images->path ? read_array(images, array, error)
+    unseen_status status = array && images->path ? read_array(images, array, request, error)
                                                  : us_fail_memory(error, "opening images");
     if (status != UNSEEN_OK) us_images_close(images);
     return status;
@@ -197,4 +228,13 @@ void us_images_close(us_images *images) {
     free(images->owner);
     free(images->path);
     memset(images, 0, sizeof *images);
+}
+
+unseen_status us_images_check(const us_images *images, unseen_error *error) {
+    return images->owner ? us_array_check(images->owner, images->path, error) : UNSEEN_OK;
+}
+
+bool us_images_changed(const us_images *images) {
+    const us_array *array = images->owner;
+    return array && us_mapping_changed(&array->mapping);
 }

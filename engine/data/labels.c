@@ -49,6 +49,7 @@ unseen_status us_labels_open(const char *path, us_labels *labels, unseen_error *
                                &labels->count, error);
     else
         status = read_integers(&array, labels, error);
+    if (us_array_check(&array, path, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
 done:
     us_array_close(&array);
     if (status != UNSEEN_OK) us_labels_close(labels);

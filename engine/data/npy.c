@@ -123,12 +123,9 @@ static unseen_status read_descr(parser *p) {
 static unseen_status read_order(parser *p) {
     char word[8];
     p->at += read_word(p, word, sizeof word);
-    if (strcmp(word, "False") == 0) return UNSEEN_OK;
-    if (strcmp(word, "True") != 0) return expected(p, "True or False after 'fortran_order'");
-    return us_fail(p->error, UNSEEN_BAD_INPUT,
-                   "%s: stored in Fortran order (columns first); C order is accepted: "
-                   "np.save('c_order.npy', np.ascontiguousarray(np.load('%s')))",
-                   p->path, p->path);
+    p->header->fortran = strcmp(word, "True") == 0;
+    if (p->header->fortran || strcmp(word, "False") == 0) return UNSEEN_OK;
+    return expected(p, "True or False after 'fortran_order'");
 }
 
 static unseen_status read_dimension(parser *p, int64_t *dimension) {

@@ -8,7 +8,7 @@
 bool us_npy_is(const unsigned char *bytes, size_t size);
 
 /* Reads the header at the start of `size` bytes: all of the file, or at least its first
- * US_ARRAY_MAX_HEADER. Object, structured, complex and text types and Fortran order are refused. */
+ * US_ARRAY_MAX_HEADER. Object, structured, complex and text types are refused. */
 unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char *path,
                             us_array_header *header, unseen_error *error);
 

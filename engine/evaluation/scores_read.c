@@ -2,10 +2,11 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/mapping.h"
 #include "evaluation/locale.h"
 
 enum { MAX_FIELDS = US_SCORES_MAX_COLUMNS + 2 }; /* the id and "anomalous" */
@@ -228,6 +229,7 @@ unseen_status us_scores_read(const char *path, us_scores *scores, unseen_error *
     unseen_status status = read_header(&csv, scores, error);
     if (status == UNSEEN_OK) status = read_rows(&csv, scores, error);
     us_locale_leave(locale);
+    if (us_mapping_check(&mapping, path, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_file_unmap(&mapping);
     if (status != UNSEEN_OK) us_scores_destroy(scores);
     return status;

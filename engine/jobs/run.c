@@ -67,14 +67,17 @@ static unseen_status open_labels(run *r, unseen_error *error) {
 
 static unseen_status open_inputs(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
-    US_TRY(us_dataset_open_training(r->config, &r->training, error));
+    US_TRY(us_dataset_open_training(r->config, r->events, &r->training, error));
     if (r->options->train_only) return UNSEEN_OK;
     if (!data->test)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: no images to score: give --test FILE or set /data/test, or use `unseen "
                        "train`",
                        r->config->path);
-    US_TRY(us_dataset_open(r->config, data->test, &r->training, r->events, &r->test, error));
+    us_dataset_source source = {.path = data->test,
+                                .layout = us_dataset_layout(r->config, &r->training),
+                                .training = &r->training.scale};
+    US_TRY(us_dataset_open(r->config, &source, r->events, &r->test, error));
     return data->labels ? open_labels(r, error) : UNSEEN_OK;
 }
 
@@ -109,7 +112,7 @@ static unseen_status check_folder(const run *r, unseen_error *error) {
 /* "auto" as it turned out on the training images, so that later images are read alike. */
 static bool settle_range(const run *r, cJSON *config) {
     cJSON *input = cJSON_GetObjectItemCaseSensitive(config, "input");
-    const char *range = r->training.white > 1 ? "0..255" : r->training.black < 0 ? "-1..1" : "0..1";
+    const char *range = us_range_names[r->training.scale.range];
     return cJSON_ReplaceItemInObjectCaseSensitive(input, "range", cJSON_CreateString(range));
 }
 
@@ -220,20 +223,24 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
     int64_t parameters = 0;
     for (int i = 0; i < r->config->detector.network_count; i++)
         parameters += us_network_spec_parameters(&r->config->detector.networks[i]);
-    bool complete = cJSON_AddStringToObject(results, "name", r->config->name) &&
-                    cJSON_AddStringToObject(results, "device", r->device->name) &&
-                    cJSON_AddStringToObject(results, "out", r->options->out) &&
-                    add_number(results, "train_seconds", progress->seconds) &&
-                    add_number(results, "epochs", progress->epoch) &&
-                    add_number(results, "restarts", progress->restarts) &&
-                    add_number(results, "loss", progress->loss) &&
-                    add_number(results, "held_out_loss", progress->held_out_loss) &&
-                    add_number(results, "training_images", (double)r->training.selected_count) &&
-                    add_number(results, "parameters", (double)parameters) &&
-                    add_number(results, "threshold", r->calibration.threshold) &&
-                    add_number(results, "false_positive_rate",
-                               r->config->detector.scoring.false_positive_rate) &&
-                    cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on);
+    bool complete =
+        cJSON_AddStringToObject(results, "name", r->config->name) &&
+        cJSON_AddStringToObject(results, "device", r->device->name) &&
+        cJSON_AddStringToObject(results, "out", r->options->out) &&
+        add_number(results, "train_seconds", progress->seconds) &&
+        add_number(results, "epochs", progress->epoch) &&
+        add_number(results, "restarts", progress->restarts) &&
+        add_number(results, "loss", progress->loss) &&
+        add_number(results, "held_out_loss", progress->held_out_loss) &&
+        add_number(results, "training_images", (double)r->training.selected_count) &&
+        add_number(results, "parameters", (double)parameters) &&
+        add_number(results, "threshold", r->calibration.threshold) &&
+        add_number(results, "false_positive_rate",
+                   r->config->detector.scoring.false_positive_rate) &&
+        cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on) &&
+        cJSON_AddItemToObject(results, "training_data", us_dataset_describe(&r->training)) &&
+        (r->options->train_only ||
+         cJSON_AddItemToObject(results, "test_data", us_dataset_describe(&r->test)));
     return complete ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
@@ -246,6 +253,8 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
             return us_fail_memory(error, "results");
     }
     US_TRY(describe(r, results, error));
+    us_dataset_warn_changed(&r->training, r->events);
+    us_dataset_warn_changed(&r->test, r->events);
     warn(r, results);
     if (!(*json = us_json_print(results))) return us_fail_memory(error, "results");
     char *path;
@@ -310,6 +319,27 @@ typedef struct scoring {
     double seconds;
 } scoring;
 
+/* The images to score are read as those that the run was trained on, as far as it is known what
+ * these were like: by a folder without metrics.json it is not. */
+static unseen_status open_scored(const char *folder, const unseen_score_options *options,
+                                 const unseen_events *events, scoring *s, unseen_error *error) {
+    us_layout_request layout = us_dataset_layout(s->config, NULL);
+    layout.when = options->layout ? US_LAYOUT_ALWAYS : US_LAYOUT_IN_DOUBT;
+    if (options->layout && !(layout.layout = us_layout_find(options->layout)))
+        layout.when = US_LAYOUT_OF_ITS_RANK;
+    us_json metrics = {0};
+    char *path = us_path_join(folder, "metrics.json");
+    if (!path) return us_fail_memory(error, "a path");
+    if (us_json_load(path, &metrics, NULL) != UNSEEN_OK) metrics.value = NULL;
+    us_scale training =
+        us_scale_from_json((us_range)s->config->range,
+                           cJSON_GetObjectItemCaseSensitive(metrics.value, "training_data"));
+    cJSON_Delete(metrics.value);
+    free(path);
+    us_dataset_source source = {.path = options->data, .layout = layout, .training = &training};
+    return us_dataset_open(s->config, &source, events, &s->dataset, error);
+}
+
 static unseen_status load_run(const char *folder, const unseen_score_options *options,
                               const unseen_events *events, scoring *s, unseen_error *error) {
     char *config = us_path_join(folder, "config.json");
@@ -320,8 +350,7 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
             us_fail(error, UNSEEN_BAD_INPUT,
                     "%s holds no trained model (model.safetensors); was the run finished?", folder);
     if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
-    if (status == UNSEEN_OK)
-        status = us_dataset_open(s->config, options->data, NULL, events, &s->dataset, error);
+    if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
     if (status == UNSEEN_OK)
@@ -344,7 +373,8 @@ static unseen_status describe_scoring(const scoring *s, const char *out, char **
                     cJSON_AddStringToObject(object, "device", s->device->name) &&
                     add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
                     add_number(object, "threshold", s->calibration.threshold) &&
-                    add_number(object, "above_threshold", (double)above);
+                    add_number(object, "above_threshold", (double)above) &&
+                    cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
     *json = complete ? us_json_print(object) : NULL;
     cJSON_Delete(object);
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
@@ -354,6 +384,7 @@ static unseen_status describe_scoring(const scoring *s, const char *out, char **
 static unseen_status check_score_options(const unseen_score_options *options, unseen_error *error) {
     if (!options->data) return us_fail(error, UNSEEN_BAD_INPUT, "no images to score are given");
     if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no file for the scores is given");
+    if (options->layout) US_TRY(us_layout_check(options->layout, error));
     US_TRY(us_scores_check_header(options->csv_header, error));
     US_TRY(us_file_check(options->out, error));
     if (!options->columns) return UNSEEN_OK;
@@ -374,6 +405,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK)
         status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
     s.seconds = us_clock() - started + 1e-9;
+    if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
     if (status == UNSEEN_OK)
         status = us_scores_write_prediction(&s.scores, options->csv_header, options->out, error);
     if (status == UNSEEN_OK && options->columns)

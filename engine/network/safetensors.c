@@ -117,6 +117,10 @@ void us_safetensors_close(us_safetensors *file) {
     memset(file, 0, sizeof *file);
 }
 
+unseen_status us_safetensors_check(const us_safetensors *file, unseen_error *error) {
+    return us_mapping_check(&file->mapping, file->path, error);
+}
+
 const us_safetensors_tensor *us_safetensors_find(const us_safetensors *file, const char *name) {
     for (int i = 0; i < file->count; i++)
         if (strcmp(file->tensors[i].name, name) == 0) return &file->tensors[i];

@@ -4,6 +4,7 @@
 #define US_NETWORK_SAFETENSORS_H
 
 #include "base/file.h"
+#include "base/mapping.h"
 #include "base/json.h"
 
 typedef struct us_safetensors_tensor {
@@ -26,6 +27,11 @@ typedef struct us_safetensors {
 /* Every offset, shape and type is checked against the file before anything is returned. */
 unseen_status us_safetensors_open(const char *path, us_safetensors *file, unseen_error *error);
 void us_safetensors_close(us_safetensors *file);
+
+/* UNSEEN_FAILURE where the file was truncated meanwhile: tensors that were read from it may be
+ * zeros.
+ */
+unseen_status us_safetensors_check(const us_safetensors *file, unseen_error *error);
 
 /* NULL where there is none. */
 const us_safetensors_tensor *us_safetensors_find(const us_safetensors *file, const char *name);

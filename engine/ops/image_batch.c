@@ -1,6 +1,7 @@
 #include "ops/image_batch.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,18 +140,24 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     loader->groups[0] = (size_t)(us_device_vectors(device, loader->batch) / tuning.vectors);
     loader->groups[1] = (size_t)((shape.width + tuning.strip - 1) / tuning.strip);
     loader->groups[2] = (size_t)shape.height;
+    char special[128] = "";
+    size_t used = 0;
+    if (source->planar) used = (size_t)snprintf(special, sizeof special, " -DPLANAR=1");
+    if (source->clip)
+        snprintf(special + used, sizeof special - used, " -DLEAST=%d.0f -DGREATEST=%d.0f",
+                 (int)source->black, (int)source->white);
     const char *const names[] = {"choose", "gather"};
     us_kernel **const kernels[] = {&loader->choose, &loader->gather};
     for (int i = 0; i < 2; i++)
         US_TRY(us_kernel_create(
             device, "image_batch", names[i], kernels[i], error,
             "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d -DSOURCE_WIDTH=%d "
-            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DSTAGED=%d "
+            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DSTAGED=%d%s "
             "-DSHUFFLE_STREAM=%d "
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
             loader->batch, source->is_float, source->channels, source->height, source->width,
             shape.channels, shape.height, shape.width, source->fit == US_FIT_PAD,
-            loader->part_count > 1, loader->staged, US_STREAM_SHUFFLE, US_STREAM_FLIP,
+            loader->part_count > 1, loader->staged, special, US_STREAM_SHUFFLE, US_STREAM_FLIP,
             tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }

@@ -17,6 +17,8 @@ typedef enum us_fit {
 typedef struct us_image_source {
     const void *pixels; /* outlives the loader */
     bool is_float;
+    bool planar; /* count x channels x height x width instead */
+    bool clip;   /* values beyond black and white, whole numbers then, become these */
     int64_t count;
     int height, width, channels;
     double black, white;

@@ -233,6 +233,7 @@ unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen
     free(path);
     if (status != UNSEEN_OK) return status;
     status = us_tuning_restore(device, us_safetensors_metadata(&file, "tuning"), error);
+    if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
     return status;
 }
@@ -278,6 +279,7 @@ unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error) {
     if (status == UNSEEN_OK) status = us_detector_load(trainer->detector, &file, error);
     if (status == UNSEEN_OK) status = load_moments(trainer, &file, error);
     if (status == UNSEEN_OK) status = load_signals(trainer, &file, error);
+    if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
     return status;
 }

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/images.h"
+
 #define CONFIG(field) offsetof(struct unseen_config, field)
 #define TRAINING(field) offsetof(us_training_settings, field)
 #define OPTIMIZER(field) offsetof(us_optimizer_settings, field)
 #define SCHEDULE(field) offsetof(us_schedule, field)
 #define DATA(field) offsetof(us_data_settings, field)
 
-static const char *const ranges[] = {"auto", "0..1", "-1..1", "0..255", NULL};
 static const char *const fits[] = {"resize", "pad", NULL};
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
@@ -70,9 +71,16 @@ static const us_key input_keys[] = {
     {.name = "range",
      .kind = US_KEY_CHOICE,
      .offset = CONFIG(range),
-     .choices = ranges,
+     .choices = us_range_names,
      .help =
          "The numbers that black and white have in the files; auto: as the training file tells"},
+    {.name = "layout",
+     .kind = US_KEY_CHOICE,
+     .offset = CONFIG(layout),
+     .choices = us_layout_names,
+     .help =
+         "Which axis of the files is which: N images of H rows, W columns and C channels; auto: "
+         "as their shape and this input tell"},
     {.name = "fit",
      .kind = US_KEY_CHOICE,
      .offset = CONFIG(fit),

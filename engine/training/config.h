@@ -45,14 +45,12 @@ struct unseen_config {
     char *path;
     char *name, *description;
     us_shape input;
-    int range; /* us_range */
-    int fit;   /* us_fit */
+    int range;  /* us_range */
+    int layout; /* us_layout */
+    int fit;    /* us_fit */
     us_detector_spec detector;
     us_training_settings training;
     us_data_settings data;
 };
-
-/* What black and white are in the images' numbers. */
-typedef enum us_range { US_RANGE_AUTO, US_RANGE_UNIT, US_RANGE_SIGNED, US_RANGE_BYTE } us_range;
 
 #endif

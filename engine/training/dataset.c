@@ -1,75 +1,164 @@
 #include "training/dataset.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "data/labels.h"
 
-static unseen_status open_images(const unseen_config *config, const char *path, us_dataset *dataset,
-                                 unseen_error *error) {
-    static const double ranges[][2] = {
-        [US_RANGE_UNIT] = {0, 1}, [US_RANGE_SIGNED] = {-1, 1}, [US_RANGE_BYTE] = {0, 255}};
-    memset(dataset, 0, sizeof *dataset);
-    US_TRY(us_images_open(path, &dataset->images, error));
-    bool given = config->range != US_RANGE_AUTO;
-    dataset->fit = (us_fit)config->fit;
-    dataset->black = given ? ranges[config->range][0] : dataset->images.range[0];
-    dataset->white = given ? ranges[config->range][1] : dataset->images.range[1];
-    dataset->selected_count = dataset->images.count;
-    return UNSEEN_OK;
-}
-
-static unsigned char largest_byte(const us_images *images) {
-    const unsigned char *bytes = images->pixels;
-    size_t size = (size_t)images->count * us_images_image_bytes(images);
-    unsigned char largest = 0;
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] > largest) largest = bytes[i];
-    return largest;
-}
+/* ---- what the numbers mean ---- */
 
 /* Numbers beyond black and white, or all of them next to black, are of images that were scaled
  * otherwise: their scores would be no result. */
-static unseen_status check_range(const us_dataset *dataset, unseen_error *error) {
+static unseen_status choose_range(const unseen_config *config, const us_scale *training,
+                                  us_dataset *dataset, unseen_error *error) {
     const us_images *images = &dataset->images;
-    double low = images->range[0], high = images->range[1];
-    if (images->pixel == US_PIXEL_UINT8 && dataset->white < high) high = largest_byte(images);
-    bool all_black = images->pixel == US_PIXEL_FLOAT32 && high <= 1 && dataset->white > 1;
-    if (low >= dataset->black && high <= dataset->white && !all_black) return UNSEEN_OK;
-    return us_fail(
-        error, UNSEEN_BAD_INPUT,
-        "%s: its values lie within %g to %g, but black is %g and white %g (/input/range, or "
-        "as in the training images): scale all images alike",
-        images->path, low, high, dataset->black, dataset->white);
+    us_range range = training ? training->range : (us_range)config->range;
+    const char *whose = training ? "as in the training images" : "as /input/range has it";
+    if (range == US_RANGE_AUTO) US_TRY(us_images_range(images, &range, error));
+    us_range_ends ends = us_range_get(range), unit = us_range_get(US_RANGE_UNIT);
+    dataset->scale = (us_scale){range, images->lowest, images->highest};
+    if (images->pixel == US_PIXEL_FLOAT32 && ends.white > unit.white &&
+        us_range_holds(unit, 0, images->highest))
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: its values go from %.9g to %.9g, but black is %g and white %g (%s): "
+                       "scale all images alike",
+                       images->path, images->lowest, images->highest, ends.black, ends.white,
+                       whose);
+    return us_images_clip(images, ends, whose, &dataset->clipped, error);
 }
 
-/* Floats without a negative one, where black is -1, were most likely scaled otherwise, but might be
- * bright images. */
-static bool is_doubtful(const us_dataset *dataset) {
-    const us_images *images = &dataset->images;
-    return images->pixel == US_PIXEL_FLOAT32 && images->range[0] > dataset->black;
+/* Of two ranges of values, whether one has little of the other. */
+static bool is_elsewhere(const us_scale *a, const us_scale *b) {
+    double low = a->lowest > b->lowest ? a->lowest : b->lowest;
+    double high = a->highest < b->highest ? a->highest : b->highest;
+    double wider = a->highest - a->lowest > b->highest - b->lowest ? a->highest - a->lowest
+                                                                   : b->highest - b->lowest;
+    return high - low < wider / 16;
 }
 
-unseen_status us_dataset_open(const unseen_config *config, const char *path,
-                              const us_dataset *training, const unseen_events *events,
-                              us_dataset *dataset, unseen_error *error) {
-    unseen_status status = open_images(config, path, dataset, error);
-    if (status == UNSEEN_OK && training) {
-        dataset->fit = training->fit;
-        dataset->black = training->black;
-        dataset->white = training->white;
-    }
-    if (status == UNSEEN_OK) status = check_range(dataset, error);
-    if (status == UNSEEN_OK && is_doubtful(dataset))
+/* What may well be wrong, although it need not be. */
+static void warn(const us_dataset *dataset, const us_scale *training, const unseen_events *events) {
+    const us_images *images = &dataset->images;
+    const us_scale *scale = &dataset->scale;
+    us_range_ends ends = us_range_get(scale->range);
+    us_scale all = {scale->range, ends.black, ends.white};
+    bool known = training && training->lowest <= training->highest;
+    if (images->pixel == US_PIXEL_UINT8 && scale->lowest == 0 && scale->highest == 1 &&
+        ends.white > 1)
+        us_event_message(
+            events, UNSEEN_EVENT_WARNING,
+            "%s: %s of only 0 and 1, which is all but black where white is %g: a mask, "
+            "or images of 0..1 that lost their fractions?",
+            images->path, images->type.text, ends.white);
+    else if (images->pixel == US_PIXEL_FLOAT32 && ends.black < 0 && scale->lowest >= 0)
         us_event_message(events, UNSEEN_EVENT_WARNING,
-                         "%s: its values keep to %g to %g, while black and white are %g and %g in "
-                         "the training images: are they scaled alike?",
-                         path, dataset->images.range[0], dataset->images.range[1], dataset->black,
-                         dataset->white);
-    if (status != UNSEEN_OK) us_dataset_close(dataset);
-    return status;
+                         "%s: its values keep to %g to %g, while black and white are %g and %g%s: "
+                         "are they scaled alike?",
+                         images->path, scale->lowest, scale->highest, ends.black, ends.white,
+                         training ? " in the training images" : "");
+    else if (known && is_elsewhere(scale, training))
+        us_event_message(events, UNSEEN_EVENT_WARNING,
+                         "%s: its values keep to %g to %g, while those of the training images are "
+                         "from %g to %g: are they scaled alike?",
+                         images->path, scale->lowest, scale->highest, training->lowest,
+                         training->highest);
+    else if (!known && is_elsewhere(scale, &all))
+        us_event_message(events, UNSEEN_EVENT_WARNING,
+                         "%s: its values keep to %g to %g, a small part of %s: are they scaled to "
+                         "it?",
+                         images->path, scale->lowest, scale->highest, us_range_names[scale->range]);
+}
+
+/* What the file was taken for, in a line. */
+static void tell(const us_dataset *dataset, const char *what, const unseen_events *events) {
+    const us_images *images = &dataset->images;
+    char clipped[96] = "";
+    if (dataset->clipped)
+        snprintf(clipped, sizeof clipped,
+                 "; %" PRId64 " value%s beyond that by rounding %s clipped", dataset->clipped,
+                 dataset->clipped == 1 ? "" : "s", dataset->clipped == 1 ? "is" : "are");
+    us_event_message(
+        events, UNSEEN_EVENT_MESSAGE,
+        "%s: %s: %" PRId64 " of %dx%d in %d channel%s: %s of shape %s as %s, black and "
+        "white %s%s",
+        what, images->path, images->count, images->height, images->width, images->channels,
+        images->channels == 1 ? "" : "s", images->type.text, images->shape.text,
+        us_layout_names[images->layout], us_range_names[dataset->scale.range], clipped);
+}
+
+us_scale us_scale_from_json(us_range range, const cJSON *description) {
+    const cJSON *values = cJSON_GetObjectItemCaseSensitive(description, "values");
+    const cJSON *low = cJSON_GetArrayItem(values, 0), *high = cJSON_GetArrayItem(values, 1);
+    if (!cJSON_IsNumber(low) || !cJSON_IsNumber(high)) return (us_scale){range, 1, 0};
+    return (us_scale){range, low->valuedouble, high->valuedouble};
+}
+
+cJSON *us_dataset_describe(const us_dataset *dataset) {
+    const us_images *images = &dataset->images;
+    us_range_ends ends = us_range_get(dataset->scale.range);
+    double range[] = {ends.black, ends.white}, values[] = {images->lowest, images->highest};
+    char *path = realpath(images->path, NULL);
+    cJSON *object = cJSON_CreateObject();
+    bool complete = cJSON_AddStringToObject(object, "path", path ? path : images->path) &&
+                    cJSON_AddNumberToObject(object, "count", (double)images->count) &&
+                    cJSON_AddNumberToObject(object, "height", images->height) &&
+                    cJSON_AddNumberToObject(object, "width", images->width) &&
+                    cJSON_AddNumberToObject(object, "channels", images->channels) &&
+                    cJSON_AddStringToObject(object, "layout", us_layout_names[images->layout]) &&
+                    cJSON_AddStringToObject(object, "type", images->type.text) &&
+                    cJSON_AddItemToObject(object, "range", cJSON_CreateDoubleArray(range, 2)) &&
+                    cJSON_AddItemToObject(object, "values", cJSON_CreateDoubleArray(values, 2)) &&
+                    cJSON_AddNumberToObject(object, "clipped", (double)dataset->clipped);
+    free(path);
+    if (complete) return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+us_layout_request us_dataset_layout(const unseen_config *config, const us_dataset *training) {
+    /* The layout is of the files that have as many axes; it must be of one of them. */
+    bool used = !training || training->images.layout == (us_layout)config->layout;
+    return (us_layout_request){.layout = (us_layout)config->layout,
+                               .when = used ? US_LAYOUT_OF_ITS_RANK : US_LAYOUT_ALWAYS,
+                               .channels = config->input.channels,
+                               .height = config->input.height,
+                               .width = config->input.width};
+}
+
+static unseen_status open_images(const unseen_config *config, const us_dataset_source *source,
+                                 us_dataset *dataset, unseen_error *error) {
+    memset(dataset, 0, sizeof *dataset);
+    US_TRY(us_images_open(source->path, &source->layout, &dataset->images, error));
+    dataset->fit = (us_fit)config->fit;
+    dataset->selected_count = dataset->images.count;
+    return choose_range(config, source->training, dataset, error);
+}
+
+unseen_status us_dataset_open(const unseen_config *config, const us_dataset_source *source,
+                              const unseen_events *events, us_dataset *dataset,
+                              unseen_error *error) {
+    unseen_status status = open_images(config, source, dataset, error);
+    if (status != UNSEEN_OK) {
+        us_dataset_close(dataset);
+        return status;
+    }
+    tell(dataset, "images to score", events);
+    warn(dataset, source->training, events);
+    return UNSEEN_OK;
+}
+
+void us_dataset_warn_changed(const us_dataset *dataset, const unseen_events *events) {
+    if (us_images_changed(&dataset->images))
+        us_event_message(
+            events, UNSEEN_EVENT_WARNING,
+            "%s was written to while it was in use: results may be of its old content, "
+            "of its new one, or of both",
+            dataset->images.path);
 }
 
 void us_dataset_close(us_dataset *dataset) {
@@ -135,18 +224,25 @@ static unseen_status hold_out(const unseen_config *config, us_dataset *dataset,
     return UNSEEN_OK;
 }
 
-unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *dataset,
-                                       unseen_error *error) {
+unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
+                                       us_dataset *dataset, unseen_error *error) {
     if (!config->data.train)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: no training images: give --train FILE or set /data/train",
                        config->path);
-    unseen_status status = open_images(config, config->data.train, dataset, error);
-    if (status == UNSEEN_OK) status = check_range(dataset, error);
+    us_dataset_source source = {.path = config->data.train,
+                                .layout = us_dataset_layout(config, NULL)};
+    if (!config->data.test) source.layout.when = US_LAYOUT_ALWAYS;
+    unseen_status status = open_images(config, &source, dataset, error);
     if (status == UNSEEN_OK) status = select_normal(config, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
-    if (status != UNSEEN_OK) us_dataset_close(dataset);
-    return status;
+    if (status != UNSEEN_OK) {
+        us_dataset_close(dataset);
+        return status;
+    }
+    tell(dataset, "images to train on", events);
+    warn(dataset, NULL, events);
+    return UNSEEN_OK;
 }
 
 unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_dataset *dataset,
@@ -169,7 +265,7 @@ unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_
                                   .channels = shape.channels,
                                   .path = (char *)"made-up images"};
     dataset->selected_count = count;
-    dataset->white = 255;
+    dataset->scale.range = US_RANGE_BYTE;
     return UNSEEN_OK;
 }
 
@@ -182,15 +278,18 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
                                 int batch, const uint32_t *selection, int64_t count,
                                 us_image_loader **loader, unseen_error *error) {
     const us_images *images = &dataset->images;
+    us_range_ends ends = us_range_get(dataset->scale.range);
     us_image_source source = {
         .pixels = images->pixels,
+        .planar = images->planar,
+        .clip = dataset->clipped > 0,
         .is_float = images->pixel == US_PIXEL_FLOAT32,
         .count = images->count,
         .height = images->height,
         .width = images->width,
         .channels = images->channels,
-        .black = dataset->black,
-        .white = dataset->white,
+        .black = ends.black,
+        .white = ends.white,
         .fit = dataset->fit,
     };
     us_purpose purpose = device->purpose;

@@ -7,27 +7,51 @@
 #include "ops/image_batch.h"
 #include "training/config.h"
 
+/* What the numbers of images mean, and which of them are in use. */
+typedef struct us_scale {
+    us_range range;
+    double lowest, highest; /* lowest above highest: not known */
+} us_scale;
+
 typedef struct us_dataset {
     us_images images;
     uint32_t *selected; /* images trained on, or scored; NULL: all */
     int64_t selected_count;
     uint32_t *held_out; /* training images kept aside; NULL: none */
     int64_t held_out_count;
-    double black, white;
+    us_scale scale;
+    int64_t clipped; /* values beyond black or white by what rounding makes; they become these */
     us_fit fit;
 } us_dataset;
 
 /* The training images: of the normal class where /data/train_labels is set, less the held-out
- * share. */
-unseen_status us_dataset_open_training(const unseen_config *config, us_dataset *dataset,
-                                       unseen_error *error);
+ * share. Tells what the file was taken for, and warns of what looks wrong with it. */
+unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
+                                       us_dataset *dataset, unseen_error *error);
 
-/* All images of a file. Their numbers mean what they mean in the training images: as `training` has
- * it, or (NULL) the config of a run, which tells. Images that were plainly scaled otherwise are an
+/* Where images to score come from. */
+typedef struct us_dataset_source {
+    const char *path;
+    us_layout_request layout;
+    const us_scale *training; /* what their numbers mean: as in the images trained on */
+} us_dataset_source;
+
+/* For a file that is scored by the run whose training images are given. */
+us_layout_request us_dataset_layout(const unseen_config *config, const us_dataset *training);
+
+/* All images of a file. Images that were plainly scaled otherwise than those trained on are an
  * error, doubtful ones a warning. */
-unseen_status us_dataset_open(const unseen_config *config, const char *path,
-                              const us_dataset *training, const unseen_events *events,
-                              us_dataset *dataset, unseen_error *error);
+unseen_status us_dataset_open(const unseen_config *config, const us_dataset_source *source,
+                              const unseen_events *events, us_dataset *dataset,
+                              unseen_error *error);
+
+/* {path, count, height, width, channels, layout, type, range: [black, white], values: [lowest,
+ * highest], clipped}; NULL: no memory. And back from it what the numbers mean. */
+cJSON *us_dataset_describe(const us_dataset *dataset);
+us_scale us_scale_from_json(us_range range, const cJSON *description);
+
+/* Warns where the file was written to while it was in use. */
+void us_dataset_warn_changed(const us_dataset *dataset, const unseen_events *events);
 
 /* Made-up images of the config's shape, for measuring: to a kernel, noise is as good as
  * photographs.

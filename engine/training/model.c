@@ -88,6 +88,7 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
     US_TRY(us_safetensors_open(path, &file, error));
     unseen_status status = calibration_from_json(detector->spec->type, &file, calibration, error);
     if (status == UNSEEN_OK) status = us_detector_load(detector, &file, error);
+    if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
     return status;
 }
@@ -96,6 +97,7 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
 
 typedef struct scoring_pass {
     us_detector *detector;
+    const us_images *images;
     us_image_loader *loader;
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS];
     float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
@@ -110,6 +112,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     us_device *device = detector->device;
     size_t lane_bytes = (size_t)detector->padded * sizeof(float);
     pass->detector = detector;
+    pass->images = &dataset->images;
     pass->column_count = us_detector_column_count(detector->spec->type);
     US_TRY(us_dataset_loader(dataset, device, detector->spec->input, detector->padded, selection,
                              count, &pass->loader, error));
@@ -171,6 +174,7 @@ static unseen_status score_all(scoring_pass *pass, int64_t count, const char *wh
         us_fence *fence = &pass->fences[b % US_STEPS_IN_FLIGHT];
         const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;
         US_TRY(us_fence_wait(fence, device, error));
+        US_TRY(us_images_check(pass->images, error));
         if (b >= US_STEPS_IN_FLIGHT)
             US_TRY(send_progress(events, what, done < count ? done : count, count, started, error));
         if (b >= batches) continue;
@@ -193,6 +197,7 @@ unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
     if (status == UNSEEN_OK) status = score_all(&pass, count, what, events, error);
     unseen_status end = us_device_finish(detector->device, status == UNSEEN_OK ? error : NULL);
     if (status == UNSEEN_OK) status = end;
+    if (status == UNSEEN_OK) status = us_images_check(&dataset->images, error);
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         for (int64_t i = 0; i < count; i++)
             columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];

@@ -210,6 +210,7 @@ static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t k
 /* Waits for all steps so far; with their signals checked, the state is worth saving. */
 static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *error) {
     US_TRY(us_device_finish(trainer->device, error));
+    US_TRY(us_images_check(&trainer->dataset->images, error));
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
     for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
@@ -292,6 +293,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
         us_fence *oldest = &trainer->fences[(step + 1) % US_STEPS_IN_FLIGHT];
         bool waited = oldest->event != NULL;
         US_TRY(us_fence_wait(oldest, trainer->device, error));
+        US_TRY(us_images_check(&trainer->dataset->images, error));
         if (waited && known > 0) US_TRY(us_trainer_check_step(trainer, known - 1, error));
         if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
             return interrupt(trainer, error);
@@ -324,6 +326,7 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     }
     free(losses);
     *loss = sum / (double)count;
+    if (status == UNSEEN_OK) status = us_images_check(&trainer->dataset->images, error);
     if (status == UNSEEN_OK && !isfinite(*loss))
         return us_trainer_diverged(trainer, "held-out loss", *loss, trainer->progress.step - 1,
                                    error);

@@ -280,7 +280,8 @@ static void wrong_shapes_say_what_to_do(void **state) {
 static void wrong_image_sources_are_refused(void **state) {
     us_device *device = *state;
     static const unsigned char pixels[4 * 2 * 2 * 3];
-    const us_image_source good = {pixels, false, 4, 2, 2, 3, 0, 255, US_FIT_RESIZE};
+    const us_image_source good = {
+        .pixels = pixels, .count = 4, .height = 2, .width = 2, .channels = 3, .white = 255};
     const us_shape shape = {3, 2, 2};
     const int batch = us_device_pad(device, 4);
     us_image_loader *loader = NULL;

@@ -17,10 +17,29 @@ static void check_refusal(unseen_status status, const unseen_error *error) {
     refused++;
 }
 
+/* Whatever is accepted has a range, is within it but for rounding, and says so. */
+static void try_range(const us_images *images) {
+    us_range range;
+    int64_t clipped;
+    unseen_error error = {0};
+    unseen_status status = us_images_range(images, &range, &error);
+    if (status != UNSEEN_OK) {
+        check_refusal(status, &error);
+        return;
+    }
+    us_range_ends ends = us_range_get(range);
+    assert_int_equal(us_images_clip(images, ends, "found", &clipped, &error), UNSEEN_OK);
+    assert_true(us_range_holds(ends, images->lowest, images->highest));
+    assert_true(clipped > 0 || (images->lowest >= ends.black && images->highest <= ends.white));
+}
+
+/* The config's input is the one that the good files have. */
+static us_layout_request request;
+
 static void try_images(void) {
     us_images images;
     unseen_error error = {0};
-    unseen_status status = us_images_open(test_path, &images, &error);
+    unseen_status status = us_images_open(test_path, &request, &images, &error);
     if (status != UNSEEN_OK) {
         check_refusal(status, &error);
         return;
@@ -39,9 +58,9 @@ static void try_images(void) {
     } else {
         const float *pixels = images.pixels;
         for (size_t i = 0; i < size / 4; i++)
-            assert_true((double)pixels[i] >= images.range[0] &&
-                        (double)pixels[i] <= images.range[1]);
+            assert_true((double)pixels[i] >= images.lowest && (double)pixels[i] <= images.highest);
     }
+    try_range(&images);
     us_images_close(&images);
 }
 
@@ -145,14 +164,35 @@ static bytes file;
 
 static void npy_images(void **state) {
     (void)state;
+    request = (us_layout_request){.channels = 3, .height = 2, .width = 4};
     npy(&file, "|u1", "(3, 2, 4, 3)");
     for (int i = 0; i < 72; i++)
         bytes_fill(&file, i, 1);
     attack(&file, 128, try_images);
 }
 
+/* Every type and order by mutation of these: what is converted, too. */
+static void npy_converted_images(void **state) {
+    (void)state;
+    static const char *const dicts[] = {
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3, 2, 4), }",
+        "{'descr': '>u2', 'fortran_order': True, 'shape': (2, 2, 4, 3), }",
+        "{'descr': '<f2', 'fortran_order': True, 'shape': (2, 4, 3), }",
+    };
+    static const size_t sizes[] = {8 * 48, 2 * 48, 2 * 24};
+    request = (us_layout_request){.channels = 3, .height = 2, .width = 4};
+    for (size_t i = 0; i < sizeof dicts / sizeof *dicts; i++)
+        for (int packed = 0; packed < 2; packed++) {
+            npy_begin(&file, 1, dicts[i]);
+            bytes_fill(&file, 0, sizes[i]);
+            if (packed) gzip(&file);
+            attack(&file, 128, try_images);
+        }
+}
+
 static void npy_float_images(void **state) {
     (void)state;
+    request = (us_layout_request){.channels = 1, .height = 2, .width = 2};
     npy(&file, "<f4", "(2, 2, 2)");
     for (int i = 0; i < 8; i++)
         bytes_add(&file, &(float){(float)i / 8}, 4);
@@ -168,6 +208,7 @@ static void npy_labels(void **state) {
 
 static void idx_images(void **state) {
     (void)state;
+    request = (us_layout_request){.channels = 3, .height = 2, .width = 4};
     idx_begin(&file, 8, 4, (uint32_t[]){3, 2, 4, 3});
     for (int i = 0; i < 72; i++)
         bytes_fill(&file, i, 1);
@@ -183,6 +224,7 @@ static void idx_labels(void **state) {
 
 static void gzip_images(void **state) {
     (void)state;
+    request = (us_layout_request){.channels = 1, .height = 5, .width = 7};
     idx_begin(&file, 8, 3, (uint32_t[]){3, 5, 7});
     for (int i = 0; i < 105; i++)
         bytes_fill(&file, i * i, 1);
@@ -220,11 +262,11 @@ static void both_happened(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(npy_images),      cmocka_unit_test(npy_float_images),
-        cmocka_unit_test(npy_labels),      cmocka_unit_test(idx_images),
-        cmocka_unit_test(idx_labels),      cmocka_unit_test(gzip_images),
-        cmocka_unit_test(gzip_npy_labels), cmocka_unit_test(csv_labels),
-        cmocka_unit_test(both_happened),
+        cmocka_unit_test(npy_images),       cmocka_unit_test(npy_converted_images),
+        cmocka_unit_test(npy_float_images), cmocka_unit_test(npy_labels),
+        cmocka_unit_test(idx_images),       cmocka_unit_test(idx_labels),
+        cmocka_unit_test(gzip_images),      cmocka_unit_test(gzip_npy_labels),
+        cmocka_unit_test(csv_labels),       cmocka_unit_test(both_happened),
     };
     return cmocka_run_group_tests(tests, data_setup, data_teardown);
 }
