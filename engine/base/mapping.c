@@ -39,22 +39,49 @@ static bool replace_page(uintptr_t address) {
     return false;
 }
 
-static void on_bus_error(int number, siginfo_t *info, void *context) {
-    int saved = errno;
-    /* si_code is positive where the processor raised it, and not another process */
-    if (info->si_code > 0 && replace_page((uintptr_t)info->si_addr)) {
-        errno = saved;
-        return;
-    }
-    if (previous.sa_flags & SA_SIGINFO) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
+/* What is not ours goes to whoever was there before, once where that is all that it asked for: a
+ * handler that returns meets the same fault again. */
+static void pass_on(int number, siginfo_t *info, void *context) {
+    struct sigaction next = previous;
+    if (next.sa_flags & SA_RESETHAND) previous = (struct sigaction){.sa_handler = SIG_DFL};
+    if (next.sa_flags & SA_SIGINFO) {
+        next.sa_sigaction(number, info, context);
+    } else if (next.sa_handler != SIG_DFL && next.sa_handler != SIG_IGN) {
+        next.sa_handler(number);
     } else {
         signal(number, SIG_DFL); /* the program ends as it would have without this handler */
         raise(number);
     }
+}
+
+static void on_bus_error(int number, siginfo_t *info, void *context) {
+    int saved = errno;
+    /* si_code is positive where the processor raised it, and not another process */
+    if (info->si_code <= 0 || !replace_page((uintptr_t)info->si_addr))
+        pass_on(number, info, context);
     errno = saved;
+}
+
+static bool is_ours(const struct sigaction *action) {
+    return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == on_bus_error;
+}
+
+static bool install(void) {
+    struct sigaction action = {.sa_sigaction = on_bus_error,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGBUS, &action, &previous) == 0;
+}
+
+/* Puts the handler back on top. LLVM, within drivers, installs one of its own when it first
+ * compiles a kernel; it calls ours, but while it does, a second thread's fault would end the
+ * program. */
+static void keep_installed(void) {
+    struct sigaction current;
+    if (sigaction(SIGBUS, NULL, &current) != 0 || is_ours(&current)) return;
+    pthread_mutex_lock(&lock);
+    if (guarded > 0) install();
+    pthread_mutex_unlock(&lock);
 }
 
 static void guard(us_mapping *mapping) {
@@ -63,18 +90,13 @@ static void guard(us_mapping *mapping) {
     while (place < PLACES && atomic_load(&places[place].size))
         place++;
     mapping->place = -1;
-    if (place < PLACES) {
-        page = (uintptr_t)sysconf(_SC_PAGESIZE);
-        struct sigaction action = {.sa_sigaction = on_bus_error,
-                                   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
-        sigemptyset(&action.sa_mask);
-        if (guarded > 0 || sigaction(SIGBUS, &action, &previous) == 0) {
-            guarded++;
-            mapping->place = place;
-            atomic_store(&places[place].damaged, false);
-            atomic_store(&places[place].start, (uintptr_t)mapping->bytes);
-            atomic_store(&places[place].size, (mapping->size + page - 1) / page * page);
-        }
+    page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (place < PLACES && (guarded > 0 || install())) {
+        guarded++;
+        mapping->place = place;
+        atomic_store(&places[place].damaged, false);
+        atomic_store(&places[place].start, (uintptr_t)mapping->bytes);
+        atomic_store(&places[place].size, (mapping->size + page - 1) / page * page);
     }
     pthread_mutex_unlock(&lock);
 }
@@ -84,8 +106,7 @@ static void unguard(const us_mapping *mapping) {
     pthread_mutex_lock(&lock);
     atomic_store(&places[mapping->place].size, 0);
     struct sigaction current;
-    if (--guarded == 0 && sigaction(SIGBUS, NULL, &current) == 0 &&
-        (current.sa_flags & SA_SIGINFO) && current.sa_sigaction == on_bus_error)
+    if (--guarded == 0 && sigaction(SIGBUS, NULL, &current) == 0 && is_ours(&current))
         sigaction(SIGBUS, &previous, NULL); /* unless somebody has put another one over it */
     pthread_mutex_unlock(&lock);
 }
@@ -126,6 +147,7 @@ void us_file_unmap(us_mapping *mapping) {
 unseen_status us_mapping_check(const us_mapping *mapping, const char *path, unseen_error *error) {
     struct stat about;
     if (!mapping->bytes) return UNSEEN_OK;
+    if (mapping->place >= 0) keep_installed();
     bool damaged = mapping->place >= 0 && atomic_load(&places[mapping->place].damaged);
     /* What is lost of the last page reads as zeros without a signal. */
     bool shorter = fstat(mapping->descriptor, &about) == 0 &&

@@ -53,15 +53,66 @@ def scaled(out):
             npy(out / f"{kind}_{name}.npy", "<f4", shape, struct.pack(f"<{len(pixels)}f", *values))
 
 
+def in_order(pixels, dims, order):
+    """The values of an array of these dims in C order, with its axes in another one."""
+    strides = [1] * len(dims)
+    for axis in reversed(range(len(dims) - 1)):
+        strides[axis] = strides[axis + 1] * dims[axis + 1]
+
+    def values(axes):
+        if not axes:
+            return [0]
+        rest = values(axes[1:])
+        return [index * strides[axes[0]] + at for index in range(dims[axes[0]]) for at in rest]
+
+    return [pixels[at] for at in values(order)]
+
+
+def forms(out, generator):
+    """Colour images, rgb_*, and the same ones by other types and orders."""
+    for name, count in (("train", 40), ("test", 9)):
+        pixels = list(generator.randbytes(count * SIDE * SIDE * 3))
+        pixels[0], pixels[1] = 0, 255
+        dims = (count, SIDE, SIDE, 3)
+        planes = in_order(pixels, dims, (0, 3, 1, 2))
+
+        def put(form, dtype, code, values, shape=dims, **options):
+            npy(out / f"{form}_{name}.npy", dtype, shape,
+                struct.pack(f"{'>' if dtype[0] == '>' else '<'}{len(values)}{code}", *values), **options)
+
+        put("rgb", "|u1", "B", pixels)
+        put("planes", "|u1", "B", planes, (count, 3, SIDE, SIDE))
+        put("fortran", "|u1", "B", in_order(pixels, dims, (3, 2, 1, 0)), fortran=True)
+        put("int64", "<i8", "q", pixels)
+        put("uint16", ">u2", "H", pixels)
+        put("words", "<u2", "H", [257 * byte for byte in pixels])
+        put("double", "<f8", "d", pixels)
+        put("half", "<f2", "e", pixels)
+        put("float", "<f4", "f", pixels)
+        put("float_planes", ">f4", "f", planes, (count, 3, SIDE, SIDE))
+
+
+def single(out):
+    """The first test image by itself, in every order of its axes."""
+    pixels = list((out / "rgb_test.npy").read_bytes()[-9 * SIDE * SIDE * 3:][: SIDE * SIDE * 3])
+    npy(out / "one_hwc.npy", "|u1", (SIDE, SIDE, 3), bytes(pixels))
+    npy(out / "one_chw.npy", "|u1", (3, SIDE, SIDE), bytes(in_order(pixels, (SIDE, SIDE, 3), (2, 0, 1))))
+    npy(out / "one_hw.npy", "|u1", (SIDE, SIDE), (out / "test.npy").read_bytes()[-37 * SIDE * SIDE:][: SIDE * SIDE])
+    npy(out / "three_grey.npy", "|u1", (3, 12, 20), bytes(i * i // 9 % 256 for i in range(720)))
+    npy(out / "wide_photo.npy", "|u1", (12, 20, 3), bytes(i * i // 9 % 256 for i in range(720)))
+
+
 def bad(out, generator):
     body = b"".join(ramp(generator) for _ in range(10))
     shape = (10, SIDE, SIDE, 1)
     floats = struct.pack(f"<{len(body)}f", *(byte / 255 for byte in body))
     npy(out / "bad_truncated.npy", "|u1", shape, body[:-100])
-    npy(out / "bad_fortran.npy", "|u1", shape, body, fortran=True)
     npy(out / "bad_object.npy", "|O", shape, body)
-    npy(out / "bad_float64.npy", "<f8", shape, struct.pack(f"<{len(body)}d", *body))
-    npy(out / "bad_big_endian.npy", ">f4", shape, floats)
+    npy(out / "bad_float64.npy", "<f8", shape, struct.pack(f"<{len(body)}d", 1e300, *body[1:]))
+    npy(out / "bad_int64.npy", "<i8", shape, struct.pack(f"<{len(body)}q", 2**40, *body[1:]))
+    npy(out / "bad_float128.npy", "<f16", shape, bytes(16 * len(body)))
+    npy(out / "bad_axes.npy", "|u1", (10, 3, SIDE, 3), body[: 10 * 9 * SIDE])
+    npy(out / "bad_flat.npy", "|u1", (10, SIDE * SIDE), body)
     npy(out / "bad_huge.npy", "|u1", (2**40, 2**20, 2**20, 3), body)
     npy(out / "bad_negative.npy", "|u1", (-10, SIDE, SIDE, 1), body)
     npy(out / "bad_no_images.npy", "|u1", (0, SIDE, SIDE, 1), b"")
@@ -91,6 +142,8 @@ def main():
     generator = random.Random(20240229)
     good(out, generator)
     scaled(out)
+    forms(out, random.Random(7))
+    single(out)
     bad(out, generator)
     bad_labels(out)
 

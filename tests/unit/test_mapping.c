@@ -166,6 +166,58 @@ static void other_faults_still_end_the_program(void **state) {
     munmap((void *)page, 8192);
 }
 
+/* As LLVM's, which counts on being the last of the program. */
+static void count_bus_error(int number) {
+    (void)number;
+    handled++;
+}
+
+static void *sum_often(void *user) {
+    for (int i = 0; i < 1000; i++)
+        sum(user);
+    return NULL;
+}
+
+static void later_handlers_are_no_obstacle(void **state) {
+    (void)state;
+    unseen_error error = {0};
+    struct sigaction later = {.sa_handler = count_bus_error, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    handled = 0;
+    for (int i = 0; i < 50; i++) {
+        us_mapping mapping;
+        pthread_t threads[3];
+        map(&mapping);
+        assert_int_equal(sigaction(SIGBUS, &later, NULL), 0);
+        assert_int_equal(us_mapping_check(&mapping, test_path, &error), UNSEEN_OK);
+        for (int t = 0; t < 3; t++)
+            assert_int_equal(pthread_create(&threads[t], NULL, sum_often, &mapping), 0);
+        assert_int_equal(truncate(test_path, 10000), 0);
+        for (int t = 0; t < 3; t++)
+            assert_int_equal(pthread_join(threads[t], NULL), 0);
+        assert_int_equal(sum(&mapping), 7 * 10000);
+        assert_int_equal(us_mapping_check(&mapping, test_path, &error), UNSEEN_FAILURE);
+        us_file_unmap(&mapping);
+    }
+    assert_int_equal(handled, 0);
+    /* which is called for what is not ours, and then ends the program as it meant to */
+    volatile unsigned char *page = lost_page();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        us_mapping mapping;
+        if (us_file_map(test_path, &mapping, NULL) != UNSEEN_OK) _exit(3);
+        sigaction(SIGBUS, &later, NULL);
+        us_mapping_check(&mapping, test_path, NULL);
+        (void)page[4096];
+        _exit(4);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    munmap((void *)page, 8192);
+    signal(SIGBUS, SIG_DFL);
+}
+
 /* More than there are places for are mapped all the same. */
 static void many(void **state) {
     (void)state;
@@ -190,6 +242,7 @@ int main(void) {
         cmocka_unit_test(written_to),
         cmocka_unit_test(earlier_handler_gets_the_rest),
         cmocka_unit_test(other_faults_still_end_the_program),
+        cmocka_unit_test(later_handlers_are_no_obstacle),
         cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, data_setup, data_teardown);
