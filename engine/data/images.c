@@ -113,14 +113,14 @@ static unseen_status scan_floats(us_images *images, unseen_error *error) {
 /* All bytes of a small file; of a large one, blocks that are spread evenly, so that opening it
  * takes no longer the larger it is. */
 static void scan_bytes(us_images *images) {
-    enum { BLOCK = 1 << 14, BLOCKS = 256 };
+    enum { BLOCK = 1 << 16, BLOCKS = 64 };
     const unsigned char *bytes = images->pixels;
     size_t size = (size_t)images->count * us_images_values(images);
     size_t blocks = size / BLOCK < BLOCKS ? size / BLOCK + 1 : BLOCKS;
+    size_t stride = blocks < BLOCKS ? BLOCK : size / BLOCKS;
     unsigned char low = 255, high = 0;
-    for (size_t b = 0; b < blocks; b++) {
-        size_t first = blocks < BLOCKS ? b * BLOCK : size / BLOCKS * b;
-        size_t end = size - first < BLOCK ? size : first + BLOCK;
+    for (size_t b = 0; b < blocks && (low > 0 || high < 255); b++) {
+        size_t first = b * stride, end = size - first < BLOCK ? size : first + BLOCK;
         for (size_t i = first; i < end; i++) {
             low = bytes[i] < low ? bytes[i] : low;
             high = bytes[i] > high ? bytes[i] : high;
