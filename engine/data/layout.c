@@ -115,11 +115,11 @@ static unseen_status fail_doubt(const us_array_header *header, const us_layout_r
                                  us_layout_names[readings[i].layout]);
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s: its shape %s can be read as %s, and the config's input of %d channel%s of "
-                   "%dx%d does not tell which: say --layout %s%s (N images, H rows, W columns, C "
-                   "channels)",
+                   "%dx%d does not tell which: say it by --layout, as in --layout %s (N images, H "
+                   "rows, W columns, C channels)",
                    path, us_array_shape_text(header).text, options, request->channels,
                    request->channels == 1 ? "" : "s", request->height, request->width,
-                   us_layout_names[readings[0].layout], count > 1 ? " or another one" : "");
+                   us_layout_names[readings[0].layout]);
 }
 
 static unseen_status fail_shape(const us_array_header *header, const us_layout_request *request,

@@ -125,6 +125,14 @@ wait_for() {
     [[ $stderr == *"warning: "*"test.npy: its values keep to 0 to 255, while those of the training images are from 0 to 1"* ]]
     succeeds train "$CONFIG" --epochs 1 --train dark.npy --out darks
     [[ $stderr == *"warning: "*"dark.npy: its values keep to 0 to 8, a small part of 0..255"* ]]
+    # where it is not known what was trained on
+    cp -r "$BYTES" bare
+    rm bare/metrics.json
+    for damaged in no '[[[' '{"training_data": {"values": ["x", 3]}}'; do
+        [ "$damaged" = no ] || echo "$damaged" >bare/metrics.json
+        succeeds score bare --data dark.npy --out a.csv
+        [[ $stderr == *"dark.npy: its values keep to 0 to 8, a small part of 0..255"* ]]
+    done
     # nothing to warn of
     succeeds score "$BYTES" --data "$DATA/test.npy" --out a.csv
     [[ $stderr != *warning* ]]

@@ -44,7 +44,7 @@ static uint16_t to_half(double value) {
 /* Appends a number as a type, "<f8" and so on, has it. */
 static void add_number(const char *type, double value) {
     int size = atoi(type + 2);
-    uint64_t bits = type[1] == 'b' ? value != 0 : (uint64_t)(int64_t)value;
+    uint64_t bits = type[1] == 'b' ? value != 0 : type[1] == 'f' ? 0 : (uint64_t)(int64_t)value;
     float single = (float)value;
     if (type[1] == 'f' && size == 8) memcpy(&bits, &value, 8);
     if (type[1] == 'f' && size == 4) {
