@@ -73,9 +73,8 @@ static bool install(void) {
     return sigaction(SIGBUS, &action, &previous) == 0;
 }
 
-/* Puts the handler back on top. LLVM, within drivers, installs one of its own when it first
- * compiles a kernel; it calls ours, but while it does, a second thread's fault would end the
- * program. */
+/* Puts the handler back on top. LLVM, within PoCL, installs one of its own when platforms are first
+ * listed; it calls ours, but while it does, a second thread's fault would end the program. */
 static void keep_installed(void) {
     struct sigaction current;
     if (sigaction(SIGBUS, NULL, &current) != 0 || is_ours(&current)) return;

@@ -27,7 +27,9 @@ unseen_status us_file_map(const char *path, us_mapping *mapping, unseen_error *e
 void us_file_unmap(us_mapping *mapping);
 
 /* UNSEEN_FAILURE where a part of the file is gone: what was read from it may have been zeros. All
- * is well with a mapping of nothing. Cheap enough for every batch. */
+ * is well with a mapping of nothing. It also puts the handler of SIGBUS back on top of those that
+ * drivers have installed meanwhile, so it is asked before a driver's threads read, too. Cheap
+ * enough for every batch. */
 unseen_status us_mapping_check(const us_mapping *mapping, const char *path, unseen_error *error);
 
 /* Whether the file has been written to since it was mapped. */
