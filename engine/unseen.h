@@ -59,6 +59,8 @@ typedef struct unseen_event {
     double held_out_loss; /* NaN without a held-out slice */
     double images_per_second; /* 0 until known */
     double seconds_left;      /* of the whole job; negative until known */
+    bool unsaved; /* of PROGRESS and EPOCH: ending the process now, or as long as no such event
+                     comes, would lose what was learned since the last checkpoint */
 } unseen_event;
 
 /* Called from the calling thread, at least once per batch. A result other than 0 asks the job to

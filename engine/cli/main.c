@@ -92,6 +92,7 @@ static int run_verb(const verb *chosen, int argc, char **argv) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* a reader that goes away must not end a training run */
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond the limit of its size is an error of writing */
     if (argc < 2) {
         print_overview();
         cli_say("no verb is given");

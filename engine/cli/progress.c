@@ -1,8 +1,6 @@
 #include "progress.h"
 
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +9,16 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "signals.h"
 
 static const double redraw_seconds = 0.1;
-
-/* The only way for a signal handler to hear and tell anything. */
-static volatile sig_atomic_t stop_requested, silent, on_terminal;
-
-static void set_handler(void (*handler)(int)) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-static void request_stop(int number) {
-    (void)number;
-    static const char text[] = "\nunseen: stopping after this step; once more to stop at once\n";
-    const char *start = on_terminal ? text : text + 1; /* there the bar's line ends first */
-    int saved = errno;
-    stop_requested = 1;
-    set_handler(SIG_DFL); /* the second signal ends the program */
-    if (!silent && write(STDERR_FILENO, start, strlen(start)) < 0) silent = 1;
-    errno = saved;
-}
 
 void cli_progress_begin(cli_progress *progress, bool quiet) {
     *progress = (cli_progress){.quiet = quiet,
                                .terminal = cli_is_terminal(stderr),
                                .colour = cli_wants_colour(stderr),
                                .drawn_at = -1};
-    stop_requested = 0;
-    silent = quiet;
-    on_terminal = progress->terminal;
-    set_handler(request_stop);
+    cli_signals_begin(quiet, progress->terminal);
 }
 
 static double now(void) {
@@ -139,6 +114,8 @@ static void put_epoch(const unseen_event *event) {
 
 static int on_event(const unseen_event *event, void *user) {
     cli_progress *progress = user;
+    if (event->kind == UNSEEN_EVENT_PROGRESS || event->kind == UNSEEN_EVENT_EPOCH)
+        cli_signals_unsaved(event->unsaved);
     if (!progress->quiet) {
         bool due = progress->drawn_at < 0 || now() - progress->drawn_at >= redraw_seconds;
         switch (event->kind) {
@@ -159,7 +136,7 @@ static int on_event(const unseen_event *event, void *user) {
             break;
         }
     }
-    return stop_requested;
+    return cli_signals_stop();
 }
 
 unseen_events cli_progress_events(cli_progress *progress) {
@@ -169,5 +146,5 @@ unseen_events cli_progress_events(cli_progress *progress) {
 void cli_progress_end(cli_progress *progress) {
     clear_bar(progress);
     fflush(stderr);
-    set_handler(SIG_DFL);
+    cli_signals_end();
 }

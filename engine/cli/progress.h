@@ -10,8 +10,7 @@ typedef struct cli_progress {
     double drawn_at; /* seconds of the monotonic clock */
 } cli_progress;
 
-/* From here to cli_progress_end the first SIGINT or SIGTERM asks the job to stop at its next event,
- * and the second one ends the program. */
+/* From here to cli_progress_end signals ask the job to stop at its next event: see signals.h. */
 void cli_progress_begin(cli_progress *progress, bool quiet);
 
 /* Hands the progress to a library function. */

@@ -98,13 +98,15 @@ static void answer(const us_worker_job *job, us_device *device, int socket) {
     us_trial_end(&trial);
 }
 
-/* Whatever a crashing driver has to say is not for the user's terminal, and an interrupt from there
- * is for the parent to handle; but the worker does not outlive it. */
+/* Whatever a crashing driver has to say is not for the user's terminal. Signals that go to the whole
+ * process group, from a terminal or a scheduler, are for the parent to handle; but the worker does
+ * not outlive it. */
 static void detach(void) {
+    static const int parents[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
-    sigaction(SIGINT, &ignore, NULL);
-    sigaction(SIGTERM, &ignore, NULL);
+    for (size_t i = 0; i < sizeof parents / sizeof *parents; i++)
+        sigaction(parents[i], &ignore, NULL);
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif

@@ -158,7 +158,7 @@ static unseen_status send_progress(const unseen_events *events, const char *what
         .loss = NAN,
         .held_out_loss = NAN,
         .images_per_second = rate,
-        .seconds_left = (double)(count - done) / rate,
+        .seconds_left = done > 0 ? (double)(count - done) / rate : -1,
     };
     if (!us_event_send(events, &event)) return UNSEEN_OK;
     return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", what);
@@ -170,6 +170,7 @@ static unseen_status score_all(scoring_pass *pass, int64_t count, const char *wh
     us_device *device = pass->detector->device;
     int64_t size = pass->detector->batch, batches = (count + size - 1) / size;
     double started = us_clock();
+    US_TRY(send_progress(events, what, 0, count, started, error));
     for (int64_t b = 0; b < batches + US_STEPS_IN_FLIGHT; b++) {
         us_fence *fence = &pass->fences[b % US_STEPS_IN_FLIGHT];
         const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;

@@ -56,5 +56,6 @@ unseen_status us_trainer_restart(us_trainer *trainer, unseen_error *error) {
                      reason.message, progress->restarts, most, trainer->seed);
     if (trainer->folder) US_TRY(us_log_restart(trainer, reason.message, error));
     us_progress_begin(progress);
+    trainer->unsaved = false;
     return trainer->folder ? us_checkpoint_save(trainer, error) : UNSEEN_OK;
 }

@@ -199,6 +199,7 @@ static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t k
         .images_per_second = rate,
         .seconds_left =
             rate > 0 ? ((double)(total - done) + (double)left * (double)total) / rate : -1,
+        .unsaved = trainer->unsaved,
     };
     if (kind == UNSEEN_EVENT_EPOCH) {
         event.loss = trainer->progress.loss;
@@ -218,9 +219,15 @@ static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *er
     return UNSEEN_OK;
 }
 
+static unseen_status save(us_trainer *trainer, unseen_error *error) {
+    US_TRY(us_checkpoint_save(trainer, error));
+    trainer->unsaved = false;
+    return UNSEEN_OK;
+}
+
 static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
     US_TRY(settle(trainer, 0, error));
-    if (trainer->folder) US_TRY(us_checkpoint_save(trainer, error));
+    if (trainer->folder) US_TRY(save(trainer, error));
     return us_fail(error, UNSEEN_INTERRUPTED,
                    "interrupted in epoch %d; a checkpoint is saved: continue with --resume",
                    trainer->progress.epoch + 1);
@@ -286,6 +293,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
         else
             US_TRY(load_and_step(trainer, &batch, error));
         trainer->images_this_epoch += batch.n;
+        trainer->unsaved = trainer->folder != NULL;
 
         /* The host stays this many steps ahead: enough that the device never waits for it. */
         us_fence *fence = &trainer->fences[step % US_STEPS_IN_FLIGHT];
@@ -301,6 +309,21 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     return settle(trainer, trainer->steps_per_epoch - US_STEPS_IN_FLIGHT, error);
 }
 
+static bool send_held_out(const us_trainer *trainer, int64_t done) {
+    const unseen_event event = {
+        .kind = UNSEEN_EVENT_PROGRESS,
+        .text = "held-out images",
+        .done = done,
+        .total = trainer->dataset->held_out_count,
+        .loss = NAN,
+        .held_out_loss = NAN,
+        .seconds_left = -1,
+        .unsaved = trainer->unsaved,
+    };
+    return us_event_send(trainer->events, &event);
+}
+
+/* Interrupted, the epoch's steps are done, and resuming measures again. */
 static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
     us_detector *detector = trainer->detector;
     int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
@@ -314,6 +337,10 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
         US_TRY(detector->spec->type->validate(detector, detector->x, n, trainer->signals,
                                               (int)(first / batch), error));
         us_detector_next_batch(detector);
+        us_fence *fence = &trainer->fences[first / batch % US_STEPS_IN_FLIGHT];
+        US_TRY(us_fence_wait(fence, trainer->device, error));
+        US_TRY(us_fence_set(fence, trainer->device, error));
+        if (send_held_out(trainer, first + n)) return interrupt(trainer, error);
     }
     int64_t batches = (count + batch - 1) / batch;
     float *losses = malloc((size_t)batches * sizeof *losses);
@@ -391,7 +418,7 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     if (trainer->folder) {
         US_TRY(us_log_append(trainer, losses, rate, seconds, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
-        if (due || is_finished(trainer) || stop) US_TRY(us_checkpoint_save(trainer, error));
+        if (due || is_finished(trainer) || stop) US_TRY(save(trainer, error));
     }
     if (stop && !is_finished(trainer))
         return us_fail(error, UNSEEN_INTERRUPTED,
@@ -405,6 +432,9 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
     while (!is_finished(trainer)) {
         trainer->epoch_started = us_clock();
         trainer->images_this_epoch = 0;
+        /* The next event comes after a step, and the first steps wait for kernels to be compiled.
+         */
+        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0)) return interrupt(trainer, error);
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }

@@ -47,6 +47,7 @@ typedef struct us_trainer {
     int64_t steps_per_epoch;
     us_fence fences[US_STEPS_IN_FLIGHT];
     us_progress progress;
+    bool unsaved; /* steps have been made since the last checkpoint */
     double epoch_started;      /* seconds of the clock */
     int64_t images_this_epoch; /* trained on by this process */
 } us_trainer;

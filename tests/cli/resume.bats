@@ -41,7 +41,8 @@ setup() {
 
 @test "interrupted: exit code 130 after a checkpoint, then resumed without naming the config" {
     for signal in INT TERM; do
-        "$UNSEEN" run "$TESTS/tiny.json" "${job[@]}" --epochs 100000 --out $signal \
+        # A shell has commands in the background ignore SIGINT.
+        env --default-signal=INT "$UNSEEN" run "$TESTS/tiny.json" "${job[@]}" --epochs 100000 --out $signal \
             >$signal.out 2>$signal.log &
         pid=$!
         for _ in $(seq 1 600); do
