@@ -159,12 +159,12 @@ done:
     return status;
 }
 
-void us_device_close(us_device *device) {
-    if (!device) return;
-    if (device->queue) us_device_finish(device, NULL);
+bool us_device_close(us_device *device) {
+    if (!device) return true;
     us_profile *unfinished = NULL;
     if (device->profile) us_profile_take(device, &unfinished, NULL);
     us_profile_release(unfinished);
+    bool ended = !device->queue || us_device_finish(device, NULL) == UNSEEN_OK;
     for (int i = 0; i < US_SCRATCHES; i++)
         us_buffer_destroy(device->scratch[i]);
     us_programs_release(device);
@@ -172,15 +172,22 @@ void us_device_close(us_device *device) {
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
     free(device);
+    return ended;
 }
 
 /* The marker is for Mesa's rusticl (22.3), whose clFinish waits for the last command that was not
  * flushed yet: without one it does not wait at all, and work would outlive what it works on. */
 unseen_status us_device_finish(us_device *device, unseen_error *error) {
-    cl_int code = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, NULL);
-    if (code == CL_SUCCESS) code = clFinish(device->queue);
+    cl_int marked = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, NULL);
+    cl_int code = clFinish(device->queue); /* without the marker, too: most drivers then wait */
     if (code != CL_SUCCESS)
         return us_device_fail(device, error, code, "waiting for work to end (clFinish)");
+    if (marked != CL_SUCCESS)
+        return us_device_fail(device, error, marked,
+                              "waiting for work to end (clEnqueueMarkerWithWaitList)");
+    if (device->lost)
+        return us_fail(error, UNSEEN_FAILURE, "%s: work may be under way that cannot be waited for",
+                       device->name);
     return UNSEEN_OK;
 }
 

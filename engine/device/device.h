@@ -56,6 +56,7 @@ typedef struct us_device {
     cl_context context;
     cl_command_queue queue;
     bool out_of_order; /* the queue is: see command.h */
+    bool lost;         /* work may be under way that nothing waits for any more */
     char name[256], platform_name[256], driver[128], version[128];
     char index[24]; /* "P:D" */
     us_execution execution;
@@ -79,7 +80,10 @@ typedef struct us_device {
 /* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,
  * with what there is and what to install or set. */
 unseen_status us_device_open(const char *selector, us_device **device, unseen_error *error);
-void us_device_close(us_device *device);
+
+/* false: waiting for its work failed, so that some may be under way for ever. See us_device_finish.
+ * NULL is fine. */
+bool us_device_close(us_device *device);
 
 /* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
 static inline int us_device_lanes(const us_device *device) {
@@ -110,7 +114,9 @@ static inline int us_device_vectors(const us_device *device, int padded) {
     return us_device_occupied(device, padded) / us_device_lanes(device);
 }
 
-/* Waits until all work is done; the first failure of it is reported here. */
+/* Waits until all work is done; the first failure of it is reported here. After a failure the driver
+ * may still read and write what it was given, at any later time: host memory of us_buffer_from_host
+ * and us_buffer_read_later must then never be freed. To leak it is the only safe thing. */
 unseen_status us_device_finish(us_device *device, unseen_error *error);
 
 /* Starts the work enqueued so far without waiting. */
@@ -146,7 +152,7 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
                              unseen_error *error);
 
 /* Read-only device memory over host bytes: without a copy where the device is a CPU (the bytes must
- * then outlive the buffer), else copied. */
+ * then outlive the buffer, and us_device_finish), else copied. */
 unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
                                   const char *what, us_buffer **buffer, unseen_error *error);
 

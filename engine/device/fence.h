@@ -17,7 +17,8 @@ unseen_status us_fence_wait(us_fence *fence, us_device *device, unseen_error *er
 
 void us_fence_drop(us_fence *fence);
 
-/* Enqueues a read; the bytes are there once a fence set later has been waited for. */
+/* Enqueues a read; the bytes are there once a fence set later has been waited for. They must not be
+ * freed before us_device_finish has succeeded, not even after a failure. */
 unseen_status us_buffer_read_later(us_buffer *buffer, size_t offset, void *bytes, size_t size,
                                    unseen_error *error);
 

@@ -112,7 +112,10 @@ unseen_status us_profile_take(us_device *device, us_profile **out, unseen_error 
     if (!profile) return us_fail(error, UNSEEN_FAILURE, "%s is not profiled", device->name);
     unseen_status status = us_device_finish(device, error);
     device->profile = NULL;
-    if (device->queue != profile->plain) clReleaseCommandQueue(device->queue);
+    if (device->queue != profile->plain) {
+        device->lost |= status != UNSEEN_OK; /* nobody waits for this queue again */
+        clReleaseCommandQueue(device->queue);
+    }
     device->queue = profile->plain;
     if (status == UNSEEN_OK && profile->lost) status = us_fail_memory(error, "a profile");
     if (status == UNSEEN_OK && !profile->by_host && !read_times(profile))

@@ -98,9 +98,9 @@ static void answer(const us_worker_job *job, us_device *device, int socket) {
     us_trial_end(&trial);
 }
 
-/* Whatever a crashing driver has to say is not for the user's terminal. Signals that go to the whole
- * process group, from a terminal or a scheduler, are for the parent to handle; but the worker does
- * not outlive it. */
+/* Whatever a crashing driver has to say is not for the user's terminal. Signals that go to the
+ * whole process group, from a terminal or a scheduler, are for the parent to handle; but the worker
+ * does not outlive it. */
 static void detach(void) {
     static const int parents[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
     struct sigaction ignore = {.sa_handler = SIG_IGN};

@@ -32,9 +32,11 @@ static void release(run *r) {
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
     us_detector_destroy(r->detector);
-    if (r->device) us_device_close(r->device);
-    us_dataset_close(&r->training);
-    us_dataset_close(&r->test);
+    /* A device that does not answer any more may still read images: they stay then. */
+    if (us_device_close(r->device)) {
+        us_dataset_close(&r->training);
+        us_dataset_close(&r->test);
+    }
     free(r->anomalous);
     if (r->lock >= 0) close(r->lock);
 }
@@ -413,8 +415,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
-    if (s.device) us_device_close(s.device);
-    us_dataset_close(&s.dataset);
+    if (us_device_close(s.device)) us_dataset_close(&s.dataset);
     unseen_config_free(s.config);
     return status;
 }

@@ -124,14 +124,14 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     return UNSEEN_OK;
 }
 
-/* No more work may be under way that writes scores. */
-static void end_pass(scoring_pass *pass) {
+/* ended false: work may be under way that writes scores, which are then never freed. */
+static void end_pass(scoring_pass *pass, bool ended) {
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&pass->fences[i]);
     us_image_loader_destroy(pass->loader);
     for (int c = 0; c < pass->column_count; c++) {
         us_buffer_destroy(pass->columns[c]);
-        free(pass->scores[c]);
+        if (ended) free(pass->scores[c]);
     }
 }
 
@@ -202,7 +202,7 @@ unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         for (int64_t i = 0; i < count; i++)
             columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];
-    end_pass(&pass);
+    end_pass(&pass, end == UNSEEN_OK);
     if (status != UNSEEN_OK) us_columns_release(columns);
     return status;
 }

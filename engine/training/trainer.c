@@ -82,7 +82,9 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
 
 void us_trainer_destroy(us_trainer *trainer) {
     if (!trainer) return;
-    us_device_finish(trainer->device, NULL); /* reads may still be on their way to host_signals */
+    /* Reads may still be on their way to host_signals: for ever, where the device does not answer.
+     */
+    bool ended = us_device_finish(trainer->device, NULL) == UNSEEN_OK;
     for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
         us_optimizer_destroy(trainer->optimizers[i]);
         us_buffer_destroy(trainer->moment1[i]);
@@ -93,7 +95,7 @@ void us_trainer_destroy(us_trainer *trainer) {
     us_buffer_destroy(trainer->signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
-    free(trainer->host_signals);
+    if (ended) free(trainer->host_signals);
     free(trainer);
 }
 
