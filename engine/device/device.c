@@ -108,7 +108,8 @@ unseen_status us_device_fail(const us_device *device, unseen_error *error, cl_in
 /* Out of order where kernels are a CPU's, which then has something to do all the time. */
 static cl_command_queue create_queue(us_device *device, cl_int *code) {
     cl_command_queue_properties offered = 0, wanted = 0;
-    clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof offered, &offered, NULL);
+    *code = clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof offered, &offered, NULL);
+    if (*code != CL_SUCCESS) return NULL;
     if (device->is_cpu && device->execution == US_EXECUTION_VECTOR)
         wanted = offered & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     const char *in_order = getenv("UNSEEN_IN_ORDER");
@@ -141,7 +142,7 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
     const char *call = "opening it (clCreateContext)";
     opened->context = clCreateContext(properties, 1, &opened->id, NULL, NULL, &code);
     if (opened->context) {
-        call = "opening it (clCreateCommandQueue)";
+        call = "opening it (clGetDeviceInfo, clCreateCommandQueue)";
         opened->queue = create_queue(opened, &code);
     }
     if (!opened->queue) {

@@ -42,7 +42,11 @@ static char *build_log(const us_device *device, cl_program program) {
 static unseen_status full_options(const us_device *device, const char *options, char **full,
                                   unseen_error *error) {
     cl_device_fp_config config = 0;
-    clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
+    *full = NULL;
+    cl_int code =
+        clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
+    if (code != CL_SUCCESS)
+        return us_device_fail(device, error, code, "clGetDeviceInfo(CL_DEVICE_SINGLE_FP_CONFIG)");
     bool exact = config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
     int length = asprintf(
         full,

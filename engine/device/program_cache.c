@@ -32,7 +32,11 @@ typedef struct cache_key {
 static bool make_key(const us_device *device, const char *text, const char *options,
                      cache_key *key) {
     char platform[256] = "";
-    clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform, platform, NULL);
+    key->text = NULL;
+    key->length = 0;
+    if (clGetPlatformInfo(device->platform, CL_PLATFORM_VERSION, sizeof platform, platform, NULL) !=
+        CL_SUCCESS)
+        return false; /* without the whole key nothing is kept */
     int length =
         asprintf(&key->text, "platform %s\nversion %s\ndevice %s\ndriver %s\nOpenCL %s\n%s\n%s",
                  device->platform_name, platform, device->name, device->driver, device->version,

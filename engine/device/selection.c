@@ -25,39 +25,75 @@ static void clean_text(char *raw, char *text, size_t room) {
     text[length] = '\0';
 }
 
-static void device_text(cl_device_id id, cl_device_info what, char *text, size_t room) {
+/* What one device is asked. Kernels, and with them the last bits of scores, depend on the answers,
+ * so a query that fails is no zero: the first one is remembered, and the device is refused. */
+typedef struct us_inquiry {
+    cl_device_id id;
+    const char *failed; /* NULL: none */
+    cl_int code;
+} us_inquiry;
+
+/* A query and its name. */
+#define QUERY(what) what, #what
+
+static void note_failure(us_inquiry *inquiry, const char *name, cl_int code) {
+    if (code == CL_SUCCESS || inquiry->failed) return;
+    inquiry->failed = name;
+    inquiry->code = code;
+}
+
+static void device_text(us_inquiry *inquiry, cl_device_info what, const char *name, char *text,
+                        size_t room) {
     text[0] = '\0';
     size_t size = 0;
-    if (clGetDeviceInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
-    char *raw = calloc(1, size + 1);
-    if (!raw) return;
-    if (clGetDeviceInfo(id, what, size, raw, NULL) == CL_SUCCESS) clean_text(raw, text, room);
+    cl_int code = clGetDeviceInfo(inquiry->id, what, 0, NULL, &size);
+    char *raw = code == CL_SUCCESS ? calloc(1, size + 1) : NULL;
+    if (code == CL_SUCCESS && !raw) code = CL_OUT_OF_HOST_MEMORY;
+    if (code == CL_SUCCESS && size) code = clGetDeviceInfo(inquiry->id, what, size, raw, NULL);
+    if (code == CL_SUCCESS) clean_text(raw, text, room);
+    note_failure(inquiry, name, code);
     free(raw);
 }
 
-static void platform_text(cl_platform_id id, cl_platform_info what, char *text, size_t room) {
+static cl_int platform_text(cl_platform_id id, cl_platform_info what, char *text, size_t room) {
     text[0] = '\0';
     size_t size = 0;
-    if (clGetPlatformInfo(id, what, 0, NULL, &size) != CL_SUCCESS || size == 0) return;
-    char *raw = calloc(1, size + 1);
-    if (!raw) return;
-    if (clGetPlatformInfo(id, what, size, raw, NULL) == CL_SUCCESS) clean_text(raw, text, room);
+    cl_int code = clGetPlatformInfo(id, what, 0, NULL, &size);
+    char *raw = code == CL_SUCCESS ? calloc(1, size + 1) : NULL;
+    if (code == CL_SUCCESS && !raw) code = CL_OUT_OF_HOST_MEMORY;
+    if (code == CL_SUCCESS && size) code = clGetPlatformInfo(id, what, size, raw, NULL);
+    if (code == CL_SUCCESS) clean_text(raw, text, room);
     free(raw);
+    return code;
 }
 
-static cl_uint device_uint(cl_device_id id, cl_device_info what) {
+static cl_uint device_uint(us_inquiry *inquiry, cl_device_info what, const char *name) {
     cl_uint value = 0;
-    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
+    cl_int code = clGetDeviceInfo(inquiry->id, what, sizeof value, &value, NULL);
+    note_failure(inquiry, name, code);
+    return code == CL_SUCCESS ? value : 0;
 }
 
-static uint64_t device_ulong(cl_device_id id, cl_device_info what) {
+/* 0 where the driver does not know the query, as those of extensions. */
+static cl_uint device_uint_if_known(us_inquiry *inquiry, cl_device_info what, const char *name) {
+    cl_uint value = 0;
+    cl_int code = clGetDeviceInfo(inquiry->id, what, sizeof value, &value, NULL);
+    if (code != CL_INVALID_VALUE) note_failure(inquiry, name, code);
+    return code == CL_SUCCESS ? value : 0;
+}
+
+static uint64_t device_ulong(us_inquiry *inquiry, cl_device_info what, const char *name) {
     cl_ulong value = 0;
-    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
+    cl_int code = clGetDeviceInfo(inquiry->id, what, sizeof value, &value, NULL);
+    note_failure(inquiry, name, code);
+    return code == CL_SUCCESS ? value : 0;
 }
 
-static bool device_bool(cl_device_id id, cl_device_info what) {
-    cl_bool value = CL_FALSE;
-    return clGetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS && value;
+static size_t device_size(us_inquiry *inquiry, cl_device_info what, const char *name) {
+    size_t value = 0;
+    cl_int code = clGetDeviceInfo(inquiry->id, what, sizeof value, &value, NULL);
+    note_failure(inquiry, name, code);
+    return code == CL_SUCCESS ? value : 0;
 }
 
 static bool contains(const char *text, const char *part) {
@@ -86,24 +122,24 @@ static int power_of_two_within(size_t most) {
 }
 
 /* Items that the hardware runs as one: a wavefront is 64 wide on some of AMD's, else 32 serves. */
-static int lanes_group(const us_candidate *candidate) {
+static int lanes_group(us_inquiry *inquiry, const us_candidate *candidate) {
     const us_device *facts = &candidate->facts;
     cl_uint width = 0;
     if (contains(candidate->vendor, "Advanced Micro Devices") || contains(candidate->vendor, "AMD"))
-        width = device_uint(facts->id, INFO_WAVEFRONT_WIDTH_AMD);
+        width = device_uint_if_known(inquiry, QUERY(INFO_WAVEFRONT_WIDTH_AMD));
     else if (contains(candidate->vendor, "NVIDIA"))
-        width = device_uint(facts->id, INFO_WARP_SIZE_NV);
+        width = device_uint_if_known(inquiry, QUERY(INFO_WARP_SIZE_NV));
     int wanted = width >= 64 ? 64 : 32;
     int most = power_of_two_within(facts->max_group_size);
     return wanted < most ? wanted : most;
 }
 
-static void choose_execution(us_candidate *candidate) {
+static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {
     enum { MOST_LOCAL_BYTES = 1024 * 1024 };
     us_device *facts = &candidate->facts;
     facts->is_cpu = candidate->type & CL_DEVICE_TYPE_CPU;
     if (facts->is_cpu && !is_mesa(facts)) {
-        cl_uint width = device_uint(facts->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+        cl_uint width = device_uint(inquiry, QUERY(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
         facts->execution = US_EXECUTION_VECTOR;
         facts->vector_width = width >= 16 ? 16 : width >= 8 ? 8 : 4;
         facts->group_size = 1;
@@ -112,7 +148,7 @@ static void choose_execution(us_candidate *candidate) {
     } else {
         facts->execution = US_EXECUTION_LANES;
         facts->vector_width = 1;
-        facts->group_size = lanes_group(candidate);
+        facts->group_size = lanes_group(inquiry, candidate);
     }
 }
 
@@ -121,17 +157,29 @@ static void refuse(us_candidate *candidate, const char *why) {
     snprintf(candidate->why_not, sizeof candidate->why_not, "%s", why);
 }
 
-static void judge(us_candidate *candidate, const char *platform_version) {
+static void refuse_failure(us_candidate *candidate, const us_inquiry *inquiry) {
+    candidate->usable = false;
+    snprintf(candidate->why_not, sizeof candidate->why_not,
+             "its driver does not answer the query %s: %s (%d)", inquiry->failed,
+             us_cl_error_name(inquiry->code), (int)inquiry->code);
+}
+
+static void judge(us_inquiry *inquiry, us_candidate *candidate, const char *platform_version) {
     const us_device *facts = &candidate->facts;
-    uint64_t floats = device_ulong(facts->id, CL_DEVICE_SINGLE_FP_CONFIG);
+    uint64_t floats = device_ulong(inquiry, QUERY(CL_DEVICE_SINGLE_FP_CONFIG));
+    bool available = device_uint(inquiry, QUERY(CL_DEVICE_AVAILABLE)) != 0;
+    bool compiler_available = device_uint(inquiry, QUERY(CL_DEVICE_COMPILER_AVAILABLE)) != 0;
+    bool endian_little = device_uint(inquiry, QUERY(CL_DEVICE_ENDIAN_LITTLE)) != 0;
     candidate->usable = true;
-    if (!device_bool(facts->id, CL_DEVICE_AVAILABLE))
+    if (inquiry->failed)
+        refuse_failure(candidate, inquiry);
+    else if (!available)
         refuse(candidate, "the driver says that it is not available");
     else if (!version_suffices(facts->version) || !version_suffices(platform_version))
         refuse(candidate, "its OpenCL is older than 1.2");
-    else if (!device_bool(facts->id, CL_DEVICE_COMPILER_AVAILABLE))
+    else if (!compiler_available)
         refuse(candidate, "its driver has no compiler for kernels");
-    else if (!device_bool(facts->id, CL_DEVICE_ENDIAN_LITTLE))
+    else if (!endian_little)
         refuse(candidate, "it is big-endian");
     else if (!(floats & CL_FP_ROUND_TO_NEAREST) || !(floats & CL_FP_INF_NAN))
         refuse(candidate, "its 32-bit floats do not round to nearest or lack infinity and NaN");
@@ -146,29 +194,35 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
     char platform_version[128];
     facts->platform = platform;
     facts->id = id;
+    us_inquiry asked = {.id = id};
     snprintf(facts->index, sizeof facts->index, "%u:%u", p, d);
-    platform_text(platform, CL_PLATFORM_NAME, facts->platform_name, sizeof facts->platform_name);
-    platform_text(platform, CL_PLATFORM_VERSION, platform_version, sizeof platform_version);
-    device_text(id, CL_DEVICE_NAME, facts->name, sizeof facts->name);
-    device_text(id, CL_DRIVER_VERSION, facts->driver, sizeof facts->driver);
-    device_text(id, CL_DEVICE_VERSION, facts->version, sizeof facts->version);
-    device_text(id, CL_DEVICE_VENDOR, candidate->vendor, sizeof candidate->vendor);
-    candidate->type = device_ulong(id, CL_DEVICE_TYPE);
-    candidate->shared_memory = device_bool(id, CL_DEVICE_HOST_UNIFIED_MEMORY);
+    note_failure(&asked, "CL_PLATFORM_NAME",
+                 platform_text(platform, CL_PLATFORM_NAME, facts->platform_name,
+                               sizeof facts->platform_name));
+    note_failure(
+        &asked, "CL_PLATFORM_VERSION",
+        platform_text(platform, CL_PLATFORM_VERSION, platform_version, sizeof platform_version));
+    device_text(&asked, QUERY(CL_DEVICE_NAME), facts->name, sizeof facts->name);
+    device_text(&asked, QUERY(CL_DRIVER_VERSION), facts->driver, sizeof facts->driver);
+    device_text(&asked, QUERY(CL_DEVICE_VERSION), facts->version, sizeof facts->version);
+    device_text(&asked, QUERY(CL_DEVICE_VENDOR), candidate->vendor, sizeof candidate->vendor);
+    candidate->type = device_ulong(&asked, QUERY(CL_DEVICE_TYPE));
+    /* Deprecated by OpenCL 2.0. */
+    candidate->shared_memory =
+        device_uint_if_known(&asked, QUERY(CL_DEVICE_HOST_UNIFIED_MEMORY)) != 0;
     candidate->layered =
         is_mesa(facts) || (!(candidate->type & CL_DEVICE_TYPE_CPU) &&
                            contains(facts->platform_name, "Portable Computing Language"));
 
-    facts->compute_units = (int)device_uint(id, CL_DEVICE_MAX_COMPUTE_UNITS);
-    clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof facts->max_group_size,
-                    &facts->max_group_size, NULL);
-    facts->memory_bytes = device_ulong(id, CL_DEVICE_GLOBAL_MEM_SIZE);
-    facts->largest_allocation_bytes = device_ulong(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
-    facts->local_bytes = device_ulong(id, CL_DEVICE_LOCAL_MEM_SIZE);
-    facts->alignment = device_uint(id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+    facts->compute_units = (int)device_uint(&asked, QUERY(CL_DEVICE_MAX_COMPUTE_UNITS));
+    facts->max_group_size = device_size(&asked, QUERY(CL_DEVICE_MAX_WORK_GROUP_SIZE));
+    facts->memory_bytes = device_ulong(&asked, QUERY(CL_DEVICE_GLOBAL_MEM_SIZE));
+    facts->largest_allocation_bytes = device_ulong(&asked, QUERY(CL_DEVICE_MAX_MEM_ALLOC_SIZE));
+    facts->local_bytes = device_ulong(&asked, QUERY(CL_DEVICE_LOCAL_MEM_SIZE));
+    facts->alignment = device_uint(&asked, QUERY(CL_DEVICE_MEM_BASE_ADDR_ALIGN)) / 8;
     if (facts->alignment < 64) facts->alignment = 64; /* a vector of 16 */
-    choose_execution(candidate);
-    judge(candidate, platform_version);
+    choose_execution(&asked, candidate);
+    judge(&asked, candidate, platform_version);
 }
 
 /* ---- enumeration ---- */
