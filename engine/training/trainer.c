@@ -342,7 +342,8 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
         us_fence *fence = &trainer->fences[first / batch % US_STEPS_IN_FLIGHT];
         US_TRY(us_fence_wait(fence, trainer->device, error));
         US_TRY(us_fence_set(fence, trainer->device, error));
-        if (send_held_out(trainer, first + n)) return interrupt(trainer, error);
+        if (send_held_out(trainer, first + n) && first + n < count)
+            return interrupt(trainer, error);
     }
     int64_t batches = (count + batch - 1) / batch;
     float *losses = malloc((size_t)batches * sizeof *losses);
@@ -434,9 +435,9 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
     while (!is_finished(trainer)) {
         trainer->epoch_started = us_clock();
         trainer->images_this_epoch = 0;
-        /* The next event comes after a step, and the first steps wait for kernels to be compiled.
-         */
-        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0)) return interrupt(trainer, error);
+        /* Says whether anything is unsaved before kernels are compiled. A stop is heard after the
+         * step, so that whoever resumes again and again gets on. */
+        send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }

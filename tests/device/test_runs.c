@@ -85,8 +85,9 @@ static void stopped_at_every_event(void **state) {
     (void)state;
     watcher whole = {0};
     TEST_OK(run("whole", false, &whole));
-    /* 2 epochs of 2 steps and an end each, a batch of held-out images, 3 of the test's */
-    assert_int_equal(whole.count, 2 * 3 + 1 + 3);
+    /* 2 epochs, each with its beginning, 2 steps, a batch of held-out images and its end; then the
+     * beginning and a batch of calibrating, and of scoring the beginning and 3 */
+    assert_int_equal(whole.count, 2 * 5 + 2 + 4);
     int stopped = 0;
     for (int at = 1; at <= whole.count; at++) {
         char out[32];
