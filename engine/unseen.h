@@ -148,7 +148,8 @@ typedef struct unseen_score_options {
 } unseen_score_options;
 
 /* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,
- * above_threshold, data: what the file was taken for, as of unseen_run} */
+ * above_threshold, data: what the file was taken for, as of unseen_run, warnings: [..] where there
+ * are any} */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
@@ -235,9 +236,9 @@ typedef struct unseen_sweep_options {
  * more. A folder belongs to the run whose whole config it holds, so runs may be added to a plan,
  * removed or reordered between calls; other runs in OUT are left alone.
  *
- * A run that fails does not end the sweep. The result is UNSEEN_OK where any run is done, else the
- * failure of the last one; UNSEEN_INTERRUPTED where the caller asked to stop; UNSEEN_NO_DEVICE at
- * once.
+ * A run that fails does not end the sweep. The result is UNSEEN_OK where every run is done, else the
+ * failure of the last one that failed, and the JSON is given then too; UNSEEN_INTERRUPTED where the
+ * caller asked to stop; UNSEEN_NO_DEVICE at once.
  *
  * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
  * only on request, as then the labels choose the model, and the result says so. After every run

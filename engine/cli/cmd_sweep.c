@@ -74,7 +74,8 @@ int cli_cmd_sweep(int argc, char **argv) {
             "Options that set keys of the config apply to every run. The same command continues an "
             "interrupted sweep, tries failed runs again, and runs what was added to the plan; a "
             "run's folder is known by the config in it. Runs are ranked by their loss on held-out "
-            "images (/training/held_out), else by the training loss."
+            "images (/training/held_out), else by the training loss. Where some failed the results "
+            "are printed, too, and the exit code is that of the last failure."
             "\vExample, PLAN being\n"
             "  {\"base\": \"strong.json\", \"set\": [\"/training/held_out=0.1\"],\n"
             "   \"grid\": {\"/training/batch\": [64, 128],\n"
@@ -104,8 +105,9 @@ int cli_cmd_sweep(int argc, char **argv) {
     unseen_error error = {0};
     unseen_status status = unseen_sweep(plan, &sweep, &events, &json, &error);
     cli_progress_end(&progress);
-    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_sweep)
-                                   : (int)cli_say_error(&error);
+    int code = status;
+    if (json) code = cli_result_print(status, json, options.json, print_sweep);
+    if (status != UNSEEN_OK) code = cli_say_error(&error);
     free(folder);
     cli_options_free(&options);
     return code;

@@ -58,19 +58,26 @@ void us_scores_destroy(us_scores *scores) {
     *scores = (us_scores){0};
 }
 
+unseen_status us_scores_check_finite(const us_scores *scores, unseen_error *error) {
+    for (int column = 0; column < scores->columns; column++)
+        for (int64_t i = 0; i < scores->count; i++) {
+            double value = scores->values[column][i];
+            if (isfinite(value)) continue;
+            return us_fail(error, UNSEEN_FAILURE,
+                           "score \"%s\" of image %" PRId64 " is %s: these scores are not a result",
+                           scores->names[column], i, isnan(value) ? "nan" : "infinite");
+        }
+    return UNSEEN_OK;
+}
+
 unseen_status us_scores_check(const us_scores *scores, unseen_error *error) {
+    US_TRY(us_scores_check_finite(scores, error));
     for (int column = 0; column < scores->columns; column++) {
         const double *values = scores->values[column];
-        bool constant = scores->count > 1;
-        for (int64_t i = 0; i < scores->count; i++) {
-            if (!isfinite(values[i]))
-                return us_fail(error, UNSEEN_FAILURE,
-                               "score \"%s\" of image %" PRId64 " is %s: these scores are not a "
-                               "result",
-                               scores->names[column], i, isnan(values[i]) ? "nan" : "infinite");
-            constant = constant && values[i] == values[0];
-        }
-        if (constant)
+        int64_t same = 0;
+        while (same < scores->count && values[same] == values[0])
+            same++;
+        if (same == scores->count && same > 1)
             return us_fail(error, UNSEEN_FAILURE,
                            "score \"%s\" of all %" PRId64 " images is %.9g: constant scores tell "
                            "nothing; the model has collapsed or is saturated",

@@ -25,6 +25,7 @@ void us_scores_destroy(us_scores *scores); /* zeroed scores are fine */
 /* UNSEEN_FAILURE (never a result) when a column is non-finite or constant, naming column and image;
  * a single image is never constant. */
 unseen_status us_scores_check(const us_scores *scores, unseen_error *error);
+unseen_status us_scores_check_finite(const us_scores *scores, unseen_error *error);
 
 /* UNSEEN_BAD_INPUT unless `header` is NULL or two names with a comma between. */
 unseen_status us_scores_check_header(const char *header, unseen_error *error);

@@ -11,6 +11,7 @@
 #include "evaluation/report.h"
 #include "training/model.h"
 #include "training/trainer.h"
+#include "training/variety.h"
 
 /* Everything that a run holds, so that one function can let go of it. */
 typedef struct run {
@@ -25,7 +26,8 @@ typedef struct run {
     us_calibration calibration;
     const char *calibrated_on;
     us_scores scores;
-    int lock; /* of the folder; -1: none */
+    char doubt[512]; /* about what was learned; empty: none */
+    int lock;        /* of the folder; -1: none */
 } run;
 
 static void release(run *r) {
@@ -70,6 +72,7 @@ static unseen_status open_labels(run *r, unseen_error *error) {
 static unseen_status open_inputs(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
     US_TRY(us_dataset_open_training(r->config, r->events, &r->training, error));
+    US_TRY(us_dataset_check_variety(&r->training, r->events, error));
     if (r->options->train_only) return UNSEEN_OK;
     if (!data->test)
         return us_fail(error, UNSEEN_BAD_INPUT,
@@ -168,8 +171,8 @@ static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     US_TRY(us_device_open(r->options->device, &r->device, error));
     US_TRY(choose_kernels(r, error));
-    US_TRY(us_detector_create(r->device, &r->config->detector, settings->batch, true, &r->detector,
-                              error));
+    int batch = us_dataset_batch(&r->training, settings->batch);
+    US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
                              &r->trainer, error));
     r->trainer->trace = r->options->profile;
@@ -178,9 +181,9 @@ static unseen_status prepare(run *r, unseen_error *error) {
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(write_config(r, error)); /* a checkpoint that does not fit leaves the folder as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
-                     "%s on %s: %" PRId64 " training images, %d epochs, batch %d", r->config->name,
-                     r->device->name, r->training.selected_count, settings->epochs,
-                     settings->batch);
+                     "%s on %s: %" PRId64 " training images, %d epochs, batch %d%s",
+                     r->config->name, r->device->name, r->training.selected_count, settings->epochs,
+                     batch, batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 
@@ -209,10 +212,32 @@ static unseen_status write_scores(run *r, unseen_error *error) {
     return status;
 }
 
-static void warn(const run *r, const cJSON *results) {
+static void warn(const unseen_events *events, const cJSON *results) {
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(results, "warnings"), *warning;
     cJSON_ArrayForEach(warning, warnings)
-        us_event_message(r->events, UNSEEN_EVENT_WARNING, "%s", cJSON_GetStringValue(warning));
+        us_event_message(events, UNSEEN_EVENT_WARNING, "%s", cJSON_GetStringValue(warning));
+}
+
+/* To those that there are; an empty one is none. */
+static unseen_status add_warning(cJSON *results, const char *text, unseen_error *error) {
+    cJSON *warnings = cJSON_GetObjectItemCaseSensitive(results, "warnings");
+    if (!*text) return UNSEEN_OK;
+    if (!warnings) warnings = cJSON_AddArrayToObject(results, "warnings");
+    cJSON *warning = cJSON_CreateString(text);
+    if (warnings && warning && cJSON_AddItemToArray(warnings, warning)) return UNSEEN_OK;
+    cJSON_Delete(warning);
+    return us_fail_memory(error, "results");
+}
+
+static unseen_status warn_of_identical(const us_dataset *images, cJSON *results,
+                                       unseen_error *error) {
+    char text[512];
+    int64_t count = images->images.count;
+    if (count < 2 || !us_dataset_alike(images, NULL, count)) return UNSEEN_OK;
+    snprintf(text, sizeof text,
+             "%.200s: all %" PRId64 " images are identical, and so are their scores",
+             images->images.path, count);
+    return add_warning(results, text, error);
 }
 
 static bool add_number(cJSON *object, const char *name, double value) {
@@ -257,7 +282,9 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
     US_TRY(describe(r, results, error));
     us_dataset_warn_changed(&r->training, r->events);
     us_dataset_warn_changed(&r->test, r->events);
-    warn(r, results);
+    US_TRY(add_warning(results, r->doubt, error));
+    if (!r->options->train_only) US_TRY(warn_of_identical(&r->test, results, error));
+    warn(r->events, results);
     if (!(*json = us_json_print(results))) return us_fail_memory(error, "results");
     char *path;
     US_TRY(in_folder(r, "metrics.json", &path, error));
@@ -281,6 +308,8 @@ static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *e
 static unseen_status train_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
     for (;;) {
         unseen_status status = us_trainer_run(r->trainer, error);
+        if (status == UNSEEN_OK)
+            status = us_trainer_judge(r->trainer, r->doubt, sizeof r->doubt, error);
         if (status == UNSEEN_OK) status = finish(r, results, json, error);
         if (status != UNSEEN_DIVERGED) return status;
         US_TRY(us_trainer_restart(r->trainer, error));
@@ -356,15 +385,17 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
     if (status == UNSEEN_OK)
-        status = us_detector_create(s->device, &s->config->detector, s->config->training.batch,
-                                    false, &s->detector, error);
+        status = us_detector_create(s->device, &s->config->detector,
+                                    us_dataset_batch(&s->dataset, s->config->training.batch), false,
+                                    &s->detector, error);
     if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
     free(config);
     free(model);
     return status;
 }
 
-static unseen_status describe_scoring(const scoring *s, const char *out, char **json,
+static unseen_status describe_scoring(const scoring *s, const char *out,
+                                      const unseen_events *events, char **json,
                                       unseen_error *error) {
     int64_t above = 0;
     for (int64_t i = 0; i < s->scores.count; i++)
@@ -377,6 +408,8 @@ static unseen_status describe_scoring(const scoring *s, const char *out, char **
                     add_number(object, "threshold", s->calibration.threshold) &&
                     add_number(object, "above_threshold", (double)above) &&
                     cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
+    if (complete) complete = warn_of_identical(&s->dataset, object, error) == UNSEEN_OK;
+    if (complete) warn(events, object);
     *json = complete ? us_json_print(object) : NULL;
     cJSON_Delete(object);
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
@@ -412,7 +445,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
         status = us_scores_write_prediction(&s.scores, options->csv_header, options->out, error);
     if (status == UNSEEN_OK && options->columns)
         status = us_scores_write_all(&s.scores, NULL, options->columns, error);
-    if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, json, error);
+    if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
     if (us_device_close(s.device)) us_dataset_close(&s.dataset);

@@ -37,6 +37,7 @@ typedef struct us_sweep {
     size_t strangers; /* run folders in OUT that belong to no run of the plan */
     int lock;         /* descriptor of OUT; -1: none */
     bool stop;        /* asked for by the caller */
+    bool ended;       /* every run has been tried */
 } us_sweep;
 
 /* Reads the plan and checks the config of every run, and that its data files are there. Two runs of

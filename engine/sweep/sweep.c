@@ -112,20 +112,22 @@ static void tell_beginning(const us_sweep *sweep) {
 
 static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
     unseen_error failure = {0};
-    size_t done = 0;
+    size_t done = 0, failed = 0;
     for (size_t i = 0; i < sweep->count; i++) {
         us_entry *entry = &sweep->entries[i];
         if (entry->status != US_ENTRY_DONE && !sweep->stop)
             US_TRY(run_entry(sweep, entry, &failure, error));
         done += entry->status == US_ENTRY_DONE;
+        failed += entry->status == US_ENTRY_DIVERGED || entry->status == US_ENTRY_FAILED;
     }
     if (sweep->stop && done < sweep->count)
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted with %zu of %zu runs done; the same sweep into %s continues",
                        done, sweep->count, sweep->options->out);
-    if (done) return UNSEEN_OK;
+    sweep->ended = true;
+    if (!failed) return UNSEEN_OK;
     if (error) *error = failure;
-    us_error_context(error, "none of the %zu runs succeeded; the last one", sweep->count);
+    us_error_context(error, "%zu of %zu runs failed; the last of them", failed, sweep->count);
     return failure.status;
 }
 
@@ -151,9 +153,12 @@ unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options
     cJSON *document = NULL;
     unseen_status status = us_sweep_open(plan, options, events, &sweep, error);
     if (status == UNSEEN_OK) status = sweep_all(&sweep, error);
-    if (status == UNSEEN_OK) status = us_leaderboard_json(&sweep, &document, error);
-    if (status == UNSEEN_OK && !(*json = us_json_print(document)))
-        status = us_fail_memory(error, "a leaderboard");
+    if (status == UNSEEN_OK || sweep.ended) {
+        unseen_status printed = us_leaderboard_json(&sweep, &document, error);
+        if (printed == UNSEEN_OK && !(*json = us_json_print(document)))
+            printed = us_fail_memory(error, "a leaderboard");
+        if (printed != UNSEEN_OK) status = printed;
+    }
     cJSON_Delete(document);
     us_sweep_close(&sweep);
     return status;

@@ -111,7 +111,8 @@ static char *print_progress(const us_trainer *trainer) {
         add_updates(object, trainer) && add_double(object, "best", progress->stopping.best) &&
         add_double(object, "seconds", progress->seconds) &&
         add_double(object, "loss", progress->loss) &&
-        add_double(object, "held_out_loss", progress->held_out_loss);
+        add_double(object, "held_out_loss", progress->held_out_loss) &&
+        add_double(object, "first_loss", progress->first_loss);
     char *text = complete ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     return text;
@@ -137,10 +138,13 @@ static unseen_status read_progress(us_trainer *trainer, const us_safetensors *fi
         get_double(object, "seconds", &progress->seconds) &&
         get_double(object, "loss", &progress->loss) &&
         get_double(object, "held_out_loss", &progress->held_out_loss);
+    progress->first_loss = NAN; /* a checkpoint of an earlier version does not know it */
+    get_double(object, "first_loss", &progress->first_loss);
     cJSON_Delete(object);
     if (!complete)
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a checkpoint, or a damaged one",
                        file->path);
+    if (batch > images) batch = images; /* as an earlier version had it */
     if (images != trainer->dataset->selected_count || batch != trainer->detector->batch)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: the checkpoint was made with %" PRId64

@@ -111,6 +111,7 @@ unseen_status us_trainer_check_step(us_trainer *trainer, int64_t step, unseen_er
     const float *signals = trainer->host_signals + step * trainer->signal_count;
     int64_t global = trainer->progress.epoch * trainer->steps_per_epoch + step;
     US_TRY(check_finite(trainer, step, signals, error));
+    if (global == 0) trainer->progress.first_loss = (double)signals[0];
     if (global < collapse->next) return UNSEEN_OK; /* counted already */
     collapse->next = global + 1;
     for (int i = 0; i < trainer->signal_count; i++) {

@@ -62,6 +62,11 @@ void us_dataset_unmake(us_dataset *dataset);
 
 void us_dataset_close(us_dataset *dataset);
 
+/* The images of a step: of `batch` that were asked for, as many as there are. */
+static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
+    return dataset->selected_count < batch ? (int)dataset->selected_count : batch;
+}
+
 /* A loader for some of the images (selection NULL: all). */
 unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
                                 int batch, const uint32_t *selection, int64_t count,

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "evaluation/metrics.h"
 #include "training/trainer.h"
+#include "training/variety.h"
 
 enum { CALIBRATION_IMAGES = 4096 };
 
@@ -254,8 +255,10 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
     double *columns[US_DETECTOR_MAX_COLUMNS], *combined = NULL;
     unseen_status status = us_model_columns(detector, training, selection, count, "calibrating",
                                             events, columns, error);
+    /* Identical images are one: their scores are no sign of a collapse. */
+    int64_t different = us_dataset_alike(training, selection, count) ? 1 : count;
     if (status == UNSEEN_OK)
-        status = us_calibration_measure(detector->spec, columns, count, calibration, error);
+        status = us_calibration_measure(detector->spec, columns, different, calibration, error);
     if (status == UNSEEN_OK && !(combined = malloc((size_t)count * sizeof *combined)))
         status = us_fail_memory(error, "scores");
     if (status == UNSEEN_OK) {
@@ -295,7 +298,9 @@ unseen_status us_model_score(us_detector *detector, const us_calibration *calibr
             scores->values[0][i] = combine(detector->spec, calibration, columns, i);
         for (int c = 1; c < scores->columns; c++)
             memcpy(scores->values[c], columns[c - 1], (size_t)count * sizeof(double));
-        status = us_scores_check(scores, error);
+        /* Identical images have one score; different ones that do are a collapse. */
+        status = us_dataset_alike(dataset, NULL, count) ? us_scores_check_finite(scores, error)
+                                                        : us_scores_check(scores, error);
         if (status != UNSEEN_OK) us_scores_destroy(scores);
     }
     us_columns_release(columns);

@@ -20,6 +20,7 @@ void us_progress_begin(us_progress *progress) {
         .stopping.best = INFINITY,
         .loss = NAN,
         .held_out_loss = NAN,
+        .first_loss = NAN,
         .restarts = progress->restarts,
         .records = progress->records,
         .seconds = progress->seconds,

@@ -24,6 +24,7 @@ typedef struct us_progress {
     double seconds; /* spent in finished epochs, those before a restart included */
     double loss,
         held_out_loss; /* of the last finished epoch; NaN before, or without held-out images */
+    double first_loss; /* of the first step; NaN before */
 } us_progress;
 
 typedef struct us_trainer {
@@ -47,7 +48,7 @@ typedef struct us_trainer {
     int64_t steps_per_epoch;
     us_fence fences[US_STEPS_IN_FLIGHT];
     us_progress progress;
-    bool unsaved; /* steps have been made since the last checkpoint */
+    bool unsaved;              /* steps have been made since the last checkpoint */
     double epoch_started;      /* seconds of the clock */
     int64_t images_this_epoch; /* trained on by this process */
 } us_trainer;
@@ -79,6 +80,13 @@ unseen_status us_trainer_check_step(us_trainer *trainer, int64_t step, unseen_er
 /* UNSEEN_DIVERGED: `what` is not finite. */
 unseen_status us_trainer_diverged(const us_trainer *trainer, const char *what, double value,
                                   int64_t step, unseen_error *error);
+
+/* ---- verdict.c ---- */
+
+/* After training: UNSEEN_DIVERGED where it left a model that is far worse than it was, and than one
+ * that gives the same for every image; *doubt is a warning where it is hardly better than that, or
+ * else empty. Training of a few steps is not judged so. */
+unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error);
 
 /* ---- restart.c ---- */
 
