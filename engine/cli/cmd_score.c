@@ -28,6 +28,12 @@ static void print_score(const cJSON *result) {
     cli_table_end(&table, 0);
 }
 
+/* Warnings were events, which --quiet has kept back. */
+static void print_score_quiet(const cJSON *result) {
+    print_score(result);
+    cli_print_warnings(result);
+}
+
 int cli_cmd_score(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "RUN",
@@ -58,8 +64,10 @@ int cli_cmd_score(int argc, char **argv) {
     unseen_error error = {0};
     unseen_status status = unseen_score(options.arguments[0], &score, &events, &json, &error);
     cli_progress_end(&progress);
-    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_score)
-                                   : (int)cli_say_error(&error);
+    int code = status == UNSEEN_OK
+                   ? cli_result_print(status, json, options.json,
+                                      options.quiet ? print_score_quiet : print_score)
+                   : (int)cli_say_error(&error);
     cli_options_free(&options);
     return code;
 }

@@ -48,7 +48,8 @@ static const char overview_end[] =
     "\n"
     "Exit codes: 0 done, 1 failure, 2 bad usage, config or input, 3 no usable device,\n"
     "4 self-test failed, 5 training diverged or collapsed, 6 out of device memory,\n"
-    "130 interrupted after saving a checkpoint.\n";
+    "130 interrupted after saving a checkpoint, by SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 or\n"
+    "SIGXCPU; SIGINT or SIGTERM once more ends at once.\n";
 
 static int print_overview(void) {
     fputs(overview, stdout);

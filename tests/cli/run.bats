@@ -139,7 +139,7 @@ same_result() {
 
 @test "more than the device holds ends with exit code 6" {
     fails_with 6 "." train "$SOURCE/configs/wide.json" --train "$DATA/train.npy" --batch 65536 \
-        --set /input/height=512 --set /input/width=512 --out large
+        --set /input/height=8192 --set /input/width=8192 --out large
 }
 
 @test "a damaged model is refused" {

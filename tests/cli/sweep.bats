@@ -90,6 +90,22 @@ setup() {
     [ ! -e runs ]
 }
 
+@test "a sweep with a failed run: every result is printed, and the exit code is that of the failure" {
+    cat >failing.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/epochs=1"],
+ "runs": [["/name=wild", "/training/optimizer/learning_rate=1000"], ["/name=tame"]]}
+END
+    unseen sweep failing.json --train "$DATA/train.npy" --json --out failing
+    [ "$status" -eq 5 ] || fail "expected exit code 5"
+    jq -e '.done == 1 and .failed == 1 and .runs[0].status == "done" and
+           .runs[1].status == "diverged"' <<<"$output"
+    grep -q "^unseen: 1 of 2 runs failed; the last of them: training diverged" <<<"$stderr"
+    unseen sweep failing.json --train "$DATA/train.npy" --out failing
+    [ "$status" -eq 5 ]
+    [[ $output == *002-tame*done*001-wild*diverged* ]]
+    succeeds sweep failing.json --train "$DATA/train.npy" --out failing --list
+}
+
 @test "no device: exit code 3" {
     fails_with 3 "." sweep "$PLAN" "${job[@]}" --device nonsense
 }
