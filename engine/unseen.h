@@ -154,13 +154,20 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
 
-/* Compares a CSV of scores with labels (.npy, IDX or CSV; NULL: the CSV's own column "anomalous",
- * which scores.csv of a labelled run has). normal: the normal class, every other being anomalous;
- * NULL: labels are 0 (normal) and 1.
+typedef struct unseen_evaluate_options {
+    const char *scores;       /* a table of scores, of any program; or .npy of floats */
+    const char *labels;       /* .npy, IDX or a table; NULL: a column of the scores' own table */
+    const char *normal;       /* the normal class, every other being anomalous; NULL: labels are 0
+                                 (normal) and 1 */
+    const char *label_column; /* of the labels' table; NULL: told by its name */
+} unseen_evaluate_options;
+
+/* Compares scores with labels, joined by their ids where both have some.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
- *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}}} */
-UNSEEN_API unseen_status unseen_evaluate(const char *scores, const char *labels, const char *normal,
-                                         char **json, unseen_error *error);
+ *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
+ *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id"}} */
+UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
+                                         unseen_error *error);
 
 typedef struct unseen_bench_options {
     const char *device;  /* selector as above */

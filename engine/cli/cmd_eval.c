@@ -1,8 +1,23 @@
 #include "cli.h"
 #include "options.h"
 
+/* What was compared: which column of which file, and how the rows found each other. */
+static void print_labels(const cJSON *labels) {
+    const char *column = cli_text(labels, "column");
+    fputs("labels: ", stdout);
+    cli_put_clean(cli_text(labels, "path"), stdout);
+    if (*column) {
+        fputs(", column ", stdout);
+        cli_put_clean(column, stdout);
+    }
+    fputs(", joined ", stdout);
+    cli_put_clean(cli_text(labels, "joined"), stdout);
+    putchar('\n');
+}
+
 static void print_eval(const cJSON *result) {
     cli_print_metrics(result);
+    print_labels(cJSON_GetObjectItemCaseSensitive(result, "labels"));
     cli_print_warnings(result);
 }
 
@@ -10,10 +25,10 @@ int cli_cmd_eval(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "",
         .help =
-            "Compares a CSV of scores with labels: the area under the ROC curve with its "
-            "confidence "
+            "Compares scores with labels: the area under the ROC curve with its confidence "
             "interval, average precision, the share of anomalous images found at given rates of "
-            "false alarms, and the best F1. The scores may be another program's."
+            "false alarms, and the best F1. The scores may be another program's. "
+            "Rows are joined by ids where both files have them."
             "\vExample:\n"
             "  unseen eval --scores runs/faces/prediction.csv --labels unknown-labels.npy",
         .groups = CLI_OPTION_EVAL | CLI_OPTION_JSON | CLI_OPTION_QUIET,
@@ -23,8 +38,11 @@ int cli_cmd_eval(int argc, char **argv) {
     cli_options_parse(&usage, argc, argv, &options);
     char *json = NULL;
     unseen_error error = {0};
-    unseen_status status =
-        unseen_evaluate(options.scores, options.labels, options.normal, &json, &error);
+    unseen_evaluate_options evaluate = {.scores = options.scores,
+                                        .labels = options.labels,
+                                        .normal = options.normal,
+                                        .label_column = options.label_column};
+    unseen_status status = unseen_evaluate(&evaluate, &json, &error);
     int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_eval)
                                    : (int)cli_say_error(&error);
     cli_options_free(&options);

@@ -35,10 +35,16 @@ static const option_row rows[] = {
      CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/train_labels", 0},
     {"test", "FILE", "Images to score after training", CLI_OPTION_TEST, TARGET_STRING_OVERRIDE,
      "/data/test", 0},
-    {"labels", "FILE", "Labels of the test images (.npy, IDX or CSV), used for the AUC alone",
+    {"label-column", "NAME",
+     "The column of labels in CSVs of them. Without it, the one called label, target, class or "
+     "anomaly",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/label_column", 0},
+    {"labels", "FILE",
+     "Labels of the test images (.npy, IDX or CSV), used for the AUC alone. A column Id or index "
+     "in a CSV tells which image a row is of, counted from 0",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/labels", 0},
     {"normal", "CLASS",
-     "The normal class; every other one is anomalous. Without it labels are 0 "
+     "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
      CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/normal", 0},
     {"layout", "L",
@@ -73,13 +79,21 @@ static const option_row rows[] = {
     {"out", "FILE", "The CSV to write", CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(out)},
     {"columns", "FILE", "A CSV of every score that the detector gives, beside the combined one",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(columns)},
-    {"scores", "FILE", "A CSV of scores: ids from 0, one or more columns of numbers",
+    {"scores", "FILE",
+     "A CSV of scores: one or more columns of numbers, ids in one that is called Id, index, file "
+     "or "
+     "name; or .npy of floats",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(scores)},
     {"labels", "FILE",
-     "The labels (.npy, IDX or CSV); without them, the last column \"anomalous\" of the scores",
+     "The labels (.npy, IDX or CSV), joined by ids where both have them; without them, a column of "
+     "the scores' CSV that is called anomalous, label, target, class or anomaly",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(labels)},
+    {"label-column", "NAME",
+     "The column of labels in their CSV. Without it, the one called label, target, class or "
+     "anomaly",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(label_column)},
     {"normal", "CLASS",
-     "The normal class; every other one is anomalous. Without it labels are 0 "
+     "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(normal)},
     {"out", "FILE", "An HTML page that compares the runs", CLI_OPTION_REPORT, TARGET_TEXT, NULL,

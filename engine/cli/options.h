@@ -7,7 +7,8 @@
 
 typedef enum cli_option_group {
     CLI_OPTION_TRAIN =
-        1 << 0, /* --train --train-labels --normal --layout: overrides of the config */
+        1
+        << 0, /* --train --train-labels --normal --label-column --layout: overrides of the config */
     CLI_OPTION_TEST = 1 << 1,     /* --test --labels: likewise */
     CLI_OPTION_TRAINING = 1 << 2, /* --epochs --seed: likewise */
     CLI_OPTION_CONFIG = 1 << 3,   /* --batch --set: likewise */
@@ -15,7 +16,7 @@ typedef enum cli_option_group {
     CLI_OPTION_CSV = 1 << 5,      /* --csv */
     CLI_OPTION_DEVICE = 1 << 6,   /* --device */
     CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout */
-    CLI_OPTION_EVAL = 1 << 8,     /* --scores --labels --normal, as paths of their own */
+    CLI_OPTION_EVAL = 1 << 8, /* --scores --labels --normal --label-column, as paths of their own */
     CLI_OPTION_REPORT = 1 << 9,   /* --out FILE, optional */
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
@@ -40,8 +41,8 @@ typedef struct cli_options {
     char **overrides; /* for unseen_config_load, in the order given */
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
-    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *by, *profile,
-        *seconds, *layout;
+    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *label_column, *by,
+        *profile, *seconds, *layout;
     bool resume, schema, list, force, quiet, json;
 } cli_options;
 

@@ -1,5 +1,6 @@
 #include "data/array.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,12 @@ us_array_text us_array_type_text(const us_array_header *header) {
                                              : "bool";
     if (header->kind == 'b')
         snprintf(type.text, sizeof type.text, "bool");
+    else if (header->kind == 'U' || header->kind == 'S')
+        snprintf(type.text, sizeof type.text, "text ('%s%c%d')",
+                 header->kind == 'S'  ? "|"
+                 : header->big_endian ? ">"
+                                      : "<",
+                 header->kind, header->item_bytes / (header->kind == 'U' ? 4 : 1));
     else
         snprintf(type.text, sizeof type.text, "%s%s%d", order, kind, 8 * header->item_bytes);
     return type;
@@ -178,18 +185,80 @@ unseen_status us_array_check(const us_array *array, const char *path, unseen_err
     return us_mapping_check(&array->mapping, path, error);
 }
 
-bool us_array_integer(const us_array *array, size_t k, int64_t *value) {
+static uint64_t bits_of(const us_array *array, size_t k) {
     const us_array_header *header = &array->header;
     int size = header->item_bytes;
     const unsigned char *at = array->data + k * (size_t)size;
     uint64_t bits = 0;
     for (int i = 0; i < size; i++)
         bits = bits << 8 | at[header->big_endian ? i : size - 1 - i];
+    return bits;
+}
+
+bool us_array_integer(const us_array *array, size_t k, int64_t *value) {
+    const us_array_header *header = &array->header;
+    uint64_t bits = bits_of(array, k);
     if (header->kind != 'i') {
         *value = (int64_t)bits;
         return bits <= INT64_MAX;
     }
-    int unused = 64 - 8 * size;
+    int unused = 64 - 8 * header->item_bytes;
     *value = (int64_t)(bits << unused) >> unused; /* extends the sign */
+    return true;
+}
+
+/* IEEE 754's 16 bits: a sign, 5 bits of exponent, 10 of the fraction. */
+static double half(unsigned bits) {
+    int exponent = (int)(bits >> 10 & 31);
+    double fraction = (double)(bits & 1023);
+    double size = exponent == 31  ? (fraction != 0 ? NAN : INFINITY)
+                  : exponent == 0 ? ldexp(fraction, -24)
+                                  : ldexp(1024 + fraction, exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
+
+bool us_array_number(const us_array *array, size_t k, double *value) {
+    if (array->header.item_bytes > 8) return false;
+    uint64_t bits = bits_of(array, k);
+    if (array->header.item_bytes == 2) {
+        *value = half((unsigned)bits);
+    } else if (array->header.item_bytes == 4) {
+        uint32_t low = (uint32_t)bits;
+        float single;
+        memcpy(&single, &low, sizeof single);
+        *value = (double)single;
+    } else {
+        memcpy(value, &bits, sizeof bits);
+    }
+    return true;
+}
+
+/* Appends one character as UTF-8, which takes no more bytes than in UCS-4. */
+static char *put_character(char *to, uint32_t c) {
+    static const unsigned char first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    int bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    if (bytes == 1) *to++ = (char)c;
+    for (int i = bytes - 1; bytes > 1 && i >= 0; i--)
+        *to++ = (char)(i == bytes - 1 ? first[bytes] | c >> 6 * i : 0x80 | (c >> 6 * i & 63));
+    return to;
+}
+
+bool us_array_word(const us_array *array, size_t k, char *text) {
+    const us_array_header *header = &array->header;
+    int size = header->kind == 'U' ? 4 : 1;
+    const unsigned char *at = array->data + k * (size_t)header->item_bytes;
+    bool ended = false;
+    for (int i = 0; i < header->item_bytes; i += size) {
+        uint32_t c = 0;
+        for (int b = 0; b < size; b++)
+            c = c << 8 | at[i + (header->big_endian ? b : size - 1 - b)];
+        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || (c && ended)) return false;
+        ended = c == 0; /* zeros fill up what is shorter */
+        if (size == 1 && c)
+            *text++ = (char)c;
+        else if (c)
+            text = put_character(text, c);
+    }
+    *text = '\0';
     return true;
 }

@@ -16,11 +16,12 @@ typedef enum us_array_format { US_ARRAY_OTHER, US_ARRAY_NPY, US_ARRAY_IDX } us_a
 /* What a header says. */
 typedef struct us_array_header {
     us_array_format format;
-    char kind;       /* 'u' unsigned, 'i' signed, 'f' float, 'b' bool; others have been refused */
-    int item_bytes;  /* 1, 2, 4 or 8 (floats also 16) */
-    bool big_endian; /* false for single bytes */
-    bool fortran;    /* the first axis is innermost in memory, not the last one */
-    int rank;        /* 0 to US_ARRAY_MAX_RANK */
+    char kind; /* 'u' unsigned, 'i' signed, 'f' float, 'b' bool, 'U' text of UCS-4, 'S' of bytes;
+                  others have been refused */
+    int item_bytes;                  /* 1, 2, 4 or 8 (floats also 16; text: of its longest) */
+    bool big_endian;                 /* false for single bytes */
+    bool fortran;                    /* the first axis is innermost in memory, not the last one */
+    int rank;                        /* 0 to US_ARRAY_MAX_RANK */
     int64_t dims[US_ARRAY_MAX_RANK]; /* each at least 1 */
     size_t offset;                   /* of the first element in the (unpacked) file */
     size_t bytes;                    /* of all elements; offset + bytes does not overflow */
@@ -49,6 +50,13 @@ unseen_status us_array_measure(us_array_header *header, const char *path, unseen
 
 /* The k-th element of an array of kind 'u', 'i' or 'b' in *value; false: above INT64_MAX. */
 bool us_array_integer(const us_array *array, size_t k, int64_t *value);
+
+/* The k-th element of an array of kind 'f' and at most 8 bytes; false: it is longer. */
+bool us_array_number(const us_array *array, size_t k, double *value);
+
+/* The k-th element of an array of kind 'U' or 'S' as UTF-8; `text` has room for item_bytes + 1.
+ * False: it is no text. */
+bool us_array_word(const us_array *array, size_t k, char *text);
 
 /* "(140001, 64, 64, 3)" and "big-endian float32", for messages. */
 typedef struct us_array_text {

@@ -88,6 +88,19 @@ static int number_bytes(const char *code) {
     return 0;
 }
 
+/* Text of at most so many characters, such as "<U7". */
+static unseen_status read_text_type(parser *p, const char *type, const char *code, char order) {
+    enum { LONGEST = 4096 };
+    char *end;
+    long length = strtol(code + 1, &end, 10);
+    if (code[1] < '1' || code[1] > '9' || *end || length > LONGEST)
+        return fail_type(p, type, "text, but not of 1 to 4096 characters");
+    p->header->kind = code[0] == 'U' ? 'U' : 'S';
+    p->header->item_bytes = (int)length * (code[0] == 'U' ? 4 : 1);
+    p->header->big_endian = order == '>' && code[0] == 'U';
+    return UNSEEN_OK;
+}
+
 static unseen_status read_descr(parser *p) {
     if (take(p, '['))
         return us_fail(p->error, UNSEEN_BAD_INPUT,
@@ -108,7 +121,7 @@ static unseen_status read_descr(parser *p) {
     case 'U':
     case 'S':
     case 'a':
-        return fail_type(p, type, "text; save an array of numbers");
+        return read_text_type(p, type, code, order);
     case 'c':
         return fail_type(p, type, "complex numbers; save real numbers");
     }

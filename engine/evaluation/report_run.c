@@ -114,9 +114,9 @@ static unseen_status read_optional(const char *folder, us_run *run, unseen_error
         status = read_object(run->config_path, &run->config, error);
     if (status == UNSEEN_OK) status = read_log(log, &run->log, error);
     if (status == UNSEEN_OK && us_file_exists(scores))
-        status = us_scores_read(scores, &run->scores, error);
+        status = us_scores_read(scores, NULL, &run->scores, error);
     else if (status == UNSEEN_OK && us_file_exists(prediction))
-        status = us_scores_read(prediction, &run->scores, error);
+        status = us_scores_read(prediction, NULL, &run->scores, error);
     free(log);
     free(scores);
     free(prediction);

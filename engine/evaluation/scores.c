@@ -55,6 +55,7 @@ void us_scores_destroy(us_scores *scores) {
     for (int i = 0; i < US_SCORES_MAX_COLUMNS; i++)
         free(scores->values[i]);
     free(scores->anomalous);
+    us_ids_release(&scores->ids);
     *scores = (us_scores){0};
 }
 

@@ -2,7 +2,7 @@
 #ifndef US_EVALUATION_SCORES_H
 #define US_EVALUATION_SCORES_H
 
-#include "base/error.h"
+#include "base/ids.h"
 
 enum { US_SCORES_MAX_COLUMNS = 8 };
 
@@ -14,6 +14,8 @@ typedef struct us_scores {
     unsigned char
         *anomalous; /* heap, count entries of 0 or 1; NULL: unknown. us_scores_create leaves
                        it NULL, us_scores_read fills it where the file has the column */
+    bool labelled;  /* us_scores_read found a column that is called like labels */
+    us_ids ids;     /* of us_scores_read; its path is that given to it */
 } us_scores;
 
 /* Allocates zeroed columns. A name has 1 to 31 bytes, none of them a control character, comma or
@@ -41,13 +43,14 @@ unseen_status us_scores_write_prediction(const us_scores *scores, const char *he
 unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *anomalous,
                                   const char *path, unseen_error *error);
 
-/* Reads either kind back, and CSVs of other programs: comma separated, one header line, first
- * column an id from 0 in any order, every further column numeric ("nan" and "inf" are read; it is
- * us_scores_check and the metrics that refuse them), fields in double quotes or not, LF or CRLF,
- * with or without a byte order mark. A last column "anomalous" of 0 and 1 becomes
- * scores->anomalous. At most 2^31 rows. Missing or repeated ids, ragged rows and anything else are
- * UNSEEN_BAD_INPUT with file and line. Numbers are read and written with a decimal point whatever
- * the caller's locale. */
-unseen_status us_scores_read(const char *path, us_scores *scores, unseen_error *error);
+/* Reads either kind back, and tables of other programs: as table.h has them, with a header, where
+ * each column is a score that is neither of ids (ids.h) nor called like labels; or one column of
+ * scores, with or without a header. Of two columns, one of them of ids, the other is the score
+ * whatever its name, unless that is "anomalous". `labels` is a column of labels by name; NULL:
+ * those that are called so. "nan" and "inf" are read; it is us_scores_check and the metrics that
+ * refuse them. Scores are in the order of their rows. A column "anomalous" of 0 and 1 becomes
+ * scores->anomalous. Anything else is UNSEEN_BAD_INPUT with file and line. */
+unseen_status us_scores_read(const char *path, const char *labels, us_scores *scores,
+                             unseen_error *error);
 
 #endif

@@ -1,50 +1,110 @@
 /* unseen_evaluate: the one place where files of scores and files of labels meet. */
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
+#include "data/array.h"
 #include "data/labels.h"
 #include "evaluation/metrics.h"
 
-static unseen_status evaluate(const us_scores *scores, const char *path,
+/* ---- scores ---- */
+
+static unseen_status scores_of_array(const us_array *array, const char *path, us_scores *scores,
+                                     unseen_error *error) {
+    static const char *const names[] = {"score"};
+    const us_array_header *header = &array->header;
+    bool column = header->rank == 2 && header->dims[1] == 1;
+    if (header->format != US_ARRAY_NPY || header->kind != 'f' || header->item_bytes > 8 ||
+        (header->rank != 1 && !column))
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: holds %s of shape %s; scores are a CSV, or .npy of float16, float32 or "
+                       "float64 with the shape (number,) or (number, 1)",
+                       path, us_array_type_text(header).text, us_array_shape_text(header).text);
+    US_TRY(us_scores_create(header->dims[0], 1, names, scores, error));
+    for (int64_t i = 0; i < scores->count; i++)
+        us_array_number(array, (size_t)i, &scores->values[0][i]);
+    scores->ids = (us_ids){.path = path, .what = "scores", .count = scores->count};
+    return UNSEEN_OK;
+}
+
+static unseen_status read_scores(const unseen_evaluate_options *options, us_scores *scores,
+                                 unseen_error *error) {
+    us_array array;
+    US_TRY(us_array_open(options->scores, &array, error));
+    bool table = array.header.format == US_ARRAY_OTHER;
+    unseen_status status =
+        table ? UNSEEN_OK : scores_of_array(&array, options->scores, scores, error);
+    if (!table && us_array_check(&array, options->scores, error) != UNSEEN_OK)
+        status = UNSEEN_FAILURE;
+    us_array_close(&array);
+    if (!table || status != UNSEEN_OK) return status;
+    const char *labels = options->labels ? NULL : options->label_column;
+    return us_scores_read(options->scores, labels, scores, error);
+}
+
+/* The rows of a table may be in any order, so that the line is what helps to find one. */
+static unseen_status check_finite(const us_scores *scores, unseen_error *error) {
+    for (int column = 0; scores->ids.lines && column < scores->columns; column++)
+        for (int64_t i = 0; i < scores->count; i++) {
+            double score = scores->values[column][i];
+            if (isfinite(score)) continue;
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "%s: line %lld: the score \"%s\" is %s: only finite scores can be "
+                           "evaluated",
+                           scores->ids.path, (long long)scores->ids.lines[i], scores->names[column],
+                           isnan(score) ? "nan" : "infinite");
+        }
+    return UNSEEN_OK;
+}
+
+/* ---- labels ---- */
+
+/* The labels of another file find their scores; those of the same one lie beside them. */
+static unseen_status read_labels(const unseen_evaluate_options *options, const us_scores *scores,
+                                 us_labels *labels, unseen_error *error) {
+    if (options->labels) {
+        US_TRY(us_labels_open(options->labels, options->label_column, labels, error));
+        return us_labels_match(labels, &scores->ids, error);
+    }
+    if (!scores->labelled && !options->label_column)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s has no column \"anomalous\", or another one that is called like labels: "
+                       "give a file of labels",
+                       options->scores);
+    US_TRY(us_labels_open(options->scores, options->label_column, labels, error));
+    strcpy(labels->joined, "by row");
+    return UNSEEN_OK;
+}
+
+static unseen_status evaluate(const us_scores *scores, const us_labels *labels,
                               const unsigned char *anomalous, char **json, unseen_error *error) {
     cJSON *object = cJSON_CreateObject();
     if (!object) return us_fail_memory(error, "the metrics");
     unseen_status status = us_metrics_of_scores(scores, anomalous, object, error);
     if (status != UNSEEN_OK)
-        us_error_context(error, "%s", path);
-    else if (!(*json = us_json_print(object)))
+        us_error_context(error, "%s", scores->ids.path);
+    else if (!us_labels_to_json(labels, object) || !(*json = us_json_print(object)))
         status = us_fail_memory(error, "the metrics");
     cJSON_Delete(object);
     return status;
 }
 
-static unseen_status evaluate_by_file(const us_scores *scores, const char *path,
-                                      const char *labels_path, const char *normal, char **json,
-                                      unseen_error *error) {
-    us_labels labels;
+unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
+                              unseen_error *error) {
+    *json = NULL;
+    us_scores scores = {0};
+    us_labels labels = {0};
     unsigned char *anomalous = NULL;
-    US_TRY(us_labels_open(labels_path, &labels, error));
-    unseen_status status = us_labels_match(&labels, scores->count, path, error);
-    if (status == UNSEEN_OK) status = us_labels_anomalous(&labels, normal, &anomalous, error);
-    if (status == UNSEEN_OK) status = evaluate(scores, path, anomalous, json, error);
+    unseen_status status;
+    US_CHECK(read_scores(options, &scores, error));
+    US_CHECK(read_labels(options, &scores, &labels, error));
+    US_CHECK(us_labels_anomalous(&labels, options->normal, &anomalous, error));
+    US_CHECK(check_finite(&scores, error));
+    US_CHECK(evaluate(&scores, &labels, anomalous, json, error));
+done:
     free(anomalous);
     us_labels_close(&labels);
-    return status;
-}
-
-unseen_status unseen_evaluate(const char *scores_path, const char *labels_path, const char *normal,
-                              char **json, unseen_error *error) {
-    *json = NULL;
-    us_scores scores;
-    unseen_status status;
-    US_TRY(us_scores_read(scores_path, &scores, error));
-    if (labels_path)
-        status = evaluate_by_file(&scores, scores_path, labels_path, normal, json, error);
-    else if (scores.anomalous)
-        status = evaluate(&scores, scores_path, scores.anomalous, json, error);
-    else
-        status = us_fail(error, UNSEEN_BAD_INPUT,
-                         "%s has no column \"anomalous\": give a file of labels", scores_path);
     us_scores_destroy(&scores);
     return status;
 }

@@ -19,6 +19,7 @@ typedef struct run {
     const unseen_run_options *options;
     const unseen_events *events;
     us_dataset training, test;
+    us_labels labels;
     unsigned char *anomalous; /* per test image; NULL: unknown */
     us_device *device;
     us_detector *detector;
@@ -39,6 +40,7 @@ static void release(run *r) {
         us_dataset_close(&r->training);
         us_dataset_close(&r->test);
     }
+    us_labels_close(&r->labels);
     free(r->anomalous);
     if (r->lock >= 0) close(r->lock);
 }
@@ -59,13 +61,11 @@ static unseen_status check_classes(const run *r, const char *path, unseen_error 
 
 static unseen_status open_labels(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
-    us_labels labels;
-    US_TRY(us_labels_open(data->labels, &labels, error));
-    unseen_status status =
-        us_labels_match(&labels, r->test.images.count, r->test.images.path, error);
-    if (status == UNSEEN_OK)
-        status = us_labels_anomalous(&labels, data->normal, &r->anomalous, error);
-    us_labels_close(&labels);
+    us_labels *labels = &r->labels;
+    US_TRY(us_labels_open(data->labels, data->label_column, labels, error));
+    US_TRY(us_labels_match_images(labels, r->test.images.count, r->test.images.path, error));
+    unseen_status status = us_labels_anomalous(labels, data->normal, &r->anomalous, error);
+    if (status == UNSEEN_OK) us_labels_tell(labels, r->events);
     return status == UNSEEN_OK ? check_classes(r, data->labels, error) : status;
 }
 
@@ -274,10 +274,12 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
 static unseen_status write_results(run *r, cJSON *results, char **json, unseen_error *error) {
     if (!r->options->train_only) {
         US_TRY(write_scores(r, error));
-        if (r->anomalous)
+        if (r->anomalous) {
             US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
-        else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count))
+            if (!us_labels_to_json(&r->labels, results)) return us_fail_memory(error, "results");
+        } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");
+        }
     }
     US_TRY(describe(r, results, error));
     us_dataset_warn_changed(&r->training, r->events);

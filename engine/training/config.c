@@ -306,6 +306,10 @@ static const us_key data_keys[] = {
      .kind = US_KEY_STRING,
      .offset = DATA(normal),
      .help = "The normal class; every other class is anomalous"},
+    {.name = "label_column",
+     .kind = US_KEY_STRING,
+     .offset = DATA(label_column),
+     .help = "The column of labels in tables of them; else told by its name"},
     {.kind = US_KEY_END},
 };
 

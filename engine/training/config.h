@@ -37,7 +37,7 @@ typedef struct us_training_settings {
 } us_training_settings;
 
 typedef struct us_data_settings {
-    char *train, *train_labels, *test, *labels, *normal;
+    char *train, *train_labels, *test, *labels, *normal, *label_column;
 } us_data_settings;
 
 struct unseen_config {

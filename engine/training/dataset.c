@@ -168,8 +168,8 @@ void us_dataset_close(us_dataset *dataset) {
     memset(dataset, 0, sizeof *dataset);
 }
 
-static unseen_status select_normal(const unseen_config *config, us_dataset *dataset,
-                                   unseen_error *error) {
+static unseen_status select_normal(const unseen_config *config, const unseen_events *events,
+                                   us_dataset *dataset, unseen_error *error) {
     const us_data_settings *data = &config->data;
     if (!data->train_labels) return UNSEEN_OK;
     if (!data->normal)
@@ -179,12 +179,13 @@ static unseen_status select_normal(const unseen_config *config, us_dataset *data
             "class is the normal one?",
             config->path);
     us_labels labels;
-    US_TRY(us_labels_open(data->train_labels, &labels, error));
+    US_TRY(us_labels_open(data->train_labels, data->label_column, &labels, error));
     unseen_status status =
-        us_labels_match(&labels, dataset->images.count, dataset->images.path, error);
+        us_labels_match_images(&labels, dataset->images.count, dataset->images.path, error);
     if (status == UNSEEN_OK)
         status = us_labels_select(&labels, data->normal, &dataset->selected,
                                   &dataset->selected_count, error);
+    if (status == UNSEEN_OK) us_labels_tell(&labels, events);
     us_labels_close(&labels);
     return status;
 }
@@ -234,7 +235,7 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
                                 .layout = us_dataset_layout(config, NULL)};
     if (!config->data.test) source.layout.when = US_LAYOUT_ALWAYS;
     unseen_status status = open_images(config, &source, dataset, error);
-    if (status == UNSEEN_OK) status = select_normal(config, dataset, error);
+    if (status == UNSEEN_OK) status = select_normal(config, events, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
     if (status != UNSEEN_OK) {
         us_dataset_close(dataset);

@@ -150,7 +150,7 @@ setup_file() { make_data; }
     sed 's/^5,.*/4,0.4/' scores.csv >twice.csv
     fails_with 2 "twice.csv" eval --scores twice.csv --labels "$DATA/labels.npy"
     fails_with 2 "bad_text" eval --scores "$DATA/bad_text.npy" --labels "$DATA/labels.npy"
-    fails_with 2 "labels.npy: not text" eval --scores "$DATA/labels.npy" --labels "$DATA/labels.npy"
+    fails_with 2 "labels.npy: holds uint8" eval --scores "$DATA/labels.npy" --labels "$DATA/labels.npy"
 }
 
 @test "eval: known answers" {

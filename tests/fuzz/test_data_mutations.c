@@ -3,8 +3,11 @@
  * or in a set whose every value can be read. Meant to run under AddressSanitizer, too. */
 #include "../data_files.h"
 
+#include <math.h>
+
 #include "data/images.h"
 #include "data/labels.h"
+#include "evaluation/scores.h"
 
 static uint64_t accepted, refused;
 
@@ -67,21 +70,61 @@ static void try_images(void) {
 static void try_labels(void) {
     us_labels labels;
     unseen_error error = {0};
-    unseen_status status = us_labels_open(test_path, &labels, &error);
+    unseen_status status = us_labels_open(test_path, NULL, &labels, &error);
+    if (status == UNSEEN_OK) {
+        status = us_labels_match_images(&labels, labels.count, test_path, &error);
+        if (status != UNSEEN_OK) us_labels_close(&labels);
+    }
     if (status != UNSEEN_OK) {
         check_refusal(status, &error);
         return;
     }
     accepted++;
     assert_true(labels.count >= 1);
-    char first[32];
+    char number[32];
+    const char *first = number;
     uint32_t *indices;
     int64_t count;
-    snprintf(first, sizeof first, "%lld", (long long)labels.values[0]);
+    if (labels.words)
+        first = labels.words[labels.values[0]];
+    else
+        snprintf(number, sizeof number, "%lld", (long long)labels.values[0]);
     assert_int_equal(us_labels_select(&labels, first, &indices, &count, &error), UNSEEN_OK);
     assert_true(count >= 1 && indices[0] == 0 && indices[count - 1] < labels.count);
     free(indices);
     us_labels_close(&labels);
+}
+
+/* A table of scores, which is then evaluated against itself. */
+static void try_scores(void) {
+    us_scores scores;
+    unseen_error error = {0};
+    unseen_status status = us_scores_read(test_path, NULL, &scores, &error);
+    if (status != UNSEEN_OK) {
+        check_refusal(status, &error);
+        return;
+    }
+    accepted++;
+    assert_true(scores.count >= 1 && scores.columns >= 1);
+    double sum = 0;
+    for (int i = 0; i < scores.columns; i++)
+        for (int64_t row = 0; row < scores.count; row++)
+            sum += scores.values[i][row];
+    assert_true(sum == sum || isnan(sum));
+    us_join join;
+    status = us_ids_join(&scores.ids, &scores.ids, &join, &error);
+    if (status == UNSEEN_OK)
+        for (int64_t row = 0; join.order && row < scores.count; row++)
+            assert_int_equal(join.order[row], row);
+    else
+        check_refusal(status, &error);
+    free(join.order);
+    us_scores_destroy(&scores);
+    char *json = NULL;
+    unseen_evaluate_options options = {.scores = test_path};
+    status = unseen_evaluate(&options, &json, &error);
+    if (status != UNSEEN_OK) check_refusal(status, &error);
+    unseen_string_free(json);
 }
 
 typedef void (*attempt)(void);
@@ -242,14 +285,46 @@ static void gzip_npy_labels(void **state) {
 
 static void csv_labels(void **state) {
     (void)state;
-    static const char *const contents[] = {"1\n0\n1\n0\n-12\n", "Id,label\r\n0,1\r\n2,0\r\n1,1\r\n",
-                                           "\"id\",\"file\",\"label\"\n1,\"a\",-1\n0,,3\n"};
+    static const char *const contents[] = {"1\n0\n1\n0\n-12\n",
+                                           "Id,label\r\n0,1\r\n2,0\r\n1,1\r\n",
+                                           "\"id\",\"file\",\"label\"\n1,\"a\",-1\n0,,3\n",
+                                           ",class\n1,good\n0,\"a \"\"b\"\"\n, c\"\n",
+                                           "index;label\n1;1,0\n0;0,0\n",
+                                           "Id\tlabel\n1.0\tTrue\n0.0\tfalse\n",
+                                           "good\nbad\ngood\n"};
     for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
         file.size = 0;
         bytes_add(&file, contents[i], strlen(contents[i]));
         write_file(file.at, file.size);
         try_images();
         attack(&file, file.size, try_labels);
+    }
+}
+
+static void npy_words(void **state) {
+    (void)state;
+    npy(&file, "<U2", "(3,)");
+    bytes_add(&file, "a\0\0\0b\0\0\0b\0\0\0\0\0\0\0a\0\0\0b\0\0\0", 24);
+    attack(&file, file.size, try_labels);
+}
+
+static void npy_float_labels(void **state) {
+    (void)state;
+    npy(&file, "<f8", "(2,)");
+    bytes_add(&file, (double[]){1, 0}, 16);
+    attack(&file, file.size, try_labels);
+}
+
+static void csv_scores(void **state) {
+    (void)state;
+    static const char *const contents[] = {
+        "id,a,b,anomalous\n1,2.5,3,0\n0,1e5,-4,1\n2,7,0.5,1\n",
+        "file;score;label\nb.png;0,5;True\na.png;1,5e0;False\n", "\tscore\n0\t1.5\n1\t-2\n",
+        "\"name\",\"s\"\n\"a \"\"b\"\"\n\",1\nc,2\n", "0.5\n0.25\n-1e-3\n"};
+    for (size_t i = 0; i < sizeof contents / sizeof contents[0]; i++) {
+        file.size = 0;
+        bytes_add(&file, contents[i], strlen(contents[i]));
+        attack(&file, file.size, try_scores);
     }
 }
 
@@ -266,7 +341,9 @@ int main(void) {
         cmocka_unit_test(npy_float_images), cmocka_unit_test(npy_labels),
         cmocka_unit_test(idx_images),       cmocka_unit_test(idx_labels),
         cmocka_unit_test(gzip_images),      cmocka_unit_test(gzip_npy_labels),
-        cmocka_unit_test(csv_labels),       cmocka_unit_test(both_happened),
+        cmocka_unit_test(csv_labels),       cmocka_unit_test(npy_words),
+        cmocka_unit_test(npy_float_labels), cmocka_unit_test(csv_scores),
+        cmocka_unit_test(both_happened),
     };
     return cmocka_run_group_tests(tests, data_setup, data_teardown);
 }

@@ -187,7 +187,7 @@ static void test_whole_run(void **unused) {
 
     us_scores scores;
     char *path = us_path_join(run_a, "scores.csv"), text[64];
-    assert_int_equal(us_scores_read(path, &scores, NULL), UNSEEN_OK);
+    assert_int_equal(us_scores_read(path, NULL, &scores, NULL), UNSEEN_OK);
     us_metrics m;
     assert_int_equal(us_metrics_compute(scores.values[0], scores.anomalous, 300, &m, NULL),
                      UNSEEN_OK);

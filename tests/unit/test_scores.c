@@ -45,7 +45,7 @@ static void assert_file(const char *expected) {
 static us_scores get(void) {
     us_scores scores;
     unseen_error error = {0};
-    if (us_scores_read(path, &scores, &error)) fail_msg("%s", error.message);
+    if (us_scores_read(path, NULL, &scores, &error)) fail_msg("%s", error.message);
     return scores;
 }
 
@@ -135,15 +135,52 @@ static void test_files_of_others(void **unused) {
     assert_int_equal(scores.columns, 2);
     assert_string_equal(scores.names[0], "a b");
     assert_string_equal(scores.names[1], "c");
-    assert_true(scores.values[0][0] == -2.5 && scores.values[0][2] == 1000);
-    assert_true(isnan(scores.values[0][1]) && scores.values[1][1] == -INFINITY);
-    assert_true(scores.values[1][0] == 0.5 && scores.values[1][2] == 4);
-    assert_memory_equal(scores.anomalous, "\1\0\0", 3);
+    assert_true(scores.values[0][1] == -2.5 && scores.values[0][0] == 1000);
+    assert_true(isnan(scores.values[0][2]) && scores.values[1][2] == -INFINITY);
+    assert_true(scores.values[1][1] == 0.5 && scores.values[1][0] == 4);
+    assert_memory_equal(scores.anomalous, "\0\1\0", 3);
+    assert_memory_equal(scores.ids.numbers, ((int64_t[]){2, 0, 1}), 24);
+    assert_null(scores.ids.names);
     us_scores_destroy(&scores);
     put("Id,Predicted\n0,7", 16); /* no newline at the end */
     scores = get();
     assert_true(scores.count == 1 && scores.values[0][0] == 7);
     us_scores_destroy(&scores);
+}
+
+/* What tables of other programs look like; each holds the scores 1.5 and -200. */
+static void test_tables_of_others(void **unused) {
+    (void)unused;
+    static const struct {
+        const char *text;
+        const char *name;
+        bool numbers, names, labelled;
+    } same[] = {
+        {"1.5\n-200\n", "score", false, false, false},
+        {"\"s\"\n1.5\n-2e2\n", "s", false, false, false},
+        {"label\n1.5\n-200\n", "label", false, false, false},
+        {"Id,target\n7,1.5\n9,-200\n", "target", true, false, false},
+        {"image_id,label\n0,1.5\n1,-200\n", "label", true, false, false},
+        {"file,score\na.png,1.5\nb.png,-200\n", "score", false, true, false},
+        {",file,score\n0,a.png,1.5\n1,b.png,-200\n", "score", true, true, false},
+        {"nr,wert\n0,1.5\n1,-200\n", "wert", true, false, false},
+        {"nr;wert\n0;1,5\n1;-2,00e2\n", "wert", true, false, false},
+        {"Id;wert\n0;1.5\n1;-200.0\n", "wert", true, false, false},
+        {"Id\ts\ty\r\n0.0\t1.5\t1\r\n1.0\t-200\tbad\r\n", "s", true, false, true},
+        {"label,Path,s\ngood,\"a,\nb\",1.5\nbad,c,-200\n", "s", false, true, true},
+        {"s,t\n1.5,1\n-200,2\n", "s", false, false, false},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        put(same[i].text, strlen(same[i].text));
+        us_scores scores = get();
+        assert_int_equal(scores.count, 2);
+        assert_string_equal(scores.names[0], same[i].name);
+        assert_true(scores.values[0][0] == 1.5 && scores.values[0][1] == -200);
+        assert_int_equal(scores.ids.numbers != NULL, same[i].numbers);
+        assert_int_equal(scores.ids.names != NULL, same[i].names);
+        assert_int_equal(scores.labelled, same[i].labelled);
+        us_scores_destroy(&scores);
+    }
 }
 
 /* Where the machine has a locale with a decimal comma. */
@@ -173,34 +210,39 @@ typedef struct bad_file {
 
 static const bad_file bad_files[] = {
     {"", "", "empty"},
-    {"\n\r\n \n", "", "blank"},
-    {"Id,Predicted\n", "line 1", "no scores"},
-    {"Id\n0\n", "line 1", "at least one score"},
+    {"\n\r\n \n", "", "only empty lines"},
+    {"Id,Predicted\n", "", "nothing follows"},
+    {"score\n", "", "nothing follows"},
     {"0,1.5\n1,2.5\n", "line 1", "header"},
-    {"Id,a\n0,1\n2,2\n", "line 3", "id 2 is out of range: 2 rows must have the ids 0 to 1"},
-    {"Id,a\n0,1\n0,2\n", "line 3", "twice"},
-    {"Id,a\n0,1\n\n1,2\n", "line 3", "1 field, where the header has 2"},
-    {"Id,a\n0,1\n1,2,3\n", "line 3", "3 fields, where the header has 2"},
-    {"Id,a\n0,1,2,3,4,5,6,7,8,9,10,11,12\n", "line 2", "more than 10 fields"},
-    {"Id,a\n-1,1\n", "line 2", "\"-1\" is not an id"},
-    {"Id,a\n1.0,1\n", "line 2", "not an id"},
-    {"Id,a\n99999999999999999999999,1\n", "line 2", "not an id"},
-    {"Id,a\n0,\n", "line 2", "\"\" in column \"a\" is not a number"},
-    {"Id,a\n0,1.5x\n", "line 2", "\"1.5x\" in column"},
+    {"Id,a\n0,1\n0,2\n", "line 3", "the id 0 is there twice"},
+    {"Id,a\n7,1\n5,2\n7.0,2\n", "line 4", "the id 7 is there twice"},
+    {"Id,a\n0,1\n\n1,2\n", "line 3", "it is empty"},
+    {"Id,a\n0,1\n1,2,3\n", "line 3", "3 columns, where the first line has 2"},
+    {"Id,a\n0,1\n1\n", "line 3", "1 column, where the first line has 2"},
+    {"Id,a\n,1\n", "line 2", "no id in column \"Id\""},
+    {"Id,a\n0,\n", "line 2", "'' in column \"a\" is not a number"},
+    {"Id,a\n0,1.5x\n", "line 2", "'1.5x' in column"},
     {"Id,a\n0,0x1p3\n", "line 2", "not a number"},
     {"Id,a\n0,1 2\n", "line 2", "not a number"},
     {"Id,a\n0,1;5\n", "line 2", "not a number"},
+    {"Id,a\n0,\"1,5\"\n", "line 2", "not a number"},
+    {"Id;a\n0;1,5\n1;1.5\n", "line 3", "'1.5' in column \"a\" is not a number"},
+    {"Id;a\n0;1.234,5\n", "line 2", "not a number"},
+    {"Id,a\n0,nan(1)\n", "line 2", "not a number"},
+    {"0.5\nhigh\n", "line 2", "'high' in column 1 is not a number"},
+    {"picture,score\na.png,1\nb.png,2\n", "line 2", "columns of ids are called"},
     {"Id,a\n0,00000000000000000000000000000000000000000000000000000000000000000000000000001\n",
      "line 2", "not a number"},
     {"Id,a,a\n0,1,2\n", "line 1", "two scores are named \"a\""},
     {"Id,a,\n0,1,2\n", "line 1", "no name"},
-    {"Id,anomalous\n0,1\n", "line 1", "no column of scores"},
-    {"Id,anomalous,b\n0,1,2\n", "line 1", "column of labels"},
+    {"Id,anomalous\n0,1\n", "", "none of its columns is one of scores"},
+    {"Id,file\n0,1\n", "", "none of its columns is one of scores"},
+    {"Id,label,target\n0,1,1\n", "", "none of its columns is one of scores"},
     {"Id,a,anomalous\n0,1,2\n", "line 2", "neither 0 nor 1"},
     {"Id,a,anomalous\n0,1,yes\n", "line 2", "neither 0 nor 1"},
-    {"Id,1,2,3,4,5,6,7,8,9\n0,1,2,3,4,5,6,7,8,9\n", "line 1", "more than 8"},
+    {"Id,1,2,3,4,5,6,7,8,9\n0,1,2,3,4,5,6,7,8,9\n", "", "more than 8"},
     {"Id,12345678901234567890123456789012\n0,1\n", "line 1", "longer than 31"},
-    {"Id,12345678901234567890123456789012345678901234567890123\n0,1\n", "line 1", "cannot be"},
+    {"Id,12345678901234567890123456789012345678901234567890123\n0,1\n", "line 1", "longer than 31"},
 };
 
 static void test_bad_files_are_refused(void **unused) {
@@ -210,7 +252,7 @@ static void test_bad_files_are_refused(void **unused) {
         put(bad->text, strlen(bad->text));
         us_scores scores;
         unseen_error error = {0};
-        assert_int_equal(us_scores_read(path, &scores, &error), UNSEEN_BAD_INPUT);
+        assert_int_equal(us_scores_read(path, NULL, &scores, &error), UNSEEN_BAD_INPUT);
         if (!strstr(error.message, path) || !strstr(error.message, bad->line) ||
             !strstr(error.message, bad->words))
             fail_msg("%s: no \"%s\", \"%s\"", error.message, bad->line, bad->words);
@@ -220,9 +262,9 @@ static void test_bad_files_are_refused(void **unused) {
     unseen_error error = {0};
     static const char zeros[] = "Id,a\0b\n0,1\0\n";
     put(zeros, sizeof zeros - 1);
-    assert_int_equal(us_scores_read(path, &scores, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_scores_read(path, NULL, &scores, &error), UNSEEN_BAD_INPUT);
     unlink(path);
-    assert_int_not_equal(us_scores_read(path, &scores, &error), UNSEEN_OK);
+    assert_int_not_equal(us_scores_read(path, NULL, &scores, &error), UNSEEN_OK);
     assert_non_null(strstr(error.message, path));
 }
 
@@ -239,14 +281,14 @@ static void test_damaged_files(void **unused) {
             put(text, sizeof text - 1);
             text[at] = kept;
             us_scores scores;
-            unseen_status status = us_scores_read(path, &scores, NULL);
+            unseen_status status = us_scores_read(path, NULL, &scores, NULL);
             assert_true(status == UNSEEN_OK || status == UNSEEN_BAD_INPUT);
             us_scores_destroy(&scores);
         }
     for (size_t size = 1; size < sizeof text - 1; size++) {
         put(text, size);
         us_scores scores;
-        if (us_scores_read(path, &scores, NULL) == UNSEEN_OK) us_scores_destroy(&scores);
+        if (us_scores_read(path, NULL, &scores, NULL) == UNSEEN_OK) us_scores_destroy(&scores);
     }
 }
 
@@ -304,6 +346,7 @@ int main(void) {
         cmocka_unit_test(test_nine_digits_bring_every_float_back),
         cmocka_unit_test(test_all_columns_come_back_to_the_bit),
         cmocka_unit_test(test_files_of_others),
+        cmocka_unit_test(test_tables_of_others),
         cmocka_unit_test(test_the_callers_locale_does_not_matter),
         cmocka_unit_test(test_bad_files_are_refused),
         cmocka_unit_test(test_damaged_files),
