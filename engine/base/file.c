@@ -92,21 +92,52 @@ static unseen_status read_all(int descriptor, const char *path, size_t hint, siz
     return UNSEEN_OK;
 }
 
+unseen_status us_file_read_open(int descriptor, const struct stat *about, const char *path,
+                                size_t limit, char **bytes, size_t *size, unseen_error *error) {
+    bool regular = S_ISREG(about->st_mode);
+    *bytes = NULL;
+    *size = 0;
+    if (limit > SIZE_MAX / 2 - 2) limit = SIZE_MAX / 2 - 2;
+    if (regular && (uintmax_t)about->st_size > limit)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: %jd bytes, more than the %zu allowed here",
+                       path, (intmax_t)about->st_size, limit);
+    return read_all(descriptor, path, regular ? (size_t)about->st_size : 0, limit, bytes, size,
+                    error);
+}
+
+/* A pipe that the caller of this process has opened, as `<(...)` or `|` do. One that lies in a
+ * folder may have no writer, and anybody who can write to the folder can put one there. */
+static bool is_given_pipe(const char *path, const struct stat *about) {
+    return S_ISFIFO(about->st_mode) &&
+           (strcmp(path, "/dev/stdin") == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+            strncmp(path, "/proc/self/fd/", 14) == 0);
+}
+
+static unseen_status check_readable(int descriptor, const char *path, const struct stat *about,
+                                    unseen_error *error) {
+    if (S_ISREG(about->st_mode)) return UNSEEN_OK;
+    if (is_given_pipe(path, about)) {
+        int flags = fcntl(descriptor, F_GETFL);
+        if (flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) != 0)
+            return us_fail_errno(error, path, "cannot wait for");
+        return UNSEEN_OK;
+    }
+    return us_fail(error, UNSEEN_BAD_INPUT, "%s: %s, expected a regular file%s", path,
+                   S_ISFIFO(about->st_mode) ? "is a named pipe" : "is a device",
+                   S_ISFIFO(about->st_mode) ? " (a pipe is read as /dev/stdin)" : "");
+}
+
 unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
                            unseen_error *error) {
     *bytes = NULL;
     *size = 0;
-    if (limit > SIZE_MAX / 2 - 2) limit = SIZE_MAX / 2 - 2;
     int descriptor;
     struct stat about;
-    US_TRY(open_for_reading(path, 0, &descriptor, &about, error));
-    unseen_status status;
-    if (S_ISREG(about.st_mode) && (uintmax_t)about.st_size > limit)
-        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: %jd bytes, more than the %zu allowed here",
-                         path, (intmax_t)about.st_size, limit);
-    else
-        status = read_all(descriptor, path, S_ISREG(about.st_mode) ? (size_t)about.st_size : 0,
-                          limit, bytes, size, error);
+    /* A named pipe that nobody writes to would be waited for already when it is opened. */
+    US_TRY(open_for_reading(path, O_NONBLOCK | O_NOCTTY, &descriptor, &about, error));
+    unseen_status status = check_readable(descriptor, path, &about, error);
+    if (status == UNSEEN_OK)
+        status = us_file_read_open(descriptor, &about, path, limit, bytes, size, error);
     close(descriptor);
     return status;
 }

@@ -7,9 +7,15 @@
 
 #include "base/error.h"
 
-/* Reads a whole file of at most `limit` bytes; *bytes is NUL-terminated, freed with free. */
+/* Reads a whole file of at most `limit` bytes; *bytes is NUL-terminated, freed with free. Besides
+ * regular files a pipe is read that this process was given (/dev/stdin, /dev/fd/N). What would only
+ * be waited for, or never ends, is refused: named pipes, devices, folders. */
 unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
                            unseen_error *error);
+
+/* The same of a file that is open already, and is about what fstat said. */
+unseen_status us_file_read_open(int descriptor, const struct stat *about, const char *path,
+                                size_t limit, char **bytes, size_t *size, unseen_error *error);
 
 /* For mapping.c: opens a regular file for reading. */
 unseen_status us_file_open_regular(const char *path, int *descriptor, struct stat *about,

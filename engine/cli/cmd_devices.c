@@ -47,6 +47,27 @@ static void print_device(const cJSON *device, const char *picked) {
     if (!usable) line("not usable", cli_format("%s", cli_text(device, "why_not")));
 }
 
+/* Drivers without a fault show in their devices. */
+static void print_drivers(const cJSON *result) {
+    const cJSON *drivers = cJSON_GetObjectItemCaseSensitive(result, "drivers"), *driver;
+    bool any = false;
+    cJSON_ArrayForEach(driver, drivers) {
+        const char *fault = cli_text(driver, "fault");
+        if (!*fault) continue;
+        bool left_out = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(driver, "left_out"));
+        char *text =
+            cli_format("%s (%s): %s%s", cli_text(driver, "icd"),
+                       *cli_text(driver, "library") ? cli_text(driver, "library") : "no library",
+                       fault, left_out ? "; it is left out" : "");
+        fputs("Driver ", stdout);
+        cli_put_clean(text, stdout);
+        putchar('\n');
+        free(text);
+        any = true;
+    }
+    if (any) putchar('\n');
+}
+
 static void print_devices(const cJSON *result) {
     const char *picked = cli_text(result, "picked");
     const cJSON *devices = cJSON_GetObjectItemCaseSensitive(result, "devices"), *device;
@@ -54,6 +75,7 @@ static void print_devices(const cJSON *result) {
         print_device(device, picked);
         putchar('\n');
     }
+    print_drivers(result);
     if (*picked)
         printf("Picked: %s", picked);
     else
@@ -71,7 +93,8 @@ int cli_cmd_devices(int argc, char **argv) {
         .help =
             "Lists every OpenCL platform and device of this machine, whether it can be used, and "
             "which one would be picked (marked *) and why, given --device or UNSEEN_DEVICE if "
-            "there is one. The exit code is 3 where none would be picked."
+            "there is one, and what is wrong with drivers: one that crashes or hangs while it is "
+            "asked is named and left out. The exit code is 3 where none would be picked."
             "\vExample:\n"
             "  unseen devices --device gpu",
         .groups = CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,

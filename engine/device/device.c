@@ -1,7 +1,12 @@
 #include "device/device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/event.h"
+#include "base/private_file.h"
+#include "device/drivers.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
@@ -119,6 +124,20 @@ static cl_command_queue create_queue(us_device *device, cl_int *code) {
     return queue;
 }
 
+/* What went otherwise than the user may think, while the device was looked for. */
+static void take_notice(us_device *device) {
+    char cache[400];
+    size_t room = sizeof device->notice;
+    us_drivers_left_out(device->notice, room);
+    us_private_cache_fault(cache, sizeof cache);
+    size_t used = strlen(device->notice);
+    if (*cache) snprintf(device->notice + used, room - used, "%s%s", used ? "; " : "", cache);
+}
+
+void us_device_tell(const us_device *device, const unseen_events *events) {
+    if (*device->notice) us_event_message(events, UNSEEN_EVENT_WARNING, "%s", device->notice);
+}
+
 unseen_status us_device_open(const char *selector, us_device **device, unseen_error *error) {
     *device = NULL;
     us_selection selection;
@@ -135,6 +154,7 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
         goto done;
     }
     *opened = selection.picked->facts;
+    take_notice(opened);
 
     const cl_context_properties properties[] = {
         CL_CONTEXT_PLATFORM, (cl_context_properties)(uintptr_t)opened->platform, 0};

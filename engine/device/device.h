@@ -58,7 +58,8 @@ typedef struct us_device {
     bool out_of_order; /* the queue is: see command.h */
     bool lost;         /* work may be under way that nothing waits for any more */
     char name[256], platform_name[256], driver[128], version[128];
-    char index[24]; /* "P:D" */
+    char index[24];    /* "P:D" */
+    char notice[1024]; /* what its user should know about drivers and caches, or nothing */
     us_execution execution;
     bool is_cpu;      /* shares memory with the host, so that images need not be copied */
     int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
@@ -84,6 +85,9 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
 /* false: waiting for its work failed, so that some may be under way for ever. See us_device_finish.
  * NULL is fine. */
 bool us_device_close(us_device *device);
+
+/* Sends the device's notice, if it has one, as a warning. */
+void us_device_tell(const us_device *device, const unseen_events *events);
 
 /* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
 static inline int us_device_lanes(const us_device *device) {

@@ -59,9 +59,7 @@ static unseen_status ask_kernel(us_kernel *kernel, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error) {
-    if (kernel->kernel) return UNSEEN_OK;
-    US_TRY(us_program_build(kernel->device, kernel->program, error));
+static unseen_status create_kernel(us_kernel *kernel, unseen_error *error) {
     char name[96];
     snprintf(name, sizeof name, "%s%s", kernel->name, kernel->program->suffix);
     cl_int code;
@@ -71,6 +69,15 @@ unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error) {
     if (status == UNSEEN_OK) return status;
     clReleaseKernel(kernel->kernel);
     kernel->kernel = NULL;
+    return status;
+}
+
+unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error) {
+    if (kernel->kernel) return UNSEEN_OK;
+    US_TRY(us_program_build(kernel->device, kernel->program, error));
+    unseen_status status = create_kernel(kernel, error);
+    if (status != UNSEEN_OK && us_program_distrust(kernel->device, kernel->program))
+        status = create_kernel(kernel, error);
     return status;
 }
 

@@ -1,5 +1,6 @@
 /* unseen_devices: every device as JSON. */
 #include "base/json.h"
+#include "device/drivers.h"
 #include "device/selection.h"
 
 static bool add_text(cJSON *object, const char *name, const char *text) {
@@ -28,6 +29,28 @@ static bool describe(cJSON *object, const us_candidate *candidate) {
                     facts->execution == US_EXECUTION_VECTOR ? "vector" : "lanes");
 }
 
+static bool add_text_or_null(cJSON *object, const char *name, const char *text) {
+    return *text ? add_text(object, name, text) : cJSON_AddNullToObject(object, name) != NULL;
+}
+
+static bool describe_drivers(cJSON *root) {
+    const us_drivers *known = us_drivers_known();
+    cJSON *drivers = cJSON_AddArrayToObject(root, "drivers");
+    for (int i = 0; drivers && i < known->count; i++) {
+        const us_driver *driver = &known->drivers[i];
+        cJSON *object = cJSON_CreateObject();
+        if (!object || !cJSON_AddItemToArray(drivers, object)) {
+            cJSON_Delete(object);
+            return false;
+        }
+        if (!add_text(object, "icd", driver->icd) || !add_text(object, "library", driver->name) ||
+            !add_text_or_null(object, "fault", driver->fault) ||
+            !cJSON_AddBoolToObject(object, "left_out", driver->left_out))
+            return false;
+    }
+    return drivers != NULL;
+}
+
 static bool describe_all(cJSON *root, const us_selection *selection) {
     cJSON *devices = cJSON_AddArrayToObject(root, "devices");
     if (!devices) return false;
@@ -42,12 +65,13 @@ static bool describe_all(cJSON *root, const us_selection *selection) {
     if (selection->picked ? !add_text(root, "picked", selection->picked->facts.index)
                           : !cJSON_AddNullToObject(root, "picked"))
         return false;
-    return add_text(root, "why", selection->why);
+    return add_text(root, "why", selection->why) && describe_drivers(root);
 }
 
 unseen_status unseen_devices(const char *selector, char **json, unseen_error *error) {
     *json = NULL;
     us_selection selection;
+    us_drivers_prepare(true);
     US_TRY(us_selection_make(selector, &selection, error));
     cJSON *root = cJSON_CreateObject();
     if (root && describe_all(root, &selection)) *json = us_json_print(root);

@@ -93,17 +93,25 @@ static unseen_status build_source(us_device *device, const char *file, const cha
     return status;
 }
 
-static unseen_status build_text(us_device *device, const char *source, const char *text,
-                                const char *options, cl_program *program, unseen_error *error) {
+typedef struct built {
+    cl_program program;
+    us_digest_text cached; /* see us_program */
+} built;
+
+static unseen_status build_text(us_device *device, const char *source, const us_source_part *part,
+                                bool ask_cache, built *result, unseen_error *error) {
     char *full, file[80];
+    *result = (built){0};
     snprintf(file, sizeof file, "%s.cl", source);
-    US_TRY(full_options(device, options, &full, error));
-    bool cached = us_program_cache_helps(device);
+    US_TRY(full_options(device, part->options, &full, error));
+    bool helps = us_program_cache_helps(device);
     unseen_status status = UNSEEN_OK;
-    *program = cached ? us_program_cache_load(device, text, full) : NULL;
-    if (!*program) {
-        status = build_source(device, file, text, full, program, error);
-        if (status == UNSEEN_OK && cached) us_program_cache_store(device, text, full, *program);
+    if (helps && ask_cache)
+        result->program = us_program_cache_load(device, part->text, full, &result->cached);
+    if (!result->program) {
+        status = build_source(device, file, part->text, full, &result->program, error);
+        if (status == UNSEEN_OK && helps)
+            us_program_cache_store(device, part->text, full, result->program);
     }
     free(full);
     return status;
@@ -178,19 +186,21 @@ static bool build_merged(us_device *device, us_purpose purpose) {
     for (const us_program *p = device->programs; parts && p; p = p->next)
         if (waits(p, purpose)) parts[part++] = (us_source_part){p->text, p->options};
     char *text = parts ? us_source_merge(parts, count) : NULL;
-    cl_program program = NULL;
-    bool built = text && build_text(device, "kernels", text, "", &program, NULL) == UNSEEN_OK;
+    built merged = {0};
+    bool made = text && build_text(device, "kernels", &(us_source_part){text, ""}, true, &merged,
+                                   NULL) == UNSEEN_OK;
     free(text);
     free(parts);
-    if (!built) return false;
+    if (!made) return false;
     part = 0;
     for (us_program *p = device->programs; p; p = p->next) {
         if (!waits(p, purpose)) continue;
         snprintf(p->suffix, sizeof p->suffix, US_SOURCE_SUFFIX, part++);
-        clRetainProgram(program);
-        p->program = program;
+        clRetainProgram(merged.program);
+        p->program = merged.program;
+        p->cached = merged.cached;
     }
-    clReleaseProgram(program);
+    clReleaseProgram(merged.program);
     return true;
 }
 
@@ -202,8 +212,26 @@ unseen_status us_program_build(us_device *device, us_program *program, unseen_er
         for (us_program *other = device->programs; other; other = other->next)
             other->alone |= waits(other, program->purpose);
     if (program->program) return UNSEEN_OK;
-    return build_text(device, program->source, program->text, program->options, &program->program,
-                      error);
+    built alone;
+    const us_source_part part = {program->text, program->options};
+    US_TRY(build_text(device, program->source, &part, true, &alone, error));
+    program->program = alone.program;
+    program->cached = alone.cached;
+    return UNSEEN_OK;
+}
+
+/* Kernels that were made of the binary keep it. */
+bool us_program_distrust(us_device *device, us_program *program) {
+    built alone;
+    const us_source_part part = {program->text, program->options};
+    if (!program->cached.text[0]) return false;
+    us_program_cache_remove(program->cached.text);
+    if (build_text(device, program->source, &part, false, &alone, NULL) != UNSEEN_OK) return false;
+    clReleaseProgram(program->program);
+    program->program = alone.program;
+    program->cached = alone.cached;
+    program->suffix[0] = '\0';
+    return true;
 }
 
 void us_programs_release(us_device *device) {

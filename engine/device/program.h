@@ -7,6 +7,7 @@
 #ifndef US_DEVICE_PROGRAM_H
 #define US_DEVICE_PROGRAM_H
 
+#include "base/digest.h"
 #include "device/device.h"
 
 /* By its whole text, so that a file changed under UNSEEN_KERNEL_DIR is another program. */
@@ -17,8 +18,9 @@ typedef struct us_program {
     us_purpose purpose;
     bool alone; /* not to be built with others */
     int users;
-    cl_program program; /* NULL: not built yet */
-    char suffix[16];    /* of its kernels' names there */
+    cl_program program;    /* NULL: not built yet */
+    us_digest_text cached; /* the file of our cache that it comes from; empty: from none */
+    char suffix[16];       /* of its kernels' names there */
     us_uses *runs; /* Its kernels run one after another. PoCL 3.1 counts who uses a kernel's code
                       for a size of its grid, and takes runs with other sizes for each other. */
 } us_program;
@@ -31,6 +33,10 @@ void us_program_leave(us_device *device, us_program *program); /* NULL is fine *
 
 /* Builds it with the device's own options and its own, unless it is built. */
 unseen_status us_program_build(us_device *device, us_program *program, unseen_error *error);
+
+/* Builds it from its source where it came from our cache, and deletes the binary there; false where
+ * it did not. For a binary that was taken for a good one, and lacks a kernel. */
+bool us_program_distrust(us_device *device, us_program *program);
 
 void us_programs_release(us_device *device);
 

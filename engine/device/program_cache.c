@@ -6,6 +6,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/private_file.h"
 
 /* Measured, or known of implementations that cannot be measured here:
  * - PoCL keeps whole work-group functions, which is what takes long. Asking it for a binary makes
@@ -46,23 +47,17 @@ static bool make_key(const us_device *device, const char *text, const char *opti
     return key->text != NULL;
 }
 
-static char *folder_path(void) {
-    char *cache = us_cache_folder();
-    char *folder = cache ? us_path_join(cache, "programs") : NULL;
-    free(cache);
-    return folder;
-}
-
-static char *key_path(const cache_key *key) {
-    char *folder = folder_path();
-    char *path = folder ? us_path_join(folder, us_digest(key->text, key->length).text) : NULL;
-    free(folder);
-    return path;
+static us_digest_text key_name(const cache_key *key) {
+    return us_digest(key->text, key->length);
 }
 
 char *us_program_cache_path(const us_device *device, const char *text, const char *options) {
     cache_key key;
-    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL;
+    char *cache = us_cache_folder(), *path = NULL;
+    if (make_key(device, text, options, &key) && cache &&
+        asprintf(&path, "%s/programs/%s", cache, key_name(&key).text) < 0)
+        path = NULL;
+    free(cache);
     free(key.text);
     return path;
 }
@@ -106,19 +101,32 @@ static cl_program build_binary(const us_device *device, const char *options,
     return NULL;
 }
 
-cl_program us_program_cache_load(const us_device *device, const char *text, const char *options) {
+cl_program us_program_cache_load(const us_device *device, const char *text, const char *options,
+                                 us_digest_text *name) {
     cache_key key;
-    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL, *bytes = NULL;
+    us_private_folder folder = {.descriptor = -1};
+    char *bytes = NULL;
     size_t size, binary_size;
     cl_program program = NULL;
-    if (path && us_file_read(path, FILE_LIMIT, &bytes, &size, NULL) == UNSEEN_OK) {
+    bool known = make_key(device, text, options, &key);
+    if (known) *name = key_name(&key);
+    if (known && us_private_cache("programs", false, &folder, NULL) == UNSEEN_OK &&
+        us_private_read(&folder, name->text, FILE_LIMIT, &bytes, &size, NULL) == UNSEEN_OK) {
         const unsigned char *binary = find_binary(&key, bytes, size, &binary_size);
         if (binary) program = build_binary(device, options, binary, binary_size);
     }
+    us_private_close(&folder);
     free(bytes);
-    free(path);
     free(key.text);
+    if (!program) *name = (us_digest_text){0};
     return program;
+}
+
+void us_program_cache_remove(const char *name) {
+    us_private_folder folder;
+    if (us_private_cache("programs", false, &folder, NULL) == UNSEEN_OK)
+        us_private_remove(&folder, name);
+    us_private_close(&folder);
 }
 
 /* Heap; NULL where the driver gives none. */
@@ -136,31 +144,23 @@ static unsigned char *binary_of(cl_program program, size_t *size) {
     return NULL;
 }
 
-static void write_file(const char *path, const cache_key *key, const unsigned char *binary,
-                       size_t size) {
-    us_file_writer writer;
+static void write_file(const cache_key *key, const unsigned char *binary, size_t size) {
+    us_private_folder folder;
     char head[HEAD_ROOM];
-    size_t length = (size_t)head_of(head, key, binary, size);
-    if (us_file_begin(path, &writer, NULL) != UNSEEN_OK) return;
-    bool written = fwrite(head, 1, length, writer.stream) == length &&
-                   fwrite(key->text, 1, key->length, writer.stream) == key->length &&
-                   fwrite(binary, 1, size, writer.stream) == size;
-    if (written)
-        us_file_commit(&writer, NULL);
-    else
-        us_file_abandon(&writer);
+    const us_private_part parts[] = {
+        {head, (size_t)head_of(head, key, binary, size)}, {key->text, key->length}, {binary, size}};
+    if (us_private_cache("programs", true, &folder, NULL) == UNSEEN_OK)
+        us_private_write(&folder, key_name(key).text, parts, 3, NULL);
+    us_private_close(&folder);
 }
 
 void us_program_cache_store(const us_device *device, const char *text, const char *options,
                             cl_program program) {
     cache_key key;
-    char *folder = folder_path();
-    char *path = make_key(device, text, options, &key) ? key_path(&key) : NULL;
     size_t size;
-    unsigned char *binary = folder && path ? binary_of(program, &size) : NULL;
-    if (binary && us_folder_create(folder, NULL) == UNSEEN_OK) write_file(path, &key, binary, size);
+    bool known = make_key(device, text, options, &key);
+    unsigned char *binary = known ? binary_of(program, &size) : NULL;
+    if (binary) write_file(&key, binary, size);
     free(binary);
-    free(path);
-    free(folder);
     free(key.text);
 }

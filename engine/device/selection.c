@@ -6,6 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "device/advice.h"
+#include "device/drivers.h"
+
 /* Of extensions, by their registries. */
 #define INFO_WARP_SIZE_NV 0x4003
 #define INFO_WAVEFRONT_WIDTH_AMD 0x4043
@@ -230,8 +233,13 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
 static unseen_status add_platform(us_selection *selection, cl_platform_id platform, unsigned p,
                                   unseen_error *error) {
     cl_uint count = 0;
-    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &count) != CL_SUCCESS || !count)
+    if (clGetDeviceIDs(platform, CL_DEVICE_TYPE_ALL, 0, NULL, &count) != CL_SUCCESS || !count) {
+        char name[128];
+        size_t used = strlen(selection->idle);
+        platform_text(platform, CL_PLATFORM_NAME, name, sizeof name);
+        snprintf(selection->idle + used, sizeof selection->idle - used, "%s\n", name);
         return UNSEEN_OK;
+    }
     cl_device_id *ids = calloc(count, sizeof *ids);
     us_candidate *more =
         reallocarray(selection->candidates, selection->count + count, sizeof *more);
@@ -249,6 +257,8 @@ static unseen_status add_platform(us_selection *selection, cl_platform_id platfo
 
 static unseen_status enumerate(us_selection *selection, unseen_error *error) {
     cl_uint count = 0;
+    us_drivers_prepare(false);
+    if (us_drivers_known()->unusable) return UNSEEN_OK;
     /* A loader without any driver answers CL_PLATFORM_NOT_FOUND_KHR. */
     if (clGetPlatformIDs(0, NULL, &count) != CL_SUCCESS || !count) return UNSEEN_OK;
     cl_platform_id *ids = calloc(count, sizeof *ids);
@@ -283,24 +293,47 @@ static int compare(const us_candidate *a, const us_candidate *b) {
     return a->facts.compute_units - b->facts.compute_units;
 }
 
-typedef enum us_wish { WISH_ANY, WISH_GPU, WISH_CPU, WISH_INDEX, WISH_NAME } us_wish;
+typedef enum us_wish { WISH_ANY, WISH_GPU, WISH_CPU, WISH_INDEX, WISH_NUMBER, WISH_NAME } us_wish;
 
-static bool is_index(const char *text) {
-    size_t platform = strspn(text, "0123456789");
-    if (!platform || text[platform] != ':') return false;
-    size_t device = strspn(text + platform + 1, "0123456789");
-    return device && !text[platform + 1 + device];
+/* What a selector means. Without a letter it is an index or a number, and never a part of a name:
+ * digits are in the names of many devices. */
+typedef struct us_meaning {
+    us_wish wish;
+    const char *text; /* without blanks around it */
+    size_t number;    /* of WISH_NUMBER: the place in the list, from 0 */
+} us_meaning;
+
+static bool has_letter(const char *text) {
+    for (; *text; text++)
+        if (isalpha((unsigned char)*text) || (unsigned char)*text >= 0x80) return true;
+    return false;
 }
 
-static us_wish parse(const char *selector) {
-    if (!selector || !*selector) return WISH_ANY;
-    if (strcasecmp(selector, "gpu") == 0) return WISH_GPU;
-    if (strcasecmp(selector, "cpu") == 0) return WISH_CPU;
-    return is_index(selector) ? WISH_INDEX : WISH_NAME;
+static us_meaning parse(const char *selector, char text[256]) {
+    us_meaning meaning = {.text = text};
+    const char *start = selector ? selector : "";
+    start += strspn(start, " \t");
+    snprintf(text, 256, "%s", start);
+    for (size_t length = strlen(text); length && isspace((unsigned char)text[length - 1]);)
+        text[--length] = '\0';
+    if (!*text)
+        meaning.wish = WISH_ANY;
+    else if (strcasecmp(text, "gpu") == 0)
+        meaning.wish = WISH_GPU;
+    else if (strcasecmp(text, "cpu") == 0)
+        meaning.wish = WISH_CPU;
+    else if (has_letter(text))
+        meaning.wish = WISH_NAME;
+    else if (text[strspn(text, "0123456789")] == '\0')
+        meaning = (us_meaning){WISH_NUMBER, text, strtoul(text, NULL, 10)};
+    else
+        meaning.wish = WISH_INDEX;
+    return meaning;
 }
 
-static bool matches(const us_candidate *candidate, us_wish wish, const char *selector) {
-    switch (wish) {
+static bool matches(const us_selection *selection, size_t i, const us_meaning *meaning) {
+    const us_candidate *candidate = &selection->candidates[i];
+    switch (meaning->wish) {
     case WISH_ANY:
         return true;
     case WISH_GPU:
@@ -308,10 +341,12 @@ static bool matches(const us_candidate *candidate, us_wish wish, const char *sel
     case WISH_CPU:
         return candidate->type & CL_DEVICE_TYPE_CPU;
     case WISH_INDEX:
-        return strcmp(candidate->facts.index, selector) == 0;
+        return strcmp(candidate->facts.index, meaning->text) == 0;
+    case WISH_NUMBER:
+        return i == meaning->number;
     case WISH_NAME:
-        return contains(candidate->facts.name, selector) ||
-               contains(candidate->facts.platform_name, selector);
+        return contains(candidate->facts.name, meaning->text) ||
+               contains(candidate->facts.platform_name, meaning->text);
     }
     return false;
 }
@@ -326,62 +361,65 @@ static void list_devices(const us_selection *selection, char *text, size_t room)
     }
 }
 
-static void explain_none(us_selection *selection, const char *selector, us_wish wish,
-                         const us_candidate *refused) {
-    char devices[640];
-    list_devices(selection, devices, sizeof devices);
-    if (!selection->platforms)
-        snprintf(
-            selection->why, sizeof selection->why,
-            "no OpenCL platform: install pocl-opencl-icd (it runs on the CPU) or the driver of "
-            "your GPU's vendor; where OCL_ICD_VENDORS is set, see that it names the folder of "
-            "the drivers' .icd files");
-    else if (!selection->count)
-        snprintf(
-            selection->why, sizeof selection->why,
-            "%u OpenCL platform%s, but no device: install pocl-opencl-icd (it runs on the CPU) "
-            "or the driver of your GPU's vendor, and see that you may open the device (on "
-            "Linux, membership of the groups render and video)",
-            selection->platforms, selection->platforms == 1 ? "" : "s");
-    else if (refused)
-        snprintf(selection->why, sizeof selection->why,
-                 "%s %.100s cannot be used: %s; there are: %s", refused->facts.index,
-                 refused->facts.name, refused->why_not, devices);
-    else
-        snprintf(selection->why, sizeof selection->why,
-                 "no device matches \"%.100s\"%s; there are: %s", selector ? selector : "",
-                 wish == WISH_NAME ? " (gpu, cpu, P:D, or part of a device's or platform's name)"
-                                   : "",
-                 devices);
+/* What selectors are, for one that fits nothing. */
+static const char *explain_selector(us_wish wish) {
+    if (wish == WISH_NUMBER) return " (a number counts the devices from 0)";
+    if (wish == WISH_GPU || wish == WISH_CPU) return "";
+    return " (gpu, cpu, P:D, a number, or part of a device's or platform's name)";
 }
 
-static void explain_pick(us_selection *selection, const char *selector, us_wish wish,
-                         size_t rivals) {
+static void explain_none(us_selection *selection, const us_meaning *meaning,
+                         const us_candidate *refused) {
+    char devices[640];
+    char *why = selection->why;
+    size_t room = sizeof selection->why;
+    list_devices(selection, devices, sizeof devices);
+    const char *advice = selection->advice;
+    if (!*advice && !selection->count)
+        advice = "install pocl-opencl-icd (it runs on the CPU) or the driver of your GPU's vendor";
+    const char *then = *advice ? ": " : "";
+    if (!selection->platforms)
+        snprintf(why, room, "no OpenCL platform%s%s", then, advice);
+    else if (!selection->count)
+        snprintf(why, room, "%u OpenCL platform%s, but no device%s%s", selection->platforms,
+                 selection->platforms == 1 ? "" : "s", then, advice);
+    else if (refused)
+        snprintf(why, room, "%s %.100s cannot be used: %s; there are: %s", refused->facts.index,
+                 refused->facts.name, refused->why_not, devices);
+    else
+        snprintf(why, room, "no device matches \"%.100s\"%s; there are: %s%s%s", meaning->text,
+                 explain_selector(meaning->wish), devices, *advice ? "; " : "", advice);
+}
+
+static void explain_pick(us_selection *selection, const us_meaning *meaning, size_t rivals) {
     static const char order[] = "GPUs before other accelerators before CPUs, a maker's own driver "
                                 "before Mesa's, then the most memory";
     char *why = selection->why;
     size_t room = sizeof selection->why;
-    if (wish == WISH_INDEX)
+    if (meaning->wish == WISH_INDEX)
         snprintf(why, room, "asked for by its index");
-    else if (wish == WISH_ANY && rivals == 1)
+    else if (meaning->wish == WISH_NUMBER)
+        snprintf(why, room, "asked for as number %zu of the list, counted from 0", meaning->number);
+    else if (meaning->wish == WISH_ANY && rivals == 1)
         snprintf(why, room, "the only usable device");
-    else if (wish == WISH_ANY)
+    else if (meaning->wish == WISH_ANY)
         snprintf(why, room, "the first of %zu usable devices: %s", rivals, order);
     else if (rivals == 1)
-        snprintf(why, room, "the only usable device that is \"%.100s\"", selector);
+        snprintf(why, room, "the only usable device that is \"%.100s\"", meaning->text);
     else
         snprintf(why, room, "the first of %zu usable devices that are \"%.100s\": %s", rivals,
-                 selector, order);
+                 meaning->text, order);
 }
 
 void us_selection_pick(us_selection *selection, const char *selector) {
-    us_wish wish = parse(selector);
+    char text[256];
+    const us_meaning meaning = parse(selector, text);
     const us_candidate *refused = NULL;
     selection->picked = NULL;
     size_t rivals = 0;
     for (size_t i = 0; i < selection->count; i++) {
         const us_candidate *candidate = &selection->candidates[i];
-        if (!matches(candidate, wish, selector)) continue;
+        if (!matches(selection, i, &meaning)) continue;
         if (!candidate->usable) {
             if (!refused) refused = candidate;
             continue;
@@ -391,9 +429,9 @@ void us_selection_pick(us_selection *selection, const char *selector) {
             selection->picked = candidate;
     }
     if (selection->picked)
-        explain_pick(selection, selector, wish, rivals);
+        explain_pick(selection, &meaning, rivals);
     else
-        explain_none(selection, selector, wish, refused);
+        explain_none(selection, &meaning, refused);
 }
 
 unseen_status us_selection_make(const char *selector, us_selection *selection,
@@ -404,6 +442,9 @@ unseen_status us_selection_make(const char *selector, us_selection *selection,
         us_selection_release(selection);
         return status;
     }
+    us_selection_pick(selection, selector);
+    if (selection->picked) return UNSEEN_OK;
+    us_advice(us_drivers_known(), selection->idle, selection->advice, sizeof selection->advice);
     us_selection_pick(selection, selector);
     return UNSEEN_OK;
 }

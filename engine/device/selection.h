@@ -18,8 +18,10 @@ typedef struct us_selection {
     us_candidate *candidates; /* in the order of clinfo -l */
     size_t count;
     unsigned platforms;
+    char idle[512];             /* the names of platforms without a device */
+    char advice[1200];          /* what may stand in the way where none is picked; or empty */
     const us_candidate *picked; /* NULL: none */
-    char why[1024];             /* this one, or why none and what to do */
+    char why[2000];             /* this one, or why none and what to do */
 } us_selection;
 
 /* Enumerates every platform's devices and picks by selector (see unseen_devices). Picking none is

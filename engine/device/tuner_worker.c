@@ -1,21 +1,15 @@
 #include "device/tuner_worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 #include "base/clock.h"
+#include "device/process.h"
 #include "device/program.h"
 #include "device/tuning.h"
 
@@ -98,26 +92,6 @@ static void answer(const us_worker_job *job, us_device *device, int socket) {
     us_trial_end(&trial);
 }
 
-/* Whatever a crashing driver has to say is not for the user's terminal. Signals that go to the
- * whole process group, from a terminal or a scheduler, are for the parent to handle; but the worker
- * does not outlive it. */
-static void detach(void) {
-    static const int parents[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigemptyset(&ignore.sa_mask);
-    for (size_t i = 0; i < sizeof parents / sizeof *parents; i++)
-        sigaction(parents[i], &ignore, NULL);
-#ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (nowhere >= 0) {
-        dup2(nowhere, STDOUT_FILENO);
-        dup2(nowhere, STDERR_FILENO);
-    }
-}
-
 static void work(const us_worker_job *job, int socket) {
     us_device *device;
     unseen_error error = {0};
@@ -139,24 +113,17 @@ static void work(const us_worker_job *job, int socket) {
 
 unseen_status us_worker_start(const us_worker_job *job, us_worker *worker, unseen_error *error) {
     int sockets[2];
-    sigset_t all, before;
     *worker = (us_worker){0};
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
         return us_fail(error, UNSEEN_FAILURE, "cannot talk to a process of its own: %s",
                        strerror(errno));
-    /* No signal finds the child before it has made itself deaf to it. */
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t process = fork();
+    pid_t process = us_process_fork();
     if (process == 0) {
         close(sockets[0]);
-        detach();
-        sigprocmask(SIG_SETMASK, &before, NULL);
         work(job, sockets[1]);
         _exit(0); /* without the parent's exit handlers and unwritten output */
     }
     int code = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
     close(sockets[1]);
     if (process < 0) {
         close(sockets[0]);
@@ -188,31 +155,10 @@ us_answer us_worker_receive(const us_worker *worker, us_worker_reply *reply, dou
     }
 }
 
-/* Waits until the process has ended, or for so long: one that a driver holds in the kernel does not
- * even end when killed. */
-static bool reap(pid_t process, double seconds, int *state) {
-    for (double end = us_clock() + seconds;;) {
-        pid_t ended = waitpid(process, state, WNOHANG);
-        if (ended == process || (ended < 0 && errno != EINTR)) return ended == process;
-        if (us_clock() > end) return false;
-        usleep(5000);
-    }
-}
-
 void us_worker_kill(us_worker *worker, char how[80]) {
-    int state = 0;
     snprintf(how, 80, "ended");
     if (!worker->process) return;
-    /* One that has ended by itself is given the moment until it can be asked why. */
-    bool ended = reap(worker->process, 0.05, &state);
-    if (ended && WIFSIGNALED(state))
-        snprintf(how, 80, "signal %d, %s", WTERMSIG(state), strsignal(WTERMSIG(state)));
-    else if (ended && WIFEXITED(state))
-        snprintf(how, 80, "exit code %d", WEXITSTATUS(state));
-    if (!ended) {
-        kill(worker->process, SIGKILL);
-        reap(worker->process, 5, &state);
-    }
+    us_process_end(worker->process, how);
     close(worker->socket);
     *worker = (us_worker){0};
 }
@@ -222,7 +168,7 @@ void us_worker_dismiss(us_worker *worker) {
     char how[80];
     if (!worker->process) return;
     shutdown(worker->socket, SHUT_WR);
-    if (!reap(worker->process, 2, &state)) {
+    if (!us_process_reap(worker->process, 2, &state)) {
         us_worker_kill(worker, how);
         return;
     }

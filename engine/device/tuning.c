@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/private_file.h"
 #include "device/program_source.h"
 
 enum { FILE_LIMIT = 16 << 20, FORMAT = 1 };
@@ -94,10 +95,17 @@ static cJSON *parse(const us_device *device, const char *text) {
     return NULL;
 }
 
+static const char *name_of(const char *path) {
+    return strrchr(path, '/') + 1;
+}
+
 static cJSON *load(const us_device *device, const char *path) {
+    us_private_folder folder = {.descriptor = -1};
     char *text = NULL;
     size_t size;
-    if (path && us_file_exists(path)) us_file_read(path, FILE_LIMIT, &text, &size, NULL);
+    if (path && us_private_cache("tuning", false, &folder, NULL) == UNSEEN_OK)
+        us_private_read(&folder, name_of(path), FILE_LIMIT, &text, &size, NULL);
+    us_private_close(&folder);
     cJSON *root = parse(device, text);
     free(text);
     return root;
@@ -148,15 +156,19 @@ static bool put_entry(cJSON *root, const us_tunable *tunable, const char *hash, 
            add_milliseconds(shape, "best_ms", entry->best_ms);
 }
 
-static bool read_entry(const cJSON *root, const us_tunable *tunable, const void *spec,
-                       const char *hash, const char *key, us_tuning_entry *entry) {
+static const cJSON *find_shape(const cJSON *root, const us_tunable *tunable, const char *hash,
+                               const char *key) {
     const cJSON *kernels = cJSON_GetObjectItemCaseSensitive(root, "kernels");
     const cJSON *kernel = cJSON_GetObjectItemCaseSensitive(kernels, tunable->name);
     const char *known = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(kernel, "source"));
     const cJSON *shapes = cJSON_GetObjectItemCaseSensitive(kernel, "shapes");
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(shapes, key);
+    if (!known || strcmp(known, hash) != 0) return NULL;
+    return cJSON_GetObjectItemCaseSensitive(shapes, key);
+}
+
+static bool read_entry(const cJSON *shape, const us_tunable *tunable, const void *spec,
+                       us_tuning_entry *entry) {
     const cJSON *parameters = cJSON_GetObjectItemCaseSensitive(shape, "parameters");
-    if (!known || strcmp(known, hash) != 0) return false;
     int count = us_tunable_count(tunable);
     if (cJSON_GetArraySize(parameters) != count) return false;
     for (int i = 0; i < count; i++) {
@@ -194,10 +206,26 @@ unseen_status us_tuning_open(us_device *device, unseen_error *error) {
     return attach(device, path, load(device, path), error);
 }
 
-unseen_status us_tuning_restore(us_device *device, const char *record, unseen_error *error) {
+unseen_status us_tuning_restore(us_device *device, const char *record, bool *elsewhere,
+                                unseen_error *error) {
+    *elsewhere = false;
     if (!record) return attach(device, NULL, NULL, error);
-    cJSON *root = parse(device, record);
-    return root ? attach(device, NULL, root, error) : us_tuning_open(device, error);
+    cJSON *root = cJSON_Parse(record);
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
+    bool whole = cJSON_IsNumber(format) &&
+                 cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "device")) &&
+                 (!cJSON_HasObjectItem(root, "kernels") ||
+                  cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(root, "kernels")));
+    cJSON_Delete(root);
+    if (!whole)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "the record of the parameters that its kernels were built with is damaged");
+    root = parse(device, record);
+    *elsewhere = !root;
+    if (!root) return us_tuning_open(device, error);
+    US_TRY(attach(device, NULL, root, error));
+    device->tuning->recorded = true;
+    return UNSEEN_OK;
 }
 
 static void release_choice(us_tuning_choice *choice) {
@@ -251,7 +279,13 @@ unseen_status us_tuning_find(const us_tunable *tunable, const void *spec, us_tun
     if (!tuning || !tuning->root) return UNSEEN_OK;
     US_TRY(hash_sources(tunable, &hash, error));
     tunable->key(spec, key);
-    *found = read_entry(tuning->root, tunable, spec, hash.text, key, entry);
+    const cJSON *shape = find_shape(tuning->root, tunable, hash.text, key);
+    *found = read_entry(shape, tunable, spec, entry);
+    if (shape && !*found && tuning->recorded)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "the checkpoint is damaged: no kernel %s can be built with the parameters "
+                       "that it was made with",
+                       tunable->name);
     return UNSEEN_OK;
 }
 
@@ -294,23 +328,37 @@ unseen_status us_tuning_record(const us_device *device, char **record, unseen_er
     return status;
 }
 
+/* Here, other than in reading, the folder is what the user asks for. */
+static unseen_status open_folder(us_private_folder *folder, unseen_error *error) {
+    unseen_error why;
+    if (us_private_cache("tuning", true, folder, &why) == UNSEEN_OK) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s; tuned parameters need a folder that is yours alone (UNSEEN_CACHE_DIR names "
+                   "it)",
+                   why.message);
+}
+
 unseen_status us_tuning_prepare(const us_device *device, unseen_error *error) {
-    const char *path = device->tuning->path;
-    if (!path)
+    us_private_folder folder;
+    if (!device->tuning->path)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "there is no folder to keep tuned parameters in: set UNSEEN_CACHE_DIR");
-    char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
-    if (!folder) return us_fail_memory(error, path);
-    unseen_status status = us_folder_create(folder, error);
-    free(folder);
-    return status;
+    US_TRY(open_folder(&folder, error));
+    us_private_close(&folder);
+    return UNSEEN_OK;
 }
 
 static unseen_status write_file(const char *path, const cJSON *root, unseen_error *error) {
+    us_private_folder folder;
+    US_TRY(open_folder(&folder, error));
     char *text = us_json_print(root);
-    if (!text) return us_fail_memory(error, path);
-    unseen_status status = us_file_write(path, text, strlen(text), error);
+    unseen_status status = text ? UNSEEN_OK : us_fail_memory(error, path);
+    if (status == UNSEEN_OK) {
+        const us_private_part part = {text, strlen(text)};
+        status = us_private_write(&folder, name_of(path), &part, 1, error);
+    }
     unseen_string_free(text);
+    us_private_close(&folder);
     return status;
 }
 

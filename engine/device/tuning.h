@@ -18,6 +18,7 @@ typedef struct us_tuning_choice {
 typedef struct us_tuning {
     char *path;                /* of the file; NULL: not from a file, or no cache folder is known */
     cJSON *root;               /* what the file says; NULL: nothing */
+    bool recorded;             /* root is what a run began with: see us_tuning_restore */
     us_tuning_choice *choices; /* made so far, in their order, equal ones once */
 } us_tuning;
 
@@ -25,9 +26,12 @@ typedef struct us_tuning {
  * another device or driver counts as empty: never an error. Needs the facts of the device alone. */
 unseen_status us_tuning_open(us_device *device, unseen_error *error);
 
-/* The same with what us_tuning_record wrote, if that was on this device (else as us_tuning_open).
- * NULL: nothing was recorded, so that only defaults can have been used. */
-unseen_status us_tuning_restore(us_device *device, const char *record, unseen_error *error);
+/* The same with what us_tuning_record wrote. If that was `elsewhere`, on another device or driver,
+ * the winners are used as by us_tuning_open. NULL: nothing was recorded, so that only defaults can
+ * have been used. A damaged record is an error, here or when a kernel asks for its parameters:
+ * others might round otherwise. */
+unseen_status us_tuning_restore(us_device *device, const char *record, bool *elsewhere,
+                                unseen_error *error);
 
 void us_tuning_close(us_tuning *tuning); /* NULL is fine */
 

@@ -160,6 +160,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     *json = NULL;
     bench b = {.config = config, .events = events, .started = us_clock()};
     unseen_status status = us_device_open(options->device, &b.device, error);
+    if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
     if (status == UNSEEN_OK)
         status = us_dataset_make_up(config, (int64_t)config->training.batch * US_BENCH_BATCHES,

@@ -163,13 +163,14 @@ static unseen_status resume(run *r, unseen_error *error) {
 static unseen_status choose_kernels(run *r, unseen_error *error) {
     bool checkpoint = false;
     if (r->options->resume) US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
-    return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, error)
+    return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, r->events, error)
                       : us_tuning_open(r->device, error);
 }
 
 static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     US_TRY(us_device_open(r->options->device, &r->device, error));
+    us_device_tell(r->device, r->events);
     US_TRY(choose_kernels(r, error));
     int batch = us_dataset_batch(&r->training, settings->batch);
     US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));
@@ -385,6 +386,7 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
     if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
     if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
+    if (status == UNSEEN_OK) us_device_tell(s->device, events);
     if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(s->device, &s->config->detector,

@@ -4,7 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_LIMIT = 64 << 20 };
+#include "base/digest.h"
+
+enum { HEADER_LIMIT = 64 << 20, DIGITS = 32 };
+
+/* The metadata's digest is of the whole file, with zeros where its own digits are. The value begins
+ * with a word of its own, so that a damaged key does not make it a file without a digest. */
+static const char digest_key[] = "unseen_digest", digest_word[] = "xxh3-128-of-this-file:";
+static const char zeros[] = "00000000000000000000000000000000";
 
 static const struct {
     const char *name;
@@ -69,6 +76,33 @@ static unseen_status read_tensor(const us_safetensors *file, const cJSON *entry,
     return UNSEEN_OK;
 }
 
+/* The place of the digest's digits; 0: there is none within the text. */
+static size_t find_digits(const void *text, size_t length) {
+    const char *word = memmem(text, length, digest_word, sizeof digest_word - 1);
+    size_t at = word ? (size_t)(word - (const char *)text) + sizeof digest_word - 1 : 0;
+    return at && length - at >= DIGITS ? at : 0;
+}
+
+/* Files of other programs, and of earlier versions, have no digest. */
+static unseen_status check_digest(us_safetensors *file, size_t header, unseen_error *error) {
+    const unsigned char *bytes = file->mapping.bytes;
+    size_t at = find_digits(bytes + 8, header) + 8, end = at + DIGITS;
+    if (at == 8) {
+        if (!memmem(bytes + 8, header, digest_key, sizeof digest_key - 1)) return UNSEEN_OK;
+    } else {
+        us_digest_stream *stream = us_digest_begin();
+        if (!stream) return us_fail_memory(error, "a digest");
+        us_digest_add(stream, bytes, at);
+        us_digest_add(stream, zeros, DIGITS);
+        us_digest_add(stream, bytes + end, file->mapping.size - end);
+        if (memcmp(us_digest_end(stream).text, bytes + at, DIGITS) == 0) return UNSEEN_OK;
+    }
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: damaged: its bytes are not those that were written, as its digest tells "
+                   "(where they were changed on purpose, take %s out of its metadata)",
+                   file->path, digest_key);
+}
+
 static unseen_status read_header(us_safetensors *file, unseen_error *error) {
     const unsigned char *bytes = file->mapping.bytes;
     uint64_t length = 0;
@@ -82,6 +116,7 @@ static unseen_status read_header(us_safetensors *file, unseen_error *error) {
                        "%s: not a safetensors file, or truncated: its header claims %" PRIu64
                        " bytes and %zu are there",
                        file->path, length, file->mapping.size - 8);
+    US_TRY(check_digest(file, (size_t)length, error));
     us_json root;
     US_TRY(us_json_parse((const char *)bytes + 8, (size_t)length, file->path, &root, error));
     file->header = root.value;
@@ -135,9 +170,12 @@ const char *us_safetensors_metadata(const us_safetensors *file, const char *key)
 /* ---- writing ---- */
 
 unseen_status us_safetensors_begin(us_safetensors_builder *builder, unseen_error *error) {
+    char digest[sizeof digest_word + DIGITS];
     memset(builder, 0, sizeof *builder);
     builder->header = cJSON_CreateObject();
-    return builder->header ? UNSEEN_OK : us_fail_memory(error, "a safetensors header");
+    if (!builder->header) return us_fail_memory(error, "a safetensors header");
+    snprintf(digest, sizeof digest, "%s%s", digest_word, zeros);
+    return us_safetensors_add_metadata(builder, digest_key, digest, error);
 }
 
 unseen_status us_safetensors_add(us_safetensors_builder *builder, const char *name,
@@ -174,27 +212,45 @@ unseen_status us_safetensors_add_metadata(us_safetensors_builder *builder, const
                : us_fail_memory(error, "a safetensors header");
 }
 
+/* What comes before the data: the length, and the header with the digest of all. Heap. */
+static unsigned char *make_head(const us_safetensors_builder *builder, size_t *size) {
+    char *text = cJSON_PrintUnformatted(builder->header);
+    /* Spaces round the header up, so that the data is aligned to 8 bytes. */
+    size_t length = text ? strlen(text) : 0, padded = (length + 7) / 8 * 8;
+    unsigned char *head = text ? malloc(8 + padded) : NULL;
+    us_digest_stream *stream = head ? us_digest_begin() : NULL;
+    *size = 8 + padded;
+    if (stream) {
+        for (int i = 0; i < 8; i++)
+            head[i] = (unsigned char)((uint64_t)padded >> (8 * i));
+        memcpy(head + 8, text, length);
+        memset(head + 8 + length, ' ', padded - length);
+        us_digest_add(stream, head, *size);
+        for (int i = 0; i < builder->count; i++)
+            us_digest_add(stream, builder->parts[i].data, builder->parts[i].bytes);
+        memcpy(head + 8 + find_digits(text, length), us_digest_end(stream).text, DIGITS);
+    } else {
+        free(head);
+        head = NULL;
+    }
+    cJSON_free(text);
+    return head;
+}
+
 unseen_status us_safetensors_write(const us_safetensors_builder *builder, const char *path,
                                    unseen_error *error) {
-    char *text = cJSON_PrintUnformatted(builder->header);
-    if (!text) return us_fail_memory(error, "a safetensors header");
+    size_t size;
+    unsigned char *head = make_head(builder, &size);
+    if (!head) return us_fail_memory(error, "a safetensors header");
     us_file_writer writer;
     unseen_status status = us_file_begin(path, &writer, error);
     if (status == UNSEEN_OK) {
-        /* Spaces round the header up, so that the data is aligned to 8 bytes. */
-        size_t length = strlen(text), padded = (length + 7) / 8 * 8;
-        unsigned char prefix[8];
-        for (int i = 0; i < 8; i++)
-            prefix[i] = (unsigned char)((uint64_t)padded >> (8 * i));
-        fwrite(prefix, 1, sizeof prefix, writer.stream);
-        fwrite(text, 1, length, writer.stream);
-        for (size_t i = length; i < padded; i++)
-            fputc(' ', writer.stream);
+        fwrite(head, 1, size, writer.stream);
         for (int i = 0; i < builder->count; i++)
             fwrite(builder->parts[i].data, 1, builder->parts[i].bytes, writer.stream);
         status = us_file_commit(&writer, error);
     }
-    cJSON_free(text);
+    free(head);
     return status;
 }
 

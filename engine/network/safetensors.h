@@ -24,7 +24,8 @@ typedef struct us_safetensors {
     char *path;
 } us_safetensors;
 
-/* Every offset, shape and type is checked against the file before anything is returned. */
+/* Every offset, shape and type is checked against the file before anything is returned, and every
+ * byte against the digest that us_safetensors_write puts into the metadata. */
 unseen_status us_safetensors_open(const char *path, us_safetensors *file, unseen_error *error);
 void us_safetensors_close(us_safetensors *file);
 

@@ -185,6 +185,7 @@ unseen_status unseen_selftest(const char *selector, const unseen_events *events,
     *json = NULL;
     us_selftest test = {.events = events};
     US_TRY(us_device_open(selector, &test.device, error));
+    us_device_tell(test.device, events);
     unseen_status status;
     test.results = cJSON_CreateArray();
     if (test.results)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "device/tuning.h"
 #include "evaluation/locale.h"
 #include "training/trainer.h"
@@ -229,16 +230,26 @@ static unseen_status save_tuning(const us_trainer *trainer, us_safetensors_build
     return status;
 }
 
-unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen_error *error) {
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
+                                   const unseen_events *events, unseen_error *error) {
     char *path = checkpoint_path(folder, error);
     if (!path) return UNSEEN_FAILURE;
     us_safetensors file;
+    bool elsewhere = false;
     unseen_status status = us_safetensors_open(path, &file, error);
+    if (status == UNSEEN_OK) {
+        status =
+            us_tuning_restore(device, us_safetensors_metadata(&file, "tuning"), &elsewhere, error);
+        if (status != UNSEEN_OK) us_error_context(error, "%s", path);
+        if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
+        us_safetensors_close(&file);
+    }
+    if (status == UNSEEN_OK && elsewhere)
+        us_event_message(events, UNSEEN_EVENT_WARNING,
+                         "%s was made on another device or with another driver than %s: the run "
+                         "goes on, but rounds otherwise from here on",
+                         path, device->name);
     free(path);
-    if (status != UNSEEN_OK) return status;
-    status = us_tuning_restore(device, us_safetensors_metadata(&file, "tuning"), error);
-    if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
-    us_safetensors_close(&file);
     return status;
 }
 

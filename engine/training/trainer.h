@@ -104,8 +104,10 @@ unseen_status us_trainer_restart(us_trainer *trainer, unseen_error *error);
 unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error);
 unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error);
 
-/* Makes the device's kernels those that the checkpoint in a run's folder was made with. */
-unseen_status us_checkpoint_tuning(const char *folder, us_device *device, unseen_error *error);
+/* Makes the device's kernels those that the checkpoint in a run's folder was made with, or warns
+ * that this is another device. */
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
+                                   const unseen_events *events, unseen_error *error);
 
 /* ---- log.c: FOLDER/log.jsonl, one record per epoch or restart ---- */
 

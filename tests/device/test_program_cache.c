@@ -51,8 +51,10 @@ static void store(us_device *device, const char *text) {
     clReleaseProgram(program);
 }
 
+static us_digest_text name;
+
 static void assert_absent(us_device *device, const char *text, const char *with) {
-    cl_program program = us_program_cache_load(device, text, with);
+    cl_program program = us_program_cache_load(device, text, with, &name);
     if (program) clReleaseProgram(program);
     assert_null(program);
 }
@@ -71,7 +73,7 @@ static void what_was_stored_is_loaded(void **state) {
     us_device *device = *state;
     assert_absent(device, text_of_one, options);
     store(device, text_of_one);
-    cl_program program = us_program_cache_load(device, text_of_one, options);
+    cl_program program = us_program_cache_load(device, text_of_one, options, &name);
     assert_int_equal(run_program(device, program), 1);
     clReleaseProgram(program);
     assert_absent(device, text_of_two, options);
@@ -100,7 +102,7 @@ static void damaged_files_are_ignored(void **state) {
         assert_absent(device, text_of_one, options);
     }
     write_file(path, bytes, size);
-    cl_program program = us_program_cache_load(device, text_of_one, options);
+    cl_program program = us_program_cache_load(device, text_of_one, options, &name);
     assert_int_equal(run_program(device, program), 1);
     clReleaseProgram(program);
     free(bytes);
@@ -194,7 +196,7 @@ static void the_binary_is_what_runs(void **state) {
     assert_non_null(digit);
     memcpy(digit, text_of_one, strlen(text_of_one));
     write_file(one, bytes, size);
-    cl_program program = us_program_cache_load(device, text_of_one, options);
+    cl_program program = us_program_cache_load(device, text_of_one, options, &name);
     assert_int_equal(run_program(device, program), 2);
     clReleaseProgram(program);
     unlink(one);

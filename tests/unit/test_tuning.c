@@ -278,6 +278,7 @@ static void parameters_that_no_kernel_takes_are_ignored(void **state) {
 static void a_record_outlives_the_store(void **state) {
     us_device device = make_device(), other = make_device();
     char *record;
+    bool elsewhere;
     (void)state;
     reopen(&device);
     store(&device, 7, 3, 5);
@@ -286,7 +287,8 @@ static void a_record_outlives_the_store(void **state) {
     OK(us_tuning_record(&device, &record, &error));
     store(&device, 7, 6, 6);
     store(&device, 8, 6, 6);
-    OK(us_tuning_restore(&device, record, &error));
+    OK(us_tuning_restore(&device, record, &elsewhere, &error));
+    assert_false(elsewhere);
     expect(&device, 7, 3, 5);
     expect_default(&device, 8);
     char *again;
@@ -297,10 +299,12 @@ static void a_record_outlives_the_store(void **state) {
     other.compute_units = 5;
     reopen(&other);
     store(&other, 7, 2, 1);
-    OK(us_tuning_restore(&other, record, &error));
+    OK(us_tuning_restore(&other, record, &elsewhere, &error));
+    assert_true(elsewhere);
     expect(&other, 7, 2, 1);
 
-    OK(us_tuning_restore(&device, NULL, &error));
+    OK(us_tuning_restore(&device, NULL, &elsewhere, &error));
+    assert_false(elsewhere);
     expect_default(&device, 7);
     unseen_string_free(record);
     unseen_string_free(again);
