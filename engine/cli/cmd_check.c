@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "options.h"
@@ -15,7 +16,8 @@ static int print_schema(void) {
  * whole folder is no mistake. */
 static bool is_schema(const char *path) {
     char *schema = NULL;
-    FILE *file = fopen(path, "rb");
+    struct stat about; /* opening a pipe might wait for ever */
+    FILE *file = stat(path, &about) == 0 && S_ISREG(about.st_mode) ? fopen(path, "rb") : NULL;
     bool same = file && unseen_config_schema(&schema, NULL) == UNSEEN_OK;
     if (same) {
         size_t length = strlen(schema);

@@ -77,7 +77,7 @@ as_another() {
     # Once it is well again, `devices` finds that.
     BROKEN_DRIVER=well succeeds devices --json
     jq -e 'all(.drivers[]; .left_out | not)' <<<"$output"
-    BROKEN_DRIVER=well succeeds bench "$TESTS/tiny.json" --json
+    BROKEN_DRIVER=well succeeds train "$TESTS/tiny.json" --train "$DATA/train.npy" --out third --epochs 1
     refute grep broken.icd <<<"$stderr"
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "device/program_cache.h"
 
@@ -205,7 +206,89 @@ static void the_binary_is_what_runs(void **state) {
     free(two);
 }
 
+/* A file that is whole, of a binary that is not: what does not load or lacks a kernel is compiled
+ * anew, and stored in its place. */
+static void a_bad_binary_costs_a_build(void **state) {
+    us_device *device = *state;
+    char source[128], programs[128], path[512];
+    if (!us_program_cache_helps(device)) skip();
+    snprintf(source, sizeof source, "%s/cached.cl", folder);
+    snprintf(programs, sizeof programs, "%s/programs", folder);
+    setenv("UNSEEN_KERNEL_DIR", folder, 1);
+    write_file(source, text_of_two, strlen(text_of_two));
+    us_device *again = test_device_open();
+    assert_int_equal(run_cached(again), 2);
+    us_device_close(again);
+
+    static const char without[] = "kernel void other(global int *out) { out[0] = 3; }\n";
+    store(device, without);
+    char *path_without = us_program_cache_path(device, without, options), *from, *bytes;
+    size_t from_size, size;
+    read_file(path_without, &from, &from_size);
+    size_t key, binary;
+    assert_int_equal(sscanf(from, "unseen program 2: key %zu, binary %zu", &key, &binary), 2);
+    const char *bad[] = {from + from_size - binary, "no binary at all"};
+    const size_t bad_sizes[] = {binary, 16};
+    unlink(path_without);
+    for (int i = 0; i < 2; i++) {
+        int forged = 0;
+        DIR *entries = opendir(programs);
+        for (struct dirent *entry; (entry = readdir(entries));) {
+            if (entry->d_name[0] == '.') continue;
+            snprintf(path, sizeof path, "%s/%s", programs, entry->d_name);
+            read_file(path, &bytes, &size);
+            char *line = memchr(bytes, '\n', size);
+            assert_int_equal(sscanf(bytes, "unseen program 2: key %zu", &key), 1);
+            char *file;
+            int head = asprintf(&file, "unseen program 2: key %zu, binary %zu, digest %s\n", key,
+                                bad_sizes[i], us_digest(bad[i], bad_sizes[i]).text);
+            file = realloc(file, (size_t)head + key + bad_sizes[i]);
+            memcpy(file + head, line + 1, key);
+            memcpy(file + head + key, bad[i], bad_sizes[i]);
+            write_file(path, file, (size_t)head + key + bad_sizes[i]);
+            free(file);
+            free(bytes);
+            forged++;
+        }
+        closedir(entries);
+        assert_true(forged > 0);
+        again = test_device_open();
+        assert_int_equal(run_cached(again), 2);
+        us_device_close(again);
+    }
+    free(from);
+    free(path_without);
+    unsetenv("UNSEEN_KERNEL_DIR");
+    unlink(source);
+}
+
+/* Another user could have written these. */
+static void files_that_are_not_ours_alone_are_ignored(void **state) {
+    us_device *device = *state;
+    char *path = us_program_cache_path(device, text_of_one, options);
+    store(device, text_of_one);
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_absent(device, text_of_one, options);
+    assert_int_equal(chmod(path, 0600), 0);
+    char programs[128], moved[128];
+    snprintf(programs, sizeof programs, "%s/programs", folder);
+    snprintf(moved, sizeof moved, "%s/moved", folder);
+    assert_int_equal(rename(programs, moved), 0);
+    assert_int_equal(symlink(moved, programs), 0);
+    assert_absent(device, text_of_one, options);
+    store(device, text_of_two);
+    assert_absent(device, text_of_two, options);
+    assert_int_equal(unlink(programs), 0);
+    assert_int_equal(rename(moved, programs), 0);
+    cl_program program = us_program_cache_load(device, text_of_one, options, &name);
+    assert_int_equal(run_program(device, program), 1);
+    clReleaseProgram(program);
+    unlink(path);
+    free(path);
+}
+
 static int setup(void **state) {
+    umask(022);
     if (!mkdtemp(folder)) return -1;
     setenv("UNSEEN_CACHE_DIR", folder, 1);
     return test_device_setup(state);
@@ -221,6 +304,8 @@ static int teardown(void **state) {
     }
     if (entries) closedir(entries);
     rmdir(programs);
+    snprintf(path, sizeof path, "rm -rf %s/drivers", folder);
+    if (system(path) != 0) return -1;
     test_device_teardown(state);
     return rmdir(folder);
 }
@@ -233,6 +318,8 @@ int main(void) {
         cmocka_unit_test(folders_that_do_not_serve_are_no_failure),
         cmocka_unit_test(kernels_use_it_where_it_helps),
         cmocka_unit_test(the_binary_is_what_runs),
+        cmocka_unit_test(a_bad_binary_costs_a_build),
+        cmocka_unit_test(files_that_are_not_ours_alone_are_ignored),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

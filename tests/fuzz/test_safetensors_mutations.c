@@ -99,18 +99,48 @@ static void test_mutations(void **state) {
     assert_int_equal(us_file_read(path, 1 << 20, &bytes, &size, &error), UNSEEN_OK);
     for (size_t length = 0; length < size; length++)
         assert_false(try_bytes(bytes, length));
+    /* The digest covers every byte: nothing that differs is taken. */
     for (size_t at = 0; at < size; at++)
-        for (size_t v = 0; v < sizeof values; v++) {
+        for (size_t v = 0; v < sizeof values + 8; v++) {
             char kept = bytes[at];
-            bytes[at] = (char)values[v];
-            try_bytes(bytes, size);
+            bytes[at] = v < 8 ? (char)(kept ^ 1 << v) : (char)values[v - 8];
+            assert_int_equal(try_bytes(bytes, size), bytes[at] == kept);
             bytes[at] = kept;
+        }
+    free(bytes);
+}
+
+/* Without its digest, as other programs write files: read in full or refused. */
+static void test_mutations_without_a_digest(void **state) {
+    (void)state;
+    char *bytes, *key, *value;
+    size_t size;
+    unseen_error error;
+    write_sample();
+    assert_int_equal(us_file_read(path, 1 << 20, &bytes, &size, &error), UNSEEN_OK);
+    key = memmem(bytes, size, "unseen_digest", 13);
+    value = memmem(bytes, size, "xxh3-128-of-this-file", 21);
+    assert_true(key && value);
+    /* Not a digest with another key, or without its word: those are damaged. */
+    *key = 'U';
+    assert_false(try_bytes(bytes, size));
+    *value = 'X';
+    assert_true(try_bytes(bytes, size));
+    *key = 'u';
+    assert_false(try_bytes(bytes, size));
+    *key = 'U';
+    for (size_t at = 0; at < size; at++)
+        for (int bit = 0; bit < 8; bit++) {
+            bytes[at] = (char)(bytes[at] ^ 1 << bit);
+            try_bytes(bytes, size);
+            bytes[at] = (char)(bytes[at] ^ 1 << bit);
         }
     free(bytes);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
-                                       cmocka_unit_test(test_mutations)};
+                                       cmocka_unit_test(test_mutations),
+                                       cmocka_unit_test(test_mutations_without_a_digest)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/mapping.h"
+#include "base/private_file.h"
 
 static char folder[64];
 
@@ -93,41 +94,183 @@ static void reads_to_the_limit(void **state) {
     free(bytes);
 }
 
-/* A device claims size 0: read until its end or the limit. */
-static void reads_devices(void **state) {
+/* Some never end, and none is what a file is expected to be. */
+static void refuses_devices(void **state) {
     (void)state;
     char *bytes;
     size_t size;
     unseen_error error = {0};
-    assert_int_equal(us_file_read("/dev/null", 100, &bytes, &size, &error), UNSEEN_OK);
-    assert_int_equal(size, 0);
-    free(bytes);
-    static const size_t limits[] = {0, 1, 65535, 65536, 65537, 200000};
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        assert_int_equal(us_file_read("/dev/zero", limits[i], &bytes, &size, &error),
-                         UNSEEN_BAD_INPUT);
-    assert_contains(error.message, "/dev/zero");
+    assert_int_equal(us_file_read("/dev/null", 100, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_null(bytes);
+    assert_int_equal(us_file_read("/dev/zero", 100, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_string_equal(error.message, "/dev/zero: is a device, expected a regular file");
 }
 
-/* A pipe of 150,000 bytes: more than the first guess of its size. */
-static void reads_pipes(void **state) {
+/* A pipe of 150,000 bytes, more than the first guess of its size, which comes late. */
+static void reads_pipes_that_were_opened_for_it(void **state) {
     (void)state;
-    assert_int_equal(mkfifo("pipe", 0600), 0);
+    int ends[2];
+    char path[40];
+    assert_int_equal(pipe(ends), 0);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        FILE *out = fopen("pipe", "wb");
+        usleep(50000);
+        FILE *out = fdopen(ends[1], "wb");
         for (int i = 0; out && i < 150000; i++)
             fputc('a' + i % 26, out);
         _exit(out && fclose(out) == 0 ? 0 : 1);
     }
+    close(ends[1]);
     char *bytes;
     size_t size;
-    assert_int_equal(us_file_read("pipe", 1 << 20, &bytes, &size, NULL), UNSEEN_OK);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+    assert_int_equal(us_file_read(path, 1 << 20, &bytes, &size, NULL), UNSEEN_OK);
     assert_int_equal(size, 150000);
     for (int i = 0; i < 150000; i++)
         assert_int_equal(bytes[i], 'a' + i % 26);
     free(bytes);
+    close(ends[0]);
+}
+
+/* Neither with a writer nor without one. */
+static void does_not_wait_for_named_pipes(void **state) {
+    (void)state;
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(symlink("/dev/stdin", "link"), 0);
+    assert_int_equal(us_file_read("pipe", 100, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "pipe: is a named pipe");
+    int writer = open("pipe", O_RDWR);
+    assert_int_equal(us_file_read("pipe", 100, &bytes, &size, &error), UNSEEN_BAD_INPUT);
+    close(writer);
+}
+
+/* ---- files that are ours alone ---- */
+
+static us_private_folder open_cache(void) {
+    us_private_folder cache;
+    unseen_error error = {0};
+    char path[100];
+    snprintf(path, sizeof path, "%s/cache", folder);
+    setenv("UNSEEN_CACHE_DIR", path, 1);
+    if (us_private_cache("part", true, &cache, &error) != UNSEEN_OK) fail_msg("%s", error.message);
+    return cache;
+}
+
+static void close_cache(us_private_folder *cache) {
+    us_private_close(cache);
+    unsetenv("UNSEEN_CACHE_DIR");
+    assert_int_equal(system("rm -r cache"), 0);
+}
+
+static void put_private(const us_private_folder *cache, const char *text) {
+    const us_private_part parts[] = {{text, 1}, {text + 1, strlen(text + 1)}};
+    assert_int_equal(us_private_write(cache, "a", parts, 2, NULL), UNSEEN_OK);
+}
+
+static unseen_status read_private(const us_private_folder *cache, const char *text) {
+    char *bytes;
+    size_t size;
+    unseen_error error = {0};
+    unseen_status status = us_private_read(cache, "a", 100, &bytes, &size, &error);
+    if (status == UNSEEN_OK) assert_string_equal(bytes, text);
+    free(bytes);
+    return status;
+}
+
+static void private_files_are_for_us_alone(void **state) {
+    (void)state;
+    mode_t mask = umask(0);
+    us_private_folder cache = open_cache();
+    struct stat about;
+    assert_int_equal(stat("cache", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0700);
+    assert_int_equal(stat("cache/part", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0700);
+    assert_int_equal(read_private(&cache, ""), UNSEEN_FAILURE);
+    put_private(&cache, "text");
+    assert_int_equal(stat("cache/part/a", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0600);
+    assert_int_equal(read_private(&cache, "text"), UNSEEN_OK);
+    umask(mask);
+    close_cache(&cache);
+}
+
+static void private_files_of_others_are_not_read(void **state) {
+    (void)state;
+    us_private_folder cache = open_cache();
+    put("target", "old");
+    assert_int_equal(chmod("target", 0600), 0);
+    assert_int_equal(symlink("../../target", "cache/part/a"), 0);
+    assert_int_equal(read_private(&cache, ""), UNSEEN_FAILURE);
+    put_private(&cache, "new");
+    expect("target", "old");
+    assert_int_equal(read_private(&cache, "new"), UNSEEN_OK);
+
+    assert_int_equal(link("cache/part/a", "other"), 0);
+    assert_int_equal(read_private(&cache, ""), UNSEEN_BAD_INPUT);
+    assert_int_equal(unlink("other"), 0);
+    assert_int_equal(chmod("cache/part/a", 0620), 0);
+    assert_int_equal(read_private(&cache, ""), UNSEEN_BAD_INPUT);
+    assert_int_equal(unlink("cache/part/a"), 0);
+    assert_int_equal(mkfifo("cache/part/a", 0600), 0);
+    assert_int_equal(read_private(&cache, ""), UNSEEN_BAD_INPUT);
+    put_private(&cache, "new");
+    if (geteuid() == 0) {
+        assert_int_equal(chown("cache/part/a", 65534, 65534), 0);
+        assert_int_equal(read_private(&cache, ""), UNSEEN_BAD_INPUT);
+    }
+    close_cache(&cache);
+}
+
+/* A part, which only unseen makes, is taken back from the others; a folder that the user names is
+ * left as it is. */
+static void private_folders_of_others_are_not_entered(void **state) {
+    (void)state;
+    us_private_folder cache = open_cache();
+    us_private_close(&cache);
+    unseen_error error = {0};
+    char why[400];
+    assert_int_equal(chmod("cache/part", 0770), 0);
+    assert_int_equal(us_private_cache("part", false, &cache, &error), UNSEEN_OK);
+    us_private_close(&cache);
+    struct stat about;
+    assert_int_equal(stat("cache/part", &about), 0);
+    assert_int_equal(about.st_mode & 0777, 0750);
+
+    us_private_cache_fault(why, sizeof why);
+    assert_string_equal(why, "");
+    assert_int_equal(chmod("cache", 0770), 0);
+    assert_int_equal(us_private_cache("part", true, &cache, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "mode 0770");
+    us_private_cache_fault(why, sizeof why);
+    assert_contains(why, "mode 0770");
+    assert_int_equal(chmod("cache", 0700), 0);
+
+    assert_int_equal(symlink("part", "cache/link"), 0);
+    assert_int_equal(us_private_cache("link", true, &cache, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "is a link");
+    put("cache/file", "");
+    assert_int_equal(us_private_cache("file", true, &cache, &error), UNSEEN_BAD_INPUT);
+    assert_contains(error.message, "is a file");
+    close_cache(&cache);
+}
+
+/* Where the cache does not serve, a place that does is found. */
+static void there_is_always_a_private_place(void **state) {
+    (void)state;
+    us_private_folder place = open_cache();
+    us_private_close(&place);
+    assert_int_equal(chmod("cache", 0777), 0);
+    setenv("XDG_RUNTIME_DIR", folder, 1);
+    assert_int_equal(us_private_place("part", true, &place, NULL), UNSEEN_OK);
+    assert_null(strstr(place.path, "/cache/"));
+    unsetenv("XDG_RUNTIME_DIR");
+    close_cache(&place);
+    assert_int_equal(system("rm -rf unseen"), 0);
 }
 
 static void names_what_cannot_be_read(void **state) {
@@ -379,8 +522,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(reads_what_was_written),
         IN_FOLDER(reads_to_the_limit),
-        IN_FOLDER(reads_devices),
-        IN_FOLDER(reads_pipes),
+        IN_FOLDER(refuses_devices),
+        IN_FOLDER(reads_pipes_that_were_opened_for_it),
+        IN_FOLDER(does_not_wait_for_named_pipes),
+        IN_FOLDER(private_files_are_for_us_alone),
+        IN_FOLDER(private_files_of_others_are_not_read),
+        IN_FOLDER(private_folders_of_others_are_not_entered),
+        IN_FOLDER(there_is_always_a_private_place),
         IN_FOLDER(names_what_cannot_be_read),
         IN_FOLDER(maps),
         IN_FOLDER(abandoned_writes_leave_nothing),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -295,6 +296,25 @@ static void a_record_outlives_the_store(void **state) {
     OK(us_tuning_record(&device, &again, &error));
     assert_string_equal(again, record);
 
+    /* A damaged one is an error, and so are parameters that no kernel takes. */
+    static const char *const damaged[] = {"",
+                                          "{",
+                                          "[]",
+                                          "null",
+                                          "{\"format\": 1}",
+                                          "{\"format\": 1, \"device\": {}, \"kernels\": []}"};
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
+        assert_int_equal(us_tuning_restore(&device, damaged[i], &elsewhere, &error),
+                         UNSEEN_BAD_INPUT);
+    char *wrong = strdup(record), *rows = strstr(wrong, "\"rows\":");
+    rows = strpbrk(rows, "0123456789");
+    *rows = '9';
+    OK(us_tuning_restore(&device, wrong, &elsewhere, &error));
+    int values[US_TUNABLE_PARAMETERS];
+    assert_int_equal(us_tuning_choose(&kernel, &(spec){&device, 7}, values, &error),
+                     UNSEEN_BAD_INPUT);
+    free(wrong);
+
     /* On another device the record says nothing, and its own store counts. */
     other.compute_units = 5;
     reopen(&other);
@@ -369,6 +389,7 @@ static void choices_are_ascending_and_once(void **state) {
 
 int main(void) {
     if (!mkdtemp(folder)) return 1;
+    umask(022); /* what others may write to is not read */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(winners_are_found_again, setup),
         cmocka_unit_test_setup(without_a_store_there_are_defaults, setup),
