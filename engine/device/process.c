@@ -48,11 +48,13 @@ pid_t us_process_fork(void) {
 }
 
 bool us_process_reap(pid_t process, double seconds, int *state) {
+    useconds_t wait = 250;
     for (double end = us_clock() + seconds;;) {
         pid_t ended = waitpid(process, state, WNOHANG);
         if (ended == process || (ended < 0 && errno != EINTR)) return ended == process;
         if (us_clock() > end) return false;
-        usleep(5000);
+        usleep(wait);
+        if (wait < 5000) wait *= 2;
     }
 }
 
