@@ -1,11 +1,12 @@
 /* unseen: tells whether an image is of a kind that a model has seen before.
  *
  * The one public header. The library never prints, never exits and keeps no global state, but for
- * one thing: while files are mapped it handles SIGBUS, so that a file which is truncated meanwhile
- * ends in UNSEEN_FAILURE. The handler that was there before gets what is not of these files. Every
- * function that can fail returns a status and, through the last parameter, a message that names the
- * file, key, layer or device at fault. Results are JSON documents (UTF-8, one object, owned by the
- * caller, freed with unseen_string_free); their fields are listed at each function and are stable.
+ * two things: which OpenCL drivers the process has (see unseen_devices), and while files are mapped
+ * it handles SIGBUS, so that a file which is truncated meanwhile ends in UNSEEN_FAILURE. The
+ * handler that was there before gets what is not of these files. Every function that can fail
+ * returns a status and, through the last parameter, a message that names the file, key, layer or
+ * device at fault. Results are JSON documents (UTF-8, one object, owned by the caller, freed with
+ * unseen_string_free); their fields are listed at each function and are stable.
  */
 #ifndef UNSEEN_H
 #define UNSEEN_H
@@ -102,11 +103,19 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
 
 /* ---- devices ---- */
 
-/* Selector: NULL (the best device), "gpu", "cpu", "P:D" as clinfo -l numbers them, or part of a
- * device's or platform's name in any case.
+/* Selector: NULL (the best device), "gpu", "cpu", "P:D" as clinfo -l numbers them, a number (the
+ * place in the list of unseen_devices, from 0), or part of a device's or platform's name in any
+ * case; a part without a letter fits nothing.
+ *
+ * Before a process calls OpenCL for the first time, here or in a job, processes of their own list
+ * the platforms, so that a driver that crashes or hangs does no harm: it is named and left out.
+ * That all went well is remembered, and asked again only by this function, or where something has
+ * changed. UNSEEN_DRIVER_SECONDS is how long drivers may take (20). For this the environment's
+ * OCL_ICD_VENDORS is set, where a driver has to be left out, and POCL_CACHE_DIR, where PoCL could
+ * not make a cache of its own, or would share it with others.
  * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
  *   largest_allocation_bytes, vector_width, usable, why_not, execution}], picked: "P:D" or null,
- *  why} */
+ *  why, drivers: [{icd: the path of its .icd file, library, fault: text or null, left_out}]} */
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.
