@@ -118,9 +118,8 @@ static const option_row rows[] = {
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D",
-     "The device: gpu, cpu, P:D as clinfo -l numbers them, a number that counts the devices from "
-     "0, "
-     "or part of a name (environment: UNSEEN_DEVICE)",
+     "The device: gpu, cpu, P:D as clinfo -l numbers them, a number (the devices' list counts "
+     "from 0), or part of a name (environment: UNSEEN_DEVICE)",
      CLI_OPTION_DEVICE, TARGET_TEXT, NULL, FIELD(device)},
     {"json", NULL, "Print one JSON object instead of text", CLI_OPTION_JSON, TARGET_FLAG, NULL,
      FIELD(json)},

@@ -18,6 +18,9 @@ break_one() {
     echo "${BROKEN_LIBRARY:?}" >vendors/broken.icd
 }
 
+# A driver that hangs must not hang the tests.
+unseen() { run --separate-stderr timeout 60 "$UNSEEN" "$@"; }
+
 teardown() {
     [ -z "${open_folder-}" ] || rm -rf "$open_folder"
 }
