@@ -198,9 +198,9 @@ static void loads_files(void **state) {
     assert_null(root.value);
     assert_string_equal(error.message, "/none/a.json: cannot open: No such file or directory");
     assert_int_equal(us_json_load("/dev/null", &root, &error), UNSEEN_BAD_INPUT);
-    assert_contains(error.message, "/dev/null: line 1, column 1: expected a value");
+    assert_contains(error.message, "/dev/null: is a device");
     assert_int_equal(us_json_load("/dev/zero", &root, &error), UNSEEN_BAD_INPUT);
-    assert_contains(error.message, "larger than 16777216 bytes");
+    assert_contains(error.message, "/dev/zero: is a device");
 }
 
 /* ---- cursors ---- */
