@@ -16,6 +16,7 @@ setup() {
 
 # Takes over what setup_file found.
 take_winners() {
+    rm -rf cache
     cp -r "$BATS_FILE_TMPDIR/tuned" cache
     store=$(echo cache/tuning/*.json)
 }
@@ -58,8 +59,8 @@ take_winners() {
     HOME='' XDG_CACHE_HOME='' UNSEEN_CACHE_DIR='' \
         fails_with 2 "set UNSEEN_CACHE_DIR" tune "$TESTS/tiny.json"
     touch file
-    UNSEEN_CACHE_DIR=file/cache fails_with 2 "file is a file" tune "$TESTS/tiny.json"
-    [ ! -e cache ]
+    UNSEEN_CACHE_DIR=file/cache fails_with 2 "file/cache: .*Not a directory" tune "$TESTS/tiny.json"
+    [ ! -e cache/tuning ]
 }
 
 @test "interrupted: exit code 130, and it goes on" {
