@@ -133,7 +133,16 @@ typedef struct unseen_run_options {
     bool resume;            /* continue from out/checkpoint, to the bits of an unbroken run */
     bool train_only;        /* do not score the test images */
     const char *profile;    /* NULL, or a file for a Chrome trace of one training step */
+    bool overwrite;         /* see below */
 } unseen_run_options;
+
+/* What is written, and `overwrite`: a folder `out` is new, empty, or of an earlier call; a file
+ * `out`, `columns` or `profile` is new, empty, or looks like what an earlier call has written
+ * there. Everything else is UNSEEN_BAD_INPUT, unless `overwrite` is set: then files of the same
+ * names are replaced, and all others left alone. An earlier run in the folder is removed by it,
+ * once the data has been read. It never allows that an output is an input, or a file of another
+ * run. Paths are compared by what they lead to. A file may be /dev/stdout, a pipe or a device: it
+ * is then written as a stream. */
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
  * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
@@ -143,7 +152,12 @@ typedef struct unseen_run_options {
  * sample), clipped: values beyond the range by rounding}. The same is sent as messages before
  * anything is computed. Training that diverged or collapsed starts again as often as
  * /training/collapse/restarts allows.
- */
+ * The folder is held from before the data is read: a second call into it meanwhile is
+ * UNSEEN_BAD_INPUT. A call that fails before training leaves it as it was. Resumed is only what
+ * began with the same training images and labels (told by digests: of labels, and of up to 256
+ * blocks of 4 KiB of the images' file) and the same config but for /name, /description, /scoring,
+ * /data/test, /data/labels, where files lie, and /training/checkpoint_epochs, stopping, collapse
+ * and (but with the cosine schedule) epochs. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 
@@ -154,6 +168,7 @@ typedef struct unseen_score_options {
     const char *out;        /* the CSV to write */
     const char *columns;    /* NULL, or another CSV, with every score that the detector gives */
     const char *layout;     /* NULL, or which axis of data is which, as /input/layout has it */
+    bool overwrite;         /* see unseen_run_options */
 } unseen_score_options;
 
 /* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,
@@ -181,6 +196,7 @@ UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options,
 typedef struct unseen_bench_options {
     const char *device;  /* selector as above */
     const char *profile; /* NULL, or a file for a Chrome trace of one training step */
+    bool overwrite;      /* see unseen_run_options */
 } unseen_bench_options;
 
 /* Throughput of training and scoring on made-up images, beside the device's measured peaks.
@@ -219,9 +235,10 @@ UNSEEN_API unseen_status unseen_tune(const unseen_config *config,
                                      const unseen_events *events, char **json, unseen_error *error);
 
 /* Writes report.html into each run folder, and a comparison of all of them to out where it is not
- * NULL. {runs: [{out, name, auc, loss, epochs, ...}]} */
+ * NULL. overwrite: see unseen_run_options. {runs: [{out, name, auc, loss, epochs, ...}]} */
 UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,
-                                       const char *out, char **json, unseen_error *error);
+                                       const char *out, bool overwrite, char **json,
+                                       unseen_error *error);
 
 /* ---- sweeps ---- */
 
@@ -232,6 +249,7 @@ typedef struct unseen_sweep_options {
     size_t override_count;
     const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
     bool list_only; /* only check the plan and say what is done of it; nothing is written */
+    bool overwrite; /* see unseen_run_options; runs that are done stay done */
 } unseen_sweep_options;
 
 /* Trains many variants of a config, each as unseen_run does, into OUT/NNN-SLUG. The plan is JSON:

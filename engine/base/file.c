@@ -1,7 +1,9 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -158,32 +160,66 @@ static char *folder_of(const char *path) {
     return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* ---- temporaries ---- */
+
+static char *temporary_path(const char *folder, long process, int attempt) {
+    char *path;
+    return asprintf(&path, "%s/.unseen-%ld-%d.tmp", folder, process, attempt) < 0 ? NULL : path;
+}
+
+/* A writer holds its temporary by a lock, so that nobody takes it for one of a dead process, whose
+ * number may be another's on another machine. File systems without locks are let be. */
+static bool hold_temporary(int descriptor) {
+    struct stat about;
+    bool swept = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return !swept && fstat(descriptor, &about) == 0 && about.st_nlink > 0;
+}
+
 /* Opens a new file beside the target, with the mode that an ordinary new file would get (which
  * mkstemp would not give). Its name is short whatever the target's length. */
-static int open_temporary(const char *path, char **temporary) {
-    *temporary = NULL;
-    char *folder = folder_of(path);
-    if (!folder) return -1;
-    int descriptor = -1;
-    for (int attempt = 0; attempt < 10000 && descriptor < 0; attempt++) {
-        if (asprintf(temporary, "%s/.unseen-%ld-%d.tmp", folder, (long)getpid(), attempt) < 0) {
-            *temporary = NULL;
-            errno = ENOMEM;
-            break;
-        }
-        descriptor = open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor < 0) {
-            int code = errno;
-            free(*temporary);
-            *temporary = NULL;
-            errno = code;
-            if (code != EEXIST) break;
-        }
+static int open_temporary(const char *folder, char **temporary) {
+    for (int attempt = 0; attempt < 10000; attempt++) {
+        *temporary = temporary_path(folder, (long)getpid(), attempt);
+        errno = ENOMEM;
+        int descriptor =
+            *temporary ? open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
+        if (descriptor >= 0 && hold_temporary(descriptor)) return descriptor;
+        int code = descriptor >= 0 ? EEXIST : errno;
+        if (descriptor >= 0) close(descriptor);
+        free(*temporary);
+        *temporary = NULL;
+        errno = code;
+        if (code != EEXIST) break;
     }
-    int code = errno;
-    free(folder);
-    errno = code;
-    return descriptor;
+    return -1;
+}
+
+/* ".unseen-PID-N.tmp" of a process that is no more. */
+static bool is_orphan(const char *name) {
+    long process = 0;
+    int attempt = 0;
+    char again[64];
+    if (sscanf(name, ".unseen-%ld-%d.tmp", &process, &attempt) != 2 || process < 1) return false;
+    snprintf(again, sizeof again, ".unseen-%ld-%d.tmp", process, attempt);
+    return strcmp(again, name) == 0 && kill((pid_t)process, 0) != 0 && errno == ESRCH;
+}
+
+static void remove_orphan(int folder, const char *name) {
+    struct stat about;
+    int descriptor = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return;
+    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_uid == geteuid() &&
+        flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(folder, name, 0);
+    close(descriptor);
+}
+
+void us_file_sweep(const char *folder) {
+    DIR *entries = opendir(folder);
+    if (!entries) return;
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (is_orphan(entry->d_name)) remove_orphan(dirfd(entries), entry->d_name);
+    closedir(entries);
 }
 
 static void writer_reset(us_file_writer *writer) {
@@ -205,7 +241,12 @@ unseen_status us_file_begin(const char *path, us_file_writer *writer, unseen_err
     writer->path = exists ? realpath(path, NULL) : strdup(path);
     if (!writer->path) return us_fail_errno(error, path, "cannot resolve");
 
-    int descriptor = open_temporary(writer->path, &writer->temporary);
+    char *folder = folder_of(writer->path);
+    if (folder) us_file_sweep(folder);
+    int descriptor = folder ? open_temporary(folder, &writer->temporary) : -1;
+    int code = folder ? errno : ENOMEM;
+    free(folder);
+    errno = code;
     if (descriptor < 0) {
         unseen_status status = us_fail_errno(error, path, "cannot write");
         writer_reset(writer);
@@ -246,18 +287,22 @@ unseen_status us_file_commit(us_file_writer *writer, unseen_error *error) {
     /* An earlier write's reason is lost by now, unless the flush meets it again. */
     errno = 0;
     bool failed = fflush(writer->stream) != 0;
-    failed = failed || ferror(writer->stream) || fsync(fileno(writer->stream)) != 0;
+    failed = failed || ferror(writer->stream) ||
+             (writer->temporary && fsync(fileno(writer->stream)) != 0);
     int code = errno;
+    /* The temporary is held until it has its name. */
+    int held = writer->temporary ? fcntl(fileno(writer->stream), F_DUPFD_CLOEXEC, 0) : -1;
     failed = fclose(writer->stream) != 0 || failed;
     writer->stream = NULL;
     errno = code ? code : failed ? EIO : 0;
-    if (failed || rename(writer->temporary, writer->path) != 0) {
-        unseen_status status = us_fail_errno(error, writer->path, "cannot write");
-        unlink(writer->temporary);
-        writer_reset(writer);
-        return status;
+    unseen_status status = UNSEEN_OK;
+    if (failed || (writer->temporary && rename(writer->temporary, writer->path) != 0)) {
+        status = us_fail_errno(error, writer->path, "cannot write");
+        if (writer->temporary) unlink(writer->temporary);
+    } else if (writer->temporary) {
+        status = sync_folder(writer->path, error);
     }
-    unseen_status status = sync_folder(writer->path, error);
+    if (held >= 0) close(held);
     writer_reset(writer);
     return status;
 }
@@ -265,7 +310,7 @@ unseen_status us_file_commit(us_file_writer *writer, unseen_error *error) {
 void us_file_abandon(us_file_writer *writer) {
     if (writer->stream) {
         fclose(writer->stream);
-        unlink(writer->temporary);
+        if (writer->temporary) unlink(writer->temporary);
     }
     writer_reset(writer);
 }
@@ -321,18 +366,6 @@ unseen_status us_folder_create(const char *path, unseen_error *error) {
     return status;
 }
 
-unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error) {
-    *descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*descriptor < 0 || flock(*descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-        return UNSEEN_OK;
-    close(*descriptor);
-    *descriptor = -1;
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: another run or sweep is under way in this folder: wait for it, or give "
-                   "another folder with --out",
-                   path);
-}
-
 bool us_file_exists(const char *path) {
     return access(path, F_OK) == 0;
 }
@@ -342,6 +375,33 @@ char *us_path_join(const char *folder, const char *name) {
     const char *slash = length == 0 || folder[length - 1] == '/' ? "" : "/";
     char *path;
     return asprintf(&path, "%s%s%s", folder, slash, name) < 0 ? NULL : path;
+}
+
+char *us_path_resolve(const char *path) {
+    char *whole = realpath(path, NULL);
+    if (whole || errno != ENOENT) return whole;
+    char *folder = folder_of(path), *real = folder ? realpath(folder, NULL) : NULL;
+    const char *slash = strrchr(path, '/');
+    if (real) whole = us_path_join(real, slash ? slash + 1 : path);
+    free(folder);
+    free(real);
+    return whole;
+}
+
+bool us_same_file(const char *a, const char *b) {
+    struct stat one, other, null;
+    bool one_exists = stat(a, &one) == 0, other_exists = stat(b, &other) == 0;
+    if (one_exists != other_exists) return false;
+    if (one_exists) {
+        bool is_null =
+            S_ISCHR(one.st_mode) && stat("/dev/null", &null) == 0 && null.st_rdev == one.st_rdev;
+        return one.st_dev == other.st_dev && one.st_ino == other.st_ino && !is_null;
+    }
+    char *first = us_path_resolve(a), *second = us_path_resolve(b);
+    bool same = first && second && strcmp(first, second) == 0;
+    free(first);
+    free(second);
+    return same;
 }
 
 /* An absolute path of the environment; NULL else, as the XDG specification has it. */

@@ -38,15 +38,15 @@ void us_file_abandon(us_file_writer *writer);
 /* Fails as us_file_begin would, and leaves nothing: for results that take long to compute. */
 unseen_status us_file_check(const char *path, unseen_error *error);
 
+/* Removes the temporaries that processes which were killed have left in a folder. us_file_begin
+ * does so, too. */
+void us_file_sweep(const char *folder);
+
 /* The three in one, for bytes at hand. */
 unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error);
 
 /* Creates a folder and its parents; an existing folder is fine. Fails when it is not writable. */
 unseen_status us_folder_create(const char *path, unseen_error *error);
-
-/* Holds a folder for one job until *descriptor is closed (-1: nothing to close) or the process
- * ends; UNSEEN_BAD_INPUT while another job holds it. File systems without locks are let be. */
-unseen_status us_folder_lock(const char *path, int *descriptor, unseen_error *error);
 
 bool us_file_exists(const char *path);
 
@@ -56,5 +56,13 @@ char *us_cache_folder(void);
 
 /* folder/name on the heap; NULL: no memory. */
 char *us_path_join(const char *folder, const char *name);
+
+/* The absolute path without links of a file that is there or could be created; heap, NULL: its
+ * folder is not there, or no memory. */
+char *us_path_resolve(const char *path);
+
+/* Whether two paths lead to one file, whatever their names, or would if it were created. The null
+ * device is no file. */
+bool us_same_file(const char *a, const char *b);
 
 #endif

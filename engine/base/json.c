@@ -118,6 +118,21 @@ size_t us_utf8_length(const unsigned char *text, size_t length) {
     return size;
 }
 
+bool us_utf8_valid(const char *text) {
+    size_t length = strlen(text), size = 1;
+    for (size_t at = 0; at < length && size; at += size)
+        size = us_utf8_length((const unsigned char *)text + at, length - at);
+    return size != 0;
+}
+
+unseen_status us_json_check_name(const char *path, unseen_error *error) {
+    if (us_utf8_valid(path)) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: the name is not UTF-8, so it cannot be written into the run's JSON files: "
+                   "rename it, or make a link to it by another name and give that",
+                   path);
+}
+
 static void describe_string(const char *string, char text[US_JSON_DESCRIPTION]) {
     size_t used = 0, length = strlen(string), at = 0;
     text[used++] = '"';
@@ -182,8 +197,14 @@ enum { LINE_LENGTH = 100, INDENT = 2 };
 
 static void print_string(FILE *out, const char *string) {
     fputc('"', out);
-    for (; *string; string++) {
+    for (size_t left = strlen(string), size; left; left -= size, string += size) {
         unsigned char c = (unsigned char)*string;
+        size = us_utf8_length((const unsigned char *)string, left);
+        if (size != 1) {
+            fwrite(size ? string : US_UTF8_REPLACEMENT, 1, size ? size : 3, out);
+            size = size ? size : 1;
+            continue;
+        }
         const char *at = strchr("\"\\\b\f\n\r\t", c);
         if (at)
             fprintf(out, "\\%c", "\"\\bfnrt"[at - "\"\\\b\f\n\r\t"]);

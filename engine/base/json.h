@@ -86,8 +86,19 @@ unseen_status us_json_fail(const us_json *at, unseen_error *error, const char *f
  * NULL: no memory. */
 cJSON *us_json_schema(const us_key *keys);
 
+/* Bytes of the UTF-8 character at the start of text, 0 if there is none that is well formed. */
+size_t us_utf8_length(const unsigned char *text, size_t length);
+bool us_utf8_valid(const char *text);
+
+/* What stands for bytes that are no UTF-8, where any text is shown: U+FFFD. */
+#define US_UTF8_REPLACEMENT "\xEF\xBF\xBD"
+
+/* UNSEEN_BAD_INPUT where a path is no UTF-8, and so cannot be kept in JSON to be read again. */
+unseen_status us_json_check_name(const char *path, unseen_error *error);
+
 /* Formatted text of a document, ending in a newline, freed with unseen_string_free; NULL: no
- * memory. Numbers keep every digit that a double needs. */
+ * memory. Numbers keep every digit that a double needs. The text is UTF-8 whatever the strings are.
+ */
 char *us_json_print(const cJSON *value);
 
 /* The same on one line, without the newline. (cJSON's own printing drops last digits.) */

@@ -22,9 +22,6 @@ void us_json_number(double number, char text[US_JSON_NUMBER]);
 /* What a value is, for messages: "many", 3.5, true, an array of 3 elements. */
 void us_json_describe(const cJSON *value, char text[US_JSON_DESCRIPTION]);
 
-/* Bytes of the UTF-8 character at the start of text, 0 if there is none that is well formed. */
-size_t us_utf8_length(const unsigned char *text, size_t length);
-
 /* Levels of nesting; a scalar has none. */
 int us_json_depth(const cJSON *value);
 

@@ -48,13 +48,11 @@ static unseen_status parse_value(const char *override, const char *text, cJSON *
         *value = parsed.value;
         return UNSEEN_OK;
     }
-    size_t length = strlen(text);
-    for (size_t at = 0, size; at < length; at += size) {
-        size = us_utf8_length((const unsigned char *)text + at, length - at);
-        if (size == 0)
-            return us_fail(error, UNSEEN_BAD_INPUT, "override %s: the value is not UTF-8",
-                           override);
-    }
+    if (!us_utf8_valid(text))
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "override %s: the value is not UTF-8, as JSON has to be; a file with such a "
+                       "name can be renamed, or linked to by another name",
+                       override);
     *value = cJSON_CreateString(text);
     return *value ? UNSEEN_OK : us_fail_memory(error, override);
 }

@@ -25,12 +25,16 @@ int cli_cmd_tune(int argc, char **argv);
 /* ---- speaking (say.c) ---- */
 
 /* "unseen: message" on stderr. Control characters, which a hostile file may have put into a
- * message, become question marks. Returns the error's status. */
+ * message, become question marks, as do bytes that are no UTF-8. Returns the error's status. */
 unseen_status cli_say_error(const unseen_error *error);
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes text to the stream, control characters other than newline as question marks. */
+/* Writes text to the stream, control characters other than newline, and bytes that are no UTF-8, as
+ * question marks. */
 void cli_put_clean(const char *text, FILE *stream);
+
+/* Bytes of the UTF-8 character that NUL-terminated text begins with; 0: it is none. */
+size_t cli_character(const char *text);
 
 /* Whether a stream is a terminal that may be drawn on (TERM is not "dumb"), and whether colours are
  * wanted there too (NO_COLOR is unset or empty). */
@@ -45,8 +49,18 @@ char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- results (result.c) ---- */
 
-/* Prints a library result: the JSON itself, or what `render` makes of it. Frees json. Returns the
- * status, or UNSEEN_FAILURE where standard output could not be written. */
+/* Whether a file to write (NULL: none) is standard output, whatever it is called, so that nothing
+ * else may go there. The null device is not. */
+bool cli_is_stdout(const char *path);
+
+/* The path for the library: "-" is standard output. */
+const char *cli_output_path(const char *path);
+
+/* UNSEEN_BAD_INPUT, after saying so, where --json and a file would both go to standard output. */
+unseen_status cli_check_stdout(bool taken, bool as_json);
+
+/* Prints a library result: the JSON itself, or what `render` makes of it (NULL: nothing). Frees
+ * json. Returns the status, or UNSEEN_FAILURE where standard output could not be written. */
 int cli_result_print(unseen_status status, char *json, bool as_json,
                      void (*render)(const cJSON *result));
 

@@ -179,26 +179,31 @@ int cli_cmd_bench(int argc, char **argv) {
             "read and written at the least."
             "\vExample:\n"
             "  unseen bench configs/medium.json --batch 128 --device cpu",
-        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE | CLI_OPTION_JSON |
-                  CLI_OPTION_QUIET,
+        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE |
+                  CLI_OPTION_OVERWRITE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = 1,
     };
     cli_options options;
     cli_options_parse(&usage, argc, argv, &options);
     unseen_config *config = NULL;
-    int code = cli_options_config(&options, options.arguments[0], &config);
+    const bool taken = cli_is_stdout(options.profile);
+    int code = cli_check_stdout(taken, options.json);
+    if (code == UNSEEN_OK) code = cli_options_config(&options, options.arguments[0], &config);
     if (config) {
         cli_progress progress;
         cli_progress_begin(&progress, options.quiet);
         unseen_events events = cli_progress_events(&progress);
         char *json = NULL;
         unseen_error error = {0};
-        unseen_bench_options bench = {.device = options.device, .profile = options.profile};
+        unseen_bench_options bench = {.device = options.device,
+                                      .profile = cli_output_path(options.profile),
+                                      .overwrite = options.overwrite};
         unseen_status status = unseen_bench(config, &bench, &events, &json, &error);
         cli_progress_end(&progress);
-        code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_bench)
-                                   : (int)cli_say_error(&error);
+        code = status == UNSEEN_OK
+                   ? cli_result_print(status, json, options.json, taken ? NULL : print_bench)
+                   : (int)cli_say_error(&error);
     }
     unseen_config_free(config);
     cli_options_free(&options);

@@ -59,6 +59,17 @@ static unseen_status check_file(const cli_options *options, const char *path, cJ
     return status;
 }
 
+/* Names of files may hold bytes that are no UTF-8, and JSON may not. */
+static void put_utf8(const char *text) {
+    for (size_t size; *text; text += size ? size : 1) {
+        size = cli_character(text);
+        if (size)
+            fwrite(text, 1, size, stdout);
+        else
+            fputs("\xEF\xBF\xBD", stdout);
+    }
+}
+
 int cli_cmd_check(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "CONFIG...",
@@ -89,7 +100,8 @@ int cli_cmd_check(int argc, char **argv) {
     if (options.json) {
         cli_need(cJSON_AddBoolToObject(result, "ok", worst == UNSEEN_OK));
         char *json = cli_need(cJSON_Print(result));
-        puts(json);
+        put_utf8(json);
+        putchar('\n');
         cJSON_free(json);
     }
     cJSON_Delete(result);

@@ -37,7 +37,7 @@ int cli_cmd_report(int argc, char **argv) {
                 "without scripts or outside references."
                 "\vExample:\n"
                 "  unseen report runs/medium runs/strong --out compared.html",
-        .groups = CLI_OPTION_REPORT | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+        .groups = CLI_OPTION_REPORT | CLI_OPTION_OVERWRITE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = -1,
     };
@@ -45,10 +45,17 @@ int cli_cmd_report(int argc, char **argv) {
     cli_options_parse(&usage, argc, argv, &options);
     char *json = NULL;
     unseen_error error = {0};
-    unseen_status status = unseen_report((const char *const *)options.arguments,
-                                         options.argument_count, options.out, &json, &error);
-    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_runs)
-                                   : (int)cli_say_error(&error);
+    const bool taken = cli_is_stdout(options.out);
+    if (cli_check_stdout(taken, options.json) != UNSEEN_OK) {
+        cli_options_free(&options);
+        return UNSEEN_BAD_INPUT;
+    }
+    unseen_status status =
+        unseen_report((const char *const *)options.arguments, options.argument_count,
+                      cli_output_path(options.out), options.overwrite, &json, &error);
+    int code = status == UNSEEN_OK
+                   ? cli_result_print(status, json, options.json, taken ? NULL : print_runs)
+                   : (int)cli_say_error(&error);
     cli_options_free(&options);
     return code;
 }

@@ -43,8 +43,8 @@ int cli_cmd_score(int argc, char **argv) {
             "model was trained on."
             "\vExample:\n"
             "  unseen score runs/faces --data unknown.npy --out unknown.csv",
-        .groups = CLI_OPTION_SCORE | CLI_OPTION_CSV | CLI_OPTION_DEVICE | CLI_OPTION_JSON |
-                  CLI_OPTION_QUIET,
+        .groups = CLI_OPTION_SCORE | CLI_OPTION_CSV | CLI_OPTION_OVERWRITE | CLI_OPTION_DEVICE |
+                  CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = 1,
         .required = {"data", "out"},
@@ -54,9 +54,15 @@ int cli_cmd_score(int argc, char **argv) {
     unseen_score_options score = {.device = options.device,
                                   .csv_header = options.csv_header,
                                   .data = options.data,
-                                  .out = options.out,
-                                  .columns = options.columns,
-                                  .layout = options.layout};
+                                  .out = cli_output_path(options.out),
+                                  .columns = cli_output_path(options.columns),
+                                  .layout = options.layout,
+                                  .overwrite = options.overwrite};
+    const bool taken = cli_is_stdout(options.out) || cli_is_stdout(options.columns);
+    if (cli_check_stdout(taken, options.json) != UNSEEN_OK) {
+        cli_options_free(&options);
+        return UNSEEN_BAD_INPUT;
+    }
     cli_progress progress;
     cli_progress_begin(&progress, options.quiet);
     unseen_events events = cli_progress_events(&progress);
@@ -64,10 +70,11 @@ int cli_cmd_score(int argc, char **argv) {
     unseen_error error = {0};
     unseen_status status = unseen_score(options.arguments[0], &score, &events, &json, &error);
     cli_progress_end(&progress);
-    int code = status == UNSEEN_OK
-                   ? cli_result_print(status, json, options.json,
-                                      options.quiet ? print_score_quiet : print_score)
-                   : (int)cli_say_error(&error);
+    int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json,
+                                                      taken           ? NULL
+                                                      : options.quiet ? print_score_quiet
+                                                                      : print_score)
+                                   : (int)cli_say_error(&error);
     cli_options_free(&options);
     return code;
 }

@@ -97,7 +97,8 @@ int cli_cmd_sweep(int argc, char **argv) {
                                   .overrides = (const char *const *)options.overrides,
                                   .override_count = options.override_count,
                                   .by = options.by,
-                                  .list_only = options.list};
+                                  .list_only = options.list,
+                                  .overwrite = options.overwrite};
     cli_progress progress;
     cli_progress_begin(&progress, options.quiet);
     unseen_events events = cli_progress_events(&progress);

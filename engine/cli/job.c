@@ -71,7 +71,13 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
                               .csv_header = options->csv_header,
                               .resume = options->resume,
                               .train_only = train_only,
-                              .profile = options->profile};
+                              .profile = cli_output_path(options->profile),
+                              .overwrite = options->overwrite};
+    const bool taken = cli_is_stdout(options->profile);
+    if (cli_check_stdout(taken, options->json) != UNSEEN_OK) {
+        free(folder);
+        return UNSEEN_BAD_INPUT;
+    }
     cli_progress progress;
     cli_progress_begin(&progress, options->quiet);
     unseen_events events = cli_progress_events(&progress);
@@ -80,9 +86,11 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
     unseen_status status = unseen_run(config, &run, &events, &json, &error);
     cli_progress_end(&progress);
     free(folder);
-    return status == UNSEEN_OK ? cli_result_print(status, json, options->json,
-                                                  options->quiet ? print_job_quiet : print_job)
-                               : (int)cli_say_error(&error);
+    if (status != UNSEEN_OK) return cli_say_error(&error);
+    return cli_result_print(status, json, options->json,
+                            taken            ? NULL
+                            : options->quiet ? print_job_quiet
+                                             : print_job);
 }
 
 int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {

@@ -64,9 +64,14 @@ static const option_row rows[] = {
     {"out", "DIR", "The run's folder (default: runs/ and the config's name)", CLI_OPTION_RUN,
      TARGET_TEXT, NULL, FIELD(out)},
     {"resume", NULL,
-     "Go on from the checkpoint in --out, to the result of a run that was never "
-     "interrupted; CONFIG may be left out",
+     "Go on from the checkpoint in --out, to the result of a run that was never interrupted; "
+     "CONFIG "
+     "may be left out. That the training data or what training depends on has changed is an error",
      CLI_OPTION_RUN, TARGET_FLAG, NULL, FIELD(resume)},
+    {"overwrite", NULL,
+     "Write into --out although it holds a run or files that unseen did not write: that run is "
+     "removed, files of the same names are replaced, others left alone",
+     CLI_OPTION_RUN, TARGET_FLAG, NULL, FIELD(overwrite)},
     {"csv", "ID,SCORE", "The header of the CSV of scores (default: Id,Predicted)", CLI_OPTION_CSV,
      TARGET_TEXT, NULL, FIELD(csv_header)},
     {"data", "FILE", "Images to score (.npy or IDX, plain or gzip)", CLI_OPTION_SCORE, TARGET_TEXT,
@@ -76,7 +81,8 @@ static const option_row rows[] = {
      "NHW, "
      "HWC, CHW or HW (N images of H rows and W columns in C channels)",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(layout)},
-    {"out", "FILE", "The CSV to write", CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(out)},
+    {"out", "FILE", "The CSV to write; -: standard output, and no summary", CLI_OPTION_SCORE,
+     TARGET_TEXT, NULL, FIELD(out)},
     {"columns", "FILE", "A CSV of every score that the detector gives, beside the combined one",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(columns)},
     {"scores", "FILE",
@@ -107,6 +113,10 @@ static const option_row rows[] = {
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
     {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(list)},
+    {"overwrite", NULL,
+     "Write into --out although it holds files that unseen did not write: those of the same names "
+     "are replaced, others left alone; runs that are done stay done",
+     CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(overwrite)},
     {"seconds", "N", "Search for about so long in all (default: until nothing better is found)",
      CLI_OPTION_TUNE, TARGET_TEXT, NULL, FIELD(seconds)},
     {"force", NULL, "Search again where the best is known already", CLI_OPTION_TUNE, TARGET_FLAG,
@@ -115,6 +125,8 @@ static const option_row rows[] = {
      "Write what each kernel of one training step took, as a trace for chrome://tracing or "
      "ui.perfetto.dev",
      CLI_OPTION_PROFILE, TARGET_TEXT, NULL, FIELD(profile)},
+    {"overwrite", NULL, "Replace files that unseen did not write", CLI_OPTION_OVERWRITE,
+     TARGET_FLAG, NULL, FIELD(overwrite)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D",
@@ -207,6 +219,34 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     }
 }
 
+static ssize_t write_clean(void *stream, const char *bytes, size_t size) {
+    char *text = cli_format("%.*s", (int)size, bytes);
+    cli_put_clean(text, stream);
+    free(text);
+    return (ssize_t)size;
+}
+
+/* argp and getopt repeat wrong options as they are, with whatever they hold, on the stream that
+ * `stderr` is; in glibc it may be another one. Where they end the program, it is flushed. */
+static void parse_cleanly(const struct argp *argp, int argc, char **argv, parse_state *state) {
+    FILE *terminal = stderr;
+    FILE *clean =
+        cli_need(fopencookie(terminal, "w", (cookie_io_functions_t){.write = write_clean}));
+    stderr = clean;
+    if (argp_parse(argp, argc, argv, 0, NULL, state) != 0) exit(UNSEEN_BAD_INPUT);
+    stderr = terminal;
+    fclose(clean);
+}
+
+/* A folder cannot be standard output. */
+static void check_folder_name(const cli_usage *usage, const cli_options *options) {
+    if (!(usage->groups & (CLI_OPTION_RUN | CLI_OPTION_SWEEP)) || !options->out ||
+        strcmp(options->out, "-") != 0)
+        return;
+    cli_say("--out - is no folder; one of that name is ./-");
+    exit(UNSEEN_BAD_INPUT);
+}
+
 void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options) {
     struct argp_option table[ROWS + 1] = {0};
     int count = 0;
@@ -221,7 +261,9 @@ void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_option
     parse_state state = {usage, options};
     *options = (cli_options){0};
     argp_err_exit_status = UNSEEN_BAD_INPUT;
-    if (argp_parse(&argp, argc, argv, 0, NULL, &state) != 0) exit(UNSEEN_BAD_INPUT);
+    parse_cleanly(&argp, argc, argv, &state);
+
+    check_folder_name(usage, options);
 
     const char *device = getenv("UNSEEN_DEVICE");
     if (!options->device && device && *device) options->device = device;

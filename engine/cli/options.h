@@ -12,7 +12,7 @@ typedef enum cli_option_group {
     CLI_OPTION_TEST = 1 << 1,     /* --test --labels: likewise */
     CLI_OPTION_TRAINING = 1 << 2, /* --epochs --seed: likewise */
     CLI_OPTION_CONFIG = 1 << 3,   /* --batch --set: likewise */
-    CLI_OPTION_RUN = 1 << 4,      /* --out DIR --resume */
+    CLI_OPTION_RUN = 1 << 4,      /* --out DIR --resume --overwrite */
     CLI_OPTION_CSV = 1 << 5,      /* --csv */
     CLI_OPTION_DEVICE = 1 << 6,   /* --device */
     CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout */
@@ -21,9 +21,11 @@ typedef enum cli_option_group {
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
     CLI_OPTION_JSON = 1 << 12,    /* --json */
-    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list */
+    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list --overwrite */
     CLI_OPTION_PROFILE = 1 << 14, /* --profile */
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
+    CLI_OPTION_OVERWRITE =
+        1 << 16, /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -43,7 +45,7 @@ typedef struct cli_options {
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *label_column, *by,
         *profile, *seconds, *layout;
-    bool resume, schema, list, force, quiet, json;
+    bool resume, overwrite, schema, list, force, quiet, json;
 } cli_options;
 
 /* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "table.h"
 
@@ -16,13 +18,34 @@ int cli_finish_output(int status) {
     return status == UNSEEN_OK ? UNSEEN_FAILURE : status;
 }
 
+bool cli_is_stdout(const char *path) {
+    struct stat file, out, null;
+    if (!path) return false;
+    path = cli_output_path(path);
+    if (stat(path, &file) != 0 || fstat(STDOUT_FILENO, &out) != 0) return false;
+    bool is_null =
+        S_ISCHR(out.st_mode) && stat("/dev/null", &null) == 0 && null.st_rdev == out.st_rdev;
+    return file.st_dev == out.st_dev && file.st_ino == out.st_ino && !is_null;
+}
+
+const char *cli_output_path(const char *path) {
+    return path && strcmp(path, "-") == 0 ? "/dev/stdout" : path;
+}
+
+unseen_status cli_check_stdout(bool taken, bool as_json) {
+    if (!taken || !as_json) return UNSEEN_OK;
+    cli_say("a file that goes to standard output leaves no room there for --json: give the file a "
+            "name, or leave --json out");
+    return UNSEEN_BAD_INPUT;
+}
+
 int cli_result_print(unseen_status status, char *json, bool as_json,
                      void (*render)(const cJSON *result)) {
     if (as_json) {
         fputs(json, stdout);
         size_t length = strlen(json);
         if (!length || json[length - 1] != '\n') putchar('\n');
-    } else {
+    } else if (render) {
         cJSON *result = cli_need(cJSON_Parse(json));
         render(result);
         cJSON_Delete(result);

@@ -5,10 +5,33 @@
 #include <string.h>
 #include <unistd.h>
 
+size_t cli_character(const char *text) {
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t size = bytes[0] < 0x80   ? 1
+                  : bytes[0] < 0xC2 ? 0
+                  : bytes[0] < 0xE0 ? 2
+                  : bytes[0] < 0xF0 ? 3
+                  : bytes[0] < 0xF5 ? 4
+                                    : 0;
+    for (size_t i = 1; i < size; i++)
+        if ((bytes[i] & 0xC0) != 0x80) return 0;
+    return size;
+}
+
+/* Those of ASCII and those that Latin-1 added, which terminals obey, too. */
+static bool is_control(const char *text, size_t size) {
+    unsigned char c = (unsigned char)*text;
+    return size == 0 || (size == 1 && (c < ' ' || c == 0x7f)) ||
+           (c == 0xC2 && (unsigned char)text[1] < 0xA0);
+}
+
 void cli_put_clean(const char *text, FILE *stream) {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        putc((c < ' ' && c != '\n') || c == 0x7f ? '?' : c, stream);
+    for (size_t size; *text; text += size ? size : 1) {
+        size = cli_character(text);
+        if (is_control(text, size) && *text != '\n')
+            putc('?', stream);
+        else
+            fwrite(text, 1, size, stream);
     }
 }
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/folder.h"
+#include "base/output.h"
 #include "evaluation/locale.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
@@ -234,7 +235,7 @@ static unseen_status write_comparison(us_summary *summaries, size_t count, const
     for (size_t i = 0; i < count; i++)
         order[i] = &summaries[i];
     qsort(order, count, sizeof *order, better);
-    unseen_status status = us_file_begin(path, &writer, error);
+    unseen_status status = us_output_begin(path, &writer, error);
     if (status == UNSEEN_OK) {
         us_locale locale = us_locale_enter();
         us_page_begin(writer.stream, "Runs compared",
@@ -251,10 +252,33 @@ static unseen_status write_comparison(us_summary *summaries, size_t count, const
     return status;
 }
 
+/* A page in a run's folder may be somebody else's. */
+static unseen_status check_page(const char *folder, unseen_error *error) {
+    char *path = us_path_join(folder, "report.html");
+    if (!path) return us_fail_memory(error, "a path");
+    const us_output page = {.path = path, .option = "report", .recognize = us_page_recognize};
+    unseen_status status = us_output_replaces(&page, error);
+    free(path);
+    return status;
+}
+
+static unseen_status check_outputs(const char *const *run_folders, size_t count, const char *out,
+                                   bool overwrite, unseen_error *error) {
+    const us_output comparison = {.path = out, .option = "--out", .recognize = us_page_recognize};
+    US_TRY(us_output_check(&comparison, error));
+    if (!overwrite) US_TRY(us_output_replaces(&comparison, error));
+    for (size_t i = 0; i < count; i++) {
+        US_TRY(us_folder_spares(run_folders[i], US_FOLDER_RUN, "--out", out, error));
+        if (!overwrite) US_TRY(check_page(run_folders[i], error));
+    }
+    return UNSEEN_OK;
+}
+
 unseen_status unseen_report(const char *const *run_folders, size_t count, const char *out,
-                            char **json, unseen_error *error) {
+                            bool overwrite, char **json, unseen_error *error) {
     *json = NULL;
     if (!count) return us_fail(error, UNSEEN_BAD_INPUT, "no run folder to report on");
+    US_TRY(check_outputs(run_folders, count, out, overwrite, error));
     us_summary *summaries = calloc(count, sizeof *summaries);
     if (!summaries) return us_fail_memory(error, "the comparison of runs");
     unseen_status status = UNSEEN_OK;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "unseen.h"
+#include "base/json.h"
 
 static const char style[] =
     ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#586274;"
@@ -69,7 +69,14 @@ static const char style[] =
     "@media print{body{background:none}figure,.card{break-inside:avoid}}\n";
 
 void us_page_text(FILE *page, const char *text) {
-    for (const char *c = text; *c; c++)
+    for (size_t left = strlen(text), size; left; left -= size, text += size) {
+        size = us_utf8_length((const unsigned char *)text, left);
+        const char *c = text;
+        if (size != 1) {
+            fwrite(size ? c : US_UTF8_REPLACEMENT, 1, size ? size : 3, page);
+            size = size ? size : 1;
+            continue;
+        }
         switch (*c) {
         case '&':
             fputs("&amp;", page);
@@ -91,12 +98,15 @@ void us_page_text(FILE *page, const char *text) {
             fputc(*c, page);
             break;
         default:
-            fputs((unsigned char)*c < 32 || *c == 127 ? "\xef\xbf\xbd" : (char[]){*c, 0}, page);
+            fputs((unsigned char)*c < 32 || *c == 127 ? US_UTF8_REPLACEMENT : (char[]){*c, 0},
+                  page);
         }
+    }
 }
 
 void us_page_begin(FILE *page, const char *title, const char *subtitle) {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<meta name=\"generator\" content=\"unseen\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
           "'unsafe-inline'\">\n<title>",
@@ -109,6 +119,14 @@ void us_page_begin(FILE *page, const char *title, const char *subtitle) {
     fputs("<p class=\"soft\">", page);
     us_page_text(page, subtitle);
     fputs("</p>\n", page);
+}
+
+/* Pages of versions that named no generator are known by their title. */
+bool us_page_recognize(const char *head, const void *unused) {
+    (void)unused;
+    return strncmp(head, "<!DOCTYPE html>", 15) == 0 &&
+           (strstr(head, "<meta name=\"generator\" content=\"unseen\">") ||
+            strstr(head, " - unseen</title>"));
 }
 
 void us_page_end(FILE *page) {

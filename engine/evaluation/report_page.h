@@ -2,12 +2,16 @@
 #ifndef US_EVALUATION_REPORT_PAGE_H
 #define US_EVALUATION_REPORT_PAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 /* Everything up to the heading; title and subtitle (may be NULL) are plain text. */
 void us_page_begin(FILE *page, const char *title, const char *subtitle);
 void us_page_end(FILE *page);
+
+/* Whether a text begins as such a page does: for us_output. */
+bool us_page_recognize(const char *head, const void *unused);
 
 /* Text of any origin, escaped for elements and quoted attributes. */
 void us_page_text(FILE *page, const char *text);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/output.h"
 #include "evaluation/locale.h"
 
 static unseen_status check_name(const char *name, const char *const *others, int count,
@@ -100,12 +100,38 @@ unseen_status us_scores_check_header(const char *header, unseen_error *error) {
                    header);
 }
 
+static const char default_header[] = "Id,Predicted";
+
+char *us_scores_header(const us_scores *scores) {
+    char *header = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&header, &size);
+    if (!stream) return NULL;
+    fputs("id", stream);
+    for (int column = 0; column < scores->columns; column++)
+        fprintf(stream, ",%s", scores->names[column]);
+    if (fclose(stream) == 0) return header;
+    free(header);
+    return NULL;
+}
+
+/* The header, then the image 0 and numbers alone: labels or a table of another kind have other
+ * names, and a table of other things does not count from 0. */
+bool us_scores_recognize(const char *head, const void *header) {
+    const char *expected = header ? header : default_header;
+    size_t length = strlen(expected);
+    if (strncmp(head, expected, length) != 0 || strncmp(head + length, "\n0,", 3) != 0)
+        return false;
+    const char *row = head + length + 3;
+    return row[strspn(row, "0123456789+-.e,")] == '\n';
+}
+
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
                                          const char *path, unseen_error *error) {
     US_TRY(us_scores_check_header(header, error));
-    if (!header) header = "Id,Predicted";
+    if (!header) header = default_header;
     us_file_writer writer;
-    US_TRY(us_file_begin(path, &writer, error));
+    US_TRY(us_output_begin(path, &writer, error));
     us_locale locale = us_locale_enter();
     fprintf(writer.stream, "%s\n", header);
     for (int64_t i = 0; i < scores->count; i++)
@@ -125,11 +151,16 @@ static void write_exactly(FILE *stream, double value) {
 unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *anomalous,
                                   const char *path, unseen_error *error) {
     us_file_writer writer;
-    US_TRY(us_file_begin(path, &writer, error));
+    char *header = us_scores_header(scores);
+    if (!header) return us_fail_memory(error, "a header");
+    unseen_status status = us_output_begin(path, &writer, error);
+    if (status != UNSEEN_OK) {
+        free(header);
+        return status;
+    }
     us_locale locale = us_locale_enter();
-    fputs("id", writer.stream);
-    for (int column = 0; column < scores->columns; column++)
-        fprintf(writer.stream, ",%s", scores->names[column]);
+    fputs(header, writer.stream);
+    free(header);
     fputs(anomalous ? ",anomalous\n" : "\n", writer.stream);
     for (int64_t i = 0; i < scores->count; i++) {
         fprintf(writer.stream, "%" PRId64, i);

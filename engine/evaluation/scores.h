@@ -32,14 +32,22 @@ unseen_status us_scores_check_finite(const us_scores *scores, unseen_error *erro
 /* UNSEEN_BAD_INPUT unless `header` is NULL or two names with a comma between. */
 unseen_status us_scores_check_header(const char *header, unseen_error *error);
 
+/* The first line of scores.csv without labels, and without the line's end. Heap; NULL: no memory.
+ */
+char *us_scores_header(const us_scores *scores);
+
+/* Whether a text begins as a CSV of scores with that header (NULL: "Id,Predicted") does: for
+ * us_output. */
+bool us_scores_recognize(const char *head, const void *header);
+
 /* prediction.csv: header (NULL: "Id,Predicted"; else the caller's two names), ids from 0, column 0
- * with nine significant digits. Written whole or not at all. */
+ * with nine significant digits. As us_output_begin has it: written whole or not at all, or a
+ * stream. */
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
                                          const char *path, unseen_error *error);
 
 /* scores.csv: "id" and every column by name, with every digit that a double needs; where labels are
- * known, a last column "anomalous" of 0 and 1 (`anomalous` NULL: no such column). Written whole or
- * not at all. */
+ * known, a last column "anomalous" of 0 and 1 (`anomalous` NULL: no such column). Likewise. */
 unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *anomalous,
                                   const char *path, unseen_error *error);
 

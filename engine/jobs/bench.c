@@ -5,6 +5,7 @@
 
 #include "base/arithmetic.h"
 #include "base/event.h"
+#include "base/output.h"
 #include "device/tuning.h"
 #include "ops/peak.h"
 #include "jobs/bench.h"
@@ -93,6 +94,15 @@ static unseen_status warm_up(bench *b, unseen_error *error) {
     return UNSEEN_OK;
 }
 
+static unseen_status check_trace(const unseen_config *config, const unseen_bench_options *options,
+                                 unseen_error *error) {
+    const us_output trace = {
+        .path = options->profile, .option = "--profile", .recognize = us_trace_recognize};
+    US_TRY(us_output_check(&trace, error));
+    US_TRY(us_output_spares(&trace, "the config", config->path, error));
+    return options->overwrite ? UNSEEN_OK : us_output_replaces(&trace, error);
+}
+
 static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
     us_profile *step = NULL;
     US_TRY(us_bench_profile(b->trainer, &b->rows, trace ? &step : NULL, error));
@@ -159,7 +169,8 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
     bench b = {.config = config, .events = events, .started = us_clock()};
-    unseen_status status = us_device_open(options->device, &b.device, error);
+    unseen_status status = check_trace(config, options, error);
+    if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
     if (status == UNSEEN_OK)

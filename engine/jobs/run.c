@@ -5,11 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
+#include "base/output.h"
 #include "data/labels.h"
 #include "device/tuning.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "training/model.h"
+#include "training/origin.h"
+#include "training/trace.h"
 #include "training/trainer.h"
 #include "training/variety.h"
 
@@ -28,7 +32,10 @@ typedef struct run {
     const char *calibrated_on;
     us_scores scores;
     char doubt[512]; /* about what was learned; empty: none */
-    int lock;        /* of the folder; -1: none */
+    us_claim claim;  /* of the folder */
+    bool begun;      /* something has been written into it */
+    char *resolved;  /* the config as it is run */
+    char *origin;    /* see origin.h */
 } run;
 
 static void release(run *r) {
@@ -42,7 +49,12 @@ static void release(run *r) {
     }
     us_labels_close(&r->labels);
     free(r->anomalous);
-    if (r->lock >= 0) close(r->lock);
+    unseen_string_free(r->resolved);
+    unseen_string_free(r->origin);
+    if (r->begun)
+        us_folder_release(&r->claim);
+    else
+        us_folder_withdraw(&r->claim);
 }
 
 /* ---- inputs, all of them looked at before anything is written ---- */
@@ -100,16 +112,91 @@ static unseen_status holds(const run *r, const char *name, bool *there, unseen_e
 }
 
 /* A folder with a model or a checkpoint is somebody's work. */
-static unseen_status check_folder(const run *r, unseen_error *error) {
+static unseen_status check_earlier(const run *r, unseen_error *error) {
     bool checkpoint, model;
-    if (r->options->resume) return UNSEEN_OK;
+    if (r->options->resume || r->options->overwrite) return UNSEEN_OK;
     US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
     US_TRY(holds(r, "model.safetensors", &model, error));
     if (!checkpoint && !model) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s already holds a run: continue it with --resume, or give another folder with "
-                   "--out",
+                   "%s already holds a run: continue it with --resume, give another folder with "
+                   "--out, or remove that run and begin anew with --overwrite",
                    r->options->out);
+}
+
+/* To go on, a run reads the config that it has written; to begin, it would write over it. */
+static unseen_status check_config_apart(const run *r, unseen_error *error) {
+    char *path;
+    US_TRY(in_folder(r, "config.json", &path, error));
+    bool same = us_same_file(path, r->config->path);
+    free(path);
+    if (!same || r->options->resume) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s would be replaced by the run's own: give another folder with --out, or, "
+                   "where it is that of a run begun there, continue it with --resume",
+                   r->config->path);
+}
+
+/* No input is a file that the run writes, and neither is the trace. */
+static unseen_status check_apart(const run *r, unseen_error *error) {
+    const us_data_settings *data = &r->config->data;
+    const us_output trace = {
+        .path = r->options->profile, .option = "--profile", .recognize = us_trace_recognize};
+    const struct {
+        const char *what, *path;
+    } files[] = {{"the training images", data->train},
+                 {"the labels of the training images", data->train_labels},
+                 {"the images to score", data->test},
+                 {"the labels of the images to score", data->labels},
+                 {"the trace of --profile", trace.path}};
+    enum { FILES = sizeof files / sizeof *files };
+    US_TRY(check_config_apart(r, error));
+    for (int i = 0; i < FILES; i++)
+        US_TRY(
+            us_folder_spares(r->options->out, US_FOLDER_RUN, files[i].what, files[i].path, error));
+    for (int i = 0; i < FILES - 1; i++)
+        US_TRY(us_output_spares(&trace, files[i].what, files[i].path, error));
+    US_TRY(us_output_spares(&trace, "the config", r->config->path, error));
+    US_TRY(us_output_check(&trace, error));
+    return r->options->overwrite ? UNSEEN_OK : us_output_replaces(&trace, error);
+}
+
+/* A path of data that holds from anywhere. JSON has to be UTF-8: where the file behind a link has
+ * another name, the link's own serves. Heap; NULL: there is no such path. */
+static char *lasting_path(const char *path) {
+    char *real = realpath(path, NULL), *here = NULL;
+    if (!real || us_utf8_valid(real)) return real;
+    free(real);
+    char *folder = *path == '/' ? strdup("") : getcwd(NULL, 0);
+    if (folder && asprintf(&here, *path == '/' ? "%s%s" : "%s/%s", folder, path) < 0) here = NULL;
+    free(folder);
+    if (here && us_utf8_valid(here)) return here;
+    free(here);
+    return NULL;
+}
+
+/* The folder's name and those of the data are written into JSON. */
+static unseen_status check_names(const run *r, unseen_error *error) {
+    const us_data_settings *data = &r->config->data;
+    const char *const paths[] = {data->train, data->train_labels, data->test, data->labels};
+    US_TRY(us_json_check_name(r->options->out, error));
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char *real = paths[i] ? realpath(paths[i], NULL) : NULL;
+        char *lasting = real ? lasting_path(paths[i]) : NULL;
+        unseen_status status = real && !lasting ? us_json_check_name(real, error) : UNSEEN_OK;
+        free(lasting);
+        free(real);
+        US_TRY(status);
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status claim_folder(run *r, unseen_error *error) {
+    US_TRY(check_names(r, error));
+    US_TRY(
+        us_folder_claim(r->options->out, US_FOLDER_RUN, r->options->overwrite, &r->claim, error));
+    US_TRY(check_earlier(r, error));
+    return check_apart(r, error);
 }
 
 /* ---- the folder ---- */
@@ -121,8 +208,8 @@ static bool settle_range(const run *r, cJSON *config) {
     return cJSON_ReplaceItemInObjectCaseSensitive(input, "range", cJSON_CreateString(range));
 }
 
-/* The config as it was run: defaults written out, and data by paths that hold from anywhere. */
-static unseen_status write_config(const run *r, unseen_error *error) {
+/* The config as it is run: defaults written out, and data by paths that hold from anywhere. */
+static unseen_status resolve_config(run *r, unseen_error *error) {
     static const char *const files[] = {"train", "train_labels", "test", "labels"};
     cJSON *copy = cJSON_Duplicate(r->config->root.value, true);
     cJSON *data = cJSON_GetObjectItemCaseSensitive(copy, "data");
@@ -131,19 +218,27 @@ static unseen_status write_config(const run *r, unseen_error *error) {
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "$schema");
     for (size_t i = 0; status == UNSEEN_OK && i < sizeof files / sizeof *files; i++) {
         const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, files[i]));
-        char *absolute = path ? realpath(path, NULL) : NULL;
+        char *absolute = path ? lasting_path(path) : NULL;
         if (absolute &&
             !cJSON_ReplaceItemInObjectCaseSensitive(data, files[i], cJSON_CreateString(absolute)))
             status = us_fail_memory(error, "a config");
         free(absolute);
     }
-    char *text = status == UNSEEN_OK ? us_json_print(copy) : NULL, *path = NULL;
-    if (status == UNSEEN_OK && !text) status = us_fail_memory(error, "a config");
-    if (status == UNSEEN_OK) status = in_folder(r, "config.json", &path, error);
-    if (status == UNSEEN_OK) status = us_file_write(path, text, strlen(text), error);
-    free(path);
-    unseen_string_free(text);
+    if (status == UNSEEN_OK && !(r->resolved = us_json_print(copy)))
+        status = us_fail_memory(error, "a config");
+    if (status == UNSEEN_OK) status = us_origin_read(copy, &r->config->data, &r->origin, error);
     cJSON_Delete(copy);
+    return status;
+}
+
+/* The folder is the run's from here on; what an earlier one left is not mixed with it. */
+static unseen_status begin_folder(run *r, unseen_error *error) {
+    char *path;
+    US_TRY(in_folder(r, "config.json", &path, error));
+    r->begun = true;
+    unseen_status status = r->options->overwrite ? us_folder_clear(&r->claim, error) : UNSEEN_OK;
+    if (status == UNSEEN_OK) status = us_file_write(path, r->resolved, strlen(r->resolved), error);
+    free(path);
     return status;
 }
 
@@ -169,6 +264,7 @@ static unseen_status choose_kernels(run *r, unseen_error *error) {
 
 static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
+    US_TRY(resolve_config(r, error));
     US_TRY(us_device_open(r->options->device, &r->device, error));
     us_device_tell(r->device, r->events);
     US_TRY(choose_kernels(r, error));
@@ -177,10 +273,9 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
                              &r->trainer, error));
     r->trainer->trace = r->options->profile;
-    US_TRY(us_folder_create(r->options->out, error));
-    US_TRY(us_folder_lock(r->options->out, &r->lock, error));
+    r->trainer->origin = r->origin;
     if (r->options->resume) US_TRY(resume(r, error));
-    US_TRY(write_config(r, error)); /* a checkpoint that does not fit leaves the folder as it was */
+    US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s on %s: %" PRId64 " training images, %d epochs, batch %d%s",
                      r->config->name, r->device->name, r->training.selected_count, settings->epochs,
@@ -322,13 +417,17 @@ static unseen_status train_and_finish(run *r, cJSON *results, char **json, unsee
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config, .options = options, .events = events, .lock = -1};
+    run r = {.config = config, .options = options, .events = events, .claim.lock = -1};
     cJSON *results = cJSON_CreateObject();
     unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
     if (status == UNSEEN_OK && !options->out)
         status = us_fail(error, UNSEEN_BAD_INPUT, "no run folder is given");
+    if (status == UNSEEN_OK && options->resume && options->overwrite)
+        status =
+            us_fail(error, UNSEEN_BAD_INPUT,
+                    "--resume goes on with a run and --overwrite removes it: give one of them");
     if (status == UNSEEN_OK) status = us_scores_check_header(options->csv_header, error);
-    if (status == UNSEEN_OK) status = check_folder(&r, error);
+    if (status == UNSEEN_OK) status = claim_folder(&r, error);
     if (status == UNSEEN_OK) status = open_inputs(&r, error);
     if (status == UNSEEN_OK) status = prepare(&r, error);
     if (status == UNSEEN_OK) status = train_and_finish(&r, results, json, error);
@@ -374,7 +473,7 @@ static unseen_status open_scored(const char *folder, const unseen_score_options 
     return us_dataset_open(s->config, &source, events, &s->dataset, error);
 }
 
-static unseen_status load_run(const char *folder, const unseen_score_options *options,
+static unseen_status open_run(const char *folder, const unseen_score_options *options,
                               const unseen_events *events, scoring *s, unseen_error *error) {
     char *config = us_path_join(folder, "config.json");
     char *model = us_path_join(folder, "model.safetensors");
@@ -385,6 +484,15 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
                     "%s holds no trained model (model.safetensors); was the run finished?", folder);
     if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
     if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
+    free(config);
+    free(model);
+    return status;
+}
+
+static unseen_status open_model(const char *folder, const unseen_score_options *options, scoring *s,
+                                unseen_error *error) {
+    char *model = us_path_join(folder, "model.safetensors");
+    unseen_status status = model ? UNSEEN_OK : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) us_device_tell(s->device, events);
     if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
@@ -393,7 +501,6 @@ static unseen_status load_run(const char *folder, const unseen_score_options *op
                                     us_dataset_batch(&s->dataset, s->config->training.batch), false,
                                     &s->detector, error);
     if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
-    free(config);
     free(model);
     return status;
 }
@@ -419,36 +526,75 @@ static unseen_status describe_scoring(const scoring *s, const char *out,
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
+/* What a detector's scores.csv begins with, so that an earlier one is known. */
+static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
+    us_scores none = {0};
+    US_TRY(us_model_scores(s->config->detector.type, 1, &none, error));
+    *header = us_scores_header(&none);
+    us_scores_destroy(&none);
+    return *header ? UNSEEN_OK : us_fail_memory(error, "a header");
+}
+
 /* What can be wrong about the output is better said before scoring than after. */
-static unseen_status check_score_options(const unseen_score_options *options, unseen_error *error) {
+static unseen_status check_score_options(const char *folder, const unseen_score_options *options,
+                                         const us_output *scores, const us_output *columns,
+                                         unseen_error *error) {
     if (!options->data) return us_fail(error, UNSEEN_BAD_INPUT, "no images to score are given");
     if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no file for the scores is given");
     if (options->layout) US_TRY(us_layout_check(options->layout, error));
     US_TRY(us_scores_check_header(options->csv_header, error));
-    US_TRY(us_file_check(options->out, error));
-    if (!options->columns) return UNSEEN_OK;
-    if (strcmp(options->columns, options->out) == 0)
+    if (options->columns && us_same_file(options->columns, options->out))
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s cannot hold both the scores and the columns: give them two files",
                        options->out);
-    return us_file_check(options->columns, error);
+    const us_output *const outputs[] = {scores, columns};
+    for (int i = 0; i < 2; i++) {
+        US_TRY(us_output_check(outputs[i], error));
+        US_TRY(us_output_spares(outputs[i], "the images to score", options->data, error));
+        US_TRY(
+            us_folder_spares(folder, US_FOLDER_RUN, outputs[i]->option, outputs[i]->path, error));
+    }
+    return options->overwrite ? UNSEEN_OK : us_output_replaces(scores, error);
+}
+
+static unseen_status check_columns(const scoring *s, const unseen_score_options *options,
+                                   us_output *columns, unseen_error *error) {
+    char *header;
+    if (options->overwrite || !options->columns) return UNSEEN_OK;
+    US_TRY(columns_header(s, &header, error));
+    columns->what = header;
+    unseen_status status = us_output_replaces(columns, error);
+    free(header);
+    return status;
+}
+
+static unseen_status write_outputs(const scoring *s, const unseen_score_options *options,
+                                   unseen_error *error) {
+    US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
+    return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
+                            : UNSEEN_OK;
 }
 
 unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
+    const us_output scores = {.path = options->out,
+                              .option = "--out",
+                              .recognize = us_scores_recognize,
+                              .what = options->csv_header};
+    us_output columns = {
+        .path = options->columns, .option = "--columns", .recognize = us_scores_recognize};
     *json = NULL;
     scoring s = {0};
-    unseen_status status = check_score_options(options, error);
-    if (status == UNSEEN_OK) status = load_run(run_folder, options, events, &s, error);
+    unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
+    if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
+    if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
+    if (status == UNSEEN_OK) status = open_model(run_folder, options, &s, error);
     double started = us_clock();
     if (status == UNSEEN_OK)
         status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
     s.seconds = us_clock() - started + 1e-9;
     if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
-    if (status == UNSEEN_OK)
-        status = us_scores_write_prediction(&s.scores, options->csv_header, options->out, error);
-    if (status == UNSEEN_OK && options->columns)
-        status = us_scores_write_all(&s.scores, NULL, options->columns, error);
+    if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);

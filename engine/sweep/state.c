@@ -204,7 +204,7 @@ static unseen_status check_distinct(const us_sweep *sweep, unseen_error *error) 
 
 unseen_status us_sweep_open(const char *plan, const unseen_sweep_options *options,
                             const unseen_events *events, us_sweep *sweep, unseen_error *error) {
-    *sweep = (us_sweep){.options = options, .events = events, .lock = -1};
+    *sweep = (us_sweep){.options = options, .events = events, .claim.lock = -1};
     US_TRY(us_sweep_plan_load(plan, &sweep->plan, error));
     sweep->entries = calloc(sweep->plan.run_count, sizeof *sweep->entries);
     if (!sweep->entries) return us_fail_memory(error, "a plan");
@@ -233,8 +233,8 @@ void us_sweep_close(us_sweep *sweep) {
     }
     free(sweep->entries);
     us_sweep_plan_release(&sweep->plan);
-    if (sweep->lock >= 0) close(sweep->lock);
-    *sweep = (us_sweep){.lock = -1};
+    us_folder_release(&sweep->claim);
+    *sweep = (us_sweep){.claim.lock = -1};
 }
 
 /* ---- folders ---- */
@@ -278,9 +278,16 @@ static unseen_status find_entry(const char *folder, us_entry *const *sorted, siz
 /* A run that has its results is done; they are written last. */
 static unseen_status look_into(us_entry *entry, unseen_error *error) {
     char *path = us_path_join(entry->folder, "metrics.json");
-    if (!path) return us_fail_memory(error, "a path");
+    char *checkpoint = us_path_join(entry->folder, "checkpoint/state.safetensors");
     us_json metrics = {0};
     entry->started = true;
+    entry->resumed = checkpoint && us_file_exists(checkpoint);
+    if (!path || !checkpoint) {
+        free(path);
+        free(checkpoint);
+        return us_fail_memory(error, "a path");
+    }
+    free(checkpoint);
     if (us_file_exists(path) && us_json_load(path, &metrics, NULL) == UNSEEN_OK) {
         entry->metrics = metrics.value;
         entry->status = US_ENTRY_DONE;

@@ -2,6 +2,7 @@
 #ifndef US_SWEEP_STATE_H
 #define US_SWEEP_STATE_H
 
+#include "base/folder.h"
 #include "base/json.h"
 #include "sweep/plan.h"
 #include "training/config.h"
@@ -21,6 +22,7 @@ typedef struct us_entry {
     char *identity;
     char *folder; /* OUT/NNN-slug */
     bool started; /* the folder holds this run's config */
+    bool resumed; /* and a checkpoint to go on from */
     us_entry_status status;
     char *message;  /* of what went wrong; NULL: nothing did */
     cJSON *metrics; /* of a run that is done */
@@ -35,7 +37,7 @@ typedef struct us_sweep {
     us_entry *entries; /* in the order of the plan */
     size_t count;
     size_t strangers; /* run folders in OUT that belong to no run of the plan */
-    int lock;         /* descriptor of OUT; -1: none */
+    us_claim claim;   /* of OUT */
     bool stop;        /* asked for by the caller */
     bool ended;       /* every run has been tried */
 } us_sweep;

@@ -54,7 +54,10 @@ static unseen_status train(us_sweep *sweep, us_entry *entry, const unseen_events
     US_TRY(us_sweep_config(sweep, entry, &config, error));
     unseen_run_options options = {.device = sweep->options->device,
                                   .out = entry->folder,
-                                  .resume = entry->started,
+                                  .resume = entry->resumed,
+                                  /* One that only has its config begins anew. */
+                                  .overwrite = !entry->resumed &&
+                                               (entry->started || sweep->options->overwrite),
                                   .train_only = !config->data.test};
     char *json = NULL;
     unseen_status status = unseen_run(config, &options, events, &json, error);
@@ -131,12 +134,39 @@ static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
     return failure.status;
 }
 
+/* Neither the plan nor what its runs read is a file that the sweep writes. */
+static unseen_status check_apart(const us_sweep *sweep, const us_entry *entry,
+                                 unseen_error *error) {
+    unseen_config *config;
+    US_TRY(us_sweep_config(sweep, entry, &config, error));
+    const us_data_settings *data = &config->data;
+    const struct {
+        const char *what, *path;
+    } inputs[] = {{"the plan", sweep->plan.path},
+                  {"the base config", sweep->plan.base},
+                  {"the training images", data->train},
+                  {"the labels of the training images", data->train_labels},
+                  {"the images to score", data->test},
+                  {"the labels of the images to score", data->labels}};
+    unseen_status status = UNSEEN_OK;
+    for (size_t i = 0; status == UNSEEN_OK && i < sizeof inputs / sizeof *inputs; i++)
+        status = us_folder_spares(sweep->options->out, US_FOLDER_SWEEP, inputs[i].what,
+                                  inputs[i].path, error);
+    unseen_config_free(config);
+    return status;
+}
+
+/* Two sweeps in one folder would train in each other's runs. */
+static unseen_status claim_folder(us_sweep *sweep, unseen_error *error) {
+    const unseen_sweep_options *options = sweep->options;
+    US_TRY(us_json_check_name(options->out, error));
+    for (size_t i = 0; i < sweep->count; i++)
+        US_TRY(check_apart(sweep, &sweep->entries[i], error));
+    return us_folder_claim(options->out, US_FOLDER_SWEEP, options->overwrite, &sweep->claim, error);
+}
+
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
-    if (!sweep->options->list_only) {
-        US_TRY(us_folder_create(sweep->options->out, error));
-        /* Two sweeps in one folder would train in each other's runs. */
-        US_TRY(us_folder_lock(sweep->options->out, &sweep->lock, error));
-    }
+    if (!sweep->options->list_only) US_TRY(claim_folder(sweep, error));
     US_TRY(us_sweep_find_folders(sweep, error));
     if (sweep->options->list_only) return UNSEEN_OK;
     tell_beginning(sweep);

@@ -8,6 +8,7 @@
 #include "base/event.h"
 #include "device/tuning.h"
 #include "evaluation/locale.h"
+#include "training/origin.h"
 #include "training/trainer.h"
 
 static const char *const moment_names[] = {"moment1", "moment2"};
@@ -253,6 +254,21 @@ unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
     return status;
 }
 
+/* ---- what the run began with ---- */
+
+static unseen_status check_origin(const us_trainer *trainer, const us_safetensors *file,
+                                  unseen_error *error) {
+    const char *before = us_safetensors_metadata(file, "origin");
+    if (before)
+        return us_origin_compare(before, trainer->origin, &trainer->config->data, file->path,
+                                 error);
+    us_event_message(trainer->events, UNSEEN_EVENT_WARNING,
+                     "%s: of an older version, so it does not say which images and config it was "
+                     "made with: see that they are still the same",
+                     file->path);
+    return UNSEEN_OK;
+}
+
 /* ---- the file ---- */
 
 static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
@@ -263,6 +279,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
     unseen_status status = us_safetensors_add_metadata(builder, "progress", progress, error);
     unseen_string_free(progress);
     US_TRY(status);
+    US_TRY(us_safetensors_add_metadata(builder, "origin", trainer->origin, error));
     US_TRY(save_tuning(trainer, builder, error));
     US_TRY(us_detector_save(trainer->detector, builder, error));
     US_TRY(save_moments(trainer, builder, error));
@@ -291,6 +308,7 @@ unseen_status us_checkpoint_load(us_trainer *trainer, unseen_error *error) {
     free(path);
     if (status != UNSEEN_OK) return status;
     status = read_progress(trainer, &file, error);
+    if (status == UNSEEN_OK) status = check_origin(trainer, &file, error);
     if (status == UNSEEN_OK) status = us_detector_load(trainer->detector, &file, error);
     if (status == UNSEEN_OK) status = load_moments(trainer, &file, error);
     if (status == UNSEEN_OK) status = load_signals(trainer, &file, error);

@@ -273,8 +273,8 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
     return status;
 }
 
-static unseen_status create_scores(const us_detector_type *type, int64_t count, us_scores *scores,
-                                   unseen_error *error) {
+unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
+                              unseen_error *error) {
     const char *names[US_DETECTOR_MAX_COLUMNS + 1] = {"combined"};
     int columns = us_detector_column_count(type);
     if (columns == 1) {
@@ -292,7 +292,7 @@ unseen_status us_model_score(us_detector *detector, const us_calibration *calibr
     double *columns[US_DETECTOR_MAX_COLUMNS];
     int64_t count = dataset->images.count;
     US_TRY(us_model_columns(detector, dataset, NULL, count, "scoring", events, columns, error));
-    unseen_status status = create_scores(detector->spec->type, count, scores, error);
+    unseen_status status = us_model_scores(detector->spec->type, count, scores, error);
     if (status == UNSEEN_OK) {
         for (int64_t i = 0; i < count; i++)
             scores->values[0][i] = combine(detector->spec, calibration, columns, i);

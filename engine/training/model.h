@@ -26,6 +26,10 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
                                  const unseen_events *events, us_calibration *calibration,
                                  const char **source, unseen_error *error);
 
+/* Zeroed scores of `count` images, with the columns that us_model_score gives. */
+unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
+                              unseen_error *error);
+
 /* Scores of all images of a dataset: the combined one first, then, if there are several, the
  * columns. Constant or non-finite scores are UNSEEN_FAILURE. */
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,

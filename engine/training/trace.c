@@ -3,9 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/output.h"
 
 enum { PROCESS = 1, HOST_ROW = 1, DEVICE_ROW = 2 };
+
+static const char title[] = "unseen: a training step";
+
+bool us_trace_recognize(const char *head, const void *unused) {
+    (void)unused;
+    return *head == '[' && strstr(head, title);
+}
 
 static const us_network_spec *find_network(const us_detector_spec *spec, const char *name) {
     for (int i = 0; name && i < spec->network_count; i++)
@@ -54,7 +61,7 @@ static bool add_name(cJSON *events, const char *kind, int row, const char *name)
 unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *spec,
                              const char *device, const char *path, unseen_error *error) {
     cJSON *events = cJSON_CreateArray();
-    bool complete = add_name(events, "process_name", HOST_ROW, "unseen: a training step") &&
+    bool complete = add_name(events, "process_name", HOST_ROW, title) &&
                     add_name(events, "thread_name", HOST_ROW, "host: enqueuing") &&
                     add_name(events, "thread_name", DEVICE_ROW, device);
     for (size_t i = 0; complete && i < profile->count; i++) {
@@ -68,7 +75,10 @@ unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *
     char *json = complete ? us_json_print(events) : NULL;
     cJSON_Delete(events);
     if (!json) return us_fail_memory(error, "a trace");
-    unseen_status status = us_file_write(path, json, strlen(json), error);
+    us_file_writer writer;
+    unseen_status status = us_output_begin(path, &writer, error);
+    if (status == UNSEEN_OK) fputs(json, writer.stream);
+    if (status == UNSEEN_OK) status = us_file_commit(&writer, error);
     unseen_string_free(json);
     return status;
 }

@@ -9,4 +9,7 @@
 unseen_status us_trace_write(const us_profile *profile, const us_detector_spec *spec,
                              const char *device, const char *path, unseen_error *error);
 
+/* Whether a text begins as a trace does: for us_output. */
+bool us_trace_recognize(const char *head, const void *unused);
+
 #endif

@@ -34,6 +34,7 @@ typedef struct us_trainer {
     const us_dataset *dataset;
     const char *folder; /* of the run; NULL: no log and no checkpoints */
     const char *trace;  /* NULL, or a file to write the profile of a step to, once */
+    const char *origin; /* what checkpoints say that the run began with, see origin.h */
     const unseen_events *events;
 
     us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];

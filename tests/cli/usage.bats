@@ -142,3 +142,16 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     [ "$status" -eq 2 ]
     [[ $stderr != *$'\033'* ]]
 }
+
+@test "messages about options carry no control characters of them" {
+    for arguments in "run --nons"$'\e'"[31mense" "run --nonsense="$'\e'"[2J" "run --o"$'\e'"=1" \
+        "run a b"$'\e' "score --se="$'\u009b'"1m" "runn"$'\e' "devices -"$'\e' "show a --batch "$'\e'"[1m" \
+        "run --re="$'\r'"unseen:"; do
+        unseen $arguments
+        [ "$status" -eq 2 ] || fail "expected 2: $arguments"
+        [ -n "$stderr" ] || fail "no message"
+        [[ $stderr != *$'\e'* && $stderr != *$'\r'* && $stderr != *$'\u009b'* ]] || fail "$arguments"
+    done
+    succeeds run --help # what comes after is not cut
+    [[ $output == *Example* ]]
+}

@@ -152,7 +152,8 @@ interrupt() {
         grep -q '^signalled$' calls
         ends 0 "${job[@]}"
         prints_like '^\| tiny .* 0\.9010 \| 0\.9110 \|'
-        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 2 ]
+        [ "$(grep -c -- "--normal 1 .*--overwrite" calls)" -eq 1 ]
+        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 1 ]
         ran 3
         rm calls
     done

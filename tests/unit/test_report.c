@@ -333,7 +333,7 @@ static void test_comparison(void **unused) {
     const char *const both[] = {run_a, run_b};
     char *json;
     unseen_error error = {0};
-    if (unseen_report(both, 2, page_path, &json, &error)) fail_msg("%s", error.message);
+    if (unseen_report(both, 2, page_path, false, &json, &error)) fail_msg("%s", error.message);
     cJSON *object = cJSON_Parse(json);
     cJSON *runs = cJSON_GetObjectItem(object, "runs");
     cJSON *first = cJSON_GetArrayItem(runs, 0), *second = cJSON_GetArrayItem(runs, 1);
@@ -360,13 +360,13 @@ static void test_comparison(void **unused) {
 
     /* Without a comparison, and refusals: no page is left. */
     unlink(page_path);
-    assert_int_equal(unseen_report(both, 1, NULL, &json, &error), UNSEEN_OK);
+    assert_int_equal(unseen_report(both, 1, NULL, false, &json, &error), UNSEEN_OK);
     unseen_string_free(json);
     empty(run_b);
-    assert_int_equal(unseen_report(both, 2, page_path, &json, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(unseen_report(both, 2, page_path, false, &json, &error), UNSEEN_BAD_INPUT);
     assert_null(json);
     assert_non_null(strstr(error.message, run_b));
-    assert_int_equal(unseen_report(both, 0, page_path, &json, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(unseen_report(both, 0, page_path, false, &json, &error), UNSEEN_BAD_INPUT);
     assert_false(us_file_exists(page_path));
 }
 

@@ -1,0 +1,291 @@
+#include "base/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static const char mark_name[] = ".unseen";
+
+/* What each kind is called, what its mark says, and what files it holds. Those of a run in the
+ * order in which they are removed: results before what they were made from. */
+static const struct {
+    const char *name, *mark;
+    const char *const *files;
+} kinds[] = {
+    [US_FOLDER_RUN] = {"run", "unseen run 1\n",
+                       (const char *const[]){"report.html", "metrics.json", "scores.csv",
+                                             "prediction.csv", "model.safetensors",
+                                             "checkpoint/state.safetensors", "log.jsonl",
+                                             "config.json", NULL}},
+    [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n",
+                         (const char *const[]){"leaderboard.csv", "sweep.json", NULL}},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds, UNKNOWN = -1 };
+
+/* ---- recognising ---- */
+
+static bool starts_with(const char *folder, const char *name, const char *text) {
+    char *path = us_path_join(folder, name), head[64] = "";
+    size_t length = strlen(text);
+    int descriptor = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    bool same = descriptor >= 0 && read(descriptor, head, sizeof head) >= (ssize_t)length &&
+                memcmp(head, text, length) == 0;
+    if (descriptor >= 0) close(descriptor);
+    free(path);
+    return same;
+}
+
+static bool holds(const char *folder, const char *name) {
+    struct stat about;
+    char *path = us_path_join(folder, name);
+    bool there = path && stat(path, &about) == 0 && S_ISREG(about.st_mode);
+    free(path);
+    return there;
+}
+
+/* Folders of versions that left no mark are known by files that come together nowhere else. */
+static int kind_of(const char *folder) {
+    for (int kind = 0; kind < KINDS; kind++)
+        if (starts_with(folder, mark_name, kinds[kind].mark)) return kind;
+    if (holds(folder, "config.json") && holds(folder, "log.jsonl") &&
+        (holds(folder, "checkpoint/state.safetensors") || holds(folder, "model.safetensors")))
+        return US_FOLDER_RUN;
+    if (holds(folder, "sweep.json") &&
+        starts_with(folder, "leaderboard.csv", "rank,out,status,held_out_loss,loss,auc,"))
+        return US_FOLDER_SWEEP;
+    return UNKNOWN;
+}
+
+/* A log that the shell writes for this process is there before the run is. */
+static bool is_own_output(const char *folder, const char *name) {
+    struct stat file, open_file;
+    char *path = us_path_join(folder, name);
+    bool own = false;
+    if (path && stat(path, &file) == 0)
+        for (int descriptor = STDOUT_FILENO; descriptor <= STDERR_FILENO; descriptor++)
+            own = own || (fstat(descriptor, &open_file) == 0 && open_file.st_dev == file.st_dev &&
+                          open_file.st_ino == file.st_ino);
+    free(path);
+    return own;
+}
+
+static int is_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+/* The first file, by name, that is not unseen's, on the heap; NULL: there is none. */
+static unseen_status find_stranger(const char *folder, char **stranger, unseen_error *error) {
+    struct dirent **entries;
+    *stranger = NULL;
+    int count = scandir(folder, &entries, is_visible, alphasort);
+    if (count < 0)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: cannot read the folder: %s", folder,
+                       strerror(errno));
+    unseen_status status = UNSEEN_OK;
+    for (int i = 0; i < count; i++) {
+        if (!*stranger && !is_own_output(folder, entries[i]->d_name) &&
+            !(*stranger = strdup(entries[i]->d_name)))
+            status = us_fail_memory(error, folder);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_error *error) {
+    int found = kind_of(claim->path);
+    claim->ours = found == (int)claim->kind;
+    if (found != UNKNOWN && !claim->ours)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s holds a %s, so it cannot hold a %s, too: give another folder with --out",
+                       claim->path, kinds[found].name, kinds[claim->kind].name);
+    if (claim->ours || overwrite) return UNSEEN_OK;
+    char *stranger;
+    US_TRY(find_stranger(claim->path, &stranger, error));
+    if (!stranger) return UNSEEN_OK;
+    us_fail(
+        error, UNSEEN_BAD_INPUT,
+        "%s is not a folder that a %s made, and holds \"%s\": give a new or an empty folder with "
+        "--out, or use this one all the same with --overwrite, which replaces files of the same "
+        "names and leaves others alone",
+        claim->path, kinds[claim->kind].name, stranger);
+    free(stranger);
+    return UNSEEN_BAD_INPUT;
+}
+
+/* A pipe, a device or a folder where a file is to be is nothing to write to. */
+static unseen_status check_places(const us_claim *claim, unseen_error *error) {
+    for (const char *const *name = kinds[claim->kind].files; *name; name++) {
+        struct stat about;
+        char *path = us_path_join(claim->path, *name);
+        if (!path) return us_fail_memory(error, "a path");
+        bool wrong = stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+        if (wrong) us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file", path);
+        free(path);
+        if (wrong) return UNSEEN_BAD_INPUT;
+    }
+    return UNSEEN_OK;
+}
+
+/* ---- claiming ---- */
+
+/* The length of the longest part of a path that is there. */
+static size_t existing_part(const char *path) {
+    char *prefix = strdup(path);
+    size_t length = strlen(path);
+    while (prefix && length && access(prefix, F_OK) != 0) {
+        while (length && prefix[length - 1] == '/')
+            length--;
+        while (length && prefix[length - 1] != '/')
+            length--;
+        prefix[length] = '\0';
+    }
+    free(prefix);
+    return length;
+}
+
+/* Another claim may have been withdrawn, and its folder removed, before this lock was had. */
+static bool is_still_there(const char *path, int descriptor) {
+    struct stat named, locked;
+    return stat(path, &named) == 0 && fstat(descriptor, &locked) == 0 &&
+           named.st_dev == locked.st_dev && named.st_ino == locked.st_ino;
+}
+
+/* File systems without locks are let be. */
+static unseen_status create_and_lock(us_claim *claim, unseen_error *error) {
+    for (int attempt = 0; attempt < 100; attempt++) {
+        US_TRY(us_folder_create(claim->path, error));
+        claim->lock = open(claim->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (claim->lock < 0 && errno == ENOENT) continue; /* removed since it was created */
+        if (claim->lock < 0) return UNSEEN_OK;
+        if (flock(claim->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) break;
+        if (is_still_there(claim->path, claim->lock)) return UNSEEN_OK;
+        close(claim->lock);
+        claim->lock = -1;
+    }
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: another run or sweep is under way in this folder: wait for it, or give "
+                   "another folder with --out",
+                   claim->path);
+}
+
+static unseen_status put_mark(us_claim *claim, unseen_error *error) {
+    const char *mark = kinds[claim->kind].mark;
+    if (starts_with(claim->path, mark_name, mark)) return UNSEEN_OK;
+    char *path = us_path_join(claim->path, mark_name);
+    unseen_status status =
+        path ? us_file_write(path, mark, strlen(mark), error) : us_fail_memory(error, "a path");
+    free(path);
+    claim->marked = status == UNSEEN_OK;
+    return status;
+}
+
+static void sweep_temporaries(const us_claim *claim) {
+    char *checkpoints = us_path_join(claim->path, "checkpoint");
+    us_file_sweep(claim->path);
+    if (checkpoints) us_file_sweep(checkpoints);
+    free(checkpoints);
+}
+
+unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwrite,
+                              us_claim *claim, unseen_error *error) {
+    *claim = (us_claim){.kind = kind, .lock = -1, .existing = existing_part(path)};
+    if (!(claim->path = strdup(path))) return us_fail_memory(error, "a path");
+    unseen_status status = create_and_lock(claim, error);
+    bool held = status == UNSEEN_OK;
+    if (status == UNSEEN_OK) status = check_contents(claim, overwrite, error);
+    if (status == UNSEEN_OK) status = check_places(claim, error);
+    if (status == UNSEEN_OK) status = put_mark(claim, error);
+    if (status == UNSEEN_OK)
+        sweep_temporaries(claim);
+    else if (held)
+        us_folder_withdraw(claim);
+    else
+        us_folder_release(claim); /* it is another job's, which may be about to write */
+    return status;
+}
+
+void us_folder_release(us_claim *claim) {
+    if (claim->path && claim->lock >= 0) close(claim->lock);
+    free(claim->path);
+    *claim = (us_claim){.lock = -1};
+}
+
+void us_folder_withdraw(us_claim *claim) {
+    char *path = claim->path;
+    char *mark = path && claim->marked ? us_path_join(path, mark_name) : NULL;
+    if (mark) unlink(mark);
+    free(mark);
+    /* Folders that somebody has put something into stay: rmdir leaves them. */
+    for (size_t length = path ? strlen(path) : 0; length > claim->existing;) {
+        path[length] = '\0';
+        if (rmdir(path) != 0 && errno != ENOENT) break;
+        while (length > claim->existing && path[length - 1] == '/')
+            length--;
+        while (length > claim->existing && path[length - 1] != '/')
+            length--;
+    }
+    us_folder_release(claim);
+}
+
+unseen_status us_folder_clear(const us_claim *claim, unseen_error *error) {
+    if (!claim->ours) return UNSEEN_OK;
+    for (const char *const *name = kinds[claim->kind].files; *name; name++) {
+        char *path = us_path_join(claim->path, *name);
+        if (!path) return us_fail_memory(error, "a path");
+        bool failed = unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR;
+        if (failed)
+            us_fail(error, UNSEEN_FAILURE, "%s: cannot remove it: %s", path, strerror(errno));
+        free(path);
+        if (failed) return UNSEEN_FAILURE;
+    }
+    return UNSEEN_OK;
+}
+
+/* ---- whose a file is ---- */
+
+unseen_status us_folder_spares(const char *folder, us_folder_kind kind, const char *what,
+                               const char *path, unseen_error *error) {
+    for (const char *const *name = kinds[kind].files; path && *name; name++) {
+        char *own = us_path_join(folder, *name);
+        if (!own) return us_fail_memory(error, "a path");
+        bool same = us_same_file(own, path);
+        free(own);
+        if (same)
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "%s (%s) is a file that a %s in %s writes itself: give another one",
+                           path, what, kinds[kind].name, folder);
+    }
+    return UNSEEN_OK;
+}
+
+static bool ends_with(const char *path, const char *name, size_t *rest) {
+    size_t length = strlen(path), tail = strlen(name);
+    if (length <= tail || path[length - tail - 1] != '/' || strcmp(path + length - tail, name) != 0)
+        return false;
+    *rest = length - tail;
+    return true;
+}
+
+bool us_folder_keeps(const char *path) {
+    char *real = us_path_resolve(path);
+    bool kept = false;
+    for (int kind = 0; real && !kept && kind < KINDS; kind++)
+        for (const char *const *name = kinds[kind].files; !kept && *name; name++) {
+            size_t rest;
+            if (!ends_with(real, *name, &rest)) continue;
+            char *folder = strndup(real, rest);
+            kept = folder && kind_of(folder) == kind;
+            free(folder);
+        }
+    free(real);
+    return kept;
+}

@@ -1,0 +1,42 @@
+/* The folders that unseen makes, of runs and of sweeps: claimed by one job at a time, and never
+ * taken from somebody else's files. A claimed folder holds the file ".unseen", by which it is
+ * known. */
+#ifndef US_BASE_FOLDER_H
+#define US_BASE_FOLDER_H
+
+#include "base/error.h"
+
+typedef enum us_folder_kind { US_FOLDER_RUN, US_FOLDER_SWEEP } us_folder_kind;
+
+typedef struct us_claim {
+    char *path; /* NULL: nothing is claimed */
+    us_folder_kind kind;
+    int lock;        /* descriptor of the folder; -1: none */
+    bool ours;       /* it held such a folder's files before */
+    bool marked;     /* this claim has put the mark there */
+    size_t existing; /* length of the part of the path that was there before */
+} us_claim;
+
+/* Creates the folder where there is none and holds it until the claim is released or withdrawn, or
+ * the process ends. UNSEEN_BAD_INPUT while another job holds it, and where it holds anything that
+ * unseen did not write: `overwrite` allows that. Hidden files do not count, nor does what the
+ * process itself has open as its output. On failure there is nothing to release. */
+unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwrite,
+                              us_claim *claim, unseen_error *error);
+void us_folder_release(us_claim *claim);
+
+/* Releases it and takes back what the claim has made: for a job that failed before it wrote. */
+void us_folder_withdraw(us_claim *claim);
+
+/* Removes the files of an earlier job of this kind, if there was one. */
+unseen_status us_folder_clear(const us_claim *claim, unseen_error *error);
+
+/* UNSEEN_BAD_INPUT where the file `path`, which is `what` to the job, is one of those that the job
+ * writes into the folder. NULL is fine. */
+unseen_status us_folder_spares(const char *folder, us_folder_kind kind, const char *what,
+                               const char *path, unseen_error *error);
+
+/* Whether a path is that of a file which unseen keeps in one of its folders. */
+bool us_folder_keeps(const char *path);
+
+#endif

@@ -1,0 +1,223 @@
+#include "training/origin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+
+enum { BLOCK = 4096, BLOCKS = 256 };
+
+/* ---- digests ---- */
+
+static ssize_t read_block(int descriptor, unsigned char *bytes, off_t offset) {
+    ssize_t used = 0;
+    while (used < BLOCK) {
+        ssize_t got = pread(descriptor, bytes + used, (size_t)(BLOCK - used), offset + used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        used += got;
+    }
+    return used;
+}
+
+/* The size, then `blocks` blocks from the first to the last, evenly spaced. */
+static bool add_blocks(int descriptor, off_t size, off_t blocks, us_digest_stream *stream) {
+    unsigned char bytes[BLOCK];
+    off_t all = (size + BLOCK - 1) / BLOCK;
+    uint64_t length = (uint64_t)size;
+    for (size_t i = 0; i < sizeof length; i++)
+        bytes[i] = (unsigned char)(length >> (8 * i));
+    us_digest_add(stream, bytes, sizeof length);
+    if (blocks > all) blocks = all;
+    for (off_t i = 0; i < blocks; i++) {
+        off_t block = blocks == all ? i : i * (all - 1) / (blocks - 1);
+        ssize_t got = read_block(descriptor, bytes, block * BLOCK);
+        if (got < 0) return false;
+        us_digest_add(stream, bytes, (size_t)got);
+    }
+    return true;
+}
+
+static unseen_status digest_file(const char *path, bool whole, us_digest_text *digest,
+                                 unseen_error *error) {
+    int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat about;
+    us_digest_stream *stream = us_digest_begin();
+    bool done = descriptor >= 0 && stream && fstat(descriptor, &about) == 0 &&
+                add_blocks(descriptor, about.st_size,
+                           whole ? about.st_size / BLOCK + 1 : (off_t)BLOCKS, stream);
+    int code = stream ? errno : ENOMEM;
+    if (stream) *digest = us_digest_end(stream);
+    if (descriptor >= 0) close(descriptor);
+    if (done) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_FAILURE, "%s: cannot read: %s", path, strerror(code));
+}
+
+static unseen_status add_digest(cJSON *origin, const char *name, const char *path, bool whole,
+                                unseen_error *error) {
+    us_digest_text digest;
+    if (!path) return UNSEEN_OK;
+    US_TRY(digest_file(path, whole, &digest, error));
+    return cJSON_AddStringToObject(origin, name, digest.text) ? UNSEEN_OK
+                                                              : us_fail_memory(error, "an origin");
+}
+
+/* ---- the config ---- */
+
+/* What no step of the training depends on: words, how images are scored, how often checkpoints are
+ * written, when to end. The cosine schedule is made for a number of epochs. Files are known by
+ * their digests, whatever they are called. */
+static void leave_out(cJSON *config) {
+    static const char *const roots[] = {"$schema", "name", "description", "scoring"};
+    static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
+    static const char *const files[] = {"train", "train_labels", "test", "labels"};
+    cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
+    const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(schedule, "type"));
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(config, roots[i]);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(training, ends[i]);
+    if (!type || strcmp(type, "cosine") != 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(training, "epochs");
+    /* Without labels of the training images, the normal class is one of the test images. */
+    if (!cJSON_HasObjectItem(data, "train_labels"))
+        cJSON_DeleteItemFromObjectCaseSensitive(data, "normal");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(data, files[i]);
+}
+
+unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data, char **origin,
+                             unseen_error *error) {
+    cJSON *object = cJSON_CreateObject(), *config = cJSON_Duplicate(resolved, true);
+    unseen_status status = UNSEEN_OK;
+    *origin = NULL;
+    if (config) leave_out(config);
+    if (!object || !config || !cJSON_AddItemToObject(object, "config", config)) {
+        cJSON_Delete(config);
+        status = us_fail_memory(error, "an origin");
+    }
+    if (status == UNSEEN_OK) status = add_digest(object, "train", data->train, false, error);
+    if (status == UNSEEN_OK)
+        status = add_digest(object, "train_labels", data->train_labels, true, error);
+    if (status == UNSEEN_OK && !(*origin = us_json_print_line(object)))
+        status = us_fail_memory(error, "an origin");
+    cJSON_Delete(object);
+    return status;
+}
+
+/* ---- comparing ---- */
+
+/* Where two values first differ. */
+typedef struct difference {
+    const cJSON *before, *now; /* NULL: absent */
+    char pointer[256];
+} difference;
+
+static bool differ(const cJSON *before, const cJSON *now, difference *found);
+
+static bool differ_below(const cJSON *before, const cJSON *now, const char *name,
+                         difference *found) {
+    size_t length = strlen(found->pointer);
+    snprintf(found->pointer + length, sizeof found->pointer - length, "/%s", name);
+    if (differ(before, now, found)) return true;
+    found->pointer[length] = '\0';
+    return false;
+}
+
+static bool differ_in_objects(const cJSON *before, const cJSON *now, difference *found) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, before) {
+        if (differ_below(item, cJSON_GetObjectItemCaseSensitive(now, item->string), item->string,
+                         found))
+            return true;
+    }
+    cJSON_ArrayForEach(item, now) {
+        if (!cJSON_GetObjectItemCaseSensitive(before, item->string) &&
+            differ_below(NULL, item, item->string, found))
+            return true;
+    }
+    return false;
+}
+
+static bool differ_in_arrays(const cJSON *before, const cJSON *now, difference *found) {
+    const cJSON *a = before->child, *b = now->child;
+    for (int i = 0; a || b; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        if (differ_below(a, b, name, found)) return true;
+        a = a ? a->next : NULL;
+        b = b ? b->next : NULL;
+    }
+    return false;
+}
+
+static bool differ(const cJSON *before, const cJSON *now, difference *found) {
+    found->before = before;
+    found->now = now;
+    if (cJSON_IsObject(before) && cJSON_IsObject(now)) return differ_in_objects(before, now, found);
+    if (cJSON_IsArray(before) && cJSON_IsArray(now)) return differ_in_arrays(before, now, found);
+    return !before || !now || !cJSON_Compare(before, now, true) ||
+           (cJSON_IsNumber(before) && before->valuedouble != now->valuedouble);
+}
+
+static void describe(const cJSON *value, char *text, size_t size) {
+    char *printed = value ? us_json_print_line(value) : NULL;
+    snprintf(text, size, "%s", printed ? printed : "not set");
+    if (printed && strlen(printed) >= size) strcpy(text + size - 4, "...");
+    unseen_string_free(printed);
+}
+
+static unseen_status compare_configs(const cJSON *before, const cJSON *now, const char *checkpoint,
+                                     unseen_error *error) {
+    difference found = {0};
+    char was[120], is[120];
+    if (!differ(before, now, &found)) return UNSEEN_OK;
+    describe(found.before, was, sizeof was);
+    describe(found.now, is, sizeof is);
+    return us_fail(
+        error, UNSEEN_BAD_INPUT,
+        "%s: %s was %s when the run began, and is %s now; a run continues with its own "
+        "config: leave CONFIG and the option out, or begin another run in another folder",
+        checkpoint, found.pointer, was, is);
+}
+
+static unseen_status compare_digests(const cJSON *before, const cJSON *now, const char *name,
+                                     const char *what, const char *path, const char *checkpoint,
+                                     unseen_error *error) {
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(before, name));
+    const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(now, name));
+    if (was && is && strcmp(was, is) == 0) return UNSEEN_OK;
+    if (!was && !is) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: %s have changed: %s is not what the run began with (digest %s then, %s "
+                   "now); a run continues on its own data",
+                   checkpoint, what, path ? path : "no file", was ? was : "none", is ? is : "none");
+}
+
+unseen_status us_origin_compare(const char *before, const char *now, const us_data_settings *data,
+                                const char *checkpoint, unseen_error *error) {
+    cJSON *then = cJSON_Parse(before), *today = cJSON_Parse(now);
+    unseen_status status = UNSEEN_OK;
+    if (!cJSON_IsObject(then) || !today)
+        status = us_fail(error, UNSEEN_BAD_INPUT, "%s: a damaged checkpoint", checkpoint);
+    if (status == UNSEEN_OK)
+        status = compare_digests(then, today, "train", "the training images", data->train,
+                                 checkpoint, error);
+    if (status == UNSEEN_OK)
+        status = compare_digests(then, today, "train_labels", "the labels of the training images",
+                                 data->train_labels, checkpoint, error);
+    if (status == UNSEEN_OK)
+        status =
+            compare_configs(cJSON_GetObjectItemCaseSensitive(then, "config"),
+                            cJSON_GetObjectItemCaseSensitive(today, "config"), checkpoint, error);
+    cJSON_Delete(then);
+    cJSON_Delete(today);
+    return status;
+}
