@@ -136,13 +136,13 @@ typedef struct unseen_run_options {
     bool overwrite;         /* see below */
 } unseen_run_options;
 
-/* What is written, and `overwrite`: a folder `out` is new, empty, or of an earlier call; a file
- * `out`, `columns` or `profile` is new, empty, or looks like what an earlier call has written
- * there. Everything else is UNSEEN_BAD_INPUT, unless `overwrite` is set: then files of the same
- * names are replaced, and all others left alone. An earlier run in the folder is removed by it,
- * once the data has been read. It never allows that an output is an input, or a file of another
- * run. Paths are compared by what they lead to. A file may be /dev/stdout, a pipe or a device: it
- * is then written as a stream. */
+/* What is written, and `overwrite`: a folder `out` is new, or of an earlier call, or holds no file
+ * that has the name of one to be written; a file `out`, `columns` or `profile` is new, empty, or
+ * looks like what an earlier call has written there. Everything else is UNSEEN_BAD_INPUT, unless
+ * `overwrite` is set: then files of the same names are replaced, and all others left alone. An
+ * earlier run in the folder is removed by it, once the data has been read. It never allows that an
+ * output is an input, or a file of another run. Paths are compared by what they lead to. A file may
+ * be /dev/stdout, a pipe or a device: it is then written as a stream. */
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
  * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
@@ -270,9 +270,9 @@ typedef struct unseen_sweep_options {
  * more. A folder belongs to the run whose whole config it holds, so runs may be added to a plan,
  * removed or reordered between calls; other runs in OUT are left alone.
  *
- * A run that fails does not end the sweep. The result is UNSEEN_OK where every run is done, else the
- * failure of the last one that failed, and the JSON is given then too; UNSEEN_INTERRUPTED where the
- * caller asked to stop; UNSEEN_NO_DEVICE at once.
+ * A run that fails does not end the sweep. The result is UNSEEN_OK where every run is done, else
+ * the failure of the last one that failed, and the JSON is given then too; UNSEEN_INTERRUPTED where
+ * the caller asked to stop; UNSEEN_NO_DEVICE at once.
  *
  * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
  * only on request, as then the labels choose the model, and the result says so. After every run

@@ -1,6 +1,5 @@
 #include "base/folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,40 +63,16 @@ static int kind_of(const char *folder) {
     return UNKNOWN;
 }
 
-/* A log that the shell writes for this process is there before the run is. */
-static bool is_own_output(const char *folder, const char *name) {
-    struct stat file, open_file;
-    char *path = us_path_join(folder, name);
-    bool own = false;
-    if (path && stat(path, &file) == 0)
-        for (int descriptor = STDOUT_FILENO; descriptor <= STDERR_FILENO; descriptor++)
-            own = own || (fstat(descriptor, &open_file) == 0 && open_file.st_dev == file.st_dev &&
-                          open_file.st_ino == file.st_ino);
-    free(path);
-    return own;
-}
-
-static int is_visible(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-/* The first file, by name, that is not unseen's, on the heap; NULL: there is none. */
-static unseen_status find_stranger(const char *folder, char **stranger, unseen_error *error) {
-    struct dirent **entries;
-    *stranger = NULL;
-    int count = scandir(folder, &entries, is_visible, alphasort);
-    if (count < 0)
-        return us_fail(error, UNSEEN_BAD_INPUT, "%s: cannot read the folder: %s", folder,
-                       strerror(errno));
-    unseen_status status = UNSEEN_OK;
-    for (int i = 0; i < count; i++) {
-        if (!*stranger && !is_own_output(folder, entries[i]->d_name) &&
-            !(*stranger = strdup(entries[i]->d_name)))
-            status = us_fail_memory(error, folder);
-        free(entries[i]);
+/* The first file, of those that the job writes, that somebody else has put there; NULL: none. */
+static const char *find_stranger(const us_claim *claim) {
+    for (const char *const *name = kinds[claim->kind].files; *name; name++) {
+        struct stat about;
+        char *path = us_path_join(claim->path, *name);
+        bool there = !path || lstat(path, &about) == 0; /* without memory, better refused */
+        free(path);
+        if (there) return *name;
     }
-    free(entries);
-    return status;
+    return NULL;
 }
 
 static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_error *error) {
@@ -108,17 +83,12 @@ static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_erro
                        "%s holds a %s, so it cannot hold a %s, too: give another folder with --out",
                        claim->path, kinds[found].name, kinds[claim->kind].name);
     if (claim->ours || overwrite) return UNSEEN_OK;
-    char *stranger;
-    US_TRY(find_stranger(claim->path, &stranger, error));
+    const char *stranger = find_stranger(claim);
     if (!stranger) return UNSEEN_OK;
-    us_fail(
-        error, UNSEEN_BAD_INPUT,
-        "%s is not a folder that a %s made, and holds \"%s\": give a new or an empty folder with "
-        "--out, or use this one all the same with --overwrite, which replaces files of the same "
-        "names and leaves others alone",
-        claim->path, kinds[claim->kind].name, stranger);
-    free(stranger);
-    return UNSEEN_BAD_INPUT;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s holds \"%s\", which no %s of unseen has written: give another folder with "
+                   "--out, or replace it with --overwrite",
+                   claim->path, stranger, kinds[claim->kind].name);
 }
 
 /* A pipe, a device or a folder where a file is to be is nothing to write to. */

@@ -18,9 +18,9 @@ typedef struct us_claim {
 } us_claim;
 
 /* Creates the folder where there is none and holds it until the claim is released or withdrawn, or
- * the process ends. UNSEEN_BAD_INPUT while another job holds it, and where it holds anything that
- * unseen did not write: `overwrite` allows that. Hidden files do not count, nor does what the
- * process itself has open as its output. On failure there is nothing to release. */
+ * the process ends. UNSEEN_BAD_INPUT while another job holds it, and where a file that the job
+ * writes is there already and is not of an earlier one: `overwrite` allows that. Other files do not
+ * matter. On failure there is nothing to release. */
 unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwrite,
                               us_claim *claim, unseen_error *error);
 void us_folder_release(us_claim *claim);

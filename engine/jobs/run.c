@@ -489,8 +489,8 @@ static unseen_status open_run(const char *folder, const unseen_score_options *op
     return status;
 }
 
-static unseen_status open_model(const char *folder, const unseen_score_options *options, scoring *s,
-                                unseen_error *error) {
+static unseen_status open_model(const char *folder, const unseen_score_options *options,
+                                const unseen_events *events, scoring *s, unseen_error *error) {
     char *model = us_path_join(folder, "model.safetensors");
     unseen_status status = model ? UNSEEN_OK : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
@@ -588,7 +588,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
     if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
     if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    if (status == UNSEEN_OK) status = open_model(run_folder, options, &s, error);
+    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
     double started = us_clock();
     if (status == UNSEEN_OK)
         status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);

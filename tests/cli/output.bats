@@ -30,15 +30,14 @@ unchanged() {
 
 # ---- folders ----
 
-@test "a folder with files of others is left alone, whatever they are called" {
-    for name in config.json prediction.csv report.html metrics.json notes.txt a/b.txt; do
+@test "files of others are never replaced by those of a run" {
+    for name in config.json prediction.csv report.html metrics.json checkpoint/state.safetensors; do
         rm -rf own
         mkdir -p "own/$(dirname "$name")"
         echo '{"mine": 1}' >"own/$name"
         remember own
-        first=${name%%/*}
-        fails_with 2 "own .*holds \"$first\".*--overwrite" run "$TESTS/tiny.json" "${job[@]}" --out own
-        fails_with 2 "own .*holds \"$first\".*--overwrite" train "$TESTS/tiny.json" \
+        fails_with 2 "own holds \"$name\".*--overwrite" run "$TESTS/tiny.json" "${job[@]}" --out own
+        fails_with 2 "own holds \"$name\".*--overwrite" train "$TESTS/tiny.json" \
             --train "$DATA/train.npy" --out own --resume
         unchanged
     done
@@ -70,11 +69,12 @@ unchanged() {
     fails_with 2 "already holds a run.*--overwrite" run "$TESTS/tiny.json" "${job[@]}" --out earlier
 }
 
-@test "hidden files and the log that the shell writes do not make a folder another's" {
-    mkdir new
-    touch new/.gitkeep
+@test "files that a run does not write stay beside it" {
+    mkdir -p new/photographs
+    echo mine | tee new/notes.txt >new/photographs/config.json
     "$UNSEEN" run "$TESTS/tiny.json" "${job[@]}" --out new >new/out.txt 2>new/log.txt ||
         fail "$(cat new/log.txt)"
+    [ "$(cat new/notes.txt new/photographs/config.json)" = $'mine\nmine' ]
     cmp new/prediction.csv "$RUN/prediction.csv"
     grep -q AUC new/out.txt
 }
@@ -130,7 +130,7 @@ PYTHON
     # what others keep under the same names is none
     mkdir theirs
     cp run/config.json run/model.safetensors theirs
-    fails_with 2 "theirs .*holds \"config.json\"" run --resume --out theirs
+    fails_with 2 "theirs .*holds \"model.safetensors\"" run --resume --out theirs
     cmp run/config.json theirs/config.json
 }
 

@@ -122,7 +122,7 @@ static void strangers(void **state) {
     put("own/config.json", "{}");
     refuses("own", US_FOLDER_RUN, "holds \"config.json\"");
     put("own/model.safetensors", "as others have them");
-    refuses("own", US_FOLDER_RUN, "holds \"config.json\"");
+    refuses("own", US_FOLDER_RUN, "holds \"model.safetensors\"");
     claims("own", US_FOLDER_RUN, true, &claim);
     assert_false(claim.ours);
     assert_int_equal(us_folder_clear(&claim, NULL), UNSEEN_OK);
@@ -143,15 +143,15 @@ static void marks(void **state) {
     claims("real", US_FOLDER_RUN, false, &claim);
     us_folder_release(&claim);
     assert_int_equal(mkdir("own", 0777), 0);
-    put("own/file", "");
+    put("own/config.json", "");
     assert_int_equal(symlink("../real/.unseen", "own/.unseen"), 0);
-    refuses("own", US_FOLDER_RUN, "holds \"file\"");
+    refuses("own", US_FOLDER_RUN, "holds \"config.json\"");
     unlink("own/.unseen");
     assert_int_equal(mkfifo("own/.unseen", 0666), 0);
-    refuses("own", US_FOLDER_RUN, "holds \"file\"");
+    refuses("own", US_FOLDER_RUN, "holds \"config.json\"");
     unlink("own/.unseen");
     put("own/.unseen", "unseen");
-    refuses("own", US_FOLDER_RUN, "holds \"file\"");
+    refuses("own", US_FOLDER_RUN, "holds \"config.json\"");
 }
 
 static void files_that_are_kept(void **state) {

@@ -178,11 +178,8 @@ class Run:
     def train(self, program, version, start, on_epoch):
         files = [text for option, path in self.part.files().items() for text in (f"--{option}", path)]
         normal = [] if self.normal is None else ["--normal", self.normal]
-        # The record of a run that failed early is no file of unseen's, and nothing to go on from.
-        begun = os.path.exists(os.path.join(self.folder, "checkpoint", "state.safetensors"))
         metrics = ask(program, "run", self.config, *self.settings.arguments(), *files, *normal,
-                      "--seed", self.seed, "--out", self.folder,
-                      "--resume" if begun else "--overwrite", on_epoch=on_epoch)
+                      "--seed", self.seed, "--out", self.folder, "--resume", on_epoch=on_epoch)
         self.stamp(version, start)
         self.record.update(metrics=metrics, sources={})
         self.save()
