@@ -209,7 +209,7 @@ unseen_status us_buffer_write(us_buffer *buffer, size_t offset, const void *byte
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "writing to device memory (clEnqueueWriteBuffer)");
-    return UNSEEN_OK;
+    return us_command_end(&command, NULL, error);
 }
 
 unseen_status us_buffer_read(us_buffer *buffer, size_t offset, void *bytes, size_t size,
@@ -224,7 +224,7 @@ unseen_status us_buffer_read(us_buffer *buffer, size_t offset, void *bytes, size
     if (code != CL_SUCCESS)
         return us_device_fail(buffer->device, error, code,
                               "reading device memory (clEnqueueReadBuffer)");
-    return UNSEEN_OK;
+    return us_command_end(&command, NULL, error);
 }
 
 unseen_status us_buffer_copy(us_buffer *to, size_t to_offset, us_buffer *from, size_t from_offset,

@@ -9,10 +9,13 @@ static bool is_tracked(const us_device *device) {
 
 /* ---- uses of memory ---- */
 
-static void replace(cl_event *old, cl_event event) {
-    if (event) clRetainEvent(event);
+/* An event that the driver does not let us keep cannot be waited for later: its code, and none is
+ * kept. */
+static cl_int replace(cl_event *old, cl_event event) {
+    cl_int code = event ? clRetainEvent(event) : CL_SUCCESS;
     if (*old) clReleaseEvent(*old);
-    *old = event;
+    *old = code == CL_SUCCESS ? event : NULL;
+    return code;
 }
 
 static void forget(us_uses *uses) {
@@ -52,16 +55,21 @@ static bool overlap(const us_uses *a, const us_uses *b) {
 }
 
 /* What is done now comes after all that was done before. */
-static void note_write(us_uses *uses, cl_event event) {
+static cl_int note_write(us_uses *uses, cl_event event) {
     for (us_uses *view = uses->next_view; uses->whole == uses && view; view = view->next_view)
         forget(view);
     forget(uses);
-    replace(&uses->written, event);
+    return replace(&uses->written, event);
 }
 
-static void note_read(us_uses *uses, cl_event event) {
-    replace(&uses->read[uses->place], event);
+static cl_int note_read(us_uses *uses, cl_event event) {
+    cl_int code = replace(&uses->read[uses->place], event);
     uses->place = (uses->place + 1) % US_READERS;
+    return code;
+}
+
+static void lose_order(us_device *device, cl_int code) {
+    if (device->order_lost == CL_SUCCESS) device->order_lost = code;
 }
 
 /* ---- commands ---- */
@@ -83,7 +91,7 @@ static void wait_for(us_command *command, cl_event event) {
         command->waits[command->wait_count++] = event;
         return;
     }
-    /* If that fails, so will what it is for. */
+    /* If that fails, us_command_end does. */
     us_command_barrier(command->device, NULL);
     command->wait_count = 0;
     command->waits_for_all = true;
@@ -123,15 +131,19 @@ cl_event *us_command_event(us_command *command) {
 }
 
 unseen_status us_command_end(us_command *command, const char *name, unseen_error *error) {
+    us_device *device = command->device;
     for (int i = 0; command->event && i < command->touched; i++) {
-        if (command->writes[i])
-            note_write(command->uses[i], command->event);
-        else
-            note_read(command->uses[i], command->event);
+        cl_int code = command->writes[i] ? note_write(command->uses[i], command->event)
+                                         : note_read(command->uses[i], command->event);
+        if (code != CL_SUCCESS) lose_order(device, code);
     }
     if (command->event) clReleaseEvent(command->event);
     command->event = NULL;
-    if (name) return us_launch_end(command->device, &command->timer, name, error);
+    if (device->order_lost != CL_SUCCESS) {
+        if (command->timer.event) clReleaseEvent(command->timer.event);
+        return us_device_fail(device, error, device->order_lost, "keeping commands in order");
+    }
+    if (name) return us_launch_end(device, &command->timer, name, error);
     if (command->timer.event) clReleaseEvent(command->timer.event);
     return UNSEEN_OK;
 }
@@ -140,5 +152,6 @@ unseen_status us_command_barrier(us_device *device, unseen_error *error) {
     if (!is_tracked(device)) return UNSEEN_OK;
     cl_int code = clEnqueueBarrierWithWaitList(device->queue, 0, NULL, NULL);
     if (code == CL_SUCCESS) return UNSEEN_OK;
+    lose_order(device, code);
     return us_device_fail(device, error, code, "clEnqueueBarrierWithWaitList");
 }

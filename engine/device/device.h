@@ -57,6 +57,7 @@ typedef struct us_device {
     cl_command_queue queue;
     bool out_of_order; /* the queue is: see command.h */
     bool lost;         /* work may be under way that nothing waits for any more */
+    cl_int order_lost; /* not CL_SUCCESS: the driver failed to order commands, so that all fail */
     char name[256], platform_name[256], driver[128], version[128];
     char index[24];    /* "P:D" */
     char notice[1024]; /* what its user should know about drivers and caches, or nothing */

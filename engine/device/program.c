@@ -195,8 +195,9 @@ static bool build_merged(us_device *device, us_purpose purpose) {
     part = 0;
     for (us_program *p = device->programs; p; p = p->next) {
         if (!waits(p, purpose)) continue;
-        snprintf(p->suffix, sizeof p->suffix, US_SOURCE_SUFFIX, part++);
-        clRetainProgram(merged.program);
+        int own = part++;
+        if (clRetainProgram(merged.program) != CL_SUCCESS) continue; /* it is built alone */
+        snprintf(p->suffix, sizeof p->suffix, US_SOURCE_SUFFIX, own);
         p->program = merged.program;
         p->cached = merged.cached;
     }

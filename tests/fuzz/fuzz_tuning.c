@@ -1,0 +1,90 @@
+/* Tuned parameters: the file of the cache folder, and the record within a checkpoint. Whatever they
+ * say, a kernel gets parameters that are valid for it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/tuning.h"
+#include "fuzz.h"
+
+typedef struct spec {
+    us_device *device;
+    int size;
+} spec;
+
+static void key(const void *of, char text[US_TUNABLE_TEXT]) {
+    snprintf(text, US_TUNABLE_TEXT, "size %d", ((const spec *)of)->size);
+}
+
+static void defaults(const void *of, int *values) {
+    (void)of;
+    values[0] = 1;
+    values[1] = 2;
+}
+
+static bool valid(const void *of, const int *values) {
+    return values[0] >= 1 && values[0] <= ((const spec *)of)->size && values[1] >= 0;
+}
+
+static const us_tunable kernel = {
+    .name = "kernel",
+    .sources = {"sum_splits"},
+    .parameters = {"rows", "columns"},
+    .spec_size = sizeof(spec),
+    .key = key,
+    .label = key,
+    .defaults = defaults,
+    .valid = valid,
+};
+
+static void choose(us_device *device) {
+    spec of = {device, 16};
+    unseen_error error = {0};
+    int values[US_TUNABLE_PARAMETERS];
+    fuzz_check(us_tuning_choose(&kernel, &of, values, &error) == UNSEEN_OK, "there is a choice");
+    fuzz_check(valid(&of, values), "the choice is valid");
+    char *record;
+    fuzz_check(us_tuning_record(device, &record, &error) == UNSEEN_OK, "it is recorded");
+    unseen_string_free(record);
+}
+
+static const char *store(us_device *device) {
+    unseen_error error = {0};
+    fuzz_check(us_tuning_open(device, &error) == UNSEEN_OK, "what is absent is no error");
+    fuzz_check(us_tuning_prepare(device, &error) == UNSEEN_OK, "the folder is made");
+    return device->tuning->path;
+}
+
+void fuzz_one(const uint8_t *data, size_t size) {
+    us_device device = {.name = "Made up",
+                        .platform_name = "Nobody's",
+                        .driver = "1",
+                        .version = "OpenCL 1.2",
+                        .vector_width = 8,
+                        .group_size = 1,
+                        .compute_units = 2};
+    unseen_error error = {0};
+    setenv("UNSEEN_CACHE_DIR", fuzz_folder(), 1);
+    FILE *stream = fopen(store(&device), "wb");
+    fuzz_check(stream && fwrite(data, 1, size, stream) == size && fclose(stream) == 0,
+               "a file can be written");
+    fuzz_check(us_tuning_open(&device, &error) == UNSEEN_OK, "a wrong file is as good as none");
+    choose(&device);
+    spec of = {&device, 16};
+    us_tuning_entry entry = {.values = {3, 4}, .default_ms = 2, .best_ms = 1}, found;
+    bool there = false;
+    fuzz_check(us_tuning_store(&kernel, &of, &entry, &error) == UNSEEN_OK, "a winner is stored");
+    fuzz_check(us_tuning_find(&kernel, &of, &found, &there, &error) == UNSEEN_OK && there &&
+                   found.values[0] == 3,
+               "a winner is found again, whatever the file held");
+    remove(device.tuning->path);
+
+    char *text = malloc(size + 1);
+    fuzz_check(text != NULL, "memory");
+    memcpy(text, data, size);
+    text[size] = '\0';
+    fuzz_accepted(us_tuning_restore(&device, text, &error), &error, NULL);
+    if (device.tuning) choose(&device);
+    free(text);
+    us_tuning_close(device.tuning);
+}
