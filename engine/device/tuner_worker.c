@@ -149,7 +149,9 @@ us_answer us_worker_receive(const us_worker *worker, us_worker_reply *reply, dou
             ssize_t got = recv(worker->socket, reply, sizeof *reply, 0);
             if (got == (ssize_t)sizeof *reply) return US_ANSWER_GOT;
             if (got >= 0 || errno != EINTR) return US_ANSWER_GONE;
-        } else if (ready == 0 && left <= 0) {
+        } else if (ready < 0 && errno != EINTR) {
+            return US_ANSWER_GONE; /* it cannot be listened to */
+        } else if (left <= 0) {
             return US_ANSWER_LATE;
         }
     }
