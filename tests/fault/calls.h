@@ -1,5 +1,6 @@
-/* Every call that can be made to fail, one a line; meson.build reads the names from here, too. A call
- * that is missing here is found by `inject`, which compares the table with what the library imports.
+/* Every call that can be made to fail, one a line; meson.build reads the names from here, too. A
+ * call that is missing here is found by `inject`, which compares the table with what the library
+ * imports.
  *
  *   CALL(result, name, parameters, arguments, what it returns when it fails, errno)
  *   STATUS(name, parameters, arguments, code)   OpenCL: returns the code
