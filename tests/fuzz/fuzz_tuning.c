@@ -55,6 +55,24 @@ static const char *store(us_device *device) {
     return device->tuning->path;
 }
 
+/* Where the input has 32 zeros, the digest of the kernel's source, without which entries are
+ * ignored. */
+static void put_digest(us_device *device, char *text, size_t size) {
+    static char digest[33];
+    unseen_error error = {0};
+    char *record;
+    if (!*digest) {
+        choose(device);
+        fuzz_check(us_tuning_record(device, &record, &error) == UNSEEN_OK, "it is recorded");
+        const char *source = strstr(record, "\"source\":");
+        fuzz_check(source != NULL, "a record has the source");
+        memcpy(digest, strchr(source + strlen("\"source\":"), '"') + 1, 32);
+        unseen_string_free(record);
+    }
+    char *zeros = memmem(text, size, "00000000000000000000000000000000", 32);
+    if (zeros) memcpy(zeros, digest, 32);
+}
+
 void fuzz_one(const uint8_t *data, size_t size) {
     us_device device = {.name = "Made up",
                         .platform_name = "Nobody's",
@@ -65,8 +83,14 @@ void fuzz_one(const uint8_t *data, size_t size) {
                         .compute_units = 2};
     unseen_error error = {0};
     setenv("UNSEEN_CACHE_DIR", fuzz_folder(), 1);
-    FILE *stream = fopen(store(&device), "wb");
-    fuzz_check(stream && fwrite(data, 1, size, stream) == size && fclose(stream) == 0,
+    const char *path = store(&device);
+    char *text = malloc(size + 1);
+    fuzz_check(text != NULL, "memory");
+    memcpy(text, data, size);
+    text[size] = '\0';
+    put_digest(&device, text, size);
+    FILE *stream = fopen(path, "wb");
+    fuzz_check(stream && fwrite(text, 1, size, stream) == size && fclose(stream) == 0,
                "a file can be written");
     fuzz_check(us_tuning_open(&device, &error) == UNSEEN_OK, "a wrong file is as good as none");
     choose(&device);
@@ -79,10 +103,6 @@ void fuzz_one(const uint8_t *data, size_t size) {
                "a winner is found again, whatever the file held");
     remove(device.tuning->path);
 
-    char *text = malloc(size + 1);
-    fuzz_check(text != NULL, "memory");
-    memcpy(text, data, size);
-    text[size] = '\0';
     fuzz_accepted(us_tuning_restore(&device, text, &error), &error, NULL);
     if (device.tuning) choose(&device);
     free(text);
