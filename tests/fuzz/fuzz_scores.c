@@ -28,12 +28,13 @@ void fuzz_one(const uint8_t *data, size_t size) {
     us_scores scores, again;
     unseen_error error = {0};
     const char *path = fuzz_file("scores.csv", data, size);
-    if (!fuzz_accepted(us_scores_read(path, &scores, &error), &error, path)) return;
+    if (!fuzz_accepted(us_scores_read(path, NULL, &scores, &error), &error, path)) return;
     fuzz_check(scores.count >= 1 && scores.columns >= 1, "the table is not empty");
     if (scores.anomalous) evaluate(&scores);
     const char *copy = fuzz_file("again.csv", "", 0);
     if (us_scores_write_all(&scores, scores.anomalous, copy, &error) == UNSEEN_OK) {
-        fuzz_check(us_scores_read(copy, &again, &error) == UNSEEN_OK, "what is written is read");
+        fuzz_check(us_scores_read(copy, NULL, &again, &error) == UNSEEN_OK,
+                   "what is written is read");
         fuzz_check(same(&scores, &again), "what is written is the same");
         us_scores_destroy(&again);
     }
