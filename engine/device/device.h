@@ -119,9 +119,10 @@ static inline int us_device_vectors(const us_device *device, int padded) {
     return us_device_occupied(device, padded) / us_device_lanes(device);
 }
 
-/* Waits until all work is done; the first failure of it is reported here. After a failure the driver
- * may still read and write what it was given, at any later time: host memory of us_buffer_from_host
- * and us_buffer_read_later must then never be freed. To leak it is the only safe thing. */
+/* Waits until all work is done; the first failure of it is reported here. After a failure the
+ * driver may still read and write what it was given, at any later time: host memory of
+ * us_buffer_from_host and us_buffer_read_later must then never be freed. To leak it is the only
+ * safe thing. */
 unseen_status us_device_finish(us_device *device, unseen_error *error);
 
 /* Starts the work enqueued so far without waiting. */

@@ -103,8 +103,9 @@ void fuzz_one(const uint8_t *data, size_t size) {
                "a winner is found again, whatever the file held");
     remove(device.tuning->path);
 
-    fuzz_accepted(us_tuning_restore(&device, text, &error), &error, NULL);
-    if (device.tuning) choose(&device);
+    bool elsewhere;
+    if (fuzz_accepted(us_tuning_restore(&device, text, &elsewhere, &error), &error, NULL))
+        fuzz_accepted(us_tuning_choose(&kernel, &of, entry.values, &error), &error, NULL);
     free(text);
     us_tuning_close(device.tuning);
 }
