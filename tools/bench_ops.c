@@ -5,16 +5,16 @@
  * LAYER is c or t (transposed), then CHANNELSxPIXELS-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
  * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS.
  *
- * SIDE is [-k FOLDER] [-g TILES] [-w TILES]: -k takes the kernels from a folder, as
- * UNSEEN_KERNEL_DIR does, -g gives the tiles of the gathers
- * (channels,vectors,run,staged,outputs), -w those of the weight gradient (small,large,taps,splits
- * and, by Winograd, outputs,item_small,item_large,vectors); otherwise the defaults are timed. Each
- * number is the lower quartile of launches over SECONDS (default 0.5), with its share of the rate
- * of bare multiply-adds measured just after. -c counts processor time rather than time, without
- * that share: on a busy machine it says more about a CPU device, as if its compute units had been
- * free. -e empties the caches before each launch, as the layers between do in a training step.
+ * SIDE is [-k FOLDER] [-g CHOICE] [-w CHOICE]: -k takes the kernels from a folder, as
+ * UNSEEN_KERNEL_DIR does, -g gives the algorithm and its parameters of a convolution's forward pass
+ * and input gradient, -w those of its weight gradient, in the order in which `unseen tune` prints
+ * them (winograd:4,6,2,2,24); otherwise the defaults are timed. Each number is the lower quartile
+ * of launches over SECONDS (default 0.5), with its share of the rate of bare multiply-adds measured
+ * just after. -c counts processor time rather than time, without that share: on a busy machine it
+ * says more about a CPU device, as if its compute units had been free. -e empties the caches before
+ * each launch, as the layers between do in a training step.
  *
- * The launches of several sides take turns, so that what other programs take from the machine is
+ * The launches of several sides alternate, so that what other programs take from the machine is
  * taken from all of them. The times are then the first side's, followed for each other side by the
  * median of the first's time over its own: above 1 is faster than the first. */
 #include <stdio.h>
@@ -24,10 +24,9 @@
 #include <unistd.h>
 
 #include "ops/attributes.h"
-#include "ops/convolution.h"
-#include "ops/gather.h"
+#include "ops/convolution/layer.h"
+#include "ops/convolution/table.h"
 #include "ops/peak.h"
-#include "ops/weight_gradient.h"
 
 static us_device *device;
 static unseen_error failure;
@@ -53,14 +52,13 @@ static double spent(void) {
     return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / device->compute_units;
 }
 
-/* One operator with what it runs on: a gather, a weight gradient or a pass of a dense layer. */
+/* One operator with what it runs on: a pass of a convolution or of a dense layer. */
 typedef struct operation {
     void *dense;
     us_layer_forward forward; /* where its y is given, else */
     us_layer_backward backward;
-    us_gather *gather;
-    us_weight_gradient *gradient;
-    us_buffer *x, *y, *weights, *bias;
+    us_convolution *convolution;
+    us_convolution_args pass; /* of a convolution */
 } operation;
 
 static void launch(const operation *op) {
@@ -68,13 +66,8 @@ static void launch(const operation *op) {
         check(us_dense_layer.forward(op->dense, &op->forward, &failure));
     } else if (op->dense) {
         check(us_dense_layer.backward(op->dense, &op->backward, &failure));
-    } else if (op->gather) {
-        us_gather_args args = {
-            .x = op->x, .weights = op->weights, .bias = op->bias, .input = op->y, .y = op->y};
-        check(us_gather_run(op->gather, &args, &failure));
     } else {
-        check(us_weight_gradient_run(op->gradient, op->x, op->y, op->weights, op->bias, false,
-                                     &failure));
+        check(us_convolution_run(op->convolution, &op->pass, &failure));
     }
     check(us_device_finish(device, &failure));
 }
@@ -92,8 +85,7 @@ static void empty_caches(void) {
 /* What is compared. */
 typedef struct side {
     const char *folder; /* of kernels; NULL: the program's own */
-    us_gather_tiles gather;
-    us_weight_gradient_tiles gradient;
+    us_choice gather, gradient;
     bool gather_given, gradient_given;
 } side;
 
@@ -169,58 +161,22 @@ static void report(const char *what, const operation *ops, double flops) {
     fflush(stdout);
 }
 
-typedef struct layer {
-    bool transposed;
-    us_shape large, small;
-    us_convolution_attributes attributes;
-    int batch;
-} layer;
-
 /* on: the buffers. */
-static void bench_gather(const layer *l, bool up, bool backward, const operation *on,
-                         double flops) {
+static void bench_pass(const char *what, const us_convolution_problem *problem,
+                       const us_convolution_args *on, double flops) {
     operation ops[MOST_SIDES];
-    const us_convolution_attributes *a = &l->attributes;
-    us_shape out = l->transposed ? l->large : l->small;
-    size_t stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)out.channels;
-    us_gather_spec spec = {
-        .device = device,
-        .up = up,
-        .in = up ? l->small : l->large,
-        .out = up ? l->large : l->small,
-        .batch = l->batch,
-        .kernel = {a->kernel[0], a->kernel[1]},
-        .stride = {a->stride[0], a->stride[1]},
-        .padding = {a->padding[0], a->padding[1]},
-        .in_stride = backward ? 1 : stride,
-        .tap_stride = (size_t)out.channels,
-        .out_stride = backward ? stride : 1,
-        .bias = !backward,
-        .activation = {backward ? US_ACTIVATION_NONE : US_ACTIVATION_RELU, 0},
-        .input_activation = {backward ? US_ACTIVATION_RELU : US_ACTIVATION_NONE, 0},
-    };
+    bool gradient = problem->pass == US_CONVOLUTION_WEIGHTS;
     for (int i = 0; i < side_count; i++) {
-        const us_gather_tiles *tiles = sides[i].gather_given ? &sides[i].gather : NULL;
-        ops[i] = *on;
+        us_choice choice = gradient ? sides[i].gradient : sides[i].gather;
+        if (!(gradient ? sides[i].gradient_given : sides[i].gather_given))
+            choice = us_tunable_default(&us_convolution_tunable, device, problem);
+        ops[i] = (operation){.pass = *on};
         use_side(i);
-        check(us_gather_create(&spec, tiles, &ops[i].gather, &failure));
+        check(us_convolution_create(device, problem, &choice, &ops[i].convolution, &failure));
     }
-    report(backward ? "dx" : "forward", ops, flops);
+    report(what, ops, flops);
     for (int i = 0; i < side_count; i++)
-        us_gather_destroy(ops[i].gather);
-}
-
-static void bench_gradient(const us_weight_gradient_spec *spec, const operation *on, double flops) {
-    operation ops[MOST_SIDES];
-    for (int i = 0; i < side_count; i++) {
-        const us_weight_gradient_tiles *tiles = sides[i].gradient_given ? &sides[i].gradient : NULL;
-        ops[i] = *on;
-        use_side(i);
-        check(us_weight_gradient_create(spec, tiles, &ops[i].gradient, &failure));
-    }
-    report(spec->bias ? "dw+db" : "dw", ops, flops);
-    for (int i = 0; i < side_count; i++)
-        us_weight_gradient_destroy(ops[i].gradient);
+        us_convolution_destroy(ops[i].convolution);
 }
 
 static void bench_layer(const char *text, int batch) {
@@ -230,55 +186,53 @@ static void bench_layer(const char *text, int batch) {
         fprintf(stderr, "%s: not a layer\n", text);
         exit(2);
     }
-    layer l = {
-        .transposed = *text == 't',
-        .attributes = {.channels = out,
-                       .kernel = {kernel, kernel},
-                       .stride = {stride, stride},
-                       .padding = {padding, padding},
-                       .bias = true},
-        .batch = us_device_pad(device, batch),
-    };
+    const bool transposed = *text == 't';
+    us_convolution_attributes attributes = {.channels = out,
+                                            .kernel = {kernel, kernel},
+                                            .stride = {stride, stride},
+                                            .padding = {padding, padding},
+                                            .bias = true};
     const us_layer_type *type =
-        l.transposed ? &us_convolution_transpose_layer : &us_convolution_layer;
+        transposed ? &us_convolution_transpose_layer : &us_convolution_layer;
     us_shape from = {in, size, size}, to;
-    check(type->infer(&l.attributes, from, &to, &failure));
-    l.large = l.transposed ? to : from;
-    l.small = l.transposed ? from : to;
-    double flops = type->flops(&l.attributes, from, to) * l.batch;
-    operation op = {
-        .x = buffer(us_shape_size(l.large) * (size_t)l.batch),
-        .y = buffer(us_shape_size(l.small) * (size_t)l.batch),
-        .weights = buffer((size_t)in * (size_t)out * (size_t)kernel * (size_t)kernel),
-        .bias = buffer((size_t)out),
-    };
-    operation swapped = op;
-    swapped.x = op.y;
-    swapped.y = op.x;
-    printf("%-18s", text);
-    bench_gather(&l, l.transposed, false, l.transposed ? &swapped : &op, flops);
-    bench_gather(&l, !l.transposed, true, l.transposed ? &op : &swapped, flops);
-    us_weight_gradient_spec spec = {
-        .device = device,
-        .large = l.large,
-        .small = l.small,
-        .batch = l.batch,
+    check(type->infer(&attributes, from, &to, &failure));
+    const size_t channel = (size_t)kernel * (size_t)kernel * (size_t)out;
+    us_convolution_problem gradient = {
+        .pass = US_CONVOLUTION_WEIGHTS,
+        .large = transposed ? to : from,
+        .small = transposed ? from : to,
+        .batch = us_device_pad(device, batch),
         .kernel = {kernel, kernel},
         .stride = {stride, stride},
         .padding = {padding, padding},
-        .large_stride = l.transposed ? 1 : (size_t)(kernel * kernel * out),
+        .large_stride = transposed ? 1 : channel,
         .tap_stride = (size_t)out,
-        .small_stride = l.transposed ? (size_t)(kernel * kernel * out) : 1,
-        .bias_of_large = l.transposed,
+        .small_stride = transposed ? channel : 1,
+        .bias_of_large = transposed,
     };
-    bench_gradient(&spec, &op, flops);
-    spec.bias = true;
-    bench_gradient(&spec, &op, flops);
+    us_convolution_problem forward = gradient, backward = gradient;
+    forward.pass = transposed ? US_CONVOLUTION_UP : US_CONVOLUTION_DOWN;
+    forward.bias = true;
+    forward.activation.kind = US_ACTIVATION_RELU;
+    backward.pass = transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP;
+    backward.input_activation.kind = US_ACTIVATION_RELU;
+    const size_t lanes = (size_t)gradient.batch;
+    us_convolution_args on = {.large = buffer(us_shape_size(gradient.large) * lanes),
+                              .small = buffer(us_shape_size(gradient.small) * lanes),
+                              .weights = buffer((size_t)in * channel),
+                              .bias = buffer((size_t)out)};
+    on.input = transposed ? on.small : on.large;
+    double flops = type->flops(&attributes, from, to) * gradient.batch;
+    printf("%-18s", text);
+    bench_pass("forward", &forward, &on, flops);
+    bench_pass("dx", &backward, &on, flops);
+    bench_pass("dw", &gradient, &on, flops);
+    gradient.bias = true;
+    bench_pass("dw+db", &gradient, &on, flops);
     printf("\n");
-    us_buffer_destroy(op.x);
-    us_buffer_destroy(op.y);
-    us_buffer_destroy(op.weights);
-    us_buffer_destroy(op.bias);
+    us_buffer *buffers[] = {on.large, on.small, on.weights, on.bias};
+    for (int i = 0; i < 4; i++)
+        us_buffer_destroy(buffers[i]);
 }
 
 static void bench_dense(const char *text, int batch) {
@@ -327,14 +281,22 @@ static void bench_dense(const char *text, int batch) {
         us_buffer_destroy(buffers[i]);
 }
 
-static bool read_gather(const char *text, us_gather_tiles *t) {
-    return sscanf(text, "%d,%d,%d,%d,%d", &t->channels, &t->vectors, &t->run, &t->staged,
-                  &t->outputs) == 5;
-}
-
-static bool read_gradient(const char *text, us_weight_gradient_tiles *t) {
-    return sscanf(text, "%d,%d,%d,%d,%d,%d,%d,%d", &t->small, &t->large, &t->taps, &t->splits,
-                  &t->outputs, &t->item_small, &t->item_large, &t->vectors) >= 4;
+/* ALGORITHM:PARAMETER,.. */
+static bool read_choice(const char *text, us_choice *choice) {
+    const char *colon = strchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) : strlen(text);
+    for (int a = 0; us_convolution_algorithms[a]; a++) {
+        const us_algorithm *by = us_convolution_algorithms[a];
+        if (strlen(by->name) != length || strncmp(by->name, text, length) != 0) continue;
+        choice->algorithm = a;
+        const us_parameter *p = by->parameters;
+        for (const char *at = colon; at && p->name; p++) {
+            *us_parameter_in(p, choice->parameters) = atoi(at + 1);
+            at = strchr(at + 1, ',');
+        }
+        return !p->name;
+    }
+    return false;
 }
 
 static int refuse(const char *what, const char *text) {
@@ -355,10 +317,10 @@ int main(int argc, char **argv) {
         if (option == 'a' && side_count == MOST_SIDES) return refuse("too many sides", "-a");
         if (option == 'a') last = &sides[side_count++];
         if (option == 'k') last->folder = optarg;
-        if (option == 'g') last->gather_given = read_gather(optarg, &last->gather);
-        if (option == 'w') last->gradient_given = read_gradient(optarg, &last->gradient);
+        if (option == 'g') last->gather_given = read_choice(optarg, &last->gather);
+        if (option == 'w') last->gradient_given = read_choice(optarg, &last->gradient);
         if ((option == 'g' && !last->gather_given) || (option == 'w' && !last->gradient_given))
-            return refuse("not tiles", optarg);
+            return refuse("not an algorithm with its parameters", optarg);
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));

@@ -11,13 +11,14 @@ static char *milliseconds(const cJSON *shape, const char *name) {
     return isfinite(value) ? cli_format("%.3f", value) : cli_format("-");
 }
 
-/* "channels 12, vectors 2" */
+/* "direct: channels 12, vectors 2" */
 static char *parameters(const cJSON *shape) {
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(shape, "parameters"), *parameter;
-    char *text = cli_format("%s", cJSON_IsNull(object) ? "every candidate failed" : "");
+    if (cJSON_IsNull(object)) return cli_format("every candidate failed");
+    char *text = cli_format("%s", cli_text(shape, "algorithm"));
     cJSON_ArrayForEach(parameter, object) {
-        char *longer = cli_format("%s%s%s %.0f", text, *text ? ", " : "", parameter->string,
-                                  parameter->valuedouble);
+        char *longer = cli_format("%s%s %s %.0f", text, parameter == object->child ? ":" : ",",
+                                  parameter->string, parameter->valuedouble);
         free(text);
         text = longer;
     }

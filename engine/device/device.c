@@ -10,7 +10,6 @@
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
-#include "device/tuning.h"
 
 /* Later headers than 1.2's, and extensions, define some of these; the numbers are the standard's.
  */
@@ -189,7 +188,6 @@ bool us_device_close(us_device *device) {
     for (int i = 0; i < US_SCRATCHES; i++)
         us_buffer_destroy(device->scratch[i]);
     us_programs_release(device);
-    us_tuning_close(device->tuning);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
     free(device);

@@ -81,8 +81,8 @@ static unseen_status check_samples(const us_trial *trial, int output, const floa
         size_t index = sample(i, count);
         expected[i] = 0;
         if (is_occupied(trial, output, index))
-            expected[i] = trial->tunable->expected(trial->spec, (const float *const *)trial->host,
-                                                   output, index);
+            expected[i] = trial->tunable->expected(
+                trial->problem, (const float *const *)trial->host, output, index);
         largest = fmax(largest, fabs(expected[i]));
     }
     for (int i = 0; i < SAMPLES; i++) {
@@ -243,16 +243,16 @@ static unseen_status measure(us_trial *trial, void *operation, double during, us
 /* ---- the trial ---- */
 
 static unseen_status begin_default(us_trial *trial, unseen_error *error) {
-    int values[US_TUNABLE_PARAMETERS];
-    trial->tunable->defaults(trial->spec, values);
-    US_TRY(trial->tunable->create(trial->spec, values, &trial->default_operation, error));
+    const us_choice choice = us_tunable_default(trial->tunable, trial->device, trial->problem);
+    US_TRY(trial->tunable->create(trial->device, trial->problem, &choice, &trial->default_operation,
+                                  error));
     return check(trial, trial->default_operation, true, error);
 }
 
-unseen_status us_trial_begin(us_device *device, const us_tunable *tunable, const void *spec,
+unseen_status us_trial_begin(us_device *device, const us_tunable *tunable, const void *problem,
                              bool with_default, us_trial *trial, unseen_error *error) {
-    *trial = (us_trial){.device = device, .tunable = tunable, .spec = spec};
-    tunable->operands(spec, trial->operands);
+    *trial = (us_trial){.device = device, .tunable = tunable, .problem = problem};
+    tunable->operands(device, problem, trial->operands);
     unseen_status status = UNSEEN_OK;
     for (int i = 0; status == UNSEEN_OK && i < US_TUNABLE_OPERANDS; i++)
         status = create_operand(trial, i, error);
@@ -273,10 +273,11 @@ void us_trial_end(us_trial *trial) {
     *trial = (us_trial){0};
 }
 
-unseen_status us_trial_run(us_trial *trial, const int *values, double seconds,
+unseen_status us_trial_run(us_trial *trial, const us_choice *choice, double seconds,
                            us_trial_times *times, unseen_error *error) {
     void *operation = NULL;
-    unseen_status status = trial->tunable->create(trial->spec, values, &operation, error);
+    unseen_status status =
+        trial->tunable->create(trial->device, trial->problem, choice, &operation, error);
     if (status == UNSEEN_OK) status = check(trial, operation, false, error);
     if (status == UNSEEN_OK) status = measure(trial, operation, seconds, times, error);
     us_device_finish(trial->device, NULL);

@@ -4,11 +4,11 @@
 
 #include "device/tunable.h"
 
-/* A spec with its operands and, as what others are measured beside, the default. */
+/* A problem with its operands and, as what others are measured beside, the default. */
 typedef struct us_trial {
     us_device *device;
     const us_tunable *tunable;
-    const void *spec;
+    const void *problem;
     us_operand operands[US_TUNABLE_OPERANDS];
     float *host[US_TUNABLE_OPERANDS];     /* inputs */
     float *standard[US_TUNABLE_OPERANDS]; /* outputs of the default; NULL without it */
@@ -22,15 +22,16 @@ typedef struct us_trial_times {
                                         On busy CPUs processor time over compute units */
 } us_trial_times;
 
-/* Makes operands and, where it is wanted, builds and checks the default. spec outlives the trial;
- * on failure nothing needs ending. UNSEEN_SELFTEST_FAILED: the default computes something else. */
-unseen_status us_trial_begin(us_device *device, const us_tunable *tunable, const void *spec,
+/* Makes operands and, where it is wanted, builds and checks the default. problem outlives the
+ * trial; on failure nothing needs ending. UNSEEN_SELFTEST_FAILED: the default computes something
+ * else. */
+unseen_status us_trial_begin(us_device *device, const us_tunable *tunable, const void *problem,
                              bool with_default, us_trial *trial, unseen_error *error);
 void us_trial_end(us_trial *trial);
 
-/* Builds, checks (UNSEEN_SELFTEST_FAILED: a wrong result) and times parameters for about `seconds`,
- * taking turns with the default. Ones that are far slower are timed shorter. */
-unseen_status us_trial_run(us_trial *trial, const int *values, double seconds,
+/* Builds, checks (UNSEEN_SELFTEST_FAILED: a wrong result) and times a choice for about `seconds`,
+ * alternating with the default. One that is far slower is timed shorter. */
+unseen_status us_trial_run(us_trial *trial, const us_choice *choice, double seconds,
                            us_trial_times *times, unseen_error *error);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct tuner {
 
 /* A candidate that was tried. */
 typedef struct point {
-    int values[US_TUNABLE_PARAMETERS];
+    us_choice choice;
     bool failed, confirmed;
     double cost; /* compared with other points: the ratio to the default, or without one seconds */
     us_trial_times times;
@@ -42,7 +42,6 @@ typedef struct point {
 typedef struct search {
     tuner *tuner;
     const us_tuner_shape *shape;
-    int parameters;
     bool with_default; /* until the default turns out not to work */
     bool hopeless;     /* not even operands can be made */
     double end;        /* seconds of the clock */
@@ -150,10 +149,9 @@ static unseen_status begin(search *s, unseen_error *error) {
 
 /* ---- candidates ---- */
 
-static point *find(search *s, const int *values) {
+static point *find(search *s, const us_choice *choice) {
     for (int i = 0; i < s->count; i++)
-        if (memcmp(s->points[i].values, values, (size_t)s->parameters * sizeof *values) == 0)
-            return &s->points[i];
+        if (memcmp(&s->points[i].choice, choice, sizeof *choice) == 0) return &s->points[i];
     return NULL;
 }
 
@@ -165,8 +163,7 @@ static unseen_status measure(search *s, point *p, double seconds, unseen_error *
         p->failed = true;
         return UNSEEN_OK;
     }
-    us_worker_request what = {.seconds = seconds};
-    memcpy(what.values, p->values, sizeof what.values);
+    us_worker_request what = {.seconds = seconds, .choice = p->choice};
     us_worker_send(&t->worker, &what);
     us_worker_reply reply = {0};
     unseen_error why;
@@ -184,20 +181,24 @@ static bool ended(const search *s) {
     return s->hopeless || (s->count > 0 && (s->count >= s->most || us_clock() > s->end));
 }
 
-static unseen_status add_point(search *s, const int *values, point **p, unseen_error *error) {
+static unseen_status add_point(search *s, const us_choice *choice, point **p, unseen_error *error) {
     *p = &s->points[s->count++];
-    memcpy((*p)->values, values, (size_t)s->parameters * sizeof *values);
+    (*p)->choice = *choice;
     s->tuner->units++;
     return measure(s, *p, trial_seconds, error);
 }
 
+static bool is_valid(const search *s, const us_choice *choice) {
+    return us_choice_algorithm(s->shape->tunable, choice)
+        ->valid(&s->tuner->device, s->shape->problem, choice->parameters);
+}
+
 /* Tries a point unless it was or cannot be; *reached is NULL where it is nothing to go by. */
-static unseen_status visit(search *s, const int *values, const point **reached,
+static unseen_status visit(search *s, const us_choice *choice, const point **reached,
                            unseen_error *error) {
-    point *p = find(s, values);
+    point *p = find(s, choice);
     *reached = NULL;
-    if (!p && !ended(s) && s->shape->tunable->valid(s->shape->spec, values))
-        US_TRY(add_point(s, values, &p, error));
+    if (!p && !ended(s) && is_valid(s, choice)) US_TRY(add_point(s, choice, &p, error));
     if (p && !p->failed) *reached = p;
     return UNSEEN_OK;
 }
@@ -212,45 +213,59 @@ static point *best_point(search *s) {
 }
 
 /* Walks along one parameter's choices, up or down, as long as that helps. */
-static unseen_status walk(search *s, const point **at, int parameter, int direction,
+static unseen_status walk(search *s, const point **at, const us_parameter *parameter, int direction,
                           unseen_error *error) {
     int choices[US_TUNABLE_CHOICES];
-    int count = s->shape->tunable->choices(s->shape->spec, (*at)->values, parameter, choices);
-    int value = (*at)->values[parameter];
+    us_choice choice = (*at)->choice;
+    int count = us_choice_algorithm(s->shape->tunable, &choice)
+                    ->choices(&s->tuner->device, s->shape->problem, choice.parameters,
+                              parameter->offset, choices);
+    int value = us_parameter_value(parameter, choice.parameters);
     for (int k = 0; k < count && !ended(s); k++) {
         int next = choices[direction > 0 ? k : count - 1 - k];
         if (direction > 0 ? next <= value : next >= value) continue;
-        int values[US_TUNABLE_PARAMETERS];
-        memcpy(values, (*at)->values, sizeof values);
-        values[parameter] = next;
-        if (!s->shape->tunable->valid(s->shape->spec, values)) continue;
+        choice = (*at)->choice;
+        *us_parameter_in(parameter, choice.parameters) = next;
+        if (!is_valid(s, &choice)) continue;
         const point *reached;
-        US_TRY(visit(s, values, &reached, error));
+        US_TRY(visit(s, &choice, &reached, error));
         if (!reached || !(reached->cost < better * (*at)->cost)) break;
         *at = reached;
     }
     return UNSEEN_OK;
 }
 
-/* From the best of the default and the points known to be good, along one parameter after the other
- * until none helps. */
-static unseen_status explore(search *s, unseen_error *error) {
+/* Tries the default, and the points of every algorithm from which to search. */
+static unseen_status begin_points(search *s, unseen_error *error) {
     const us_tunable *tunable = s->shape->tunable;
-    const point *at;
+    const point *reached;
     point *first;
-    int values[US_TUNABLE_PARAMETERS] = {0};
     US_TRY(begin(s, error));
-    tunable->defaults(s->shape->spec, values);
-    if (s->with_default) US_TRY(add_point(s, values, &first, error));
-    for (int i = 0; i < STARTS && tunable->start(s->shape->spec, i, values); i++)
-        US_TRY(visit(s, values, &at, error));
-    at = best_point(s);
+    us_choice choice = us_tunable_default(tunable, &s->tuner->device, s->shape->problem);
+    if (s->with_default) US_TRY(add_point(s, &choice, &first, error));
+    for (int a = 0; tunable->algorithms[a]; a++)
+        for (int i = 0; i < STARTS; i++) {
+            choice = (us_choice){.algorithm = a};
+            if (!tunable->algorithms[a]->start(&s->tuner->device, s->shape->problem, i,
+                                               choice.parameters))
+                break;
+            US_TRY(visit(s, &choice, &reached, error));
+        }
+    return UNSEEN_OK;
+}
+
+/* From the best of these along one of its algorithm's parameters after the other until none helps.
+ */
+static unseen_status explore(search *s, unseen_error *error) {
+    US_TRY(begin_points(s, error));
+    const point *at = best_point(s);
     for (const point *before = NULL; at && at != before && !ended(s);) {
         before = at;
-        for (int i = 0; i < s->parameters; i++) {
+        const us_parameter *p = us_choice_algorithm(s->shape->tunable, &at->choice)->parameters;
+        for (; p->name; p++) {
             const point *here = at;
-            US_TRY(walk(s, &at, i, 1, error));
-            if (at == here) US_TRY(walk(s, &at, i, -1, error));
+            US_TRY(walk(s, &at, p, 1, error));
+            if (at == here) US_TRY(walk(s, &at, p, -1, error));
         }
     }
     return UNSEEN_OK;
@@ -283,7 +298,7 @@ static unseen_status decide(search *s, us_tuning_entry *entry, bool *found, unse
     const point *best = winner(s);
     *found = best != NULL;
     if (!best) return UNSEEN_OK;
-    memcpy(entry->values, best->values, sizeof entry->values);
+    entry->choice = best->choice;
     entry->default_ms = best->times.default_seconds * 1e3;
     entry->best_ms = is_default(s, best) ? entry->default_ms : best->times.seconds * 1e3;
     return UNSEEN_OK;
@@ -300,7 +315,7 @@ static bool add_number(cJSON *object, const char *name, double value) {
 static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_tuning_entry *entry,
                                 int candidates, int failed, unseen_error *error) {
     char label[US_TUNABLE_TEXT];
-    shape->tunable->label(shape->spec, label);
+    shape->tunable->label(shape->problem, label);
     double default_ms = entry ? entry->default_ms : NAN, best_ms = entry ? entry->best_ms : NAN;
     cJSON *object = cJSON_CreateObject();
     bool complete = cJSON_AddStringToObject(object, "kernel", shape->tunable->name) &&
@@ -308,14 +323,11 @@ static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_
                     add_number(object, "default_ms", default_ms) &&
                     add_number(object, "best_ms", best_ms) &&
                     add_number(object, "speedup", default_ms / best_ms);
-    if (complete && entry) {
-        cJSON *parameters = cJSON_AddObjectToObject(object, "parameters");
-        for (int i = 0; shape->tunable->parameters[i]; i++)
-            complete =
-                complete && add_number(parameters, shape->tunable->parameters[i], entry->values[i]);
-    } else if (complete) {
-        complete = cJSON_AddNullToObject(object, "parameters") != NULL;
-    }
+    if (entry)
+        complete = complete && us_choice_print(shape->tunable, &entry->choice, object);
+    else
+        complete = complete && cJSON_AddNullToObject(object, "algorithm") &&
+                   cJSON_AddNullToObject(object, "parameters");
     complete = complete && add_number(object, "candidates", candidates) &&
                add_number(object, "failed", failed);
     if (complete && cJSON_AddItemToArray(t->results, object)) return UNSEEN_OK;
@@ -325,7 +337,7 @@ static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_
 
 static void tell_result(tuner *t, const us_tuner_shape *shape, const us_tuning_entry *entry) {
     char label[US_TUNABLE_TEXT];
-    shape->tunable->label(shape->spec, label);
+    shape->tunable->label(shape->problem, label);
     const unseen_events *events = t->options->events;
     if (!entry)
         us_event_message(events, UNSEEN_EVENT_WARNING, "%s %s: every candidate failed",
@@ -352,7 +364,6 @@ static unseen_status tune_shape(tuner *t, const us_tuner_shape *shape, double se
     if (!s) return us_fail_memory(error, "a search");
     s->tuner = t;
     s->shape = shape;
-    s->parameters = us_tunable_count(shape->tunable);
     s->with_default = true;
     s->end = us_clock() + seconds;
     s->most = most_candidates(t);
@@ -361,7 +372,7 @@ static unseen_status tune_shape(tuner *t, const us_tuner_shape *shape, double se
     unseen_status status = explore(s, error);
     if (status == UNSEEN_OK) status = decide(s, &entry, &found, error);
     if (status == UNSEEN_OK && found)
-        status = us_tuning_store(shape->tunable, shape->spec, &entry, error);
+        status = us_tuning_store(&t->device, shape->tunable, shape->problem, &entry, error);
     if (status == UNSEEN_OK) {
         tell_result(t, shape, found ? &entry : NULL);
         status = add_result(t, shape, found ? &entry : NULL, s->count, s->failed, error);
@@ -375,7 +386,7 @@ static unseen_status is_done(const tuner *t, const us_tuner_shape *shape, us_tun
                              bool *done, unseen_error *error) {
     *done = false;
     if (t->options->force) return UNSEEN_OK;
-    return us_tuning_find(shape->tunable, shape->spec, entry, done, error);
+    return us_tuning_find(&t->device, shape->tunable, shape->problem, entry, done, error);
 }
 
 static unseen_status tune_all(tuner *t, unseen_error *error) {
@@ -410,12 +421,10 @@ static unseen_status add_shape(tuner *t, const us_worker_reply *reply, unseen_er
     us_tuner_shape *more = reallocarray(t->shapes, (size_t)t->count + 1, sizeof *more);
     if (!more) return us_fail_memory(error, "shapes");
     t->shapes = more;
-    unsigned char *spec = malloc(reply->tunable->spec_size);
-    if (!spec) return us_fail_memory(error, "shapes");
-    memcpy(spec, reply->spec, reply->tunable->spec_size);
-    us_device *device = &t->device;
-    memcpy(spec, &device, sizeof device);
-    t->shapes[t->count++] = (us_tuner_shape){reply->tunable, spec};
+    void *problem = malloc(reply->tunable->problem_size);
+    if (!problem) return us_fail_memory(error, "shapes");
+    memcpy(problem, reply->problem, reply->tunable->problem_size);
+    t->shapes[t->count++] = (us_tuner_shape){reply->tunable, problem};
     return UNSEEN_OK;
 }
 
@@ -464,9 +473,9 @@ unseen_status us_tuner_run(const us_tuner_options *options, cJSON **result, unse
     if (status == UNSEEN_OK) status = tune_all(&t, error);
     us_worker_dismiss(&t.worker);
     if (status == UNSEEN_OK) status = describe(&t, us_clock() - started, result, error);
-    us_tuning_close(t.device.tuning);
+    us_tuning_close(&t.device);
     for (int i = 0; i < t.count; i++)
-        free(t.shapes[i].spec);
+        free(t.shapes[i].problem);
     free(t.shapes);
     cJSON_Delete(t.results);
     return status;

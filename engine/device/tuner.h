@@ -21,9 +21,10 @@ typedef struct us_tuner_options {
 /* Searches and stores the winners, each as soon as it is known. The process must not have opened a
  * device yet, for OpenCL implementations do not survive a fork. UNSEEN_INTERRUPTED when the caller
  * asks to stop; a later call goes on.
- * {device, file, seconds, shapes: [{kernel, shape, default_ms, best_ms, speedup, parameters:
- *  {NAME: integer}, candidates, failed}]}; candidates is 0 for a winner of an earlier call; numbers
- * that are not known are null, and so are parameters where every candidate failed. */
+ * {device, file, seconds, shapes: [{kernel, shape, default_ms, best_ms, speedup, algorithm,
+ *  parameters: {NAME: integer}, candidates, failed}]}; candidates is 0 for a winner of an earlier
+ * call; numbers that are not known are null, and so are algorithm and parameters where every
+ * candidate failed. */
 unseen_status us_tuner_run(const us_tuner_options *options, cJSON **result, unseen_error *error);
 
 #endif

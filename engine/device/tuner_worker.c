@@ -51,14 +51,14 @@ static unseen_status collect(const us_worker_job *job, us_device *device, int to
     US_TRY(us_device_finish(device, error));
     us_worker_reply reply = {.facts = facts_of(device)};
     send_reply(to, &reply);
-    const us_tuning_choice *choice = device->tuning->choices;
-    for (; choice; choice = choice->next) {
-        reply.tunable = choice->tunable;
-        memcpy(reply.spec, choice->spec, choice->tunable->spec_size);
+    for (const us_tuning_made *made = device->tuning->made; made; made = made->next) {
+        reply.tunable = made->tunable;
+        memcpy(reply.problem, made->problem, made->tunable->problem_size);
         send_reply(to, &reply);
     }
     reply.tunable = NULL;
     send_reply(to, &reply);
+    us_tuning_close(device);
     return UNSEEN_OK;
 }
 
@@ -68,8 +68,8 @@ static unseen_status begin(const us_worker_job *job, us_device *device, us_trial
     const us_tuner_shape *shape = &job->shapes[request->shape];
     us_trial_end(trial);
     us_programs_release(device);
-    memcpy(shape->spec, &device, sizeof device); /* the worker's own copy */
-    return us_trial_begin(device, shape->tunable, shape->spec, request->with_default, trial, error);
+    return us_trial_begin(device, shape->tunable, shape->problem, request->with_default, trial,
+                          error);
 }
 
 static void answer(const us_worker_job *job, us_device *device, int socket) {
@@ -85,7 +85,7 @@ static void answer(const us_worker_job *job, us_device *device, int socket) {
             reply.status = begin(job, device, &trial, &request, &error);
         else
             reply.status =
-                us_trial_run(&trial, request.values, request.seconds, &reply.times, &error);
+                us_trial_run(&trial, &request.choice, request.seconds, &reply.times, &error);
         snprintf(reply.message, sizeof reply.message, "%.1023s", error.message);
         send_reply(socket, &reply);
     }

@@ -7,13 +7,13 @@
 
 #include "device/trial.h"
 
-/* What is searched: a kernel on a shape. */
+/* What is searched: an operator on a shape. */
 typedef struct us_tuner_shape {
     const us_tunable *tunable;
-    unsigned char *spec; /* heap */
+    void *problem; /* heap */
 } us_tuner_shape;
 
-/* What a worker is told by being forked. Either collect or shapes are set. */
+/* What a worker gets by being forked. Either collect or shapes are set. */
 typedef struct us_worker_job {
     const char *selector; /* of the device */
     /* Creates what the kernels are to be found of. The worker sends the device's facts, then a
@@ -28,7 +28,7 @@ typedef struct us_worker_request {
     int shape;
     bool begin;        /* with the shape, by us_trial_begin; else us_trial_run */
     bool with_default; /* of begin */
-    int values[US_TUNABLE_PARAMETERS];
+    us_choice choice;
     double seconds;
 } us_worker_request;
 
@@ -38,7 +38,7 @@ typedef struct us_worker_reply {
     us_trial_times times;
     us_device facts; /* without anything that only the worker has */
     const us_tunable *tunable;
-    unsigned char spec[US_TUNABLE_SPEC];
+    unsigned char problem[US_TUNABLE_PROBLEM];
 } us_worker_reply;
 
 typedef struct us_worker {

@@ -5,18 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arithmetic.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/private_file.h"
 #include "device/program_source.h"
 
-enum { FILE_LIMIT = 16 << 20, FORMAT = 1 };
-
-static us_device *device_of(const void *spec) {
-    us_device *device;
-    memcpy(&device, spec, sizeof device);
-    return device;
-}
+enum { FILE_LIMIT = 16 << 20, FORMAT = 2 };
 
 /* ---- identity ---- */
 
@@ -61,26 +56,32 @@ static char *file_path(const us_device *device) {
     return path;
 }
 
-/* Of the kernels and of the program, whose default may have become better than an old winner. */
+static unseen_status hash_source(const char *name, us_digest_stream *stream, unseen_error *error) {
+    char file[80], *text;
+    snprintf(file, sizeof file, "%s.cl", name);
+    US_TRY(us_source_assemble(file, &text, error));
+    us_digest_add(stream, text, strlen(text));
+    free(text);
+    return UNSEEN_OK;
+}
+
+/* The hash is of the kernels and of the program, whose default may have become better than an old
+ * winner. */
 static unseen_status hash_sources(const us_tunable *tunable, us_digest_text *hash,
                                   unseen_error *error) {
     us_digest_stream *stream = us_digest_begin();
     if (!stream) return us_fail_memory(error, "tuned parameters");
     us_digest_add(stream, unseen_version(), strlen(unseen_version()));
     unseen_status status = UNSEEN_OK;
-    for (const char *const *source = tunable->sources; *source && status == UNSEEN_OK; source++) {
-        char file[80], *text;
-        snprintf(file, sizeof file, "%s.cl", *source);
-        status = us_source_assemble(file, &text, error);
-        if (status == UNSEEN_OK) us_digest_add(stream, text, strlen(text));
-        if (status == UNSEEN_OK) free(text);
-    }
+    for (const us_algorithm *const *algorithm = tunable->algorithms; *algorithm; algorithm++)
+        for (const char *const *source = (*algorithm)->sources; *source; source++)
+            if (status == UNSEEN_OK) status = hash_source(*source, stream, error);
     *hash = us_digest_end(stream);
     return status;
 }
 
-/* ---- the document: {format, device, kernels: {NAME: {source, shapes: {KEY: {parameters,
- * default_ms, best_ms}}}}} ---- */
+/* ---- the document: {format, device, kernels: {NAME: {source, shapes: {KEY: {algorithm,
+ * parameters, default_ms, best_ms}}}}} ---- */
 
 /* NULL: not one of this device. */
 static cJSON *parse(const us_device *device, const char *text) {
@@ -134,6 +135,16 @@ static bool add_milliseconds(cJSON *object, const char *name, double value) {
                            : cJSON_AddNullToObject(object, name) != NULL;
 }
 
+bool us_choice_print(const us_tunable *tunable, const us_choice *choice, cJSON *object) {
+    const us_algorithm *algorithm = us_choice_algorithm(tunable, choice);
+    bool complete = cJSON_AddStringToObject(object, "algorithm", algorithm->name) != NULL;
+    cJSON *parameters = cJSON_AddObjectToObject(object, "parameters");
+    for (const us_parameter *p = algorithm->parameters; p->name; p++)
+        complete = complete && cJSON_AddNumberToObject(parameters, p->name,
+                                                       us_parameter_value(p, choice->parameters));
+    return complete;
+}
+
 static bool put_entry(cJSON *root, const us_tunable *tunable, const char *hash, const char *key,
                       const us_tuning_entry *entry) {
     cJSON *kernel = member_object(member_object(root, "kernels"), tunable->name);
@@ -147,13 +158,33 @@ static bool put_entry(cJSON *root, const us_tunable *tunable, const char *hash, 
     cJSON *shapes = member_object(kernel, "shapes");
     cJSON_DeleteItemFromObjectCaseSensitive(shapes, key);
     cJSON *shape = cJSON_AddObjectToObject(shapes, key);
-    cJSON *parameters = cJSON_AddObjectToObject(shape, "parameters");
-    bool complete = parameters != NULL;
-    for (int i = 0; tunable->parameters[i]; i++)
-        complete = complete &&
-                   cJSON_AddNumberToObject(parameters, tunable->parameters[i], entry->values[i]);
-    return complete && add_milliseconds(shape, "default_ms", entry->default_ms) &&
+    return us_choice_print(tunable, &entry->choice, shape) &&
+           add_milliseconds(shape, "default_ms", entry->default_ms) &&
            add_milliseconds(shape, "best_ms", entry->best_ms);
+}
+
+/* The algorithm of that name; -1: there is none. */
+static int find_algorithm(const us_tunable *tunable, const char *name) {
+    for (int i = 0; name && tunable->algorithms[i]; i++)
+        if (strcmp(tunable->algorithms[i]->name, name) == 0) return i;
+    return -1;
+}
+
+static bool read_choice(const cJSON *shape, const us_tunable *tunable, us_choice *choice) {
+    const cJSON *parameters = cJSON_GetObjectItemCaseSensitive(shape, "parameters");
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(shape, "algorithm");
+    *choice = (us_choice){.algorithm = find_algorithm(tunable, cJSON_GetStringValue(name))};
+    if (choice->algorithm < 0) return false;
+    int count = 0;
+    const us_parameter *p = us_choice_algorithm(tunable, choice)->parameters;
+    for (; p[count].name; count++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(parameters, p[count].name);
+        if (!cJSON_IsNumber(item) || !(fabs(item->valuedouble) <= 1 << 30) ||
+            item->valuedouble != (int)item->valuedouble)
+            return false;
+        *us_parameter_in(&p[count], choice->parameters) = (int)item->valuedouble;
+    }
+    return cJSON_GetArraySize(parameters) == count;
 }
 
 static const cJSON *find_shape(const cJSON *root, const us_tunable *tunable, const char *hash,
@@ -166,23 +197,13 @@ static const cJSON *find_shape(const cJSON *root, const us_tunable *tunable, con
     return cJSON_GetObjectItemCaseSensitive(shapes, key);
 }
 
-static bool read_entry(const cJSON *shape, const us_tunable *tunable, const void *spec,
-                       us_tuning_entry *entry) {
-    const cJSON *parameters = cJSON_GetObjectItemCaseSensitive(shape, "parameters");
-    int count = us_tunable_count(tunable);
-    if (cJSON_GetArraySize(parameters) != count) return false;
-    for (int i = 0; i < count; i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(parameters, tunable->parameters[i]);
-        if (!cJSON_IsNumber(item) || !(fabs(item->valuedouble) <= 1 << 30) ||
-            item->valuedouble != (int)item->valuedouble)
-            return false;
-        entry->values[i] = (int)item->valuedouble;
-    }
+static bool read_entry(const cJSON *shape, const us_tunable *tunable, us_tuning_entry *entry) {
+    if (!read_choice(shape, tunable, &entry->choice)) return false;
     const cJSON *default_ms = cJSON_GetObjectItemCaseSensitive(shape, "default_ms");
     const cJSON *best_ms = cJSON_GetObjectItemCaseSensitive(shape, "best_ms");
     entry->default_ms = cJSON_IsNumber(default_ms) ? default_ms->valuedouble : NAN;
     entry->best_ms = cJSON_IsNumber(best_ms) ? best_ms->valuedouble : NAN;
-    return tunable->valid(spec, entry->values);
+    return true;
 }
 
 /* ---- opening ---- */
@@ -196,7 +217,7 @@ static unseen_status attach(us_device *device, char *path, cJSON *root, unseen_e
     }
     tuning->path = path;
     tuning->root = root;
-    us_tuning_close(device->tuning);
+    us_tuning_close(device);
     device->tuning = tuning;
     return UNSEEN_OK;
 }
@@ -228,18 +249,20 @@ unseen_status us_tuning_restore(us_device *device, const char *record, bool *els
     return UNSEEN_OK;
 }
 
-static void release_choice(us_tuning_choice *choice) {
-    free(choice->spec);
-    free(choice->key);
-    free(choice);
+static void release_made(us_tuning_made *made) {
+    free(made->problem);
+    free(made->key);
+    free(made);
 }
 
-void us_tuning_close(us_tuning *tuning) {
+void us_tuning_close(us_device *device) {
+    us_tuning *tuning = device ? device->tuning : NULL;
     if (!tuning) return;
-    while (tuning->choices) {
-        us_tuning_choice *choice = tuning->choices;
-        tuning->choices = choice->next;
-        release_choice(choice);
+    device->tuning = NULL;
+    while (tuning->made) {
+        us_tuning_made *made = tuning->made;
+        tuning->made = made->next;
+        release_made(made);
     }
     cJSON_Delete(tuning->root);
     free(tuning->path);
@@ -249,39 +272,43 @@ void us_tuning_close(us_tuning *tuning) {
 /* ---- choosing ---- */
 
 /* Remembers what was chosen, once. */
-static unseen_status remember(us_tuning *tuning, const us_tunable *tunable, const void *spec,
-                              const char *key, const int *values, unseen_error *error) {
-    us_tuning_choice **end = &tuning->choices;
+static unseen_status remember(us_tuning *tuning, const us_tunable *tunable, const void *problem,
+                              const us_choice *choice, unseen_error *error) {
+    char key[US_TUNABLE_TEXT];
+    tunable->key(problem, key);
+    us_tuning_made **end = &tuning->made;
     for (; *end; end = &(*end)->next)
         if ((*end)->tunable == tunable && strcmp((*end)->key, key) == 0) return UNSEEN_OK;
-    us_tuning_choice *choice = calloc(1, sizeof *choice);
-    if (choice) {
-        choice->tunable = tunable;
-        choice->key = strdup(key);
-        choice->spec = malloc(tunable->spec_size);
+    us_tuning_made *made = calloc(1, sizeof *made);
+    if (made) {
+        made->tunable = tunable;
+        made->key = strdup(key);
+        made->problem = malloc(tunable->problem_size);
+        made->choice = *choice;
     }
-    if (!choice || !choice->key || !choice->spec) {
-        if (choice) release_choice(choice);
+    if (!made || !made->key || !made->problem) {
+        if (made) release_made(made);
         return us_fail_memory(error, "tuned parameters");
     }
-    memcpy(choice->spec, spec, tunable->spec_size);
-    memcpy(choice->values, values, (size_t)us_tunable_count(tunable) * sizeof *values);
-    *end = choice;
+    memcpy(made->problem, problem, tunable->problem_size);
+    *end = made;
     return UNSEEN_OK;
 }
 
-unseen_status us_tuning_find(const us_tunable *tunable, const void *spec, us_tuning_entry *entry,
-                             bool *found, unseen_error *error) {
-    us_tuning *tuning = device_of(spec)->tuning;
+unseen_status us_tuning_find(const us_device *device, const us_tunable *tunable,
+                             const void *problem, us_tuning_entry *entry, bool *found,
+                             unseen_error *error) {
     us_digest_text hash;
     char key[US_TUNABLE_TEXT];
     *found = false;
-    if (!tuning || !tuning->root) return UNSEEN_OK;
+    if (!device->tuning || !device->tuning->root) return UNSEEN_OK;
     US_TRY(hash_sources(tunable, &hash, error));
-    tunable->key(spec, key);
-    const cJSON *shape = find_shape(tuning->root, tunable, hash.text, key);
-    *found = read_entry(shape, tunable, spec, entry);
-    if (shape && !*found && tuning->recorded)
+    tunable->key(problem, key);
+    const cJSON *shape = find_shape(device->tuning->root, tunable, hash.text, key);
+    *found =
+        read_entry(shape, tunable, entry) && us_choice_algorithm(tunable, &entry->choice)
+                                                 ->valid(device, problem, entry->choice.parameters);
+    if (shape && !*found && device->tuning->recorded)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "the checkpoint is damaged: no kernel %s can be built with the parameters "
                        "that it was made with",
@@ -289,20 +316,13 @@ unseen_status us_tuning_find(const us_tunable *tunable, const void *spec, us_tun
     return UNSEEN_OK;
 }
 
-unseen_status us_tuning_choose(const us_tunable *tunable, const void *spec, int *values,
-                               unseen_error *error) {
-    us_tuning *tuning = device_of(spec)->tuning;
+unseen_status us_tuning_choose(us_device *device, const us_tunable *tunable, const void *problem,
+                               us_choice *choice, unseen_error *error) {
     us_tuning_entry entry;
     bool found;
-    US_TRY(us_tuning_find(tunable, spec, &entry, &found, error));
-    if (found)
-        memcpy(values, entry.values, (size_t)us_tunable_count(tunable) * sizeof *values);
-    else
-        tunable->defaults(spec, values);
-    if (!tuning) return UNSEEN_OK;
-    char key[US_TUNABLE_TEXT];
-    tunable->key(spec, key);
-    return remember(tuning, tunable, spec, key, values, error);
+    US_TRY(us_tuning_find(device, tunable, problem, &entry, &found, error));
+    *choice = found ? entry.choice : us_tunable_default(tunable, device, problem);
+    return device->tuning ? remember(device->tuning, tunable, problem, choice, error) : UNSEEN_OK;
 }
 
 /* ---- writing ---- */
@@ -312,14 +332,12 @@ unseen_status us_tuning_record(const us_device *device, char **record, unseen_er
     if (!device->tuning) return UNSEEN_OK;
     cJSON *root = create_document(device);
     unseen_status status = root ? UNSEEN_OK : us_fail_memory(error, "tuned parameters");
-    const us_tuning_choice *choice = device->tuning->choices;
-    for (; status == UNSEEN_OK && choice; choice = choice->next) {
+    const us_tuning_made *made = device->tuning->made;
+    for (; status == UNSEEN_OK && made; made = made->next) {
         us_digest_text hash;
-        us_tuning_entry entry = {.default_ms = NAN, .best_ms = NAN};
-        memcpy(entry.values, choice->values, sizeof entry.values);
-        status = hash_sources(choice->tunable, &hash, error);
-        if (status == UNSEEN_OK &&
-            !put_entry(root, choice->tunable, hash.text, choice->key, &entry))
+        const us_tuning_entry entry = {made->choice, NAN, NAN};
+        status = hash_sources(made->tunable, &hash, error);
+        if (status == UNSEEN_OK && !put_entry(root, made->tunable, hash.text, made->key, &entry))
             status = us_fail_memory(error, "tuned parameters");
     }
     if (status == UNSEEN_OK && !(*record = us_json_print_line(root)))
@@ -362,15 +380,15 @@ static unseen_status write_file(const char *path, const cJSON *root, unseen_erro
     return status;
 }
 
-unseen_status us_tuning_store(const us_tunable *tunable, const void *spec,
-                              const us_tuning_entry *entry, unseen_error *error) {
-    us_device *device = device_of(spec);
+unseen_status us_tuning_store(const us_device *device, const us_tunable *tunable,
+                              const void *problem, const us_tuning_entry *entry,
+                              unseen_error *error) {
     us_tuning *tuning = device->tuning;
     us_digest_text hash;
     char key[US_TUNABLE_TEXT];
     US_TRY(us_tuning_prepare(device, error));
     US_TRY(hash_sources(tunable, &hash, error));
-    tunable->key(spec, key);
+    tunable->key(problem, key);
     cJSON *root = load(device, tuning->path);
     if (!root) root = create_document(device);
     if (!root || !put_entry(root, tunable, hash.text, key, entry)) {
@@ -383,6 +401,16 @@ unseen_status us_tuning_store(const us_tunable *tunable, const void *spec,
 }
 
 /* ---- what tunables share ---- */
+
+us_choice us_tunable_default(const us_tunable *tunable, const us_device *device,
+                             const void *problem) {
+    us_choice choice;
+    int algorithm = 0;
+    do
+        choice = (us_choice){.algorithm = algorithm};
+    while (!tunable->algorithms[algorithm++]->defaults(device, problem, choice.parameters));
+    return choice;
+}
 
 int us_choices_add(int *choices, int count, int value) {
     int at = count;
@@ -399,12 +427,8 @@ int us_choices_add(int *choices, int count, int value) {
     return count + 1;
 }
 
-int us_tiles_count(int size, int tile) {
-    return (size + tile - 1) / tile;
-}
-
 int us_tiles_even(int size, int most) {
-    return us_tiles_count(size, us_tiles_count(size, most));
+    return us_divide_up(size, us_divide_up(size, most));
 }
 
 int us_tiles_choices(int size, int most, int *choices) {

@@ -190,6 +190,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.trainer);
     us_detector_destroy(b.detector);
+    us_tuning_close(b.device);
     if (us_device_close(b.device)) us_dataset_unmake(&b.dataset);
     return status;
 }

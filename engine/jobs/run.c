@@ -42,6 +42,7 @@ static void release(run *r) {
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
     us_detector_destroy(r->detector);
+    us_tuning_close(r->device);
     /* A device that does not answer any more may still read images: they stay then. */
     if (us_device_close(r->device)) {
         us_dataset_close(&r->training);
@@ -598,6 +599,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
+    us_tuning_close(s.device);
     if (us_device_close(s.device)) us_dataset_close(&s.dataset);
     unseen_config_free(s.config);
     return status;

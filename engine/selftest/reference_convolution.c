@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "ops/convolution.h"
+#include "ops/convolution/layer.h"
 #include "selftest/reference.h"
 
 /* Calls `each` for every pair of a small pixel and a large pixel that a tap relates: small (sy, sx)

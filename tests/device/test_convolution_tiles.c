@@ -1,16 +1,14 @@
-/* Every way of computing a convolution gives the same results: the tiles that a tuner may choose,
- * against the reference on the host. The default tiles are the self-test's. */
+/* Every algorithm for convolutions gives the same results with parameters that a tuner may choose,
+ * against the reference on the host. The defaults are the self-test's. */
 #include "test_device.h"
 #include "test_operands.h"
 
 #include <math.h>
 
-#include "ops/convolution.h"
-#include "ops/gather.h"
+#include "ops/convolution/layer.h"
+#include "ops/convolution/table.h"
 #include "selftest/reference.h"
-#include "ops/weight_gradient.h"
-#include "ops/winograd.h"
-#include "ops/winograd_gradient.h"
+#include "test_choices.h"
 
 enum { IMAGES = 37 };
 
@@ -98,49 +96,81 @@ static void close_operands(operands *o) {
     }
 }
 
-static us_gather_tiles fitted(const us_device *device, int batch, us_gather_tiles tiles) {
-    int vectors = us_device_vectors(device, batch);
-    if (tiles.vectors > vectors) tiles.vectors = vectors;
-    if (device->execution == US_EXECUTION_LANES) tiles.staged = 0;
-    return tiles;
+/* An algorithm's parameters, in the order of its struct; at most US_TUNABLE_PARAMETERS. */
+typedef struct candidate {
+    const char *algorithm;
+    int parameters[US_TUNABLE_PARAMETERS];
+} candidate;
+
+/* Whether the device can run it; parameters that are out of range are as good as the largest. */
+static bool choose(us_device *device, const us_convolution_problem *problem, const candidate *c,
+                   us_choice *choice) {
+    choice->algorithm = algorithm_named(&us_convolution_tunable, c->algorithm);
+    memcpy(choice->parameters, c->parameters, sizeof choice->parameters);
+    if (strcmp(c->algorithm, "winograd") == 0 && c->parameters[4] == 0)
+        set_parameter(&us_convolution_tunable, choice, "inputs",
+                      us_convolution_in(problem).channels);
+    if (strstr(c->algorithm, "winograd"))
+        return us_convolution_algorithms[choice->algorithm]->valid(device, problem,
+                                                                   choice->parameters);
+    if (strcmp(c->algorithm, "staged") == 0 && device->execution == US_EXECUTION_LANES)
+        return false;
+    bool is_gather = problem->pass != US_CONVOLUTION_WEIGHTS;
+    int vectors = us_device_vectors(device, problem->batch);
+    if (is_gather && parameter_named(&us_convolution_tunable, choice, "vectors") > vectors)
+        set_parameter(&us_convolution_tunable, choice, "vectors", vectors);
+    return true;
 }
 
-/* channels, vectors, staged, run, outputs */
-static const us_gather_tiles gather_tiles[] = {
-    {1, 1, 0, 1, 0}, {4, 2, 0, 1, 0}, {5, 2, 0, 2, 0}, {7, 1, 0, 100, 0}, {4, 2, 7, 1, 0},
-    {2, 1, 3, 1, 0}, {3, 2, 2, 2, 0}, {7, 1, 1, 3, 0}, {6, 2, 100, 1, 0},
-};
-
-/* One gather with these tiles, against what it should give. */
-static void check_gather(const operands *o, const us_gather_spec *spec,
-                         const us_gather_tiles *tiles, const double *want, size_t number) {
+/* One pass by this choice, against what it should give. */
+static void check_pass(const operands *o, const us_convolution_problem *problem,
+                       const us_choice *choice, const double *want, const char *algorithm) {
     unseen_error error;
-    us_gather *gather;
-    us_buffer *x = spec->up ? o->small_on : o->large_on;
-    us_buffer *y = upload(o->device, want, us_shape_size(spec->out), 0, o->batch);
-    TEST_OK(us_gather_create(spec, tiles, &gather, &error));
-    us_gather_args args = {.x = x,
-                           .weights = o->weights_on,
-                           .bias = spec->bias ? o->bias_on : NULL,
-                           .input = spec->up ? o->large_on : NULL,
-                           .y = y};
-    TEST_OK(us_gather_run(gather, &args, &error));
-    char what[64];
-    snprintf(what, sizeof what, "%s with tiles %zu", spec->up ? "up" : "down", number);
-    expect(y, want, us_shape_size(spec->out), IMAGES, o->batch, what);
-    us_gather_destroy(gather);
+    us_convolution *convolution;
+    bool up = problem->pass == US_CONVOLUTION_UP;
+    us_shape out = us_convolution_out(problem);
+    us_buffer *y = upload(o->device, want, us_shape_size(out), 0, o->batch);
+    TEST_OK(us_convolution_create(o->device, problem, choice, &convolution, &error));
+    us_convolution_args args = {.large = up ? y : o->large_on,
+                                .small = up ? o->small_on : y,
+                                .weights = o->weights_on,
+                                .bias = problem->bias ? o->bias_on : NULL,
+                                .input = up ? o->large_on : NULL};
+    TEST_OK(us_convolution_run(convolution, &args, &error));
+    char what[96];
+    snprintf(what, sizeof what, "%s, %s, first parameters %d, %d", up ? "up" : "down", algorithm,
+             choice->parameters[0], choice->parameters[1]);
+    expect(y, want, us_shape_size(out), IMAGES, o->batch, what);
+    us_convolution_destroy(convolution);
     us_buffer_destroy(y);
 }
 
-/* The convolution and the gradient of its input by each of the tiles that are possible. */
-static size_t check_gathers(us_device *device, const geometry *g, const us_gather_tiles *all,
+static us_convolution_problem problem_of(const geometry *g, us_convolution_pass pass, int batch) {
+    const us_convolution_attributes *a = &g->attributes;
+    size_t outputs = (size_t)a->channels;
+    return (us_convolution_problem){
+        .pass = pass,
+        .large = g->large,
+        .small = g->small,
+        .batch = batch,
+        .kernel = {a->kernel[0], a->kernel[1]},
+        .stride = {a->stride[0], a->stride[1]},
+        .padding = {a->padding[0], a->padding[1]},
+        .large_stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs,
+        .tap_stride = outputs,
+        .small_stride = 1,
+        .bias = pass != US_CONVOLUTION_UP,
+    };
+}
+
+/* The convolution and the gradient of its input by each of the candidates that are possible. */
+static size_t check_gathers(us_device *device, const geometry *g, const candidate *all,
                             size_t count) {
     operands o = open_operands(device, g);
-    const us_convolution_attributes *a = &g->attributes;
     double *forward = room(us_shape_size(g->small) * IMAGES, sizeof *forward);
     double *dx = room(us_shape_size(g->large) * IMAGES, sizeof *dx);
     us_reference call = {
-        .attributes = a,
+        .attributes = &g->attributes,
         .in = g->large,
         .out = g->small,
         .n = IMAGES,
@@ -154,38 +184,19 @@ static size_t check_gathers(us_device *device, const geometry *g, const us_gathe
     };
     us_reference_convolution_forward(&call);
     us_reference_convolution_backward(&call);
-    size_t weights = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)a->channels, checked = 0;
-    us_gather_spec down = {
-        .device = device,
-        .in = g->large,
-        .out = g->small,
-        .batch = o.batch,
-        .kernel = {a->kernel[0], a->kernel[1]},
-        .stride = {a->stride[0], a->stride[1]},
-        .padding = {a->padding[0], a->padding[1]},
-        .in_stride = weights,
-        .tap_stride = (size_t)a->channels,
-        .out_stride = 1,
-        .bias = true,
-        .activation = call.activation,
-    };
-    us_gather_spec up = down;
-    up.up = true;
-    up.in = g->small;
-    up.out = g->large;
-    up.in_stride = 1;
-    up.out_stride = weights;
-    up.bias = false;
-    up.activation.kind = US_ACTIVATION_NONE;
+    us_convolution_problem down = problem_of(g, US_CONVOLUTION_DOWN, o.batch);
+    us_convolution_problem up = problem_of(g, US_CONVOLUTION_UP, o.batch);
+    down.activation = call.activation;
     up.input_activation = call.input_activation;
+    size_t checked = 0;
     for (size_t i = 0; i < count; i++) {
-        us_gather_tiles tiles = fitted(device, o.batch, all[i]);
-        if (tiles.outputs == 0 || us_winograd_fits(&down, &tiles)) {
-            check_gather(&o, &down, &tiles, forward, i);
+        us_choice choice;
+        if (choose(device, &down, &all[i], &choice)) {
+            check_pass(&o, &down, &choice, forward, all[i].algorithm);
             checked++;
         }
-        if (tiles.outputs == 0 || us_winograd_fits(&up, &tiles)) {
-            check_gather(&o, &up, &tiles, dx, i);
+        if (choose(device, &up, &all[i], &choice)) {
+            check_pass(&o, &up, &choice, dx, all[i].algorithm);
             checked++;
         }
     }
@@ -196,21 +207,36 @@ static size_t check_gathers(us_device *device, const geometry *g, const us_gathe
 }
 
 static void gathers_agree(void **state) {
-    size_t count = sizeof gather_tiles / sizeof *gather_tiles;
-    assert_int_equal(check_gathers(*state, &uneven, gather_tiles, count), 2 * count);
+    us_device *device = *state;
+    static const candidate candidates[] = {
+        /* channels, vectors, pixels */
+        {"direct", {1, 1, 1}},
+        {"direct", {4, 2, 1}},
+        {"direct", {5, 2, 2}},
+        {"direct", {7, 1, 100}},
+        /* channels, vectors, inputs, chunks */
+        {"staged", {4, 2, 7, 1}},
+        {"staged", {2, 1, 3, 1}},
+        {"staged", {3, 2, 2, 2}},
+        {"staged", {7, 1, 1, 3}},
+        {"staged", {6, 2, 100, 1}},
+    };
+    size_t possible = device->execution == US_EXECUTION_LANES ? 4 : 9;
+    assert_int_equal(
+        check_gathers(device, &uneven, candidates, sizeof candidates / sizeof *candidates),
+        2 * possible);
 }
 
-/* The gradients of weights and bias, computed twice and added, by each of the tiles that are
+/* The gradients of weights and bias, computed twice and added, by each of the candidates that are
  * possible. */
-static size_t check_weight_gradients(us_device *device, const geometry *g,
-                                     const us_weight_gradient_tiles *all, size_t count) {
-    const us_convolution_attributes *a = &g->attributes;
+static size_t check_weight_gradients(us_device *device, const geometry *g, const candidate *all,
+                                     size_t count) {
     operands o = open_operands(device, g);
     unseen_error error;
-    size_t weights = count_weights(g), outputs = (size_t)a->channels, checked = 0;
+    size_t weights = count_weights(g), outputs = (size_t)g->attributes.channels, checked = 0;
     double *twice = room(weights, sizeof *twice), *bias = room(outputs, sizeof *bias);
     us_reference call = {
-        .attributes = a,
+        .attributes = &g->attributes,
         .in = g->large,
         .out = g->small,
         .n = IMAGES,
@@ -224,36 +250,28 @@ static size_t check_weight_gradients(us_device *device, const geometry *g,
         twice[i] *= 2;
     for (size_t i = 0; i < outputs; i++)
         bias[i] *= 2;
-    us_weight_gradient_spec spec = {
-        .device = device,
-        .large = g->large,
-        .small = g->small,
-        .batch = o.batch,
-        .kernel = {a->kernel[0], a->kernel[1]},
-        .stride = {a->stride[0], a->stride[1]},
-        .padding = {a->padding[0], a->padding[1]},
-        .large_stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs,
-        .tap_stride = outputs,
-        .small_stride = 1,
-        .bias = true,
-    };
+    const us_convolution_problem problem = problem_of(g, US_CONVOLUTION_WEIGHTS, o.batch);
     for (size_t i = 0; i < count; i++) {
-        if (all[i].outputs && !us_winograd_gradient_fits(&spec, &all[i])) continue;
-        us_weight_gradient *gradient;
-        us_buffer *weights_on = upload(device, twice, weights, 0, 1);
-        us_buffer *bias_on = upload(device, bias, outputs, 0, 1);
-        TEST_OK(us_weight_gradient_create(&spec, &all[i], &gradient, &error));
-        for (int pass = 0; pass < 2; pass++)
-            TEST_OK(us_weight_gradient_run(gradient, o.large_on, o.small_on, weights_on, bias_on,
-                                           pass == 1, &error));
+        us_convolution *convolution;
+        us_choice choice;
+        if (!choose(device, &problem, &all[i], &choice)) continue;
+        us_convolution_args args = {.large = o.large_on,
+                                    .small = o.small_on,
+                                    .weights = upload(device, twice, weights, 0, 1),
+                                    .bias = upload(device, bias, outputs, 0, 1)};
+        TEST_OK(us_convolution_create(device, &problem, &choice, &convolution, &error));
+        for (int pass = 0; pass < 2; pass++) {
+            args.accumulate = pass == 1;
+            TEST_OK(us_convolution_run(convolution, &args, &error));
+        }
         char what[64];
-        snprintf(what, sizeof what, "weight gradient with tiles %zu", i);
-        expect(weights_on, twice, weights, 1, 1, what);
-        snprintf(what, sizeof what, "bias gradient with tiles %zu", i);
-        expect(bias_on, bias, outputs, 1, 1, what);
-        us_weight_gradient_destroy(gradient);
-        us_buffer_destroy(weights_on);
-        us_buffer_destroy(bias_on);
+        snprintf(what, sizeof what, "weight gradient %zu, %s", i, all[i].algorithm);
+        expect(args.weights, twice, weights, 1, 1, what);
+        snprintf(what, sizeof what, "bias gradient %zu, %s", i, all[i].algorithm);
+        expect(args.bias, bias, outputs, 1, 1, what);
+        us_convolution_destroy(convolution);
+        us_buffer_destroy(args.weights);
+        us_buffer_destroy(args.bias);
         checked++;
     }
     free(twice);
@@ -264,20 +282,23 @@ static size_t check_weight_gradients(us_device *device, const geometry *g,
 
 static void weight_gradients_agree(void **state) {
     /* small, large, taps, splits */
-    static const us_weight_gradient_tiles tiles[] = {
-        {1, 1, 1, 1, 0, 0, 0, 0}, {6, 1, 4, 1, 0, 0, 0, 0}, {6, 1, 4, 5, 0, 0, 0, 0},
-        {5, 2, 3, 2, 0, 0, 0, 0}, {4, 3, 1, 3, 0, 0, 0, 0}, {13, 1, 2, 4, 0, 0, 0, 0},
+    static const candidate candidates[] = {
+        {"weight_gradient_direct", {1, 1, 1, 1}}, {"weight_gradient_direct", {6, 1, 4, 1}},
+        {"weight_gradient_direct", {6, 1, 4, 5}}, {"weight_gradient_direct", {5, 2, 3, 2}},
+        {"weight_gradient_direct", {4, 3, 1, 3}}, {"weight_gradient_direct", {13, 1, 2, 4}},
     };
-    size_t count = sizeof tiles / sizeof *tiles;
-    assert_int_equal(check_weight_gradients(*state, &uneven, tiles, count), count);
+    size_t count = sizeof candidates / sizeof *candidates;
+    assert_int_equal(check_weight_gradients(*state, &uneven, candidates, count), count);
 }
 
 static void winograd_agrees(void **state) {
     us_device *device = *state;
-    /* channels, vectors, staged, run, outputs */
-    static const us_gather_tiles tiles[] = {{5, 1, 0, 1, 2}, {6, 2, 0, 2, 2}, {3, 1, 0, 2, 2},
-                                            {4, 2, 0, 2, 3}, {7, 1, 0, 1, 4}, {1, 2, 0, 2, 4},
-                                            {5, 2, 4, 2, 4}, {4, 1, 1, 1, 3}};
+    /* outputs, channels, vectors, item_vectors, inputs (0: all) */
+    static const candidate candidates[] = {
+        {"winograd", {2, 5, 1, 1, 0}}, {"winograd", {2, 6, 2, 2, 0}}, {"winograd", {2, 3, 1, 2, 0}},
+        {"winograd", {3, 4, 2, 2, 0}}, {"winograd", {4, 7, 1, 1, 0}}, {"winograd", {4, 1, 2, 2, 0}},
+        {"winograd", {4, 5, 2, 2, 4}}, {"winograd", {3, 4, 1, 1, 1}},
+    };
     static const geometry geometries[] = {
         {{.channels = 13, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
          {7, 18, 11},
@@ -305,18 +326,25 @@ static void winograd_agrees(void **state) {
          {8, 5, 6},
          {336, 2, 3}},
     };
-    /* small, large, taps, splits, outputs, item_small, item_large, vectors */
-    static const us_weight_gradient_tiles gradient_tiles[] = {
-        {1, 3, 0, 1, 2, 4, 6, 1}, {1, 7, 0, 3, 2, 6, 7, 2}, {1, 2, 0, 2, 3, 6, 4, 2},
-        {1, 6, 0, 1, 4, 7, 6, 1}, {1, 5, 0, 2, 4, 6, 5, 2}, {1, 4, 0, 2, 4, 13, 3, 1},
-        {2, 6, 0, 1, 4, 9, 6, 1}, {2, 4, 0, 1, 2, 13, 7, 2}};
+    /* outputs, small, large, item_small, item_large, vectors, splits */
+    static const candidate gradients[] = {
+        {"weight_gradient_winograd", {2, 1, 3, 4, 6, 1, 1}},
+        {"weight_gradient_winograd", {2, 1, 7, 6, 7, 2, 3}},
+        {"weight_gradient_winograd", {3, 1, 2, 6, 4, 2, 2}},
+        {"weight_gradient_winograd", {4, 1, 6, 7, 6, 1, 1}},
+        {"weight_gradient_winograd", {4, 1, 5, 6, 5, 2, 2}},
+        {"weight_gradient_winograd", {4, 1, 4, 13, 3, 1, 2}},
+        {"weight_gradient_winograd", {4, 2, 6, 9, 6, 1, 1}},
+        {"weight_gradient_winograd", {2, 2, 4, 13, 7, 2, 1}},
+    };
     if (device->execution == US_EXECUTION_LANES) skip(); /* made for vectors */
     for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
-        size_t gathers = check_gathers(device, &geometries[g], tiles, sizeof tiles / sizeof *tiles);
+        size_t gathers = check_gathers(device, &geometries[g], candidates,
+                                       sizeof candidates / sizeof *candidates);
         assert_true(gathers >= 4);
-        size_t gradients = check_weight_gradients(device, &geometries[g], gradient_tiles,
-                                                  sizeof gradient_tiles / sizeof *gradient_tiles);
-        assert_true(gradients >= 2);
+        size_t made = check_weight_gradients(device, &geometries[g], gradients,
+                                             sizeof gradients / sizeof *gradients);
+        assert_true(made >= 2);
     }
 }
 

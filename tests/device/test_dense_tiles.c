@@ -7,8 +7,9 @@
 
 #include "ops/attributes.h"
 #include "ops/clblast.h"
-#include "ops/dense.h"
+#include "ops/dense/product.h"
 #include "selftest/reference.h"
+#include "test_choices.h"
 
 enum { IMAGES = 61 };
 
@@ -116,12 +117,12 @@ static void close_layer(layer *l) {
 }
 
 /* Forward, then backward twice, the second time on top of the first. */
-static void check_layer(layer *l, const us_product_tuning *tunings, const char *what) {
+static void check_layer(layer *l, const us_choice *choices, const char *what) {
     unseen_error error;
     void *made;
     const size_t batch = (size_t)l->plan.batch;
     l->plan.attributes = &l->attributes;
-    TEST_OK(us_dense_create(&l->plan, tunings, &made, &error));
+    TEST_OK(us_dense_create(&l->plan, choices, &made, &error));
     us_layer_forward forward = {.x = l->x_on, .y = l->y_on, .tensors = l->tensors, .n = IMAGES};
     TEST_OK(us_dense_layer.forward(made, &forward, &error));
     expect(l->y_on, l->y, 1, l->out, IMAGES, batch, what);
@@ -143,13 +144,13 @@ static void check_layer(layer *l, const us_product_tuning *tunings, const char *
     us_dense_layer.destroy(made);
 }
 
-static us_product_tuning default_tuning(const layer *l, us_product_form form) {
-    const int in = (int)l->in, out = (int)l->out, batch = l->plan.batch;
-    return us_product_tuning_default(l->plan.device, form, form == US_PRODUCT_FORWARD ? out : in,
-                                     form == US_PRODUCT_FORWARD ? in
-                                     : form == US_PRODUCT_INPUT ? out
-                                                                : batch,
-                                     form == US_PRODUCT_WEIGHT ? out : batch);
+/* The default of an algorithm for a product of the layer. */
+static us_choice default_choice(const layer *l, us_product_form form, const char *algorithm) {
+    const us_product_problem problem = {
+        .form = form, .in = (int)l->in, .out = (int)l->out, .batch = l->plan.batch};
+    us_choice choice = {.algorithm = algorithm_named(&us_product_tunable, algorithm)};
+    us_product_algorithms[choice.algorithm]->defaults(l->plan.device, &problem, choice.parameters);
+    return choice;
 }
 
 /* ---- ours ---- */
@@ -167,25 +168,27 @@ static void our_tunings_agree(void **state) {
     layer l = open_layer(device, 131, 37, true, (us_activation){US_ACTIVATION_LEAKY_RELU, 0.25f},
                          (us_activation){US_ACTIVATION_RELU, 0});
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        us_product_tuning tunings[US_PRODUCT_FORMS];
+        us_choice choices[US_PRODUCT_FORMS];
+        const bool vectors = device->execution == US_EXECUTION_VECTOR;
         for (int form = 0; form < US_PRODUCT_FORMS; form++) {
-            us_product_tuning t = default_tuning(&l, form);
-            t.implementation = US_PRODUCT_OWN;
-            t.tile_rows = own[i].rows;
-            if (form != US_PRODUCT_WEIGHT && own[i].slice && own[i].slice < t.slice)
-                t.slice = own[i].slice;
-            if (device->execution == US_EXECUTION_VECTOR) {
-                t.tile_vectors = own[i].vectors;
-                t.item_columns = own[i].columns;
-                t.item_chunks = own[i].chunks;
-                t.chunk_tiles = own[i].tiles;
-                t.block = own[i].block * device->vector_width;
-            }
-            tunings[form] = t;
+            us_choice *c = &choices[form];
+            *c = default_choice(&l, form, vectors ? "blocks" : "lanes");
+            const struct {
+                const char *name;
+                int value;
+            } all[] = {
+                {"tile_rows", own[i].rows},       {"tile_vectors", own[i].vectors},
+                {"item_columns", own[i].columns}, {"item_chunks", own[i].chunks},
+                {"chunk_tiles", own[i].tiles},    {"block", own[i].block * device->vector_width}};
+            for (size_t p = 0; p < (vectors ? sizeof all / sizeof *all : 1); p++)
+                set_parameter(&us_product_tunable, c, all[p].name, all[p].value);
+            int slice = parameter_named(&us_product_tunable, c, "slice");
+            if (form != US_PRODUCT_WEIGHT && own[i].slice && own[i].slice < slice)
+                set_parameter(&us_product_tunable, c, "slice", own[i].slice);
         }
         char what[32];
         snprintf(what, sizeof what, "tuning %zu", i);
-        check_layer(&l, tunings, what);
+        check_layer(&l, choices, what);
     }
     close_layer(&l);
 }
@@ -212,14 +215,12 @@ static void check_clblast(us_device *device, const char *which) {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
         layer l = open_layer(device, layers[i].in, layers[i].out, layers[i].bias,
                              *layers[i].activation, *layers[i].input_activation);
-        us_product_tuning tunings[US_PRODUCT_FORMS];
-        for (int form = 0; form < US_PRODUCT_FORMS; form++) {
-            tunings[form] = default_tuning(&l, form);
-            tunings[form].implementation = US_PRODUCT_CLBLAST;
-        }
+        us_choice choices[US_PRODUCT_FORMS];
+        for (int form = 0; form < US_PRODUCT_FORMS; form++)
+            choices[form] = default_choice(&l, form, "clblast");
         char what[64];
         snprintf(what, sizeof what, "layer %zu by CLBlast with %s", i, which);
-        check_layer(&l, tunings, what);
+        check_layer(&l, choices, what);
         close_layer(&l);
     }
 }
@@ -254,14 +255,16 @@ static void clblast_is_missed(void **state) {
     us_clblast_parameters parameters = {.mwg = 8};
     assert_int_equal(us_clblast_override(*state, &parameters, &error), UNSEEN_BAD_INPUT);
     layer l = open_layer(*state, 5, 3, true, none, none);
-    us_product_tuning tunings[US_PRODUCT_FORMS];
+    us_choice choices[US_PRODUCT_FORMS];
     for (int form = 0; form < US_PRODUCT_FORMS; form++) {
-        tunings[form] = default_tuning(&l, form);
-        assert_int_equal(tunings[form].implementation, US_PRODUCT_OWN);
-        tunings[form].implementation = US_PRODUCT_CLBLAST;
+        const us_product_problem problem = {.form = form, .in = 5, .out = 3, .batch = l.plan.batch};
+        choices[form] = us_tunable_default(&us_product_tunable, *state, &problem);
+        assert_int_not_equal(choices[form].algorithm,
+                             algorithm_named(&us_product_tunable, "clblast"));
+        choices[form] = default_choice(&l, form, "clblast");
     }
     l.plan.attributes = &l.attributes;
-    assert_int_equal(us_dense_create(&l.plan, tunings, &made, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_dense_create(&l.plan, choices, &made, &error), UNSEEN_BAD_INPUT);
     close_layer(&l);
 }
 

@@ -9,43 +9,59 @@
 #include "device/tuning.h"
 #include "ops/attributes.h"
 #include "ops/clblast.h"
-#include "ops/dense.h"
-#include "ops/gather.h"
-#include "ops/weight_gradient.h"
+#include "ops/convolution/table.h"
+#include "ops/dense/product.h"
+#include "test_choices.h"
 
-static int check_point(us_trial *trial, const int *values, int *tried) {
+static int check_point(us_trial *trial, const us_choice *choice, int *tried) {
     us_trial_times times;
-    if (!trial->tunable->valid(trial->spec, values)) return 0;
+    const us_algorithm *by = us_choice_algorithm(trial->tunable, choice);
+    if (!by->valid(trial->device, trial->problem, choice->parameters)) return 0;
     ++*tried;
-    if (us_trial_run(trial, values, 0, &times, &error) == UNSEEN_OK) return 0;
-    fprintf(stderr, "%s with", trial->tunable->name);
-    for (int i = 0; trial->tunable->parameters[i]; i++)
-        fprintf(stderr, " %s %d", trial->tunable->parameters[i], values[i]);
+    if (us_trial_run(trial, choice, 0, &times, &error) == UNSEEN_OK) return 0;
+    fprintf(stderr, "%s by %s with", trial->tunable->name, by->name);
+    for (const us_parameter *p = by->parameters; p->name; p++)
+        fprintf(stderr, " %s %d", p->name, us_parameter_value(p, choice->parameters));
     fprintf(stderr, ": %s\n", error.message);
     return 1;
 }
 
-/* Every start, and the ends of each parameter's choices beside the default's others. */
-static int check_candidates(us_device *device, const us_tunable *tunable, const void *of) {
+/* The ends of each parameter's choices beside the others of a choice. */
+static int check_ends(us_trial *trial, const us_choice *from, int *tried) {
+    const us_algorithm *by = us_choice_algorithm(trial->tunable, from);
+    int list[US_TUNABLE_CHOICES], failed = 0;
+    for (const us_parameter *p = by->parameters; p->name; p++) {
+        int count = by->choices(trial->device, trial->problem, from->parameters, p->offset, list);
+        for (int end = 0; count > 0 && end < 2; end++) {
+            us_choice choice = *from;
+            *us_parameter_in(p, choice.parameters) = list[end ? count - 1 : 0];
+            failed += check_point(trial, &choice, tried);
+        }
+    }
+    return failed;
+}
+
+/* Every start of every algorithm; and of each whose first one is valid the ends of its choices. */
+static int check_candidates(us_device *device, const us_tunable *tunable, const void *problem) {
     us_trial trial;
-    int values[US_TUNABLE_PARAMETERS] = {0}, list[US_TUNABLE_CHOICES], failed = 0, tried = 0;
-    if (us_trial_begin(device, tunable, of, true, &trial, &error) != UNSEEN_OK) {
+    int failed = 0, tried = 0;
+    if (us_trial_begin(device, tunable, problem, true, &trial, &error) != UNSEEN_OK) {
         fprintf(stderr, "%s: %s\n", tunable->name, error.message);
         return 1;
     }
-    tunable->defaults(of, values);
-    if (!tunable->valid(of, values)) {
+    us_choice choice = us_tunable_default(tunable, device, problem);
+    if (!us_choice_algorithm(tunable, &choice)->valid(device, problem, choice.parameters)) {
         fprintf(stderr, "%s: the default is not valid\n", tunable->name);
         failed++;
     }
-    for (int i = 0; tunable->start(of, i, values); i++)
-        failed += check_point(&trial, values, &tried);
-    for (int parameter = 0; tunable->parameters[parameter]; parameter++) {
-        tunable->defaults(of, values);
-        int count = tunable->choices(of, values, parameter, list);
-        for (int end = 0; count > 0 && end < 2; end++) {
-            values[parameter] = list[end ? count - 1 : 0];
-            failed += check_point(&trial, values, &tried);
+    for (int a = 0; tunable->algorithms[a]; a++) {
+        const us_algorithm *by = tunable->algorithms[a];
+        for (int i = 0;; i++) {
+            choice = (us_choice){.algorithm = a};
+            if (!by->start(device, problem, i, choice.parameters)) break;
+            failed += check_point(&trial, &choice, &tried);
+            if (i == 0 && by->valid(device, problem, choice.parameters))
+                failed += check_ends(&trial, &choice, &tried);
         }
     }
     us_trial_end(&trial);
@@ -54,55 +70,53 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
 }
 
 /* Not a round number anywhere. */
-static us_gather_spec down_spec(us_device *device) {
-    return (us_gather_spec){.device = device,
-                            .in = {7, 9, 8},
-                            .out = {13, 5, 3},
-                            .batch = us_device_pad(device, 37),
-                            .kernel = {5, 4},
-                            .stride = {2, 3},
-                            .padding = {2, 1},
-                            .in_stride = 5 * 4 * 13,
-                            .tap_stride = 13,
-                            .out_stride = 1,
-                            .bias = true,
-                            .activation = {US_ACTIVATION_TANH, 0}};
+static us_convolution_problem down_problem(const us_device *device) {
+    return (us_convolution_problem){.pass = US_CONVOLUTION_DOWN,
+                                    .large = {7, 9, 8},
+                                    .small = {13, 5, 3},
+                                    .batch = us_device_pad(device, 37),
+                                    .kernel = {5, 4},
+                                    .stride = {2, 3},
+                                    .padding = {2, 1},
+                                    .large_stride = 5 * 4 * 13,
+                                    .tap_stride = 13,
+                                    .small_stride = 1,
+                                    .bias = true,
+                                    .activation = {US_ACTIVATION_TANH, 0}};
 }
 
 static int gathers(us_device *device) {
-    us_gather_spec down = down_spec(device), up = down;
-    up.up = true;
-    up.in = down.out;
-    up.out = down.in;
-    up.in_stride = 1;
-    up.out_stride = 5 * 4 * 13;
+    us_convolution_problem down = down_problem(device), up = down;
+    up.pass = US_CONVOLUTION_UP;
     up.bias = false;
     up.activation.kind = US_ACTIVATION_NONE;
     up.input_activation = (us_activation){US_ACTIVATION_LEAKY_RELU, 0.25f};
-    return check_candidates(device, &us_gather_tunable, &down) +
-           check_candidates(device, &us_gather_tunable, &up);
+    return check_candidates(device, &us_convolution_tunable, &down) +
+           check_candidates(device, &us_convolution_tunable, &up);
+}
+
+/* Kernels of the same size both ways, which Winograd's filtering can compute. */
+static int square(us_device *device) {
+    us_convolution_problem problem = down_problem(device);
+    problem.kernel[0] = problem.kernel[1] = 4;
+    problem.stride[0] = problem.stride[1] = 2;
+    problem.padding[0] = problem.padding[1] = 1;
+    problem.small = (us_shape){13, 4, 4};
+    problem.large_stride = 4 * 4 * 13;
+    int failed = check_candidates(device, &us_convolution_tunable, &problem);
+    problem.pass = US_CONVOLUTION_WEIGHTS;
+    return failed + check_candidates(device, &us_convolution_tunable, &problem);
 }
 
 static int weight_gradients(us_device *device) {
-    us_weight_gradient_spec spec = {
-        .device = device,
-        .large = {7, 9, 8},
-        .small = {13, 5, 3},
-        .batch = us_device_pad(device, 37),
-        .kernel = {5, 4},
-        .stride = {2, 3},
-        .padding = {2, 1},
-        .large_stride = 5 * 4 * 13,
-        .tap_stride = 13,
-        .small_stride = 1,
-        .bias = true,
-    };
-    int failed = check_candidates(device, &us_weight_gradient_tunable, &spec);
-    spec.large_stride = 1;
-    spec.tap_stride = 7;
-    spec.small_stride = 5 * 4 * 7;
-    spec.bias_of_large = true;
-    return failed + check_candidates(device, &us_weight_gradient_tunable, &spec);
+    us_convolution_problem problem = down_problem(device);
+    problem.pass = US_CONVOLUTION_WEIGHTS;
+    int failed = check_candidates(device, &us_convolution_tunable, &problem);
+    problem.large_stride = 1;
+    problem.tap_stride = 7;
+    problem.small_stride = 5 * 4 * 7;
+    problem.bias_of_large = true;
+    return failed + check_candidates(device, &us_convolution_tunable, &problem);
 }
 
 /* A dense layer asks for its three products itself. */
@@ -125,15 +139,20 @@ static int dense_products(us_device *device) {
     }
     us_dense_layer.destroy(layer);
     int failed = 0, products = 0;
-    const us_tuning_choice *choice = device->tuning->choices;
-    for (; choice; choice = choice->next, products++)
-        failed += check_candidates(device, choice->tunable, choice->spec);
+    for (const us_tuning_made *made = device->tuning->made; made; made = made->next, products++)
+        failed += check_candidates(device, made->tunable, made->problem);
+    us_tuning_close(device);
     return failed + (products != 3);
 }
 
 static void candidates_of_gathers_agree(void **state) {
     (void)state;
     assert_int_equal(in_child(gathers), 0);
+}
+
+static void candidates_of_square_kernels_agree(void **state) {
+    (void)state;
+    assert_int_equal(in_child(square), 0);
 }
 
 static void candidates_of_weight_gradients_agree(void **state) {
@@ -146,25 +165,25 @@ static void candidates_of_dense_products_agree(void **state) {
     assert_int_equal(in_child(dense_products), 0);
 }
 
-/* A winner of the file is what a gather is created with; others keep their default. */
+/* A winner of the file is what a problem gets; others keep their default. */
 static int uses_the_winner(us_device *device) {
-    us_gather_spec spec = down_spec(device), other = spec;
-    us_tuning_entry entry = {.values = {3, 1, 0, 2, 0}, .default_ms = 2, .best_ms = 1};
-    us_gather *gather;
+    const us_convolution_problem problem = down_problem(device);
+    us_convolution_problem other = problem;
+    us_choice winner = {.algorithm = algorithm_named(&us_convolution_tunable, "direct"),
+                        .parameters = {3, 1, 2}};
+    us_tuning_entry entry = {winner, 2, 1};
+    us_choice first, second, usual;
     other.batch *= 2;
-    if (us_tuning_open(device, &error) != UNSEEN_OK ||
-        us_tuning_store(&us_gather_tunable, &spec, &entry, &error) != UNSEEN_OK ||
-        us_tuning_open(device, &error) != UNSEEN_OK ||
-        us_gather_create(&spec, NULL, &gather, &error) != UNSEEN_OK)
+    if (us_tuning_open(device, &error) ||
+        us_tuning_store(device, &us_convolution_tunable, &problem, &entry, &error) ||
+        us_tuning_open(device, &error) ||
+        us_tuning_choose(device, &us_convolution_tunable, &problem, &first, &error) ||
+        us_tuning_choose(device, &us_convolution_tunable, &other, &second, &error))
         return 1;
-    us_gather_destroy(gather);
-    if (us_gather_create(&other, NULL, &gather, &error) != UNSEEN_OK) return 1;
-    us_gather_destroy(gather);
-    const us_tuning_choice *first = device->tuning->choices, *second = first ? first->next : NULL;
-    us_gather_tiles usual = us_gather_default(&other);
-    if (!second || second->next) return 2;
-    if (memcmp(first->values, entry.values, 4 * sizeof(int)) != 0) return 3;
-    return second->values[0] == usual.channels && second->values[1] == usual.vectors ? 0 : 4;
+    us_tuning_close(device);
+    usual = us_tunable_default(&us_convolution_tunable, device, &other);
+    if (memcmp(&first, &winner, sizeof winner) != 0) return 3;
+    return memcmp(&second, &usual, sizeof usual) == 0 ? 0 : 4;
 }
 
 static void what_is_stored_is_used(void **state) {
@@ -225,32 +244,32 @@ static int run_forward(us_device *device, bool *own) {
     return wrong ? 12 : 0;
 }
 
-/* Winners of one product, ours and CLBlast's, take turns in the file, and in the layer. */
+/* Winners of one product, ours and CLBlast's, alternate in the file, and in the layer. */
 static int uses_clblast(us_device *device) {
-    const us_product_spec spec = {.device = device,
-                                  .form = US_PRODUCT_FORWARD,
-                                  .in = IN,
-                                  .out = OUT,
-                                  .batch = us_device_pad(device, IMAGES),
-                                  .bias = true};
+    const us_product_problem problem = {.form = US_PRODUCT_FORWARD,
+                                        .in = IN,
+                                        .out = OUT,
+                                        .batch = us_device_pad(device, IMAGES),
+                                        .bias = true};
+    const bool lanes = device->execution == US_EXECUTION_LANES;
     for (int turn = 0; turn < 4; turn++) {
-        const us_product_implementation winner = turn % 2 ? US_PRODUCT_CLBLAST : US_PRODUCT_OWN;
-        us_tuning_entry entry = {.default_ms = 2, .best_ms = 1};
-        us_product_tuning chosen;
+        const char *name = turn % 2 ? "clblast" : lanes ? "lanes" : "blocks";
+        us_tuning_entry entry = {{.algorithm = algorithm_named(&us_product_tunable, name)}, 2, 1};
+        us_choice chosen;
         bool own;
-        int start = 0;
-        do {
-            if (!us_dense_tunable.start(&spec, start++, entry.values)) return 1;
-        } while (entry.values[0] != (int)winner);
+        us_choice_algorithm(&us_product_tunable, &entry.choice)
+            ->defaults(device, &problem, entry.choice.parameters);
         if (us_tuning_open(device, &error) ||
-            us_tuning_store(&us_dense_tunable, &spec, &entry, &error) ||
-            us_tuning_open(device, &error) || us_product_choose(&spec, &chosen, &error))
+            us_tuning_store(device, &us_product_tunable, &problem, &entry, &error) ||
+            us_tuning_open(device, &error) ||
+            us_tuning_choose(device, &us_product_tunable, &problem, &chosen, &error))
             return 2;
-        if (chosen.implementation != winner) return 3;
+        if (memcmp(&chosen, &entry.choice, sizeof chosen) != 0) return 3;
         int failed = run_forward(device, &own);
         if (failed) fprintf(stderr, "%s\n", error.message);
         if (failed) return failed;
-        if (own != (winner == US_PRODUCT_OWN)) return 4;
+        us_tuning_close(device);
+        if (own != (turn % 2 == 0)) return 4;
     }
     return 0;
 }
@@ -263,15 +282,18 @@ static void clblast_is_used_where_it_won(void **state) {
 
 /* Without CLBlast a winner of a program that has it counts for nothing. */
 static int misses_clblast(us_device *device) {
-    const us_product_spec spec = {
-        .device = device, .in = IN, .out = OUT, .batch = us_device_pad(device, IMAGES)};
-    const us_tuning_entry entry = {.values = {US_PRODUCT_CLBLAST, 1, 1, 1, 1, 1, 1, 1}};
-    us_product_tuning chosen;
+    const us_product_problem problem = {
+        .in = IN, .out = OUT, .batch = us_device_pad(device, IMAGES)};
+    const int clblast = algorithm_named(&us_product_tunable, "clblast");
+    const us_tuning_entry entry = {.choice = {.algorithm = clblast}};
+    us_choice chosen;
     if (us_tuning_open(device, &error) ||
-        us_tuning_store(&us_dense_tunable, &spec, &entry, &error) ||
-        us_tuning_open(device, &error) || us_product_choose(&spec, &chosen, &error))
+        us_tuning_store(device, &us_product_tunable, &problem, &entry, &error) ||
+        us_tuning_open(device, &error) ||
+        us_tuning_choose(device, &us_product_tunable, &problem, &chosen, &error))
         return 2;
-    return chosen.implementation == US_PRODUCT_OWN ? 0 : 3;
+    us_tuning_close(device);
+    return chosen.algorithm != clblast ? 0 : 3;
 }
 
 static void clblast_is_not_used_where_it_is_missed(void **state) {
@@ -283,6 +305,7 @@ static void clblast_is_not_used_where_it_is_missed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(candidates_of_gathers_agree, setup),
+        cmocka_unit_test_setup(candidates_of_square_kernels_agree, setup),
         cmocka_unit_test_setup(candidates_of_weight_gradients_agree, setup),
         cmocka_unit_test_setup(candidates_of_dense_products_agree, setup),
         cmocka_unit_test_setup(what_is_stored_is_used, setup),

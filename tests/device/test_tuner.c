@@ -28,11 +28,14 @@ typedef enum behaviour {
 enum { FLOATS = 10000 };
 
 typedef struct made_up {
-    us_device *device;
-    int number;               /* tells specs apart */
+    int number;               /* tells problems apart */
     behaviour default_choice; /* of the parameter */
     unsigned tried;           /* a bit for each behaviour */
 } made_up;
+
+typedef struct parameters {
+    int behaviour;
+} parameters;
 
 typedef struct operation {
     behaviour is;
@@ -42,32 +45,35 @@ static void key(const void *of, char text[US_TUNABLE_TEXT]) {
     snprintf(text, US_TUNABLE_TEXT, "number %d", ((const made_up *)of)->number);
 }
 
-static void defaults(const void *of, int *values) {
-    values[0] = ((const made_up *)of)->default_choice;
+static bool defaults(const us_device *device, const void *of, void *values) {
+    (void)device;
+    ((parameters *)values)->behaviour = ((const made_up *)of)->default_choice;
+    return true;
 }
 
-static bool valid(const void *of, const int *values) {
-    return values[0] >= 0 && values[0] < BEHAVIOURS &&
-           ((const made_up *)of)->tried >> values[0] & 1;
+static bool valid(const us_device *device, const void *of, const void *values) {
+    int is = ((const parameters *)values)->behaviour;
+    (void)device;
+    return is >= 0 && is < BEHAVIOURS && ((const made_up *)of)->tried >> is & 1;
 }
 
-static bool start(const void *of, int index, int *values) {
-    (void)of;
-    values[0] = index;
+static bool start(const us_device *device, const void *of, int index, void *values) {
+    (void)device, (void)of;
+    ((parameters *)values)->behaviour = index;
     return index < BEHAVIOURS;
 }
 
-static int choices(const void *of, const int *values, int parameter, int list[US_TUNABLE_CHOICES]) {
-    (void)of;
-    (void)values;
-    (void)parameter;
+static int choices(const us_device *device, const void *of, const void *values, size_t offset,
+                   int list[US_TUNABLE_CHOICES]) {
+    (void)device, (void)of, (void)values, (void)offset;
     for (int i = 0; i < BEHAVIOURS; i++)
         list[i] = i;
     return BEHAVIOURS;
 }
 
-static void operands(const void *of, us_operand list[US_TUNABLE_OPERANDS]) {
-    (void)of;
+static void operands(const us_device *device, const void *of,
+                     us_operand list[US_TUNABLE_OPERANDS]) {
+    (void)device, (void)of;
     list[0].floats = FLOATS;
     list[2] = (us_operand){FLOATS, true, 0};
 }
@@ -77,13 +83,15 @@ static double expected(const void *of, const float *const *inputs, int output, s
     return output == 2 ? 2 * (double)inputs[0][index] : NAN;
 }
 
-static unseen_status create(const void *of, const int *values, void **made, unseen_error *why) {
-    (void)of;
+static unseen_status create(us_device *device, const void *of, const us_choice *choice, void **made,
+                            unseen_error *why) {
+    const int is = ((const parameters *)(const void *)choice->parameters)->behaviour;
+    (void)device, (void)of;
     *made = NULL;
-    if (values[0] == REFUSES) return us_fail(why, UNSEEN_FAILURE, "does not build");
+    if (is == REFUSES) return us_fail(why, UNSEEN_FAILURE, "does not build");
     operation *op = malloc(sizeof *op);
     if (!op) return us_fail_memory(why, "an operation");
-    op->is = (behaviour)values[0];
+    op->is = (behaviour)is;
     *made = op;
     return UNSEEN_OK;
 }
@@ -115,17 +123,23 @@ static unseen_status run(void *made, us_buffer *const *on, unseen_error *why) {
     return us_buffer_write(on[2], 0, values, sizeof values, why);
 }
 
-static const us_tunable misbehaving = {
-    .name = "misbehaving",
+static const us_algorithm algorithm = {
+    .name = "only",
     .sources = {"sum_splits"},
-    .parameters = {"behaviour"},
-    .spec_size = sizeof(made_up),
-    .key = key,
-    .label = key,
+    .parameters = {US_PARAMETER(parameters, behaviour)},
     .defaults = defaults,
     .valid = valid,
     .start = start,
     .choices = choices,
+};
+static const us_algorithm *const algorithms[] = {&algorithm, NULL};
+
+static const us_tunable misbehaving = {
+    .name = "misbehaving",
+    .algorithms = algorithms,
+    .problem_size = sizeof(made_up),
+    .key = key,
+    .label = key,
     .operands = operands,
     .expected = expected,
     .create = create,
@@ -144,12 +158,11 @@ typedef struct wanted {
 
 static unseen_status collect(us_device *device, void *user, unseen_error *why) {
     wanted *w = user;
-    int values[US_TUNABLE_PARAMETERS];
+    us_choice choice;
     for (int i = 0; i < 2 * w->count; i++) { /* everything twice, as layers may be alike */
         made_up of = w->specs[i % w->count];
-        of.device = device;
         of.number = i % w->count;
-        US_TRY(us_tuning_choose(&misbehaving, &of, values, why));
+        US_TRY(us_tuning_choose(device, &misbehaving, &of, &choice, why));
     }
     return UNSEEN_OK;
 }
@@ -228,11 +241,11 @@ static void a_default_that_fails_is_done_without(void **state) {
 }
 
 static int nothing_is_stored(us_device *device) {
-    made_up of = {.device = device};
+    const made_up of = {0};
     us_tuning_entry entry;
     bool found;
     if (us_tuning_open(device, &error) != UNSEEN_OK) return 1;
-    return us_tuning_find(&misbehaving, &of, &entry, &found, &error) != UNSEEN_OK || found;
+    return us_tuning_find(device, &misbehaving, &of, &entry, &found, &error) != UNSEEN_OK || found;
 }
 
 static void where_all_fail_nothing_is_stored(void **state) {

@@ -7,42 +7,55 @@
 #include "device/tuning.h"
 #include "fuzz.h"
 
-typedef struct spec {
-    us_device *device;
+typedef struct problem {
     int size;
-} spec;
+} problem;
+
+typedef struct tiles {
+    int rows, columns;
+} tiles;
+
+static const problem wanted = {16};
 
 static void key(const void *of, char text[US_TUNABLE_TEXT]) {
-    snprintf(text, US_TUNABLE_TEXT, "size %d", ((const spec *)of)->size);
+    snprintf(text, US_TUNABLE_TEXT, "size %d", ((const problem *)of)->size);
 }
 
-static void defaults(const void *of, int *values) {
-    (void)of;
-    values[0] = 1;
-    values[1] = 2;
+static bool defaults(const us_device *device, const void *of, void *parameters) {
+    (void)device, (void)of;
+    *(tiles *)parameters = (tiles){1, 2};
+    return true;
 }
 
-static bool valid(const void *of, const int *values) {
-    return values[0] >= 1 && values[0] <= ((const spec *)of)->size && values[1] >= 0;
+static bool valid(const us_device *device, const void *of, const void *parameters) {
+    const tiles *t = parameters;
+    (void)device;
+    return t->rows >= 1 && t->rows <= ((const problem *)of)->size && t->columns >= 0;
 }
 
-static const us_tunable kernel = {
-    .name = "kernel",
+static const us_algorithm tiled = {
+    .name = "tiled",
     .sources = {"sum_splits"},
-    .parameters = {"rows", "columns"},
-    .spec_size = sizeof(spec),
-    .key = key,
-    .label = key,
+    .parameters = {US_PARAMETER(tiles, rows), US_PARAMETER(tiles, columns)},
     .defaults = defaults,
     .valid = valid,
 };
+static const us_algorithm *const algorithms[] = {&tiled, NULL};
+
+static const us_tunable kernel = {
+    .name = "kernel",
+    .algorithms = algorithms,
+    .problem_size = sizeof(problem),
+    .key = key,
+    .label = key,
+};
 
 static void choose(us_device *device) {
-    spec of = {device, 16};
     unseen_error error = {0};
-    int values[US_TUNABLE_PARAMETERS];
-    fuzz_check(us_tuning_choose(&kernel, &of, values, &error) == UNSEEN_OK, "there is a choice");
-    fuzz_check(valid(&of, values), "the choice is valid");
+    us_choice choice;
+    fuzz_check(us_tuning_choose(device, &kernel, &wanted, &choice, &error) == UNSEEN_OK,
+               "there is a choice");
+    fuzz_check(valid(device, &wanted, choice.parameters), "the choice is valid");
     char *record;
     fuzz_check(us_tuning_record(device, &record, &error) == UNSEEN_OK, "it is recorded");
     unseen_string_free(record);
@@ -94,18 +107,19 @@ void fuzz_one(const uint8_t *data, size_t size) {
                "a file can be written");
     fuzz_check(us_tuning_open(&device, &error) == UNSEEN_OK, "a wrong file is as good as none");
     choose(&device);
-    spec of = {&device, 16};
-    us_tuning_entry entry = {.values = {3, 4}, .default_ms = 2, .best_ms = 1}, found;
+    us_tuning_entry entry = {{.parameters = {3, 4}}, .default_ms = 2, .best_ms = 1}, found;
     bool there = false;
-    fuzz_check(us_tuning_store(&kernel, &of, &entry, &error) == UNSEEN_OK, "a winner is stored");
-    fuzz_check(us_tuning_find(&kernel, &of, &found, &there, &error) == UNSEEN_OK && there &&
-                   found.values[0] == 3,
+    fuzz_check(us_tuning_store(&device, &kernel, &wanted, &entry, &error) == UNSEEN_OK,
+               "a winner is stored");
+    fuzz_check(us_tuning_find(&device, &kernel, &wanted, &found, &there, &error) == UNSEEN_OK &&
+                   there && found.choice.parameters[0] == 3,
                "a winner is found again, whatever the file held");
     remove(device.tuning->path);
 
     bool elsewhere;
     if (fuzz_accepted(us_tuning_restore(&device, text, &elsewhere, &error), &error, NULL))
-        fuzz_accepted(us_tuning_choose(&kernel, &of, entry.values, &error), &error, NULL);
+        fuzz_accepted(us_tuning_choose(&device, &kernel, &wanted, &entry.choice, &error), &error,
+                      NULL);
     free(text);
-    us_tuning_close(device.tuning);
+    us_tuning_close(&device);
 }

@@ -22,37 +22,69 @@ static unseen_error error;
         if ((expression) != UNSEEN_OK) fail_msg("%s", error.message);                              \
     } while (0)
 
-/* ---- a kernel with two parameters ---- */
+/* ---- an operator of two algorithms; the second one has two parameters ---- */
 
-typedef struct spec {
-    us_device *device;
+typedef struct problem {
     int size;
-} spec;
+} problem;
+
+typedef struct table {
+    int columns, rows; /* not in the order of their names below */
+} table;
 
 static void key(const void *of, char text[US_TUNABLE_TEXT]) {
-    snprintf(text, US_TUNABLE_TEXT, "size %d", ((const spec *)of)->size);
+    snprintf(text, US_TUNABLE_TEXT, "size %d", ((const problem *)of)->size);
 }
 
-static void defaults(const void *of, int *values) {
-    (void)of;
-    values[0] = 1;
-    values[1] = 2;
+/* By default it computes nothing. */
+static bool no_defaults(const us_device *device, const void *of, void *parameters) {
+    (void)device, (void)of, (void)parameters;
+    return false;
 }
 
-static bool valid(const void *of, const int *values) {
-    return values[0] >= 1 && values[0] <= ((const spec *)of)->size && values[1] >= 0;
+static bool even_sizes(const us_device *device, const void *of, const void *parameters) {
+    (void)device, (void)parameters;
+    return ((const problem *)of)->size % 2 == 0;
 }
 
-static const us_tunable kernel = {
-    .name = "kernel",
+static bool defaults(const us_device *device, const void *of, void *parameters) {
+    (void)device, (void)of;
+    *(table *)parameters = (table){.rows = 1, .columns = 2};
+    return true;
+}
+
+static bool valid(const us_device *device, const void *of, const void *parameters) {
+    const table *t = parameters;
+    (void)device;
+    return t->rows >= 1 && t->rows <= ((const problem *)of)->size && t->columns >= 0;
+}
+
+static const us_algorithm plain = {
+    .name = "plain", .sources = {"activation"}, .defaults = no_defaults, .valid = even_sizes};
+static const us_algorithm tiled = {
+    .name = "tiled",
     .sources = {"sum_splits"},
-    .parameters = {"rows", "columns"},
-    .spec_size = sizeof(spec),
-    .key = key,
-    .label = key,
+    .parameters = {US_PARAMETER(table, rows), US_PARAMETER(table, columns)},
     .defaults = defaults,
     .valid = valid,
 };
+static const us_algorithm *const algorithms[] = {&plain, &tiled, NULL};
+enum { PLAIN, TILED };
+
+static const us_tunable kernel = {
+    .name = "kernel",
+    .algorithms = algorithms,
+    .problem_size = sizeof(problem),
+    .key = key,
+    .label = key,
+};
+
+static us_choice tiles(int rows, int columns) {
+    us_choice choice = {.algorithm = TILED};
+    *us_parameter_in(&tiled.parameters[0], choice.parameters) = rows;
+    *us_parameter_in(&tiled.parameters[1], choice.parameters) = columns;
+    return choice;
+}
 
 /* ---- a device that is not there ---- */
 
@@ -67,8 +99,8 @@ static us_device make_device(void) {
 }
 
 static void forget(us_device *device) {
-    us_tuning_close(device->tuning);
-    device->tuning = NULL;
+    us_tuning_close(device);
+    assert_null(device->tuning);
 }
 
 static void reopen(us_device *device) {
@@ -76,17 +108,14 @@ static void reopen(us_device *device) {
 }
 
 static void store(us_device *device, int size, int rows, int columns) {
-    spec of = {device, size};
-    us_tuning_entry entry = {.values = {rows, columns}, .default_ms = 2.5, .best_ms = 1.25};
-    OK(us_tuning_store(&kernel, &of, &entry, &error));
+    us_tuning_entry entry = {tiles(rows, columns), .default_ms = 2.5, .best_ms = 1.25};
+    OK(us_tuning_store(device, &kernel, &(problem){size}, &entry, &error));
 }
 
 static void expect(us_device *device, int size, int rows, int columns) {
-    spec of = {device, size};
-    int values[US_TUNABLE_PARAMETERS];
-    OK(us_tuning_choose(&kernel, &of, values, &error));
-    assert_int_equal(values[0], rows);
-    assert_int_equal(values[1], columns);
+    us_choice choice, want = tiles(rows, columns);
+    OK(us_tuning_choose(device, &kernel, &(problem){size}, &choice, &error));
+    assert_memory_equal(&choice, &want, sizeof want);
 }
 
 static void expect_default(us_device *device, int size) {
@@ -124,7 +153,7 @@ static void winners_are_found_again(void **state) {
     expect_default(&later, 9);
     us_tuning_entry entry;
     bool found;
-    OK(us_tuning_find(&kernel, &(spec){&later, 7}, &entry, &found, &error));
+    OK(us_tuning_find(&later, &kernel, &(problem){7}, &entry, &found, &error));
     assert_true(found);
     assert_true(entry.default_ms == 2.5 && entry.best_ms == 1.25);
     forget(&device);
@@ -276,6 +305,35 @@ static void parameters_that_no_kernel_takes_are_ignored(void **state) {
     forget(&device);
 }
 
+/* A winner is an algorithm with its own parameters, and names it. */
+static void winners_name_their_algorithm(void **state) {
+    us_device device = make_device();
+    us_choice choice;
+    char *text, *changed;
+    size_t size;
+    (void)state;
+    reopen(&device);
+    us_tuning_entry entry = {.choice = {.algorithm = PLAIN}};
+    OK(us_tuning_store(&device, &kernel, &(problem){8}, &entry, &error));
+    reopen(&device);
+    OK(us_tuning_choose(&device, &kernel, &(problem){8}, &choice, &error));
+    assert_int_equal(choice.algorithm, PLAIN);
+    /* One that cannot compute the problem, or that is not there, is ignored. */
+    OK(us_tuning_store(&device, &kernel, &(problem){7}, &entry, &error));
+    reopen(&device);
+    expect_default(&device, 7);
+    OK(us_file_read(device.tuning->path, 1 << 20, &text, &size, &error));
+    char *name = strstr(text, "\"plain\"");
+    assert_non_null(name);
+    assert_true(asprintf(&changed, "%.*s\"other\"%s", (int)(name - text), text, name + 7) > 0);
+    write_text(device.tuning->path, changed);
+    reopen(&device);
+    expect_default(&device, 8);
+    free(text);
+    free(changed);
+    forget(&device);
+}
+
 static void a_record_outlives_the_store(void **state) {
     us_device device = make_device(), other = make_device();
     char *record;
@@ -360,8 +418,8 @@ static void the_cache_folder(void **state) {
     }
     reopen(&device);
     expect_default(&device, 7);
-    us_tuning_entry entry = {.values = {3, 5}};
-    assert_int_equal(us_tuning_store(&kernel, &(spec){&device, 7}, &entry, &error),
+    us_tuning_entry entry = {.choice = tiles(3, 5)};
+    assert_int_equal(us_tuning_store(&device, &kernel, &(problem){7}, &entry, &error),
                      UNSEEN_BAD_INPUT);
     assert_non_null(strstr(error.message, "UNSEEN_CACHE_DIR"));
     setenv("HOME", kept, 1);
@@ -398,6 +456,7 @@ int main(void) {
         cmocka_unit_test_setup(other_kernel_sources_are_others, setup),
         cmocka_unit_test_setup(damaged_files_are_ignored, setup),
         cmocka_unit_test_setup(parameters_that_no_kernel_takes_are_ignored, setup),
+        cmocka_unit_test_setup(winners_name_their_algorithm, setup),
         cmocka_unit_test_setup(a_record_outlives_the_store, setup),
         cmocka_unit_test_setup(the_cache_folder, setup),
         cmocka_unit_test_setup(choices_are_ascending_and_once, setup),

@@ -1,6 +1,6 @@
 #include <stddef.h>
 
-#include "ops/convolution.h"
+#include "ops/convolution/layer.h"
 
 static const us_key keys[] = {
     US_CONVOLUTION_KEYS,
@@ -60,7 +60,7 @@ static double flops(const void *attributes, us_shape in, us_shape out) {
 }
 
 static unseen_status create(const us_layer_plan *plan, void **layer, unseen_error *error) {
-    return us_convolution_create(plan, true, layer, error);
+    return us_convolution_layer_create(plan, true, layer, error);
 }
 
 const us_layer_type us_convolution_transpose_layer = {
@@ -74,7 +74,7 @@ const us_layer_type us_convolution_transpose_layer = {
     .folds_activation = true,
     .folds_normalization = true,
     .create = create,
-    .destroy = us_convolution_destroy,
-    .forward = us_convolution_forward,
-    .backward = us_convolution_backward,
+    .destroy = us_convolution_layer_destroy,
+    .forward = us_convolution_layer_forward,
+    .backward = us_convolution_layer_backward,
 };

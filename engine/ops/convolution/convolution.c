@@ -1,4 +1,4 @@
-#include "ops/convolution.h"
+#include "ops/convolution/layer.h"
 
 #include <stddef.h>
 
@@ -40,7 +40,7 @@ static double flops(const void *attributes, us_shape in, us_shape out) {
 }
 
 static unseen_status create(const us_layer_plan *plan, void **layer, unseen_error *error) {
-    return us_convolution_create(plan, false, layer, error);
+    return us_convolution_layer_create(plan, false, layer, error);
 }
 
 const us_layer_type us_convolution_layer = {
@@ -54,7 +54,7 @@ const us_layer_type us_convolution_layer = {
     .folds_activation = true,
     .folds_normalization = true,
     .create = create,
-    .destroy = us_convolution_destroy,
-    .forward = us_convolution_forward,
-    .backward = us_convolution_backward,
+    .destroy = us_convolution_layer_destroy,
+    .forward = us_convolution_layer_forward,
+    .backward = us_convolution_layer_backward,
 };

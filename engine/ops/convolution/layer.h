@@ -1,7 +1,7 @@
 /* What convolution and convolution_transpose share: their keys, and their kernels, which are the
  * same with the roles of input and output swapped. */
-#ifndef US_OPS_CONVOLUTION_H
-#define US_OPS_CONVOLUTION_H
+#ifndef US_OPS_CONVOLUTION_LAYER_H
+#define US_OPS_CONVOLUTION_LAYER_H
 
 #include "ops/layer.h"
 
@@ -56,13 +56,13 @@ typedef struct us_convolution_attributes {
 int us_convolution_tensors(const us_convolution_attributes *attributes, us_shape in,
                            bool transposed, us_tensor_spec specs[US_LAYER_MAX_TENSORS]);
 
-/* Of the layer type, with `transposed` added. */
-unseen_status us_convolution_create(const us_layer_plan *plan, bool transposed, void **layer,
-                                    unseen_error *error);
-void us_convolution_destroy(void *layer);
-unseen_status us_convolution_forward(void *layer, const us_layer_forward *args,
-                                     unseen_error *error);
-unseen_status us_convolution_backward(void *layer, const us_layer_backward *args,
-                                      unseen_error *error);
+/* As of us_layer_type, with `transposed` added. */
+unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transposed, void **layer,
+                                          unseen_error *error);
+void us_convolution_layer_destroy(void *layer);
+unseen_status us_convolution_layer_forward(void *layer, const us_layer_forward *args,
+                                           unseen_error *error);
+unseen_status us_convolution_layer_backward(void *layer, const us_layer_backward *args,
+                                            unseen_error *error);
 
 #endif

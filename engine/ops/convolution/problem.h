@@ -1,0 +1,68 @@
+/* What a pass of a convolution computes, transposed or not, however it does so.
+ *
+ * A convolution relates a large and a small side: small pixel (y, x) meets large pixel
+ * (y * stride - padding + ky, x * stride - padding + kx) at tap (ky, kx) of the kernel. Its input
+ * is the large side; a transposed convolution's is the small one. So three passes serve both:
+ *
+ *   DOWN     small from large    forward of a convolution, input gradient of a transposed one
+ *   UP       large from small    the other way round
+ *   WEIGHTS  weights from both   the gradient of the weights, and of the bias */
+#ifndef US_OPS_CONVOLUTION_PROBLEM_H
+#define US_OPS_CONVOLUTION_PROBLEM_H
+
+#include "device/tunable.h"
+#include "ops/layer.h"
+
+typedef enum us_convolution_pass {
+    US_CONVOLUTION_DOWN,
+    US_CONVOLUTION_UP,
+    US_CONVOLUTION_WEIGHTS,
+} us_convolution_pass;
+
+/* Pairs are {along height, along width}. */
+typedef struct us_convolution_problem {
+    us_convolution_pass pass;
+    us_shape large, small;
+    int batch; /* padded */
+    int kernel[2], stride[2], padding[2];
+    size_t large_stride, tap_stride, small_stride; /* of the weights, in floats, from a channel of a
+                                                      side to the next; taps are row by row */
+    bool bias;          /* added to the output; WEIGHTS: its gradient is computed as well */
+    bool bias_of_large; /* WEIGHTS: the bias is of the large side's channels, else of the small */
+    us_activation activation;       /* applied to the output */
+    us_activation input_activation; /* or: the output is multiplied by its derivative at `input` */
+    bool moments;                   /* may be wanted of the output, see us_convolution_args */
+    bool compared;                  /* outputs may be, with a us_target */
+} us_convolution_problem;
+
+/* The sides that DOWN and UP read and write, and the weights' strides along their channels. */
+static inline us_shape us_convolution_in(const us_convolution_problem *problem) {
+    return problem->pass == US_CONVOLUTION_UP ? problem->small : problem->large;
+}
+static inline us_shape us_convolution_out(const us_convolution_problem *problem) {
+    return problem->pass == US_CONVOLUTION_UP ? problem->large : problem->small;
+}
+static inline size_t us_convolution_in_stride(const us_convolution_problem *problem) {
+    return problem->pass == US_CONVOLUTION_UP ? problem->small_stride : problem->large_stride;
+}
+static inline size_t us_convolution_out_stride(const us_convolution_problem *problem) {
+    return problem->pass == US_CONVOLUTION_UP ? problem->large_stride : problem->small_stride;
+}
+
+/* Whether kernel, stride and padding are the same along both axes. */
+static inline bool us_convolution_is_square(const us_convolution_problem *problem) {
+    return problem->kernel[0] == problem->kernel[1] && problem->stride[0] == problem->stride[1] &&
+           problem->padding[0] == problem->padding[1];
+}
+
+static inline size_t us_convolution_weights(const us_convolution_problem *problem) {
+    return (size_t)problem->large.channels * (size_t)problem->small.channels *
+           (size_t)problem->kernel[0] * (size_t)problem->kernel[1];
+}
+
+/* WEIGHTS: the side that the bias belongs to. */
+static inline us_shape us_convolution_biased(const us_convolution_problem *problem) {
+    return problem->bias_of_large ? problem->large : problem->small;
+}
+
+#endif

@@ -1,0 +1,46 @@
+/* What the algorithms for weight gradients share: sums that are cut into splits and added up
+ * afterwards, and the bias's gradient where the kernel for the weights does not take it along. */
+#ifndef US_OPS_CONVOLUTION_WEIGHT_GRADIENT_H
+#define US_OPS_CONVOLUTION_WEIGHT_GRADIENT_H
+
+#include "ops/convolution/algorithm.h"
+
+enum { US_GRADIENT_MOST_SPLITS = 4096 };
+
+typedef struct us_weight_gradient us_weight_gradient;
+
+struct us_weight_gradient {
+    us_convolution_problem problem;
+    us_kernel *kernel; /* of the weights */
+    size_t groups;     /* its work-groups, of all splits */
+    int splits;        /* parts of the sums; 1: they are whole */
+    bool takes_bias;   /* the kernel computes the bias's gradient, too */
+
+    /* Launches the kernel. With several splits `to` gets partial sums one after the other for each,
+     * of the weights and then of the bias where it is taken. With a single one the gradients go to
+     * `to` and `bias` (NULL: not wanted) and, with `accumulate`, are added to what is there. */
+    unseen_status (*launch)(const us_weight_gradient *gradient, const us_convolution_args *args,
+                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error);
+
+    /* ---- of us_weight_gradient_prepare ---- */
+    us_kernel *bias, *sum; /* NULL where not needed */
+    int bias_splits;
+};
+
+/* Work-groups that keep every compute unit busy until the end. */
+int us_weight_gradient_wanted_groups(const us_device *device);
+
+/* Whether partial sums of so many splits fit into memory. */
+bool us_weight_gradient_valid_splits(const us_device *device, const us_convolution_problem *problem,
+                                     int splits);
+
+/* Makes what is needed beside the kernel, which is there. */
+unseen_status us_weight_gradient_prepare(us_device *device, us_weight_gradient *gradient,
+                                         unseen_error *error);
+
+/* As of us_convolution_implementation. */
+void us_weight_gradient_destroy(void *state);
+unseen_status us_weight_gradient_run(void *state, us_buffer *weights,
+                                     const us_convolution_args *args, unseen_error *error);
+
+#endif
