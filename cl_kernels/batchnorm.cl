@@ -11,7 +11,7 @@
  * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979); within a
  * part the mean is taken first, so a mean far beyond the deviation does no harm.
  *
- * saved[4][channels] is what us_layer_backward.statistics says: y = (x - mean) * scale + shift. */
+ * saved[4][channels] is what us_backward_fusion.statistics says: y = (x - mean) * scale + shift. */
 
 #define SHAPE                                                                                      \
     int channels, int pixels, int batch, int vectors, int rows, int item_channels

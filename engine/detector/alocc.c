@@ -122,8 +122,8 @@ static unseen_status refine(us_detector *detector, const us_detector_step *step,
         .slot = step->slot + LOSS_GENERATOR,
     };
     US_TRY(us_judge_learn(&a->discriminator, &args, error));
-    US_TRY(us_reconstruction_error(&a->refiner, step, (float)attributes->reconstruction_weight,
-                                   true, error));
+    US_TRY(us_reconstruction_error(&a->refiner, step, (float)attributes->reconstruction_weight, 1,
+                                   error));
     return us_reconstruction_update(&a->refiner, step, error);
 }
 
@@ -135,7 +135,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     US_TRY(us_random_codes_draw(a->noise, step->x, a->noisy, step->n,
                                 (float)attributes->noise_deviation, step->seed,
                                 (uint32_t)step->step, error));
-    US_TRY(us_reconstruction_forward(&a->refiner, a->noisy, step->n, true, &refined, error));
+    US_TRY(us_reconstruction_forward(&a->refiner, a->noisy, step->n, US_TRAINING_MOVES, &refined,
+                                     error));
     US_TRY(discriminate(a, step, refined, error));
     return refine(detector, step, refined, error);
 }
@@ -150,7 +151,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                            unseen_error *error) {
     alocc *a = detector->state;
     us_buffer *refined, *judged[2], *logits;
-    US_TRY(us_reconstruction_forward(&a->refiner, x, n, false, &refined, error));
+    US_TRY(us_reconstruction_forward(&a->refiner, x, n, US_TRAINING_NONE, &refined, error));
     judged[0] = refined;
     judged[1] = x;
     for (int i = 0; i < 2; i++) {

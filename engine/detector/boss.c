@@ -198,7 +198,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     us_reconstruction *reconstruction = &b->reconstruction;
     us_buffer *r, *negatives;
     if (step->epoch < a->warmup_epochs) return warm_up(b, step, error);
-    US_TRY(us_reconstruction_forward(reconstruction, step->x, step->n, true, &r, error));
+    US_TRY(
+        us_reconstruction_forward(reconstruction, step->x, step->n, US_TRAINING_MOVES, &r, error));
 
     classification real = {.images = step->x, .target = 1, .weight = a->real_weight, .first = true};
     classification reconstructed = {.images = r, .target = 1, .weight = a->reconstruction_weight};
@@ -226,7 +227,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     boss *b = detector->state;
     const boss_attributes *attributes = detector->spec->attributes;
     us_buffer *y, *logits;
-    US_TRY(us_reconstruction_forward(&b->reconstruction, x, n, false, &y, error));
+    US_TRY(us_reconstruction_forward(&b->reconstruction, x, n, US_TRAINING_NONE, &y, error));
     US_TRY(us_pixel_score_run(detector->pixel_score, x, y, NULL, columns[0], error));
     us_buffer *judged = attributes->classified == CLASSIFIED_IMAGE ? x : y;
     US_TRY(us_judge_score(&b->classifier, judged, n, &logits, error));

@@ -32,6 +32,7 @@ static unseen_status create_inputs(us_detector *detector, unseen_error *error) {
 unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
                                  bool training, us_detector **out, unseen_error *error) {
     *out = NULL;
+    const us_purpose purpose = device->purpose;
     us_detector *detector = calloc(1, sizeof *detector);
     if (!detector) return us_fail_memory(error, "a detector");
     detector->spec = spec;
@@ -48,7 +49,7 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     device->purpose = training ? US_PURPOSE_TRAINING : US_PURPOSE_SCORING;
     US_CHECK(spec->type->create(detector, training, error));
 done:
-    device->purpose = US_PURPOSE_SCORING;
+    device->purpose = purpose;
     if (status == UNSEEN_OK)
         *out = detector;
     else

@@ -71,7 +71,7 @@ unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_
 
 unseen_status us_judge_score(us_judge *judge, us_buffer *x, int n, us_buffer **logits,
                              unseen_error *error) {
-    US_TRY(us_network_forward(judge->network, judge->tape, x, n, false, error));
+    US_TRY(us_network_forward(judge->network, judge->tape, x, n, US_TRAINING_NONE, error));
     *logits = us_tape_output(judge->tape);
     return UNSEEN_OK;
 }

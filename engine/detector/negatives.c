@@ -68,8 +68,8 @@ static unseen_status decode(us_negatives *negatives, const us_detector_step *ste
     else
         US_TRY(us_random_codes_draw(negatives->random, NULL, negatives->code, step->n, scale,
                                     step->seed, substream, error));
-    return us_network_forward(negatives->decoder, negatives->tape, negatives->code, step->n, false,
-                              error);
+    return us_network_forward(negatives->decoder, negatives->tape, negatives->code, step->n,
+                              US_TRAINING_NONE, error);
 }
 
 unseen_status us_negatives_make(us_negatives *negatives, const us_detector_step *step,

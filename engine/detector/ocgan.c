@@ -300,7 +300,8 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     const ocgan_attributes *a = detector->spec->attributes;
     us_buffer *r, *code;
     US_TRY(draw(g->noise, step->x, g->noisy, step, DRAW_NOISE, a->noise_deviation, error));
-    US_TRY(us_reconstruction_forward(&g->reconstruction, g->noisy, step->n, true, &r, error));
+    US_TRY(us_reconstruction_forward(&g->reconstruction, g->noisy, step->n, US_TRAINING_MOVES, &r,
+                                     error));
     code = us_tape_output(g->reconstruction.encoder_tape);
     US_TRY(draw(g->codes, NULL, g->sample, step, DRAW_CODES, 1, error));
     US_TRY(decode_sample(g, step->n, error));
@@ -342,7 +343,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                            unseen_error *error) {
     ocgan *g = detector->state;
     us_buffer *r, *logits;
-    US_TRY(us_reconstruction_forward(&g->reconstruction, x, n, false, &r, error));
+    US_TRY(us_reconstruction_forward(&g->reconstruction, x, n, US_TRAINING_NONE, &r, error));
     US_TRY(us_pixel_score_run(detector->pixel_score, x, r, NULL, columns[0], error));
     US_TRY(us_judge_score(&g->classifier, r, n, &logits, error));
     return us_buffer_copy(columns[1], 0, logits, 0, (size_t)detector->padded * sizeof(float),

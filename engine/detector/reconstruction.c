@@ -36,8 +36,8 @@ void us_reconstruction_destroy(us_reconstruction *r) {
     us_buffer_destroy(r->code_gradient);
 }
 
-unseen_status us_reconstruction_forward(us_reconstruction *r, us_buffer *x, int n, bool training,
-                                        us_buffer **y, unseen_error *error) {
+unseen_status us_reconstruction_forward(us_reconstruction *r, us_buffer *x, int n,
+                                        us_training training, us_buffer **y, unseen_error *error) {
     US_TRY(us_network_forward(r->encoder, r->encoder_tape, x, n, training, error));
     US_TRY(us_network_forward(r->decoder, r->decoder_tape, us_tape_output(r->encoder_tape), n,
                               training, error));
@@ -47,7 +47,7 @@ unseen_status us_reconstruction_forward(us_reconstruction *r, us_buffer *x, int 
 
 unseen_status us_reconstruction_score(us_reconstruction *r, us_buffer *x, int n, us_buffer *scores,
                                       unseen_error *error) {
-    US_TRY(us_network_forward(r->encoder, r->encoder_tape, x, n, false, error));
+    US_TRY(us_network_forward(r->encoder, r->encoder_tape, x, n, US_TRAINING_NONE, error));
     return us_compare_for_score(r->decoder, r->decoder_tape, us_tape_output(r->encoder_tape), n,
                                 r->detector->pixel_score, x, scores, error);
 }

@@ -20,7 +20,7 @@ void us_reconstruction_destroy(us_reconstruction *reconstruction);
 
 /* *y is the decoder's output, valid until its tape runs again. */
 unseen_status us_reconstruction_forward(us_reconstruction *reconstruction, us_buffer *x, int n,
-                                        bool training, us_buffer **y, unseen_error *error);
+                                        us_training training, us_buffer **y, unseen_error *error);
 
 /* The pixel score of each lane of x, to `scores`. */
 unseen_status us_reconstruction_score(us_reconstruction *reconstruction, us_buffer *x, int n,
@@ -31,7 +31,8 @@ unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
                                       const us_detector_step *step, unseen_error *error);
 
 /* The same in two parts, for detectors that let image_gradient hold more than the reconstruction's
- * error. The loss told is without its weight; accumulate: so many times what is there is added. */
+ * error. The loss reported is without its weight. accumulate: the factor of what image_gradient
+ * holds, which is added. */
 unseen_status us_reconstruction_error(us_reconstruction *reconstruction,
                                       const us_detector_step *step, float weight, float accumulate,
                                       unseen_error *error);

@@ -173,7 +173,8 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     for (int i = 0; i < t->count; i++) {
         US_TRY(us_transformation_draw(t->transformation, t->labels, i, 0, 0, error));
         US_TRY(us_transformation_all(t->transformation, x, i, t->transformed, n, error));
-        US_TRY(us_network_forward(t->classifier, t->tape, t->transformed, n, false, error));
+        US_TRY(
+            us_network_forward(t->classifier, t->tape, t->transformed, n, US_TRAINING_NONE, error));
         us_class_entropy_args args = {
             .y = us_tape_output(t->tape),
             .labels = t->labels,

@@ -146,15 +146,15 @@ static void destroy(us_detector *detector) {
 
 /* ---- passes ---- */
 
-static unseen_status run(us_detector *detector, int network, us_buffer *x, int n, bool training,
-                         unseen_error *error) {
+static unseen_status run(us_detector *detector, int network, us_buffer *x, int n,
+                         us_training training, unseen_error *error) {
     vae *v = detector->state;
     return us_network_forward(detector->networks[network], v->tapes[network], x, n, training,
                               error);
 }
 
 /* Encodes images; *values are without noise. */
-static unseen_status encode(us_detector *detector, us_buffer *x, int n, bool training,
+static unseen_status encode(us_detector *detector, us_buffer *x, int n, us_training training,
                             us_gaussian_code_values *values, unseen_error *error) {
     vae *v = detector->state;
     US_TRY(run(detector, ENCODER, x, n, training, error));
@@ -208,7 +208,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
                            unseen_error *error) {
     vae *v = detector->state;
     us_gaussian_code_values values;
-    US_TRY(encode(detector, step->x, step->n, true, &values, error));
+    US_TRY(encode(detector, step->x, step->n, US_TRAINING_MOVES, &values, error));
     US_TRY(us_random_codes_draw(v->draw, NULL, v->noise, step->n, 1, step->seed,
                                 (uint32_t)step->step, error));
     values.noise = v->noise;
@@ -236,7 +236,7 @@ static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buf
                               int slot, unseen_error *error) {
     vae *v = detector->state;
     us_gaussian_code_values values;
-    US_TRY(encode(detector, x, n, false, &values, error));
+    US_TRY(encode(detector, x, n, US_TRAINING_NONE, &values, error));
     us_loss_args loss = {.target = x, .losses = losses, .slot = slot, .n = n, .weight = 1};
     return us_compare_for_loss(detector->networks[DECODER], v->tapes[DECODER], values.mean,
                                US_TRAINING_NONE, v->loss, &loss, error);
@@ -246,7 +246,7 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                            unseen_error *error) {
     vae *v = detector->state;
     us_gaussian_code_values values;
-    US_TRY(encode(detector, x, n, false, &values, error));
+    US_TRY(encode(detector, x, n, US_TRAINING_NONE, &values, error));
     US_TRY(us_compare_for_score(detector->networks[DECODER], v->tapes[DECODER], values.mean, n,
                                 detector->pixel_score, x, columns[0], error));
     return us_gaussian_code_divergence(v->code, &values, columns[1], error);

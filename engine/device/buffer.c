@@ -171,7 +171,7 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
 unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
                                   const char *what, us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
-    if (device->is_cpu && device->execution == US_EXECUTION_VECTOR) {
+    if (us_device_shares_memory(device)) {
         if (size > 0 && size <= device->largest_allocation_bytes)
             return create(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, size, false, what,
                           buffer, error);

@@ -62,7 +62,7 @@ typedef struct us_device {
     char index[24];    /* "P:D" */
     char notice[1024]; /* what its user should know about drivers and caches, or nothing */
     us_execution execution;
-    bool is_cpu;      /* shares memory with the host, so that images need not be copied */
+    bool is_cpu;      /* its kernels run on the host's processor */
     int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
     int group_size;   /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
     int compute_units;
@@ -89,6 +89,12 @@ bool us_device_close(us_device *device);
 
 /* Sends the device's notice, if it has one, as a warning. */
 void us_device_tell(const us_device *device, const unseen_events *events);
+
+/* Whether kernels read the host's memory as fast as the device's own, so that large inputs need no
+ * copy. */
+static inline bool us_device_shares_memory(const us_device *device) {
+    return device->is_cpu && device->execution == US_EXECUTION_VECTOR;
+}
 
 /* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
 static inline int us_device_lanes(const us_device *device) {
@@ -157,8 +163,8 @@ unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what
 unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_buffer **view,
                              unseen_error *error);
 
-/* Read-only device memory over host bytes: without a copy where the device is a CPU (the bytes must
- * then outlive the buffer, and us_device_finish), else copied. */
+/* Read-only device memory over host bytes: without a copy where us_device_shares_memory (the bytes
+ * must then outlive the buffer, and us_device_finish), else copied. */
 unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
                                   const char *what, us_buffer **buffer, unseen_error *error);
 

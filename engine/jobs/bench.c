@@ -38,7 +38,10 @@ unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error
     };
     US_TRY(us_image_batch_load(trainer->loader, &batch, error));
     trainer->progress.step = 0; /* the losses are not looked at */
-    trainer->progress.epoch = us_detector_warmup_epochs(trainer->detector->spec);
+    /* The last epoch's step: some parts begin only after a few. */
+    const int warmup = us_detector_warmup_epochs(trainer->detector->spec);
+    const int last = trainer->config->training.epochs - 1;
+    trainer->progress.epoch = last > warmup ? last : warmup;
     US_TRY(us_trainer_step(trainer, batch.n, error));
     us_fence *fence = &trainer->fences[position % US_STEPS_IN_FLIGHT];
     US_TRY(us_fence_wait(fence, trainer->device, error));
@@ -181,8 +184,6 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
                                     &b.detector, error);
     if (status == UNSEEN_OK)
         status = us_trainer_create(config, b.detector, &b.dataset, NULL, NULL, &b.trainer, error);
-    /* The last epoch's step: some parts begin only after a few. */
-    if (status == UNSEEN_OK) b.trainer->progress.epoch = config->training.epochs - 1;
     if (status == UNSEEN_OK) status = warm_up(&b, error);
     if (status == UNSEEN_OK) status = profile(&b, options->profile, error);
     if (status == UNSEEN_OK) status = measure(&b, error);

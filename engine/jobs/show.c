@@ -45,7 +45,8 @@ static bool add_network(cJSON *networks, cJSON *layers, const us_network_spec *n
 static unseen_status network_bytes(const us_network_spec *network, bool logits, int batch,
                                    double *bytes, unseen_error *error) {
     us_network_plan plan;
-    US_TRY(us_network_plan_make(network, (us_activation){0}, logits, &plan, error));
+    US_TRY(
+        us_network_plan_make(network, &(us_network_plan_options){.logits = logits}, &plan, error));
     double floats = 0;
     for (int s = 0; s < plan.count; s++)
         floats += (double)us_shape_size(us_stage_shape(network, &plan, s));

@@ -1,7 +1,7 @@
 /* unseen_tune: which kernels a config needs, for device/tuner.c to search their parameters. */
 #include "device/tuner.h"
+#include "jobs/bench.h"
 #include "training/model.h"
-#include "training/trainer.h"
 
 /* A detector at work, on as few images as make a batch. */
 typedef struct rehearsal {
@@ -18,10 +18,7 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));
     US_TRY(us_detector_create(device, &config->detector, batch, true, &r->detector, error));
     US_TRY(us_trainer_create(config, r->detector, &r->dataset, NULL, NULL, &r->trainer, error));
-    us_image_batch_args images = {.out = r->detector->x, .n = batch};
-    US_TRY(us_image_batch_load(r->trainer->loader, &images, error));
-    r->trainer->progress.epoch = us_detector_warmup_epochs(&config->detector);
-    US_TRY(us_trainer_step(r->trainer, batch, error));
+    US_TRY(us_bench_train(r->trainer, 0, error));
     US_TRY(
         us_model_columns(r->detector, &r->dataset, NULL, batch, "scoring", NULL, columns, error));
     us_columns_release(columns);

@@ -57,18 +57,6 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
 
 /* ---- creation ---- */
 
-static bool is_normalization(const us_network *network, int stage) {
-    return stage >= 0 && network->stages[stage].spec->type->is_normalization;
-}
-
-/* Of the stage that normalises another one's output. */
-static us_activation normalized_activation(const us_network *network, int index) {
-    for (int s = index + 1; s < network->plan.count; s++)
-        if (network->plan.stages[s].input == index && is_normalization(network, s))
-            return network->plan.stages[s].activation;
-    return (us_activation){0};
-}
-
 static unseen_status create_folded(us_network *network, us_stage *stage, unseen_error *error) {
     size_t channels = (size_t)stage->spec->out.channels;
     US_TRY(us_buffer_create(network->device,
@@ -90,10 +78,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .batch = network->batch,
         .activation = planned->activation,
         .input_activation = planned->input_activation,
-        .is_normalized = planned->is_normalized,
-        .normalized_activation = normalized_activation(network, index),
-        .input_is_normalized = is_normalization(network, planned->input),
-        .compared = network->options.compared && index == network->plan.count - 1,
+        .fusion = planned->fusion,
         .training = network->options.training,
     };
     if (spec->type->saved_floats)
@@ -139,8 +124,9 @@ static unseen_status create_layers(us_network *network, unseen_error *error) {
 
 static unseen_status plan(us_network *network, unseen_error *error) {
     const us_network_options *options = &network->options;
-    US_TRY(us_network_plan_make(network->spec, options->input_activation, options->logits,
-                                &network->plan, error));
+    const us_network_plan_options wanted = {options->input_activation, options->logits,
+                                            options->compared};
+    US_TRY(us_network_plan_make(network->spec, &wanted, &network->plan, error));
     network->stages = calloc((size_t)network->plan.count + 1, sizeof *network->stages);
     if (!network->stages) return us_fail_memory(error, "a network");
     for (int s = 0; s < network->plan.count; s++) {
@@ -212,8 +198,4 @@ us_buffer *us_network_gradients(const us_network *network) {
 
 size_t us_network_floats(const us_network *network) {
     return network->floats;
-}
-
-int us_network_stages(const us_network *network) {
-    return network->plan.count;
 }

@@ -89,8 +89,4 @@ typedef struct us_network_backward_args {
 unseen_status us_network_backward(us_network *network, us_tape *tape,
                                   const us_network_backward_args *args, unseen_error *error);
 
-/* ---- for benchmarks and tests: the fused stages, in order ---- */
-
-int us_network_stages(const us_network *network);
-
 #endif

@@ -46,13 +46,30 @@ static bool fold_pays(const us_network_spec *spec, int before, int normalization
                (int64_t)us_shape_size(from->out) * LEAST_BATCH;
 }
 
-static void plan_stages(const us_network_spec *spec, us_activation input_activation, bool logits,
+static const us_layer_type *type_of(const us_network_spec *spec, const us_network_plan *plan,
+                                    int stage) {
+    return spec->layers[plan->stages[stage].layer].type;
+}
+
+/* What stages may do for their neighbours, once all are known. */
+static void plan_fusion(const us_network_spec *spec, bool compared, us_network_plan *plan) {
+    for (int s = 0; s < plan->count; s++) {
+        us_stage_plan *stage = &plan->stages[s];
+        us_stage_plan *input = stage->input >= 0 ? &plan->stages[stage->input] : NULL;
+        if (!input) continue;
+        stage->fusion.input_is_normalized = type_of(spec, plan, stage->input)->is_normalization;
+        if (input->fusion.is_normalized) input->fusion.normalized_activation = stage->activation;
+    }
+    if (plan->count) plan->stages[plan->count - 1].fusion.compared = compared;
+}
+
+static void plan_stages(const us_network_spec *spec, const us_network_plan_options *options,
                         layer_facts *facts, us_network_plan *plan) {
     count_uses(spec, facts);
     for (int i = 0; i < spec->count; i++) {
         const us_layer_spec *layer = &spec->layers[i];
         int input = facts[i].stage = stage_of(facts, layer->input);
-        if (layer->type->is_view || is_dropped(spec, i, logits)) continue;
+        if (layer->type->is_view || is_dropped(spec, i, options->logits)) continue;
         us_stage_plan *previous = input >= 0 ? &plan->stages[input] : NULL;
         /* Only the one reader of values that have no activation yet may have a say in them. */
         bool sole = previous && facts[root_of(facts, layer->input)].uses == 1 &&
@@ -69,18 +86,19 @@ static void plan_stages(const us_network_spec *spec, us_activation input_activat
         bool normalizes =
             sole && layer->type->is_normalization &&
             memcmp(&layer->in, &spec->layers[previous->layer].out, sizeof layer->in) == 0;
-        if (normalizes) previous->is_normalized = true;
+        if (normalizes) previous->fusion.is_normalized = true;
         facts[i].stage = plan->count;
-        plan->stages[plan->count++] =
-            (us_stage_plan){.layer = i,
-                            .input = input,
-                            .shortcut = stage_of(facts, layer->shortcut),
-                            .activation = own,
-                            .input_activation = previous ? previous->activation : input_activation,
-                            .folds = normalizes && fold_pays(spec, previous->layer, i)};
+        plan->stages[plan->count++] = (us_stage_plan){
+            .layer = i,
+            .input = input,
+            .shortcut = stage_of(facts, layer->shortcut),
+            .activation = own,
+            .input_activation = previous ? previous->activation : options->input_activation,
+            .folds = normalizes && fold_pays(spec, previous->layer, i)};
     }
     plan->output_activation =
-        plan->count ? plan->stages[plan->count - 1].activation : input_activation;
+        plan->count ? plan->stages[plan->count - 1].activation : options->input_activation;
+    plan_fusion(spec, options->compared, plan);
 }
 
 us_shape us_stage_shape(const us_network_spec *spec, const us_network_plan *plan, int stage) {
@@ -244,6 +262,12 @@ static void plan_gradients(gradient_planner *p) {
     if (plan->count) p->gradients[plan->count - 1] = (gradient){.slot = US_SLOT_DY, .known = true};
     for (int s = plan->count - 1; s >= 0; s--)
         plan_backward(p, s);
+    for (int i = 0; i + 1 < plan->step_count; i++) {
+        us_gradient_step *step = &plan->steps[i], *next = step + 1;
+        step->feeds_normalization =
+            !step->is_sum && !next->is_sum && next->stage == plan->stages[step->stage].input &&
+            next->from == step->to && type_of(p->spec, plan, next->stage)->is_normalization;
+    }
 }
 
 /* ---- all of it ---- */
@@ -262,8 +286,9 @@ static bool create_slots(us_slots *slots, int stages) {
  * sum. */
 enum { STEPS_OF_A_STAGE = 6 };
 
-unseen_status us_network_plan_make(const us_network_spec *spec, us_activation input_activation,
-                                   bool logits, us_network_plan *plan, unseen_error *error) {
+unseen_status us_network_plan_make(const us_network_spec *spec,
+                                   const us_network_plan_options *options, us_network_plan *plan,
+                                   unseen_error *error) {
     memset(plan, 0, sizeof *plan);
     size_t count = (size_t)spec->count;
     layer_facts *facts = calloc(count, sizeof *facts);
@@ -275,7 +300,7 @@ unseen_status us_network_plan_make(const us_network_spec *spec, us_activation in
                     create_slots(&plan->outputs, spec->count) &&
                     create_slots(&plan->gradients, spec->count);
     if (complete) {
-        plan_stages(spec, input_activation, logits, facts, plan);
+        plan_stages(spec, options, facts, plan);
         plan_outputs(spec, plan, reads);
         plan_gradients(&(gradient_planner){spec, plan, gradients + 1});
     }

@@ -11,7 +11,7 @@ typedef struct us_stage_plan {
     int input, shortcut; /* stages whose outputs it reads, or US_NETWORK_INPUT; shortcut is
                             US_NO_LAYER but for layers with branches */
     us_activation activation, input_activation;
-    bool is_normalized; /* only a normalisation reads its output, without an activation between */
+    us_fusion fusion;
     bool folds; /* it is that normalisation, and its input's layer can be it too when scoring */
     int slot;   /* of its output, where a pass forward keeps nothing for one backward */
 } us_stage_plan;
@@ -32,7 +32,8 @@ typedef struct us_gradient_step {
     int from, to;    /* slots: of dy and dx; sums: to = base + derivative x from */
     int base;        /* sums: US_SLOT_NONE for zero */
     bool derivative; /* sums: of the stage's activation, else 1 */
-    int layer;       /* in the spec, which the step counts as a part of */
+    bool feeds_normalization; /* else: dx is all that a normalisation gets, which comes next */
+    int layer;                /* in the spec, which the step counts as a part of */
 } us_gradient_step;
 
 /* Slots of memory: the floats of an image that each must hold. One that is free again rests until
@@ -54,9 +55,15 @@ typedef struct us_network_plan {
     int step_count;
 } us_network_plan;
 
-/* input_activation: that produced the network's input. logits: a final sigmoid is left out. */
-unseen_status us_network_plan_make(const us_network_spec *spec, us_activation input_activation,
-                                   bool logits, us_network_plan *plan, unseen_error *error);
+typedef struct us_network_plan_options {
+    us_activation input_activation; /* that produced the network's input */
+    bool logits;                    /* a final sigmoid is left out */
+    bool compared;                  /* the output will mostly be compared with images */
+} us_network_plan_options;
+
+unseen_status us_network_plan_make(const us_network_spec *spec,
+                                   const us_network_plan_options *options, us_network_plan *plan,
+                                   unseen_error *error);
 void us_network_plan_release(us_network_plan *plan);
 
 /* Of what a stage puts out; US_NETWORK_INPUT: of what the network is given. */

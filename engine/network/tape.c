@@ -129,8 +129,7 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
         .tensors = stage->folded,
         .n = n,
         .reuse = reuse,
-        .folded = true,
-        .target = target,
+        .fusion = {.folded = true, .target = target},
     };
     return stage->spec->type->forward(stage->layer, &args, error);
 }
@@ -151,10 +150,10 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
         .n = n,
         .training = training,
         .reuse = reuse,
-        .moments = training && plan->is_normalized ? moments : NULL,
-        .target = target,
+        .fusion = {.moments = training && plan->fusion.is_normalized ? moments : NULL,
+                   .target = target},
     };
-    if (plan->input == index - 1) args.x_moments = *moments;
+    if (plan->input == index - 1) args.fusion.x_moments = *moments;
     *moments = (us_parts){0};
     return stage->spec->type->forward(stage->layer, &args, error);
 }
@@ -212,15 +211,6 @@ static unseen_status add_gradients(us_network *network, us_tape *tape, int index
     return us_gradient_sum_run(network->sums[index], &sum, error);
 }
 
-/* Whether a step's gradient is all that a normalisation gets, which comes next. */
-static bool feeds_normalization(const us_network *network, int index) {
-    const us_network_plan *plan = &network->plan;
-    const us_gradient_step *step = &plan->steps[index], *next = step + 1;
-    int input = plan->stages[step->stage].input;
-    return index + 1 < plan->step_count && !next->is_sum && next->stage == input &&
-           next->from == step->to && network->stages[input].spec->type->is_normalization;
-}
-
 /* *sums are those of the gradient that the step before has given, if it has taken them, and then of
  * this one's. */
 static unseen_status run_backward(us_network *network, us_tape *tape, int index, us_parts *sums,
@@ -239,13 +229,13 @@ static unseen_status run_backward(us_network *network, us_tape *tape, int index,
         .saved = tape->saved[step->stage],
         .n = args->n,
         .accumulate = args->accumulate,
-        .dy_sums = *sums,
+        .fusion.dy_sums = *sums,
     };
     *sums = (us_parts){0};
-    if (feeds_normalization(network, index)) {
-        layer.normalized = output_of(tape, network->plan.stages[input].input);
-        layer.statistics = tape->saved[input];
-        layer.dx_sums = sums;
+    if (step->feeds_normalization) {
+        layer.fusion.normalized = output_of(tape, network->plan.stages[input].input);
+        layer.fusion.statistics = tape->saved[input];
+        layer.fusion.dx_sums = sums;
     }
     if (!layer.dx && !layer.gradients) return UNSEEN_OK;
     return stage->spec->type->backward(stage->layer, &layer, error);

@@ -4,7 +4,18 @@
 
 #include <stdio.h>
 
-#include "ops/layer.h"
+typedef enum us_activation_kind {
+    US_ACTIVATION_NONE,
+    US_ACTIVATION_RELU,
+    US_ACTIVATION_LEAKY_RELU,
+    US_ACTIVATION_TANH,
+    US_ACTIVATION_SIGMOID,
+} us_activation_kind;
+
+typedef struct us_activation {
+    us_activation_kind kind;
+    float slope; /* of LEAKY_RELU, >= 0 */
+} us_activation;
 
 enum { US_ACTIVATION_OPTIONS = 128 };
 

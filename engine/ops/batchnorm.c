@@ -8,6 +8,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/attributes.h"
+#include "ops/layer.h"
 
 /* How the work is cut. */
 typedef struct us_batchnorm_tuning {
@@ -33,7 +34,7 @@ enum {
     PART_FLOATS = 32768,   /* of a part on a CPU: what a cache keeps for the second look at it */
     LANES_ITEMS = 1024,    /* wanted per compute unit of a GPU */
     LANES_MAX_SPLITS = 64, /* so that adding up the parts stays short */
-    STATISTICS = 4,        /* of a channel, see us_layer_backward.statistics */
+    STATISTICS = 4,        /* of a channel, see us_backward_fusion.statistics */
 };
 
 static int clamp_int(int64_t value, int low, int high) {
@@ -167,7 +168,7 @@ enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
 
 static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
                              us_buffer *statistics, unseen_error *error) {
-    us_parts moments = args->x_moments;
+    us_parts moments = args->fusion.x_moments;
     if (!moments.stride) {
         moments = layer->parts;
         US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES, args->x,
@@ -204,7 +205,7 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_parts sums = args->dy_sums;
+    us_parts sums = args->fusion.dy_sums;
     if (!sums.stride) {
         sums = layer->parts;
         US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES,

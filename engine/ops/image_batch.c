@@ -86,8 +86,7 @@ static unseen_status create_parts(us_image_loader *loader, unseen_error *error) 
     us_device *device = loader->device;
     const int64_t count = loader->source.count;
     const size_t total = loader->image_bytes * (size_t)count;
-    const bool in_place = device->is_cpu && device->execution == US_EXECUTION_VECTOR;
-    loader->staged = !in_place && total > device->memory_bytes / 2;
+    loader->staged = !us_device_shares_memory(device) && total > device->memory_bytes / 2;
     int64_t per_part = (int64_t)(device->largest_allocation_bytes / loader->image_bytes);
     if (per_part < 1)
         return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,

@@ -21,6 +21,7 @@
 
 #include "base/json.h"
 #include "device/device.h"
+#include "ops/fusion.h"
 
 typedef struct us_shape {
     int channels, height, width; /* features of a dense layer: channels, 1, 1 */
@@ -29,19 +30,6 @@ typedef struct us_shape {
 static inline size_t us_shape_size(us_shape shape) {
     return (size_t)shape.channels * (size_t)shape.height * (size_t)shape.width;
 }
-
-typedef enum us_activation_kind {
-    US_ACTIVATION_NONE,
-    US_ACTIVATION_RELU,
-    US_ACTIVATION_LEAKY_RELU,
-    US_ACTIVATION_TANH,
-    US_ACTIVATION_SIGMOID,
-} us_activation_kind;
-
-typedef struct us_activation {
-    us_activation_kind kind;
-    float slope; /* of LEAKY_RELU, >= 0 */
-} us_activation;
 
 enum { US_LAYER_MAX_TENSORS = 4 };
 
@@ -57,29 +45,6 @@ typedef struct us_tensor_spec {
     float value; /* the constant, or the bound of uniform(-bound, bound) */
 } us_tensor_spec;
 
-/* Sums over the values of each channel, in parts: [channel][value][part], `stride` floats to a
- * value, a multiple of the device's vector width, with zeros after the last part. */
-typedef struct us_parts {
-    us_buffer *buffer;
-    int stride; /* 0: there are none */
-} us_parts;
-
-/* Squared errors, summed in parts: [part][batch]. */
-typedef struct us_errors {
-    us_buffer *buffer;
-    int count; /* of parts; 0: there are none */
-} us_errors;
-
-/* What y is compared with by a layer that does so (us_layer_plan.compared) while it has y at hand.
- * Then y itself is not written, and errors is set: of each image, of (y - image)^2. */
-typedef struct us_target {
-    us_buffer *image; /* as y; NULL: y is wanted */
-    us_buffer *dy;    /* NULL, or receives scale * (y - image), with respect to the value before the
-                         activation of y; 0 in padded lanes */
-    double scale;
-    us_errors errors; /* valid until the layer's next pass */
-} us_target;
-
 typedef struct us_layer_plan {
     us_device *device;
     const void *attributes; /* what type->keys read; outlives the layer */
@@ -87,18 +52,9 @@ typedef struct us_layer_plan {
     int batch;                      /* us_device_pad of what the user asked for */
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
-    /* Nothing but a normalisation reads y. Its mean takes any bias away, so the gradient of a bias
-     * is exactly zero and need not be computed; and what it would do by passes over y, this layer
-     * may do while it has y at hand: take moments, and, where it folds_normalization, be that layer
-     * too. */
-    bool is_normalized;
-    us_activation normalized_activation; /* that layer's */
-    bool input_is_normalized; /* x came from a normalisation: what runs backward here may take the
-                                 sums that it needs, and share kernels with the layer that it
-                                 mirrors, which takes moments */
-    bool compared;            /* y is the network's output, and will mostly have a us_target */
-    bool training;            /* backward is to follow: create its kernels too, so that they
-                                 are compiled together with those of other layers */
+    us_fusion fusion;
+    bool training; /* passes backward will follow: their kernels are created, too, so that they are
+                      compiled together with those of other layers */
 } us_layer_plan;
 
 /* What BatchNorm takes its statistics from. */
@@ -108,7 +64,7 @@ typedef enum us_training {
     US_TRAINING_STILL, /* from the batch; the running ones stay, as it is unlike what is scored */
 } us_training;
 
-/* Of what a layer computes from its tensors alone. */
+/* Whether to reuse what a layer computed from its tensors alone. */
 typedef enum us_reuse {
     US_REUSE_NONE,  /* the tensors change before the next pass, as in training */
     US_REUSE_LATER, /* they may not: it is kept */
@@ -123,12 +79,7 @@ typedef struct us_layer_forward {
     int n;                     /* images in the batch, 1 .. plan.batch */
     us_training training;
     us_reuse reuse;
-    bool folded;        /* y is what the normalisation after this layer gives; tensors are
-                           those of its fold */
-    us_parts x_moments; /* of a normalisation: taken by the layer that gave x */
-    us_parts *moments;  /* NULL: not wanted; else set where the layer takes them: of y's
-                           channels count, mean and sum of squared deviations */
-    us_target *target;  /* NULL: y is wanted */
+    us_forward_fusion fusion;
 } us_layer_forward;
 
 typedef struct us_layer_backward {
@@ -139,13 +90,7 @@ typedef struct us_layer_backward {
     us_buffer *saved;
     int n;
     bool accumulate; /* gradients of parameters are added to what is there */
-
-    /* Where dx goes to a normalisation alone, which gave x: what that one normalised and saved,
-     * [4][channels] of mean, 1 / deviation, scale and shift: x = a((normalized - mean) * scale +
-     * shift), a being the input's activation. Otherwise NULL. */
-    us_buffer *normalized, *statistics;
-    us_parts *dx_sums; /* set where the layer takes them: of dx and dx * (normalized - mean) */
-    us_parts dy_sums;  /* of a normalisation: such sums, if the layer that gave dy took them */
+    us_backward_fusion fusion;
 } us_layer_backward;
 
 /* A layer and the normalisation after it as one, for scoring. */
@@ -179,10 +124,10 @@ typedef struct us_layer_type {
 
     bool folds_activation;    /* can compute an activation on its output */
     bool is_view;             /* y is x with another shape: no kernels, create and below are NULL */
-    bool folds_normalization; /* see us_layer_forward.folded; the last axis of its weight, the first
-                                 tensor, are the channels of y, and the second one, if any, is a
-                                 bias */
-    bool is_normalization;    /* see us_layer_plan.is_normalized */
+    bool folds_normalization; /* see us_forward_fusion.folded; the last axis of its weight, the
+                                 first tensor, are the channels of y, and the second one, if any, is
+                                 a bias */
+    bool is_normalization;    /* see us_fusion.is_normalized */
     bool has_branches; /* adds the outputs of two lists of nested layers, "layers" and "shortcut":
                           the network reads and runs those and sums gradients; backward is NULL */
 

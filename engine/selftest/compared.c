@@ -69,7 +69,7 @@ static unseen_status create_layer(compared_test *t, unseen_error *error) {
         .in = wanted->in,
         .batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n),
         .activation = wanted->activation,
-        .compared = true,
+        .fusion.compared = true,
     };
     US_TRY(wanted->type->infer(t->attributes, wanted->in, &t->plan.out, error));
     t->count = wanted->type->tensors(t->attributes, t->plan.in, specs);
@@ -113,7 +113,7 @@ static unseen_status run(compared_test *t, us_target *target, us_training traini
         .tensors = t->device_tensors,
         .n = t->wanted->n,
         .training = training,
-        .target = target,
+        .fusion.target = target,
     };
     return t->wanted->type->forward(t->layer, &args, error);
 }

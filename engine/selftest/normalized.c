@@ -158,12 +158,12 @@ static unseen_status create(normalized_test *t, unseen_error *error) {
     US_TRY(create_member(t, first, wanted->type, wanted->keys, wanted->in, error));
     US_TRY(create_member(t, second, &us_batchnorm_layer, wanted->normalization, first->plan.out,
                          error));
-    first->plan.is_normalized = true;
-    first->plan.normalized_activation = wanted->activation;
+    first->plan.fusion.is_normalized = true;
+    first->plan.fusion.normalized_activation = wanted->activation;
     second->plan.activation = wanted->activation;
     US_TRY(create_member(t, third, wanted->type, wanted->keys, second->plan.out, error));
     third->plan.input_activation = wanted->activation;
-    third->plan.input_is_normalized = true;
+    third->plan.fusion.input_is_normalized = true;
     if (first->count > 1) {
         us_test_values_random(t->test, &first->tensors[1], 0.3, wanted->shift);
         US_TRY(us_test_values_upload(&first->tensors[1], 0, error));
@@ -210,16 +210,16 @@ static unseen_status check_training(normalized_test *t, unseen_error *error) {
                                     .y = t->between.device,
                                     .tensors = t->first.device,
                                     .n = t->wanted->n,
-                                    .training = true,
-                                    .moments = &moments};
+                                    .training = US_TRAINING_MOVES,
+                                    .fusion.moments = &moments};
     US_TRY(t->first.type->forward(t->first.layer, &first, error));
     const us_layer_forward second = {.x = t->between.device,
                                      .y = t->y.device,
                                      .tensors = t->second.device,
                                      .saved = t->saved,
                                      .n = t->wanted->n,
-                                     .training = true,
-                                     .x_moments = moments};
+                                     .training = US_TRAINING_MOVES,
+                                     .fusion.x_moments = moments};
     US_TRY(t->second.type->forward(t->second.layer, &second, error));
     compute_expected(t, true);
     US_TRY(compare(t, &t->y, "normalised", false, error));
@@ -267,9 +267,9 @@ static unseen_status check_backward(normalized_test *t, unseen_error *error) {
                                      .dx = t->dy.device,
                                      .tensors = t->third.device,
                                      .n = t->wanted->n,
-                                     .normalized = t->between.device,
-                                     .statistics = t->saved,
-                                     .dx_sums = &sums};
+                                     .fusion.normalized = t->between.device,
+                                     .fusion.statistics = t->saved,
+                                     .fusion.dx_sums = &sums};
     US_TRY(t->third.type->backward(t->third.layer, &third, error));
     const us_layer_backward second = {.x = t->between.device,
                                       .y = t->y.device,
@@ -279,7 +279,7 @@ static unseen_status check_backward(normalized_test *t, unseen_error *error) {
                                       .gradients = gradients,
                                       .saved = t->saved,
                                       .n = t->wanted->n,
-                                      .dy_sums = sums};
+                                      .fusion.dy_sums = sums};
     US_TRY(t->second.type->backward(t->second.layer, &second, error));
     compute_expected_gradients(t);
     US_TRY(compare(t, &t->dy, "gradient after the normalisation", true, error));
@@ -304,7 +304,7 @@ static unseen_status check_scoring(normalized_test *t, unseen_error *error) {
                                    .y = t->y.device,
                                    .tensors = t->folded,
                                    .n = t->wanted->n,
-                                   .folded = true};
+                                   .fusion.folded = true};
     US_TRY(t->first.type->forward(t->first.layer, &args, error));
     compute_expected(t, false);
     return compare(t, &t->y, "normalised, scoring", false, error);

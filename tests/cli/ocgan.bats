@@ -88,3 +88,13 @@ setup() {
     fails_with 2 "did you mean \"mining_rate\"" check "$TESTS/tiny_ocgan.json" \
         --set /detector/minig_rate=1
 }
+
+@test "ocgan: bench measures mining, whenever it begins" {
+    launches=()
+    for epoch in 0 1; do
+        succeeds bench "$TESTS/tiny_ocgan.json" --json --quiet --set /training/epochs=3 \
+            --set /detector/mining_start_epoch=$epoch
+        launches+=("$(jq '[.layers[].launches] | add' <<<"$output")")
+    done
+    [ "${launches[0]}" -eq "${launches[1]}" ]
+}

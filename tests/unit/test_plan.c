@@ -207,7 +207,9 @@ static void near(const generator *g, const char *what, double value, double expe
 static void check(const generator *g, const us_network_spec *spec, us_activation input) {
     unseen_error error;
     us_network_plan plan;
-    assert_int_equal(us_network_plan_make(spec, input, false, &plan, &error), UNSEEN_OK);
+    assert_int_equal(
+        us_network_plan_make(spec, &(us_network_plan_options){input, false, false}, &plan, &error),
+        UNSEEN_OK);
     machine m = {.spec = spec, .plan = &plan, .dy = 1.25, .dx = 0, .input_activation = input};
     m.x = activate(input, 0.75);
     m.gradients = calloc((size_t)plan.gradients.count + 1, sizeof *m.gradients);
@@ -269,7 +271,7 @@ static void slots_of(const char *text, int outputs, int gradients) {
     us_network_spec spec;
     us_network_plan plan;
     read_spec(text, &spec);
-    assert_int_equal(us_network_plan_make(&spec, (us_activation){0}, false, &plan, &error),
+    assert_int_equal(us_network_plan_make(&spec, &(us_network_plan_options){0}, &plan, &error),
                      UNSEEN_OK);
     assert_int_equal(plan.outputs.count, outputs);
     assert_int_equal(plan.gradients.count, gradients);
@@ -290,6 +292,53 @@ static void few_slots(void **state) {
              "]}]",
              4, 3);
     slots_of("[{\"layer\": \"flatten\"}]", 0, 0);
+}
+
+/* ---- fusion ---- */
+
+#define NORMALIZED "{\"layer\": \"batchnorm\"}, {\"layer\": \"tanh\"}"
+
+/* Steps whose dx is all that a normalisation gets. */
+static int feeding_steps(const us_network_plan *plan) {
+    int count = 0;
+    for (int i = 0; i < plan->step_count; i++)
+        count += plan->steps[i].feeds_normalization;
+    return count;
+}
+
+static void neighbours_are_fused(void **state) {
+    unseen_error error;
+    us_network_spec spec;
+    us_network_plan plan;
+    (void)state;
+    read_spec("[" DENSE ", " NORMALIZED ", " DENSE ", {\"layer\": \"relu\"}, " DENSE "]", &spec);
+    const us_network_plan_options options = {.compared = true};
+    assert_int_equal(us_network_plan_make(&spec, &options, &plan, &error), UNSEEN_OK);
+    assert_int_equal(plan.count, 4); /* dense, batchnorm with tanh, dense with relu, dense */
+    assert_true(plan.stages[0].fusion.is_normalized);
+    assert_int_equal(plan.stages[0].fusion.normalized_activation.kind, US_ACTIVATION_TANH);
+    assert_true(plan.stages[2].fusion.input_is_normalized);
+    assert_int_equal(feeding_steps(&plan), 1);
+    for (int s = 0; s < 4; s++) {
+        assert_int_equal(plan.stages[s].fusion.is_normalized, s == 0);
+        assert_int_equal(plan.stages[s].fusion.input_is_normalized, s == 2);
+        assert_int_equal(plan.stages[s].fusion.compared, s == 3);
+    }
+    us_network_plan_release(&plan);
+    us_network_spec_release(&spec);
+
+    /* With an activation between, or another reader of its output, a layer is not normalised. */
+    read_spec("[" DENSE ", {\"layer\": \"relu\"}, " NORMALIZED ", " DENSE
+              ", {\"layer\": \"residual\", \"layers\": [{\"layer\": \"batchnorm\"}]}]",
+              &spec);
+    assert_int_equal(us_network_plan_make(&spec, &(us_network_plan_options){0}, &plan, &error),
+                     UNSEEN_OK);
+    for (int s = 0; s < plan.count; s++) {
+        assert_false(plan.stages[s].fusion.is_normalized);
+        assert_false(plan.stages[s].fusion.compared);
+    }
+    us_network_plan_release(&plan);
+    us_network_spec_release(&spec);
 }
 
 static void too_many_layers(void **state) {
@@ -322,6 +371,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_networks),
         cmocka_unit_test(few_slots),
+        cmocka_unit_test(neighbours_are_fused),
         cmocka_unit_test(too_many_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

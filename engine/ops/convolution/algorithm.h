@@ -18,7 +18,7 @@ typedef struct us_convolution_args {
     /* What an algorithm may compute besides, and says so by setting it. NULL: not wanted.
      * moments, with problem.moments: of each channel of the output, before the activation, over n
      * images: count, mean and sum of squared deviations; valid until the next run. Or, instead,
-     * sums: as in us_layer_backward, with the output for dx and `input` for x.
+     * sums: as in us_backward_fusion, with the output for dx and `input` for x.
      * target, with problem.compared: its errors are set where the output was compared. */
     us_parts *moments, *sums;
     us_buffer *normalized, *statistics; /* for sums */

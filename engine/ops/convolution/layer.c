@@ -85,9 +85,9 @@ static unseen_status build_forward(convolution_layer *layer, bool folded, unseen
     us_convolution_problem problem =
         common_problem(layer, layer->transposed ? US_CONVOLUTION_UP : US_CONVOLUTION_DOWN);
     problem.bias = layer->attributes.bias || folded;
-    problem.activation = folded ? plan->normalized_activation : plan->activation;
-    problem.moments = plan->is_normalized;
-    problem.compared = plan->compared;
+    problem.activation = folded ? plan->fusion.normalized_activation : plan->activation;
+    problem.moments = plan->fusion.is_normalized;
+    problem.compared = plan->fusion.compared;
     return build(layer, &problem, forward, error);
 }
 
@@ -96,14 +96,14 @@ static unseen_status build_backward(convolution_layer *layer, unseen_error *erro
     us_convolution_problem problem =
         common_problem(layer, layer->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP);
     problem.input_activation = layer->plan.input_activation;
-    problem.moments = layer->plan.is_normalized || layer->plan.input_is_normalized;
+    problem.moments = layer->plan.fusion.is_normalized || layer->plan.fusion.input_is_normalized;
     return build(layer, &problem, &layer->backward, error);
 }
 
 static unseen_status build_gradient(convolution_layer *layer, unseen_error *error) {
     if (layer->gradient) return UNSEEN_OK;
     us_convolution_problem problem = common_problem(layer, US_CONVOLUTION_WEIGHTS);
-    problem.bias = layer->attributes.bias && !layer->plan.is_normalized;
+    problem.bias = layer->attributes.bias && !layer->plan.fusion.is_normalized;
     problem.bias_of_large = layer->transposed;
     return build(layer, &problem, &layer->gradient, error);
 }
@@ -142,18 +142,18 @@ void us_convolution_layer_destroy(void *pointer) {
 unseen_status us_convolution_layer_forward(void *pointer, const us_layer_forward *args,
                                            unseen_error *error) {
     convolution_layer *layer = pointer;
-    US_TRY(build_forward(layer, args->folded, error));
+    US_TRY(build_forward(layer, args->fusion.folded, error));
     const us_convolution_args pass = {
         .large = layer->transposed ? args->y : args->x,
         .small = layer->transposed ? args->x : args->y,
         .weights = args->tensors[0],
-        .bias = layer->attributes.bias || args->folded ? args->tensors[1] : NULL,
+        .bias = layer->attributes.bias || args->fusion.folded ? args->tensors[1] : NULL,
         .n = args->n,
         .reuse = args->reuse,
-        .moments = args->moments,
-        .target = args->target,
+        .moments = args->fusion.moments,
+        .target = args->fusion.target,
     };
-    return us_convolution_run(args->folded ? layer->folded : layer->forward, &pass, error);
+    return us_convolution_run(args->fusion.folded ? layer->folded : layer->forward, &pass, error);
 }
 
 static unseen_status run_input_gradient(convolution_layer *layer, const us_layer_backward *args,
@@ -165,9 +165,9 @@ static unseen_status run_input_gradient(convolution_layer *layer, const us_layer
         .weights = args->tensors[0],
         .input = args->x,
         .n = args->n,
-        .sums = args->dx_sums,
-        .normalized = args->normalized,
-        .statistics = args->statistics,
+        .sums = args->fusion.dx_sums,
+        .normalized = args->fusion.normalized,
+        .statistics = args->fusion.statistics,
     };
     return us_convolution_run(layer->backward, &pass, error);
 }

@@ -20,11 +20,11 @@ static us_product_problem product_problem(const us_layer_plan *plan, us_product_
     if (form == US_PRODUCT_FORWARD) {
         problem.bias = bias;
         problem.activation = plan->activation;
-        problem.compared = plan->compared;
+        problem.compared = plan->fusion.compared;
     } else if (form == US_PRODUCT_INPUT) {
         problem.input_activation = plan->input_activation;
     } else {
-        problem.bias = bias && !plan->is_normalized;
+        problem.bias = bias && !plan->fusion.is_normalized;
     }
     return problem;
 }
@@ -44,7 +44,7 @@ unseen_status us_dense_create(const us_layer_plan *plan, const us_choice *choice
     if (!layer) return us_fail_memory(error, "a dense layer");
     layer->device = plan->device;
     layer->has_bias = ((const us_dense_attributes *)plan->attributes)->bias;
-    layer->bias_learns = layer->has_bias && !plan->is_normalized;
+    layer->bias_learns = layer->has_bias && !plan->fusion.is_normalized;
     for (int form = 0; form < US_PRODUCT_FORMS; form++) {
         const us_product_problem problem = product_problem(plan, form);
         unseen_status status = us_product_create(plan->device, &problem, &choices[form],
@@ -75,7 +75,7 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
                                      .weight = args->tensors[0],
                                      .bias = layer->has_bias ? args->tensors[1] : NULL,
                                      .n = args->n,
-                                     .target = args->target};
+                                     .target = args->fusion.target};
     return us_product_run(layer->products[US_PRODUCT_FORWARD], &product, error);
 }
 
