@@ -1,11 +1,21 @@
-/* Sums of dy over the batch and a split of the pixels: partial is [BIAS_SPLITS][channels]. A work-group
- * per channel and split. */
-__kernel GROUP_ATTRIBUTE void bias_gradient(const __global float *restrict dy,
+/* The gradient of a convolution's bias, where the kernel for the weights does not take it along:
+ *
+ *     partial[split][c] = sum over a split of the pixels and the batch of dy[c][pixel][n]
+ *
+ * which sum_splits.cl adds up. A work-group per channel and split; its lanes are added at the end.
+ *
+ * Options
+ *     BATCH           lanes of the batch in memory
+ *     BIAS_CHANNELS, BIAS_PIXELS   of dy
+ *     BIAS_SPLITS     parts that the pixels are summed in (1 to 16)
+ *
+ * Twin of engine/ops/convolution/weight_gradient.c. */
+__kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
                                             __global float *restrict partial) {
     const int channel = get_group_id(0), split = get_group_id(1);
     const size_t first = (size_t)split * BIAS_PIXELS / BIAS_SPLITS * BATCH;
     const size_t last = (size_t)(split + 1) * BIAS_PIXELS / BIAS_SPLITS * BATCH;
-    const __global float *d = dy + (size_t)channel * BIAS_PIXELS * BATCH + LANE_BASE(0, 0);
+    __global const float *d = dy + (size_t)channel * BIAS_PIXELS * BATCH + LANE_BASE(0, 0);
     vec sum[4] = {(vec)(0.0f), (vec)(0.0f), (vec)(0.0f), (vec)(0.0f)};
     size_t n = first;
     for (; n + 4 * LANE_STRIDE <= last; n += 4 * LANE_STRIDE) {

@@ -2,19 +2,20 @@
  * 16), GROUP_SIZE (work-items of a work-group, all along the batch) and LANES (1: GPUs, whose
  * work-items are lanes; 0: CPUs, whose work-items work on vectors).
  *
- * The batch is innermost in memory. A work-item owns whole vectors of it: vector j of an item in
- * work-group g starts at lane LANE_BASE(g, per_item) + j * LANE_STRIDE, so that neighbouring items
- * read neighbouring memory. WIDE(name) is the type or function `name` of a vector's width:
- * WIDE(uint), WIDE(convert_float). */
+ * The batch is innermost in memory: BATCH lanes, of which images may lie in the first OCCUPIED;
+ * those beyond only keep pixels of a large batch from being a power of two apart. A work-item owns
+ * whole vectors of it: vector j of an item in work-group g starts at lane LANE_BASE(g, per_item) +
+ * j * LANE_STRIDE, so that neighbouring items read neighbouring memory. WIDE(name) is the type or
+ * function `name` of a vector's width: WIDE(uint), WIDE(convert_float). */
 
 #define UNROLL _Pragma("unroll")
 #define UNROLL_TWICE _Pragma("unroll 2") /* so that counting is half the work */
 /* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
  * those with __local arguments. */
 #define INLINE static inline __attribute__((always_inline))
-/* PoCL compiles a kernel three times over, but for functions that it does not inline. So large kernels
- * are made of PARTs, which do not ask for ids, and where work-items are alone in their work-groups keep
- * in ROOM what work-groups would share. */
+/* PoCL compiles a kernel three times over, but for functions that it does not inline. So large
+ * kernels are made of PARTs, which do not ask for ids, and where work-items are alone in their
+ * work-groups keep in ROOM what work-groups would share. */
 #if defined(POCL_DEVICE_ADDRESS_BITS) && GROUP_SIZE == 1
 #define ROOM __private
 #define PART static __attribute__((noinline))
@@ -77,13 +78,9 @@ static inline float vec_sum(vec v) {
 #define LINE 16 /* floats of a CPU's cache line */
 #define LINES(floats) (((floats) + LINE - 1) / LINE)
 
-/* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a cache. */
+/* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a
+ * cache. */
 #define ODD_LINES(floats) ((LINES(floats) | 1) * LINE)
-
-/* Lanes of a batch of BATCH that images may lie in: those beyond only keep pixels of a large batch from
- * being a power of two apart. Twin of us_device_occupied in engine/device/device.h. */
-#define OCCUPIED                                                                                   \
-    (!LANES && BATCH > 8 * LINE && BATCH % (8 * LINE) == LINE ? BATCH - LINE : BATCH)
 
 /* Asks a CPU's cache for what will soon be read (WRITE 0) or written (1): for its LEVEL 1 or 2. */
 #if !LANES && defined(__has_builtin)
@@ -96,8 +93,8 @@ static inline float vec_sum(vec v) {
 #define prefetch_line(address, WRITE, LEVEL) (void)0
 #endif
 
-/* Stores a vector, at a multiple of its size, past a CPU's caches: of lines that are written whole and so
- * need not be read first. */
+/* Stores a vector, at a multiple of its size, past a CPU's caches: of lines that are written whole
+ * and so need not be read first. */
 #if !LANES && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)
 #define vec_stream(v, p) __builtin_nontemporal_store(v, (__global vec *)(p))
@@ -136,8 +133,9 @@ static inline float group_sum(float v, __local float *room) {
 }
 #endif
 
-/* Activations by the numbers of us_activation_kind in engine/ops/layer.h. ACTIVATION (with SLOPE) is
- * applied to what a kernel writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it reads. */
+/* Activations by the numbers of us_activation_kind in engine/ops/layer.h. ACTIVATION (with SLOPE)
+ * is applied to what a kernel writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it reads.
+ * */
 #ifndef ACTIVATION
 #define ACTIVATION 0
 #endif
@@ -145,8 +143,8 @@ static inline float group_sum(float v, __local float *room) {
 #define INPUT_ACTIVATION 0
 #endif
 
-/* An odd polynomial over an even one, within 5 units in the last place and several times as fast as most
- * drivers' tanh. Beyond the limit it is 1 but for the last bit. A NaN stays one. */
+/* An odd polynomial over an even one, within 5 units in the last place and several times as fast as
+ * most drivers' tanh. Beyond the limit it is 1 but for the last bit. A NaN stays one. */
 static inline vec hyperbolic_tangent(vec v) {
     const vec limit = (vec)(7.90531111f);
     vec x = vec_choose(v, limit, v > limit);

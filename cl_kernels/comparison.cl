@@ -1,7 +1,7 @@
 /* Outputs compared with images on their way: us_target in engine/ops/layer.h. Options: COMPARED, and
  * INPUT_ACTIVATION, which is then the one that gives the outputs. */
 typedef struct comparison {
-    const __global float *target; /* as the outputs; NULL: they are not compared */
+    __global const float *target; /* as the outputs; NULL: they are not compared */
     __global float *errors;       /* [part][BATCH] */
     float scale;
     int n;

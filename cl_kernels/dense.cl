@@ -1,4 +1,5 @@
-/* One product for all three passes of a dense layer, with vectors along its columns:
+/* One product for all three passes of a dense layer, with vectors along its columns. x, y and their
+ * gradients are [feature][BATCH], the weight is [in][out]:
  *
  *     C[m][l] = sum over r of A(m, r) B[r][l]
  *
@@ -7,21 +8,32 @@
  *     1 input     in       out          batch       weight   dy
  *     2 weight    in       batch        out         x        dy transposed
  *
- * Options: FORM; M, R, COLUMNS (whole tiles), WIDTH (columns that exist); BATCH; A(m, r) is
- * a[m * A_ROW + r * A_STEP]; BIAS; ACTIVATION, INPUT_ACTIVATION. How the work is cut:
+ * An item keeps the sums of a tile in registers, one tile after the other:
  *
- *     TILE_ROWS x TILE_VECTORS   sums that an item keeps in registers at a time
- *     SLICE                      terms of the sums that an item adds up; where they are not all, the
- *                                slices' sums go to a buffer and `combine` adds them in their order
+ *                 TILE_VECTORS vectors, along l
+ *                +------+------+
+ *     TILE_ROWS  | sum  | sum  |   += A(m, r) times a vector of B, for r in a BLOCK
+ *     along m    +------+------+
  *
+ * Options
+ *     FORM                       0 to 2, see above
+ *     M, R, WIDTH, COLUMNS       rows, terms, columns that exist, columns of whole tiles
+ *     BATCH                      lanes of the batch in memory
+ *     A_ROW, A_STEP              A(m, r) is a[m * A_ROW + r * A_STEP]
+ *     BIAS, ACTIVATION, INPUT_ACTIVATION   what becomes of a whole sum
+ *     TILE_ROWS, TILE_VECTORS    of a tile (12, 2)
+ *     SLICE                      terms of the sums that an item adds up (512); where they are not
+ *                                all, slices' sums go to a buffer and `combine` adds them in order
+ *     ITEM_VECTORS, BIAS_ROWS    of an item of `combine`, and of `bias_gradient`
  * and on CPUs also
+ *     ITEM_COLUMNS, ITEM_CHUNKS  tiles of an item along l (8), and chunks along m (1)
+ *     CHUNK_TILES                tiles of a chunk along m (10)
+ *     BLOCK                      terms of the sums taken at a time (128)
  *
- *     ITEM_COLUMNS, ITEM_CHUNKS  tiles of an item along l, and chunks along m
- *     CHUNK_TILES                tiles of a chunk along m
- *     BLOCK                      terms of the sums taken at a time
+ * Work-groups are (columns, rows, slices). COMPARED, in forward products on CPUs whose terms are
+ * all in one block: each leaves a part of the errors per row of work-groups.
  *
- * Work-groups are (columns, rows, slices). COMPARED, in forward products on CPUs whose terms are all in
- * one block: each leaves a part of the errors per row of work-groups. */
+ * Twin of engine/ops/dense/kernels.c; blocks.c and lanes.c choose the numbers. */
 
 #include "comparison.cl"
 
@@ -42,9 +54,10 @@
 #define TILE_A_STEP A_STEP
 #define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : BATCH)
 #else
-/* An item copies, for one chunk of its rows after the other, a block of A to where a tile's terms lie side
- * by side: in A itself they may be so far apart, by powers of two, that they would fight for the same
- * few places of a cache. B's, of weights' gradients alone, are copied to be transposed. */
+/* An item copies, for one chunk of its rows after the other, a block of A to where a tile's terms
+ * lie side by side: in A itself they may be so far apart, by powers of two, that they would fight
+ * for the same few places of a cache. B's, of weights' gradients alone, are copied to be
+ * transposed. */
 #define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
 #define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
 #define PANEL_B (BLOCK * TILE_WIDTH + LINE)
@@ -119,8 +132,9 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define PREFETCH_SHARE(next) (void)0
 typedef int ahead;
 #else
-/* What the next copies read: `left` lines in rows of `lines`, `skip` floats between rows. While tiles
- * are multiplied, memory has nothing else to do, so every STEP terms of a tile ask for their share. */
+/* What the next copies read: `left` lines in rows of `lines`, `skip` floats between rows. While
+ * tiles are multiplied, memory has nothing else to do, so every STEP terms of a tile ask for their
+ * share. */
 typedef struct {
     __global const float *from;
     int line, lines, skip, left;
@@ -175,8 +189,8 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
 #define PREFETCH_SHARE(next) prefetch_share(next)
 #endif
 
-/* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds nothing
- * yet; end: the sums are whole. */
+/* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds
+ * nothing yet; end: the sums are whole. */
 PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
                         int l, __global float *c, bool begin, bool end,
                         __global const float *extra, ahead *next, const comparison *with,
@@ -233,8 +247,8 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
 }
 
 #if LANES
-/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][C_ROW] for the sums;
- * else NULL, and they go to c. */
+/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][C_ROW] for the
+ * sums; else NULL, and they go to c. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
@@ -253,8 +267,8 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                   extra, 0, 0, 0);
 }
 
-/* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an item
- * adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
+/* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an
+ * item adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
 __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global float *restrict out,
                                      __global float *restrict bias_gradient, int accumulate) {
     const int l = (int)get_global_id(0);
@@ -277,7 +291,8 @@ typedef struct {
 #define COPY(from, to) (*(ROOM loose *)(to) = *(__global const loose *)(from))
 
 #if !A_IN_PLACE
-/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not matter. */
+/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not
+ * matter. */
 PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms) {
 #if A_STEP == 1
     for (int m = 0; m < min(ROWS_OF_CHUNK, M - m0); m++) {
@@ -320,9 +335,9 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
     }
 }
 
-/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from its first
- * column here and its first term on. bias_gradient: NULL, or to where the values of each column are
- * added up. */
+/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from
+ * its first column here and its first term on. bias_gradient: NULL, or to where the values of each
+ * column are added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
                  int terms, __global float *bias_gradient, bool begin) {
     for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
@@ -401,7 +416,7 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 
 #if COMPARED
 #define ERRORS (ITEM_COLUMNS * TILE_WIDTH)
-/* Of columns l0 .., as a part. */
+/* Writes the errors of columns l0 .. as a part. */
 PART void put_errors(const ROOM float *errors, int l0, const comparison *with) {
     __global float *to = with->errors + get_group_id(1) * (size_t)BATCH + l0;
     for (int l = 0; l < min(ERRORS, COLUMNS - l0); l += VECTOR_WIDTH)
@@ -411,8 +426,8 @@ PART void put_errors(const ROOM float *errors, int l0, const comparison *with) {
 #define ERRORS 1
 #endif
 
-/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where
- * SLICES > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. target .. n: a comparison. */
+/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where SLICES
+ * > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. target .. n: a comparison. */
 __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                                       __global const float *restrict b,
                                       __global const float *restrict extra,
@@ -458,8 +473,8 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global con
 }
 
 #if FORM == WEIGHT
-/* bias gradient[o] = sum of dy[o], where another library computes the product; an item or a work-group
- * takes BIAS_ROWS of them. */
+/* bias gradient[o] = sum of dy[o], where another library computes the product; an item or a
+ * work-group takes BIAS_ROWS of them. */
 __kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
                                             __global float *restrict gradient, int accumulate) {
     __local float room[GROUP_SIZE];

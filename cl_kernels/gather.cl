@@ -1,13 +1,49 @@
-/* Convolution as a gather, in both directions: every output pixel collects the input pixels that its
- * taps reach. Twin of engine/ops/gather.c, which describes the build options.
+/* A convolution down or up (engine/ops/convolution/problem.h) by its definition: every output pixel
+ * collects the input pixels that its taps reach,
  *
- *   UP 0  input row of tap ky at output row oy:  oy * STRIDE_Y - PADDING_Y + ky
- *   UP 1  the transpose: the row iy for which     iy * STRIDE_Y - PADDING_Y + ky = oy
+ *     y[o][oy][ox][n] = a(bias[o] + sum over c, ky, kx of w[c][ky][kx][o] x[c][iy][ix][n])
  *
- * Either way the taps that exist are ky = phase + j * PHASES for j in a range, and j's input row is
- * row 0's plus or minus j, so that no tap is ever tested. UP has as many phases as the stride, as
- * neighbouring output pixels have other taps; down has one. Tiles of channels and vectors that do not
- * divide their dimension overlap: the last one is moved back, and writes some values a second time. */
+ *     UP 0  iy = oy * STRIDE_Y - PADDING_Y + ky
+ *     UP 1  the transpose: the iy for which iy * STRIDE_Y - PADDING_Y + ky = oy
+ *
+ * and the same along x. Either way the taps that exist are ky = phase + j * PHASES for j in a
+ * range, and j's input row is row 0's plus or minus j, so that no tap is ever tested. UP has as
+ * many phases as the stride, as neighbouring output pixels have other taps; down has one.
+ *
+ * x and y are [channel][height][width][BATCH]; weight (c, tap, o) is at c * IN_STRIDE + tap *
+ * TAP_STRIDE + o * OUT_STRIDE, and gather_pack puts it where packed_offset says, in the order in
+ * which it is read.
+ *
+ * An item's sums are a tile of channels and vectors of the batch of one pixel, in registers:
+ *
+ *                      TILE_VECTORS vectors of the batch
+ *                     +------+------+
+ *     TILE_CHANNELS   | sum  | sum  |    each weight is read once for all vectors of a row,
+ *     output channels +------+------+    each input vector once for all channels of a column
+ *                     | sum  | sum  |
+ *                     +------+------+
+ *
+ * Tiles that do not divide their dimension overlap: the last one is moved back, and writes some
+ * values a second time. How items go through pixels, by the host's algorithm:
+ *
+ *     direct.c  STAGED 0, BY_PHASES 0   TILE_RUN pixels of a row, one after the other
+ *     direct.c  BY_PHASES 1             TILE_RUN groups of pixels of a row, all chunks of the batch
+ *     staged.c  STAGED n                all channels of one pixel, n input channels at a time
+ *
+ * Options
+ *     UP, IN_CHANNELS .. OUT_WIDTH, KERNEL_H .. PADDING_X, *_STRIDE   the problem
+ *     BATCH, OCCUPIED    lanes of the batch in memory, and those that images may lie in (144, 128)
+ *     BIAS               1: a bias is added
+ *     ACTIVATION, INPUT_ACTIVATION   see common.cl
+ *     COMPARED           1: outputs can be compared with images on their way, see comparison.cl
+ *     TILE_CHANNELS      output channels of a tile (12)
+ *     TILE_VECTORS       vectors of the batch of a tile (2)
+ *     TILE_RUN           pixels, groups or chunks of an item, see above (1 to 16)
+ *     STAGED             input channels copied at a time (64); 0: not copied
+ *     BY_PHASES          1: all phases of a row together
+ *     ROW_GROUPS         BY_PHASES: such groups in a row
+ *
+ * Launched with a work-group per item. */
 #include "comparison.cl"
 
 #if UP
@@ -45,10 +81,10 @@ static inline size_t packed_offset(int tile, int phase_y, int phase_x) {
 }
 
 /* Puts the weights in that order. Launched with a work-group per input channel and tile. */
-__kernel GROUP_ATTRIBUTE void gather_pack(const __global float *restrict weights,
+__kernel GROUP_ATTRIBUTE void gather_pack(__global const float *restrict weights,
                                           __global float *restrict packed) {
     const int c = get_group_id(0), tile = get_group_id(1);
-    const __global float *from =
+    __global const float *from =
         weights + (size_t)c * IN_STRIDE + (size_t)TILE_FIRST(tile) * OUT_STRIDE;
     for (int i = get_local_id(0); i < TAPS * TILE_CHANNELS; i += GROUP_SIZE) {
         const int tap = i / TILE_CHANNELS, ky = tap / KERNEL_W, kx = tap % KERNEL_W;
@@ -97,7 +133,9 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define SUM_START(channel) ((vec)(0.0f))
 #endif
 #define ADD_TAP(weights, inputs)                                                                   \
-    FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j])
+    {                                                                                              \
+        FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j]);     \
+    }
 
 #if INPUT_ACTIVATION
 #define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
@@ -108,8 +146,11 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
     ((((size_t)(channel) * OUT_HEIGHT + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
 #if COMPARED
 #define PUT_ERRORS(error, part, lane)                                                              \
-    if (with->target)                                                                              \
-    FOR_VECTORS vec_store(error[j], with->errors + (part) * (size_t)BATCH + (lane) + j * LANE_STRIDE)
+    {                                                                                              \
+        if (with->target)                                                                          \
+            FOR_VECTORS vec_store(error[j], with->errors + (part) * (size_t)BATCH + (lane) +       \
+                                                j * LANE_STRIDE);                                  \
+    }
 #define FOR_OUTPUTS(channel, lane, DO)                                                             \
     FOR_CHANNELS FOR_VECTORS {                                                                     \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE;                    \
@@ -117,15 +158,17 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
     }
 /* What is to be done is asked once, not for each output. */
 #define WRITE_TILE(channel, lane)                                                                  \
-    FOR_CHANNELS FOR_VECTORS sum[i][j] = activate(sum[i][j]);                                      \
-    if (with->target)                                                                              \
-        FOR_OUTPUTS(channel, lane, error[j] = add_errors(sum[i][j], with, at, error[j]))           \
-    if (with->target && y)                                                                         \
-        FOR_OUTPUTS(channel, lane,                                                                 \
-                    sum[i][j] = error_gradient(sum[i][j], with, at, (int)(lane) + j * LANE_STRIDE)) \
-    if (y) FOR_OUTPUTS(channel, lane, vec_store(sum[i][j], y + at))
+    {                                                                                              \
+        FOR_CHANNELS FOR_VECTORS sum[i][j] = activate(sum[i][j]);                                  \
+        if (with->target)                                                                          \
+            FOR_OUTPUTS(channel, lane, error[j] = add_errors(sum[i][j], with, at, error[j]))       \
+        if (with->target && y)                                                                     \
+            FOR_OUTPUTS(channel, lane, sum[i][j] = error_gradient(sum[i][j], with, at,             \
+                                                                  (int)(lane) + j * LANE_STRIDE))  \
+        if (y) FOR_OUTPUTS(channel, lane, vec_store(sum[i][j], y + at))                            \
+    }
 #else
-#define PUT_ERRORS(error, part, lane) (void)0
+#define PUT_ERRORS(error, part, lane) {}
 #define WRITE_TILE(channel, lane)                                                                  \
     FOR_CHANNELS {                                                                                 \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
@@ -140,31 +183,30 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
         if (COMPARED && with->target) prefetch_line(with->target + at, 0, 1);                      \
     }
 
-/* Takes the next coordinate off a linear index. */
+/* Takes the next coordinate off the linear index `group`: declares it. */
 #define NEXT(name, count)                                                                          \
     const int name = group % (count);                                                              \
     group /= (count)
 
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 
-/* A CPU's cache is asked for what is needed so many input channels, or pixels of a row, later: they are too
- * far apart for it to guess. */
+/* A CPU's cache is asked for what is needed so many input channels, or pixels of a row, later: they
+ * are too far apart for it to guess. */
 #define AHEAD 3
 #define PIXELS_AHEAD 2
 
 #if BY_PHASES
-/* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a row that
- * read the same pixels, next to each other, at once; TILE_RUN of these. Group g has the output pixels
- * at positions g * STRIDE_X + phase - PADDING_X. */
-#define ROW_GROUPS ((OUT_WIDTH - 1 + PADDING_X) / STRIDE_X + 1 - PADDING_X / STRIDE_X)
+/* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a
+ * row that read the same pixels, next to each other, at once; TILE_RUN of these. Group g has the
+ * output pixels at positions g * STRIDE_X + phase - PADDING_X. */
 #define RUNS ((ROW_GROUPS + TILE_RUN - 1) / TILE_RUN)
 #define COLUMN_TAPS_OF_PHASES ((KERNEL_W + PHASES_X - 1) / PHASES_X)
 #define FOR_PHASES UNROLL for (int p = 0; p < PHASES_X; p++)
 #define ROW_TAPS_OF_PHASE (KERNEL_H / STRIDE_Y) /* where the stride divides the kernel */
 
-/* Adds the taps of a row to the sums of group g. row: the pixel that its first tap
- * meets; row_tap: the row's number among those of a phase's weights; whole: no tap is beyond the border. */
-INLINE void add_row(const __global float *row, const __global float *packed, tap_range rows, int tile,
+/* Adds the taps of a row to the sums of group g. row: the pixel that its first tap meets; row_tap:
+ * the row's number among those of a phase's weights; whole: no tap is beyond the border. */
+INLINE void add_row(__global const float *row, __global const float *packed, tap_range rows, int tile,
                     int row_tap, int g, const bool whole,
                     vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
     FOR_VECTORS if (j * VECTOR_WIDTH % LINE == 0)
@@ -176,7 +218,7 @@ INLINE void add_row(const __global float *row, const __global float *packed, tap
         FOR_PHASES {
             const int taps = phase_taps(p, PHASES_X, KERNEL_W);
             if (jx >= taps) continue;
-            const __global float *w = packed + packed_offset(tile, rows.phase, p) +
+            __global const float *w = packed + packed_offset(tile, rows.phase, p) +
                                       ((size_t)row_tap * taps + jx) * TILE_CHANNELS;
             FOR_CHANNELS FOR_VECTORS sums[p][i][j] = fma((vec)(w[i]), v[j], sums[p][i][j]);
         }
@@ -184,11 +226,11 @@ INLINE void add_row(const __global float *row, const __global float *packed, tap
 }
 
 /* Adds all taps of a group: of those whose taps all exist without asking for each. */
-INLINE void add_taps(const __global float *x, const __global float *packed, tap_range rows, int tile,
+INLINE void add_taps(__global const float *x, __global const float *packed, tap_range rows, int tile,
                      int g, vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
     const bool whole = KERNEL_H % STRIDE_Y == 0 && rows.last - rows.first == ROW_TAPS_OF_PHASE &&
                        g >= COLUMN_TAPS_OF_PHASES - 1 && g < IN_WIDTH;
-    const __global float *pixel = x + ((size_t)rows.input * IN_WIDTH + g) * BATCH;
+    __global const float *pixel = x + ((size_t)rows.input * IN_WIDTH + g) * BATCH;
     for (int c = 0; c < IN_CHANNELS; c++, pixel += PLANE) {
         if (whole) {
             UNROLL for (int jy = 0; jy < ROW_TAPS_OF_PHASE; jy++)
@@ -203,13 +245,13 @@ INLINE void add_taps(const __global float *x, const __global float *packed, tap_
 }
 
 /* One tile of group g: of all its pixels, for the vectors from `lane` on. */
-INLINE void compute_group(const __global float *x, const __global float *packed,
-                          const __global float *bias, const __global float *input, __global float *y,
+INLINE void compute_group(__global const float *x, __global const float *packed,
+                          __global const float *bias, __global const float *input, __global float *y,
                           const comparison *with, tap_range rows, int tile, int oy, int g, size_t lane,
                           vec error[TILE_VECTORS]) {
     vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
     FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
-    FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane);
+    FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane)
     add_taps(x + lane, packed, rows, tile, g, sums);
     FOR_PHASES {
         const int ox = g * STRIDE_X + p - PADDING_X;
@@ -221,8 +263,8 @@ INLINE void compute_group(const __global float *x, const __global float *packed,
 }
 
 /* All chunks of a pixel before the next one, so that memory is touched in runs. */
-PART void compute(const __global float *restrict x, const __global float *restrict packed,
-                  const __global float *restrict bias, const __global float *restrict input,
+PART void compute(__global const float *restrict x, __global const float *restrict packed,
+                  __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
     NEXT(tile, TILES);
     NEXT(run, RUNS);
@@ -236,15 +278,15 @@ PART void compute(const __global float *restrict x, const __global float *restri
             compute_group(x, packed, bias, input, y, with, rows, tile, oy, g, CHUNK_LANE(chunk),
                           errors[chunk]);
     for (int chunk = 0; chunk < CHUNKS; chunk++)
-        PUT_ERRORS(errors[chunk], (oy * RUNS + run) * TILES + tile, CHUNK_LANE(chunk));
+        PUT_ERRORS(errors[chunk], (oy * RUNS + run) * TILES + tile, CHUNK_LANE(chunk))
 }
 
 #elif !STAGED
-/* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN pixels
- * of a row, one after the other. */
+/* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN
+ * pixels of a row, one after the other. */
 #define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
-PART void compute(const __global float *restrict x, const __global float *restrict packed,
-                  const __global float *restrict bias, const __global float *restrict input,
+PART void compute(__global const float *restrict x, __global const float *restrict packed,
+                  __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
     NEXT(chunk, CHUNKS);
     NEXT(tile, TILES);
@@ -257,43 +299,43 @@ PART void compute(const __global float *restrict x, const __global float *restri
     FOR_VECTORS error[j] = (vec)(0.0f);
     for (int ox = run * TILE_RUN; ox < last; ox++) {
         const tap_range columns = COLUMN_TAPS(ox);
-        const __global float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
+        __global const float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
         const int row_weights = columns.taps * TILE_CHANNELS;
         vec sum[TILE_CHANNELS][TILE_VECTORS];
         FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
-        PREFETCH_TILE(TILE_FIRST(tile), ox, lane);
+        PREFETCH_TILE(TILE_FIRST(tile), ox, lane)
         for (int c = 0; c < IN_CHANNELS; c++) {
-            const __global float *plane = x + (size_t)c * PLANE + lane;
+            __global const float *plane = x + (size_t)c * PLANE + lane;
             for (int jy = rows.first; jy < rows.last; jy++) {
-                const __global float *row =
+                __global const float *row =
                     plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
                 for (int jx = columns.first; jx < columns.last; jx++) {
-                    const __global float *pixel =
+                    __global const float *pixel =
                         row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
                     FOR_VECTORS prefetch_line(pixel + AHEAD * PLANE + j * LANE_STRIDE, 0, 1);
-                    ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
+                    ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v)
                 }
             }
             tap += rows.taps * row_weights;
         }
         WRITE_TILE(TILE_FIRST(tile), lane)
     }
-    PUT_ERRORS(error, (oy * RUNS + run) * TILES + tile, lane);
+    PUT_ERRORS(error, (oy * RUNS + run) * TILES + tile, lane)
 }
 
 #else
-/* Where many tiles of channels read the same pixels, these are first copied to where they lie side by
- * side: planes of powers of two would fight for the same places of a cache. A work-item (one per
- * work-group) computes all channels of TILE_RUN chunks of vectors of a pixel, STAGED input channels at
- * a time; between them the sums wait in `sums`. */
+/* Where many tiles of channels read the same pixels, these are first copied to where they lie side
+ * by side: planes of powers of two would fight for the same places of a cache. A work-item (one per
+ * work-group) computes all channels of TILE_RUN chunks of vectors of a pixel, STAGED input channels
+ * at a time; between them the sums wait in `sums`. */
 #define GROUPS_OF_CHUNKS ((CHUNKS + TILE_RUN - 1) / TILE_RUN)
 #define WINDOW_TAPS                                                                                \
     (((KERNEL_H + PHASES_Y - 1) / PHASES_Y) * ((KERNEL_W + PHASES_X - 1) / PHASES_X))
 #define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
-PART void compute(const __global float *restrict x, const __global float *restrict packed,
-                  const __global float *restrict bias, const __global float *restrict input,
+PART void compute(__global const float *restrict x, __global const float *restrict packed,
+                  __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group, ROOM vec *window,
                   ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
     NEXT(chunk_group, GROUPS_OF_CHUNKS);
@@ -309,14 +351,14 @@ PART void compute(const __global float *restrict x, const __global float *restri
         const int channels = min(STAGED, IN_CHANNELS - first_channel);
         ROOM vec *to = window;
         for (int chunk = 0; chunk < chunks; chunk++) {
-            const __global float *plane = x + CHUNK_LANE(first_chunk + chunk) +
+            __global const float *plane = x + CHUNK_LANE(first_chunk + chunk) +
                                           (size_t)first_channel * PLANE;
             for (int c = 0; c < channels; c++) {
                 for (int jy = rows.first; jy < rows.last; jy++) {
-                    const __global float *row =
+                    __global const float *row =
                         plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
                     for (int jx = columns.first; jx < columns.last; jx++) {
-                        const __global float *pixel =
+                        __global const float *pixel =
                             row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
                         FOR_VECTORS *to++ = vec_load(pixel + j * LANE_STRIDE);
                     }
@@ -325,7 +367,7 @@ PART void compute(const __global float *restrict x, const __global float *restri
             }
         }
         for (int tile = 0; tile < TILES; tile++) {
-            const __global float *weights = packed +
+            __global const float *weights = packed +
                                             packed_offset(tile, rows.phase, columns.phase) +
                                             (size_t)first_channel * rows.taps * row_weights;
             const ROOM vec *from = window;
@@ -339,13 +381,13 @@ PART void compute(const __global float *restrict x, const __global float *restri
                 {
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
                 }
-                const __global float *tap = weights;
+                __global const float *tap = weights;
                 for (int c = 0; c < channels; c++) {
                     for (int jy = rows.first; jy < rows.last; jy++) {
                         for (int jx = columns.first; jx < columns.last; jx++) {
                             vec v[TILE_VECTORS];
                             FOR_VECTORS v[j] = *from++;
-                            ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v);
+                            ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v)
                         }
                     }
                     tap += rows.taps * row_weights;
@@ -364,12 +406,12 @@ PART void compute(const __global float *restrict x, const __global float *restri
 }
 #endif
 
-__kernel GROUP_ATTRIBUTE void gather(const __global float *restrict x,
-                                     const __global float *restrict packed,
-                                     const __global float *restrict bias,
-                                     const __global float *restrict input,
+__kernel GROUP_ATTRIBUTE void gather(__global const float *restrict x,
+                                     __global const float *restrict packed,
+                                     __global const float *restrict bias,
+                                     __global const float *restrict input,
                                      __global float *restrict y,
-                                     const __global float *restrict target,
+                                     __global const float *restrict target,
                                      __global float *restrict errors, float scale, int n) {
     const comparison with = {target, errors, scale, n};
 #if STAGED

@@ -14,7 +14,7 @@ __kernel GROUP_ATTRIBUTE void peak(const int rounds, const float a, const float 
     out[get_global_id(0)] = sum;
 }
 
-__kernel GROUP_ATTRIBUTE void copy(const __global float *restrict from, __global float *restrict to,
+__kernel GROUP_ATTRIBUTE void copy(__global const float *restrict from, __global float *restrict to,
                                    const int vectors) {
     const size_t first = (size_t)get_group_id(0) * vectors * LANE_STRIDE + get_local_id(0) * VECTOR_WIDTH;
     for (int j = 0; j < vectors; j++) {

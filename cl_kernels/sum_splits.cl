@@ -1,6 +1,6 @@
 /* Partial sums of parameters' gradients, [splits][count, then bias_count], added up always in the same
  * order. Launched over elements; used by engine/ops/weight_gradient.c. */
-__kernel void sum_splits(const __global float *restrict partial, int splits, long count,
+__kernel void sum_splits(__global const float *restrict partial, int splits, long count,
                          long bias_count, int accumulate, __global float *restrict gradient,
                          __global float *restrict bias) {
     const size_t i = get_global_id(0), all = (size_t)count + (size_t)bias_count;

@@ -1,10 +1,29 @@
-/* The gradient of a convolution's weights. Twin of engine/ops/convolution/weight_gradient_direct.c.
+/* The gradient of a convolution's weights (engine/ops/convolution/problem.h) by its definition:
  *
- * A convolution relates a large and a small side: small pixel (sy, sx) meets large pixel
- * (sy * STRIDE_Y - PADDING_Y + ky, ...) at tap (ky, kx). The gradient of the weight between large
- * channel l and small channel s at a tap is the sum of their products over all small pixels and the
- * batch. Which side is x and which dy is for the host to say. Padded lanes of dy are zero, those of x
- * finite, so that they add nothing. */
+ *     w[l][ky][kx][s] = sum over sy, sx, n of large[l][ly][lx][n] small[s][sy][sx][n]
+ *     ly = sy * STRIDE_Y - PADDING_Y + ky, and lx alike
+ *
+ * Which side is x and which dy is for the host to say. Padded lanes of dy are zero, those of x
+ * finite, so that they add nothing. Sides are [channel][height][width][BATCH]; weight (l, tap, s)
+ * is at l * LARGE_STRIDE + tap * TAP_STRIDE + s * SMALL_STRIDE.
+ *
+ * A work-group has a block of weights of one kernel row and a split of the small rows:
+ *
+ *     large channels              taps kx of row ky
+ *     TILE_LARGE  +---------+     TILE_TAPS  [..]        sums[i][j][k] are vectors over the batch,
+ *                 |  sums   |  x                         whose lanes are added up at the end
+ *                 +---------+
+ *                 TILE_SMALL small channels
+ *
+ * Options
+ *     LARGE_*, SMALL_*, KERNEL_*, STRIDE_*, PADDING_*   the problem
+ *     BATCH, OCCUPIED          lanes of the batch in memory, and those that images may lie in
+ *     TILE_SMALL, TILE_LARGE   channels of an item (6, 1)
+ *     TILE_TAPS                taps of a kernel row of an item (4)
+ *     SPLITS                   parts that the small rows are summed in (1 to 16): sum_splits.cl
+ *     WEIGHTS                  floats of the gradient
+ *
+ * Twin of engine/ops/convolution/weight_gradient_direct.c. */
 #define TAPS (KERNEL_H * KERNEL_W)
 #define FIRST(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
 #define COUNT(tile_size, size) (((size) + (tile_size) - 1) / (tile_size))
@@ -14,8 +33,8 @@
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_TAPS UNROLL for (int k = 0; k < TILE_TAPS; k++)
 
-/* What a work-group has: a tile of small channels, of large channels and of taps of kernel row ky, with
- * their first ones, and a split of the small rows. */
+/* What a work-group has: a tile of small channels, of large channels and of taps of kernel row ky,
+ * with their first ones, and a split of the small rows. */
 typedef struct piece {
     int small_tile, large_tile, tap_tile, s0, l0, kx0, ky, split;
 } piece;
@@ -37,7 +56,7 @@ INLINE piece piece_of(size_t group) {
 }
 
 /* sums[small][large][tap], of the lanes from `lane` on. */
-PART void add_up(const __global float *restrict large, const __global float *restrict small, piece p,
+PART void add_up(__global const float *restrict large, __global const float *restrict small, piece p,
                  int lane, vec *sums) {
     const int ky = p.ky, kx0 = p.kx0, s0 = p.s0, l0 = p.l0, split = p.split;
     vec sum[TILE_SMALL][TILE_LARGE][TILE_TAPS];
@@ -50,9 +69,9 @@ PART void add_up(const __global float *restrict large, const __global float *res
         for (int sx = 0; sx < SMALL_WIDTH; sx++) {
             const int lx = sx * STRIDE_X - PADDING_X + kx0;
             if (lx <= -TILE_TAPS || lx >= LARGE_WIDTH) continue;
-            const __global float *s =
+            __global const float *s =
                 small + (((size_t)s0 * SMALL_HEIGHT + sy) * SMALL_WIDTH + sx) * BATCH + lane;
-            const __global float *l =
+            __global const float *l =
                 large + (((size_t)l0 * LARGE_HEIGHT + ly) * LARGE_WIDTH) * BATCH + lane +
                 (long)lx * BATCH;
             if (lx >= 0 && lx + TILE_TAPS <= LARGE_WIDTH) {
@@ -88,9 +107,9 @@ PART void add_up(const __global float *restrict large, const __global float *res
     FOR_SMALL FOR_LARGE FOR_TAPS sums[(i * TILE_LARGE + j) * TILE_TAPS + k] = sum[i][j][k];
 }
 
-/* The last tile of a dimension is moved back to fit and then leaves out what the one before it writes.
- * partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. */
+/* The last tile of a dimension is moved back to fit and then leaves out what the one before it
+ * writes. partial is [SPLITS][weights in their own order]; with one split it is the gradient
+ * itself, and `accumulate` adds to it. */
 INLINE void write_weight(piece p, int a, float total, __global float *partial, int accumulate) {
     const int s = p.s0 + a / (TILE_LARGE * TILE_TAPS);
     const int l = p.l0 + a / TILE_TAPS % TILE_LARGE;
@@ -102,8 +121,8 @@ INLINE void write_weight(piece p, int a, float total, __global float *partial, i
     *to = accumulate ? *to + total : total;
 }
 
-__kernel GROUP_ATTRIBUTE void weight_gradient(const __global float *restrict large,
-                                              const __global float *restrict small,
+__kernel GROUP_ATTRIBUTE void weight_gradient(__global const float *restrict large,
+                                              __global const float *restrict small,
                                               __global float *restrict partial, int accumulate) {
     const piece p = piece_of(get_group_id(0));
     vec sums[SUMS];

@@ -9,10 +9,10 @@
 
 /* Reads a window of `side` x `side` pixels, `step` apart, from (top, left) on, of a plane of height x width
  * for one vector; zeros beyond it. All but plane, top and left are constants, and bound these two. */
-INLINE void load_window(const __global float *plane, const int height, const int width, int top,
+INLINE void load_window(__global const float *plane, const int height, const int width, int top,
                         const int least_top, const int most_top, int left, const int least_left,
                         const int most_left, const int side, const int step, vec *d) {
-    const __global float *first = plane + ((long)top * width + left) * BATCH;
+    __global const float *first = plane + ((long)top * width + left) * BATCH;
     UNROLL for (int i = 0; i < side * side; i++) {
         d[i] = (vec)(0.0f);
         if (IS_THERE(top, i / side, step, height, least_top, most_top) &&
@@ -28,7 +28,7 @@ INLINE void load_window(const __global float *plane, const int height, const int
 
 /* The first pixel of a window of rows x columns pixels, `step` apart, from (top, left) on, of a plane of
  * height x width; moved inside where it is beyond the border. All but x, top and left are constants. */
-INLINE const __global float *window_inside(const __global float *x, const int height, const int width,
+INLINE __global const float *window_inside(__global const float *x, const int height, const int width,
                                            int top, int left, const int rows, const int columns,
                                            const int step) {
     const int y = clamp(top, 0, max(height - ((rows - 1) * step + 1), 0));
@@ -37,13 +37,13 @@ INLINE const __global float *window_inside(const __global float *x, const int he
 
 /* Asks for a share of such a window, `part` of `parts`, for a second cache: of each of `channels` planes,
  * `floats` images of each pixel. All but first and part are constants; `written`: what for. */
-INLINE void prefetch_window(const __global float *first, const int channels, const int height,
+INLINE void prefetch_window(__global const float *first, const int channels, const int height,
                             const int width, const int rows, const int columns, const int step,
                             const int floats, int part, const int parts, const bool written) {
     const int there = min(rows, (height + step - 1) / step), all = channels * there;
     const int share = (all + parts - 1) / parts;
     for (int row = part * share; row < min(part * share + share, all); row++) {
-        const __global float *at =
+        __global const float *at =
             first + ((size_t)(row / there) * height + row % there * step) * width * BATCH;
         UNROLL for (int i = 0; i < min(columns, (width + step - 1) / step); i++)
             for (int image = 0; image < floats; image += LINE) {

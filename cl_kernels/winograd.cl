@@ -1,16 +1,41 @@
-/* Convolution as a gather by Winograd's minimal filtering, for kernels with a stride of STRIDE both
- * ways and at most TAPS taps of each phase. Twin of engine/ops/winograd.c; options as in gather.cl.
+/* A convolution down or up by Winograd's minimal filtering (winograd_transforms.cl), for square
+ * kernels with a stride of STRIDE both ways and at most TAPS taps of each phase along a side.
  *
  * A stride splits the kernel into STRIDE x STRIDE phases (tap ky = phase + j * STRIDE), each a
  * correlation without stride:
- *   UP 0  every phase reads every STRIDE-th input pixel, and all of them add to the same output, so their
- *         products are summed before the output transform;
+ *   UP 0  every phase reads every STRIDE-th input pixel, and all of them add to the same output,
+ *         so their products are summed before the output transform;
  *   UP 1  every phase gives every STRIDE-th output pixel.
  *
- * A work-item (one per work-group) computes ITEM_TILES tiles of channels of a tile of OUTPUTS x OUTPUTS
- * pixels (UP: of each phase) for ITEM_VECTORS vectors of the batch: it transforms the inputs into `inputs`,
- * IN_BLOCK channels at a time, multiplies them with the transformed weights for each of the PRODUCTS
- * positions, and transforms the sums back. */
+ * x and y are [channel][height][width][BATCH]; the transformed weights are in winograd_pack.cl's
+ * order. A work-item (one per work-group) computes a tile of pixels (UP: of each phase):
+ *
+ *     inputs, IN_BLOCK                 sums of each of                    outputs
+ *     channels at a time               POINTS x POINTS products
+ *     +---------------+                +----------------+                 +---------+
+ *     | POINTS x      |  transform_    | channel x term |  transform_     | OUTPUTS |
+ *     | POINTS pixels | ---input_2d--> | times          | ---output_2d--> | x       |
+ *     +---------------+                | term x vector  |                 | OUTPUTS |
+ *                                      +----------------+                 +---------+
+ *
+ * A term is an input channel (UP), or one of a phase. Registers hold TILE_CHANNELS x TILE_VECTORS
+ * sums of a product at a time; the others wait in `products`.
+ *
+ * Options
+ *     UP, IN_CHANNELS .. OUT_WIDTH, STRIDE, PADDING   the problem
+ *     BATCH, OCCUPIED   lanes of the batch in memory, and those that images may lie in
+ *     TAPS              most taps of a phase along a side (2)
+ *     OUTPUTS           pixels of a tile along a side (4)
+ *     TILE_CHANNELS, TILE_VECTORS   sums in registers (6, 2)
+ *     ITEM_VECTORS      vectors of the batch of an item, a multiple of TILE_VECTORS (2)
+ *     ITEM_TILES        tiles of output channels of an item (all, or as many as a cache holds)
+ *     IN_BLOCK          input channels transformed at a time, a divisor of all (24)
+ *     INPUT_STEP, SUM_STEP   vectors from the inputs, or sums, of a product to those of the next
+ *     MOMENTS           1: sums for a BatchNorm beside can be taken on the way
+ *     ACTIVATION, INPUT_ACTIVATION   those that are not linear on either side of 0; the others
+ *                       are an argument, see bend
+ *
+ * Twin of engine/ops/convolution/winograd.c. */
 #include "window.cl"
 #include "winograd_transforms.cl"
 
@@ -24,10 +49,11 @@
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 #define OUT_PLANE (OUT_HEIGHT * (size_t)OUT_WIDTH * BATCH)
 
-/* UP: output pixel o is position o + PADDING = STRIDE * g + phase of input pixels g - TAPS + 1 .. g. A
- * tile takes the OUTPUTS values of g from FIRST_POSITION(phase) + tile * OUTPUTS on. Phases that begin
- * at the same g read the same window of inputs, and the others one up to SHIFTS - 1 pixels before it. A
- * tile reads a patch of PATCH x PATCH input pixels, from FIRST_PIXEL + tile * TILE_STEP on. */
+/* UP: output pixel o is position o + PADDING = STRIDE * g + phase of input pixels g - TAPS + 1 ..
+ * g. A tile takes the OUTPUTS values of g from FIRST_POSITION(phase) + tile * OUTPUTS on. Phases
+ * that begin at the same g read the same window of inputs, and the others one up to SHIFTS - 1
+ * pixels before it. A tile reads a patch of PATCH x PATCH input pixels, from FIRST_PIXEL + tile *
+ * TILE_STEP on. */
 #define FIRST_POSITION(phase) ((PADDING - (phase) + STRIDE - 1) / STRIDE)
 #if UP
 #define SHIFT_OF(phase) (FIRST_POSITION(0) - FIRST_POSITION(phase))
@@ -65,17 +91,14 @@
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) % ITEMS / CHUNKS / COLUMNS))
-/* From the inputs, or sums, of a product to those of the next one, in vectors. */
-#define INPUT_STEP (ODD_LINES(TERMS * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
-#define SUM_STEP (ODD_LINES(OUT_BLOCK * ITEM_VECTORS * VECTOR_WIDTH) / VECTOR_WIDTH)
 #define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
 
-/* Of the windows of all tiles, the last first pixel; FIRST_PIXEL is the first. */
+/* Largest first pixel over the windows of all tiles; FIRST_PIXEL is the smallest. */
 #define LAST_PIXEL(tiles) (((tiles) - 1) * TILE_STEP + FIRST_PIXEL + SPREAD)
 
-/* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the plane,
- * transformed. */
-INLINE void put_window(const __global float *plane, int top, int left, const int step, ROOM vec *to) {
+/* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the
+ * plane, transformed. */
+INLINE void put_window(__global const float *plane, int top, int left, const int step, ROOM vec *to) {
     vec d[PRODUCTS];
     load_window(plane, IN_HEIGHT, IN_WIDTH, top, FIRST_PIXEL, LAST_PIXEL(ROWS), left, FIRST_PIXEL,
                 LAST_PIXEL(COLUMNS), POINTS, step, d);
@@ -83,11 +106,12 @@ INLINE void put_window(const __global float *plane, int top, int left, const int
     UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
 
-/* inputs[product][term][vector] of a block's windows (UP) or of those of all phases, from (top, left) on. */
-PART void load_inputs(const __global float *x, int top, int left, ROOM vec *inputs) {
+/* inputs[product][term][vector] of a block's windows (UP) or of those of all phases, from (top,
+ * left) on. */
+PART void load_inputs(__global const float *x, int top, int left, ROOM vec *inputs) {
     for (int c = 0; c < IN_BLOCK; c++)
         for (int v = 0; v < ITEM_VECTORS; v++) {
-            const __global float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
+            __global const float *plane = x + (size_t)c * PLANE + v * LANE_STRIDE;
 #if UP
             put_window(plane, top, left, 1, inputs + c * ITEM_VECTORS + v);
 #else
@@ -111,8 +135,9 @@ typedef struct place {
 #define OUTPUT_FIRST(phase, tile) ((tile) * OUTPUTS)
 #endif
 
-/* Whether outputs (gradients, with an input) go past the caches. What a step of training writes would push
- * the rest out, and be gone itself before it is read; the outputs of scoring are fewer. */
+/* Whether outputs (gradients, with an input) go past the caches. What a step of training writes
+ * would push the rest out, and be gone itself before it is read; the outputs of scoring are fewer.
+ * */
 #define STREAMED(input) (VECTOR_WIDTH == LINE && (MOMENTS || (input)))
 #define PUT(value, address, streamed)                                                              \
     do {                                                                                           \
@@ -122,22 +147,22 @@ typedef struct place {
             vec_store(value, address);                                                             \
     } while (0)
 
-/* What a multiplication asks the caches for on its way: the patch of the next block, or work-group, and
- * where its own sums will be written, with what is read there (input; may be NULL). Without blocks the
- * next work-group's patch comes a share with each set. */
+/* What a multiplication asks the caches for on its way: the patch of the next block, or work-group,
+ * and where its own sums will be written, with what is read there (input; may be NULL). Without
+ * blocks the next work-group's patch comes a share with each set. */
 #define PATCH_SHARES (IN_BLOCKS > 1 ? 1 : SETS)
 typedef struct ahead {
-    const __global float *patch, *y, *input;
+    __global const float *patch, *y, *input;
     int share, block;
 } ahead;
 
-/* Of a work-group, in the first of its channels. */
-INLINE const __global float *patch_of(const __global float *x, size_t group) {
+/* The first pixel of a work-group's patch, in the first of its channels. */
+INLINE __global const float *patch_of(__global const float *x, size_t group) {
     return window_inside(x + GROUP_LANE(group), IN_HEIGHT, IN_WIDTH, PATCH_FIRST(GROUP_ROW(group)),
                          PATCH_FIRST(GROUP_COLUMN(group)), PATCH, PATCH, 1);
 }
 
-INLINE const __global float *outputs_of(const __global float *y, place at) {
+INLINE __global const float *outputs_of(__global const float *y, place at) {
     return window_inside(y, OUT_HEIGHT, OUT_WIDTH, at.y, at.x, OUTPUTS, OUTPUTS, STEP);
 }
 
@@ -157,10 +182,10 @@ INLINE void prefetch_ahead(ahead to, int part) {
 #define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
 
-/* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to those of
- * the blocks before it; channel by channel of each tile. The weights are winograd_pack.cl's, from the
- * item's first tile on. */
-PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM vec *products,
+/* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to
+ * those of the blocks before it; channel by channel of each tile. The weights are
+ * winograd_pack.cl's, from the item's first tile on. */
+PART void multiply(__global const float *weights, const ROOM vec *inputs, ROOM vec *products,
                    const ahead *next) {
     const ahead to_come = *next;
     for (int product = 0; product < PRODUCTS; product++)
@@ -169,7 +194,7 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
                 products + (size_t)product * SUM_STEP + tile * TILE_CHANNELS * ITEM_VECTORS;
             prefetch_ahead(to_come, product * ITEM_TILES + tile);
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
-                const __global float *w =
+                __global const float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
                 const ROOM vec *from = inputs + (size_t)product * INPUT_STEP + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
@@ -190,8 +215,8 @@ PART void multiply(const __global float *weights, const ROOM vec *inputs, ROOM v
         }
 }
 
-/* An activation that is linear on either side of 0 is an argument, so that layers share a kernel: its slope
- * on the negative side is 0 for ReLU and 1 for none. */
+/* An activation that is linear on either side of 0 is an argument, so that layers share a kernel:
+ * its slope on the negative side is 0 for ReLU and 1 for none. */
 typedef struct bend {
     vec slope;
     WIDE(int) kept; /* bits of the product: none of a slope of 0, for what is infinite */
@@ -214,14 +239,14 @@ INLINE vec apply_bend(bend by, vec v, vec sign) {
 #define FOR_OUTPUTS UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) if (EXISTS(i))
 #define RESULT(i) m[(i) / OUTPUTS * POINTS + (i) % OUTPUTS]
 
-/* A normalisation before, of a channel: x becomes (x - mean) * scale + shift. */
+/* What a normalisation before does to a channel: x becomes (x - mean) * scale + shift. */
 typedef struct normal {
     float mean, scale, shift;
 } normal;
 
-/* Of an item's outputs of a channel. Forward: their means and sums of squared deviations, in each lane
- * about the first of them, so that no digits are lost however large their mean. Backward, with a
- * normalisation before: the sums that its gradients are made of. */
+/* Sums of an item's outputs of a channel. Forward: their means and sums of squared deviations, in
+ * each lane about the first of them, so that no digits are lost however large their mean. Backward,
+ * with a normalisation before: the sums that its gradients are made of. */
 typedef struct sums {
     vec first[ITEM_VECTORS], second[ITEM_VECTORS];
 } sums;
@@ -237,11 +262,11 @@ typedef struct sums {
 #define ADD(i, one, other, factor) (void)0
 #endif
 
-/* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation that
- * produced it (once normalised by `before`), otherwise the activation follows. scale: 1 / the number of
- * outputs that exist. */
+/* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation
+ * that produced it (once normalised by `before`), otherwise the activation follows. scale: 1 / the
+ * number of outputs that exist. */
 PART void write_outputs(const ROOM vec *products, place at, float start, bend by,
-                        const __global float *input, normal before, __global float *y, float scale,
+                        __global const float *input, normal before, __global float *y, float scale,
                         sums *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
@@ -288,8 +313,8 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
 }
 
 #if MOMENTS
-/* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of the
- * item's lanes, from `first` on, that hold images. */
+/* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of
+ * the item's lanes, from `first` on, that hold images. */
 PART void put_moments(const sums *taken, float count, int first, int n, __global float *to,
                       int stride) {
     vec sum = (vec)(0.0f), squares = (vec)(0.0f);
@@ -318,14 +343,14 @@ PART void put_sums(const sums *taken, __global float *to, int stride) {
 }
 #endif
 
-/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted. With
- * `statistics`, which a normalisation saved, input is what that one normalised, and the sums of its
- * gradients are put there. */
-__kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
-                                       const __global float *restrict packed,
-                                       const __global float *restrict bias,
-                                       const __global float *restrict input,
-                                       const __global float *restrict statistics,
+/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted.
+ * With `statistics`, which a normalisation saved, input is what that one normalised, and the sums
+ * of its gradients are put there. */
+__kernel GROUP_ATTRIBUTE void winograd(__global const float *restrict x,
+                                       __global const float *restrict packed,
+                                       __global const float *restrict bias,
+                                       __global const float *restrict input,
+                                       __global const float *restrict statistics,
                                        __global float *restrict y, float slope,
                                        __global float *restrict parts, int stride, int n) {
     ROOM vec inputs[PRODUCTS * INPUT_STEP];
@@ -335,7 +360,7 @@ __kernel GROUP_ATTRIBUTE void winograd(const __global float *restrict x,
     const int tile_y = GROUP_ROW(group), tile_x = GROUP_COLUMN(group), tile = GROUP_TILE(group);
     const int first_channel = TILE_FIRST(tile), part = (int)(group % ITEMS); /* of moments */
     const int last_tile = TILE_FIRST(tile + ITEM_TILES - 1) - first_channel;
-    const __global float *own = patch_of(x, group), *patch = patch_of(x, following);
+    __global const float *own = patch_of(x, group), *patch = patch_of(x, following);
     y += first_channel * OUT_PLANE;
     if (input) input += first_channel * OUT_PLANE;
     for (int set = 0; set < SETS; set++) {

@@ -1,19 +1,34 @@
-/* The gradient of a convolution's weights by Winograd's minimal filtering, for kernels of at most TAPS
- * taps of each phase of the stride. Twin of engine/ops/winograd_gradient.c; sides and options as in
- * weight_gradient.cl, but that the kernel's size and the weights' strides are arguments.
+/* The gradient of a convolution's weights by Winograd's minimal filtering (winograd_transforms.cl),
+ * for square kernels of at most TAPS taps of each phase of the stride along a side. Sides are as in
+ * weight_gradient.cl; the kernel's size and the weights' strides are arguments.
  *
- * A phase's TAPS x TAPS weights are a correlation of the large side, every STRIDE-th pixel of it, with
- * the small side as the filter. Cut into tiles of OUTPUTS x OUTPUTS small pixels, and transformed, it is
- * a matrix product for each of the PRODUCTS positions, of (phase, large channel) by small channel,
- * summed over tiles and images; the output transform comes once, at the end. Vectors are of small
- * channels there, so the small side's, which are of images, are transposed.
+ * A phase's TAPS x TAPS weights are a correlation of the large side, every STRIDE-th pixel of it,
+ * with the small side as the filter. Cut into tiles of OUTPUTS x OUTPUTS small pixels, and
+ * transformed, it is a matrix product for each of the PRODUCTS positions, summed over tiles and
+ * images; the output transform comes once, at the end:
  *
- * A work-item (one per work-group) has ITEM_LARGE x ITEM_SMALL channels, and a split of the blocks of
- * work, a block being a tile of pixels for ITEM_VECTORS vectors of the batch. Its sums stay in a cache;
- * TILE_LARGE rows by TILE_SMALL vectors of them at a time are in registers for the length of a block.
+ *                              IMAGES                  ITEM_SMALL small channels
+ *     PHASES x ITEM_LARGE    +---------+             +------------+
+ *     rows: (phase, large    |  large  |  x  IMAGES  |   small    |   added to sums[row][small]
+ *     channel)               +---------+             +------------+
  *
- * The bias's gradient is the sum of one side (BIAS 1: the small one, 2: the large one, 0: not wanted) and
- * taken on the way. */
+ * Vectors are of small channels there, so the small side's, which are of images, are transposed. A
+ * work-item (one per work-group) has a split of the blocks of work, a block being a tile of pixels
+ * for ITEM_VECTORS vectors of the batch. Its sums stay in a cache; TILE_LARGE rows by TILE_SMALL
+ * vectors of them at a time are in registers for the length of a block.
+ *
+ * Options
+ *     LARGE_*, SMALL_*, STRIDE, PADDING   the problem
+ *     BATCH, OCCUPIED           lanes of the batch in memory, and those that images may lie in
+ *     TAPS, OUTPUTS             as in winograd.cl (2, 4)
+ *     TILE_LARGE, TILE_SMALL    rows, and vectors of small channels, that registers sum (4, 3)
+ *     ITEM_LARGE, ITEM_SMALL    channels of an item (16, 48)
+ *     ITEM_VECTORS              vectors of the batch of a block (2)
+ *     SPLITS                    parts that the blocks are summed in (1 to 16)
+ *     BIAS                      the bias's gradient, a sum of one side, is taken on the way: 1 of
+ *                               the small one, 2 of the large one; 0: it is not wanted
+ *
+ * Twin of engine/ops/convolution/weight_gradient_winograd.c. */
 #include "window.cl"
 #include "winograd_transforms.cl"
 
@@ -88,8 +103,8 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
-/* Which pixels of a window are added up depends on its phase: a loop over phases is unrolled for that alone,
- * as it takes long to compile. */
+/* Which pixels of a window are added up depends on its phase: a loop over phases is unrolled for
+ * that alone, as it takes long to compile. */
 #if BIAS == 2
 #define FOR_PHASES UNROLL for (int phase = 0; phase < PHASES; phase++)
 #define LEAST_PHASE(phase) (phase)
@@ -103,10 +118,10 @@ INLINE void transpose(vec *v) {
 /* The first pixel of one side of a tile's window of a phase. */
 #define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
 
-/* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS
- * of its pixels that belong to no other window, which are the first ones but for those of a phase that
+/* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS of
+ * its pixels that belong to no other window, which are the first ones but for those of a phase that
  * begins beyond the border. */
-INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, int y, int x, ROOM float *to) {
+INLINE vec put_window(__global const float *plane, int tile_y, int tile_x, int y, int x, ROOM float *to) {
     vec d[PRODUCTS], total = (vec)(0.0f);
     load_window(plane, LARGE_HEIGHT, LARGE_WIDTH, PIXEL_FIRST(tile_y, y),
                 PIXEL_FIRST(0, LEAST_PHASE(y)), PIXEL_FIRST(ROWS - 1, MOST_PHASE(y)),
@@ -121,11 +136,11 @@ INLINE vec put_window(const __global float *plane, int tile_y, int tile_x, int y
 }
 
 /* to[product][phase][channel][image] of the large side; sums[channel] grow by its pixels. */
-PART void load_large(const __global float *large, int tile_y, int tile_x, int vectors,
+PART void load_large(__global const float *large, int tile_y, int tile_x, int vectors,
                      ROOM float *to, ROOM vec *sums) {
     for (int c = 0; c < ITEM_LARGE; c++)
         for (int v = 0; v < vectors; v++) {
-            const __global float *plane =
+            __global const float *plane =
                 large + (size_t)c * LARGE_HEIGHT * LARGE_WIDTH * BATCH + v * LANE_STRIDE;
             ROOM float *put = to + c * IMAGES + v * VECTOR_WIDTH;
             FOR_PHASES {
@@ -136,10 +151,10 @@ PART void load_large(const __global float *large, int tile_y, int tile_x, int ve
         }
 }
 
-/* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image to a
- * vector; zeros beyond the border. sums[channel] grow by it. */
-INLINE void load_pixel(const __global float *small, int y, int x, int first, vec *t, ROOM vec *sums) {
-    const __global float *pixel =
+/* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image
+ * to a vector; zeros beyond the border. sums[channel] grow by it. */
+INLINE void load_pixel(__global const float *small, int y, int x, int first, vec *t, ROOM vec *sums) {
+    __global const float *pixel =
         small + (((size_t)first * SMALL_HEIGHT + y) * SMALL_WIDTH + x) * BATCH;
     const bool there = (SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
                        (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH);
@@ -154,7 +169,7 @@ INLINE void load_pixel(const __global float *small, int y, int x, int first, vec
 }
 
 /* to[product][image][vector of channels] of the small side; sums[channel] grow by its pixels. */
-PART void load_small(const __global float *small, int tile_y, int tile_x, int vectors, ROOM vec *to,
+PART void load_small(__global const float *small, int tile_y, int tile_x, int vectors, ROOM vec *to,
                      ROOM vec *sums) {
     for (int s = 0; s < SMALL_VECTORS; s++)
         for (int v = 0; v < vectors; v++) {
@@ -186,7 +201,7 @@ INLINE block find_block(int number) {
 }
 
 /* Asks the caches for a share of what a block reads, from its first pixels on. */
-INLINE void prefetch_block(const __global float *large, const __global float *small, int part,
+INLINE void prefetch_block(__global const float *large, __global const float *small, int part,
                            const int parts) {
     prefetch_window(large, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH, POINTS * STRIDE, POINTS * STRIDE, 1,
                     IMAGES, part, parts, false);
@@ -197,17 +212,17 @@ INLINE void prefetch_block(const __global float *large, const __global float *sm
 #define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
 #define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
 
-/* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a product
- * reads stays in a first cache, and the sums come and go in the order in which they lie. On the way
- * the caches are asked for the next block, of the sides large_side and small_side. */
+/* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a
+ * product reads stays in a first cache, and the sums come and go in the order in which they lie. On
+ * the way the caches are asked for the next block, of the sides large_side and small_side. */
 PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums,
-                   const __global float *large_side, const __global float *small_side,
+                   __global const float *large_side, __global const float *small_side,
                    const block *next) {
-    const __global float *large_next = window_inside(
+    __global const float *large_next = window_inside(
         large_side + next->first * LANE_STRIDE, LARGE_HEIGHT, LARGE_WIDTH,
         next->tile_y * OUTPUTS * STRIDE - PADDING, next->tile_x * OUTPUTS * STRIDE - PADDING,
         POINTS * STRIDE, POINTS * STRIDE, 1);
-    const __global float *small_next =
+    __global const float *small_next =
         window_inside(small_side + next->first * LANE_STRIDE, SMALL_HEIGHT, SMALL_WIDTH,
                       next->tile_y * OUTPUTS, next->tile_x * OUTPUTS, OUTPUTS, OUTPUTS, 1);
     for (int product = 0; product < PRODUCTS; product++)
@@ -238,8 +253,8 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
     ((((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL) * TILE_LARGE +        \
       (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
 
-/* Writes the weights between large channel l and the small ones of vector s, from lane `first` of it to
- * `last`. */
+/* Writes the weights between large channel l and the small ones of vector s, from lane `first` of
+ * it to `last`. */
 PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, int kernel_size,
                         int tap_stride, int small_stride, int first, int last, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
@@ -264,10 +279,10 @@ PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, 
     }
 }
 
-/* With several splits `to` is [SPLITS][weights in their own order, biases]; with one it has the weights
- * alone, biases that are wanted go to `bias`, and `accumulate` adds to either. */
-__kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict large,
-                                                const __global float *restrict small,
+/* With several splits `to` is [SPLITS][weights in their own order, biases]; with one it has the
+ * weights alone, biases that are wanted go to `bias`, and `accumulate` adds to either. */
+__kernel GROUP_ATTRIBUTE void winograd_gradient(__global const float *restrict large,
+                                                __global const float *restrict small,
                                                 __global float *restrict to,
                                                 __global float *restrict bias, int accumulate,
                                                 int kernel_size, int large_stride, int tap_stride,
@@ -301,7 +316,7 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(const __global float *restrict l
         to += split * (weights + (BIAS == 2 ? LARGE_CHANNELS : BIAS == 1 ? SMALL_CHANNELS : 0));
         bias = to + weights;
     }
-    /* Of items that overlap, the latter leaves out what the former has. */
+    /* Where items overlap, the latter leaves out what the former has. */
     const int l1 = large_tile * ITEM_LARGE - l0, s1 = small_tile * ITEM_SMALL - s0;
     for (int l = l1; l < ITEM_LARGE; l++)
         for (int s = 0; s < SMALL_VECTORS; s++)

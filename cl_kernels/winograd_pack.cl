@@ -1,12 +1,16 @@
-/* Transforms a convolution's weights for winograd.cl, which says what its phases are. Shapes are
- * arguments, so that all layers share one kernel. */
+/* Transforms a convolution's weights for winograd.cl, which says what its phases are:
+ *
+ *     TAPS x TAPS weights of a phase  ->  POINTS x POINTS values, four output channels at a time
+ *
+ * Shapes are arguments, so that all layers share one kernel. Options: TAPS, OUTPUTS, as in
+ * winograd.cl. */
 #include "winograd_points.cl"
 
 /* Four channels. Tiles have few, and would fill a part of a longer vector. */
 #define CHANNELS 4
 
-/* Element `row` (constant) of G w for `count` (constant) weights that lie `stride` apart: their polynomial
- * at a point. */
+/* Element `row` (constant) of G w for `count` (constant) weights that lie `stride` apart: their
+ * polynomial at a point. */
 INLINE float4 evaluate(const float4 *w, const int stride, const int count, const int row) {
     float4 value = w[(count - 1) * stride];
     if (row == POINTS - 1) return value;
@@ -16,7 +20,7 @@ INLINE float4 evaluate(const float4 *w, const int stride, const int count, const
 }
 
 /* The first `channels` of four floats, `stride` apart. */
-INLINE float4 load_channels(const __global float *from, int channels, int stride) {
+INLINE float4 load_channels(__global const float *from, int channels, int stride) {
     if (channels == CHANNELS && stride == 1) return vload4(0, from);
     float4 v = (float4)(0.0f);
     if (channels > 0) v.s0 = from[0];
@@ -37,10 +41,10 @@ INLINE void store_channels(float4 v, int channels, __global float *to) {
     if (channels > 2) to[2] = v.s2;
 }
 
-/* Puts weights in packed[set of products][block of terms][product][tile][term of the block][channel of the
- * tile], a set being a phase (up) or the only one. A work-group per input channel and tile. The last
- * channels of a tile are done with those before them where they are fewer than four. */
-__kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weights,
+/* Puts weights in packed[set of products][block of terms][product][tile][term of the block][channel
+ * of the tile], a set being a phase (up) or the only one. A work-group per input channel and tile.
+ * The last channels of a tile are done with those before them where they are fewer than four. */
+__kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weights,
                                             __global float *restrict packed, int up, int kernel_size,
                                             int stride, int out_channels, int tile_channels,
                                             int in_stride, int tap_stride, int out_stride,
@@ -53,7 +57,7 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(const __global float *restrict weigh
     for (int phase = 0; phase < phases; phase++)
         for (int at = 0; at < tile_channels; at += CHANNELS) {
             const int k = min(at, tile_channels - channels);
-            const __global float *from =
+            __global const float *from =
                 weights + (size_t)c * in_stride + (size_t)(first + k) * out_stride;
             float4 w[TAPS * TAPS], columns[POINTS * TAPS];
             UNROLL for (int i = 0; i < TAPS * TAPS; i++) {

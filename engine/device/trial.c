@@ -11,7 +11,8 @@
 
 enum { SAMPLES = 48, LEAST_ROUNDS = 5, MOST_ROUNDS = 101, SEED = 22 };
 
-/* Of the largest value: what the order of a sum's terms makes of rounding, and not more. */
+/* The largest error relative to the largest value: what the order of a sum's terms makes of
+ * rounding, and not more. */
 static const double tolerance = 1e-4;
 
 /* ---- operands ---- */
@@ -150,7 +151,7 @@ typedef struct taken {
     double wall, processor;
 } taken;
 
-/* Of this process, spread over the device's compute units. */
+/* Processor time of this process, spread over the device's compute units. */
 static double processor_clock(const us_device *device) {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);

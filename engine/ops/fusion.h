@@ -43,7 +43,7 @@ typedef struct us_fusion {
     bool compared; /* y is the network's output, and will mostly have a us_target */
 } us_fusion;
 
-/* Of a pass forward. */
+/* What a pass forward is asked for. */
 typedef struct us_forward_fusion {
     bool folded;        /* y is what the normalisation after this layer gives; tensors are those of
                            its fold */
@@ -53,7 +53,7 @@ typedef struct us_forward_fusion {
     us_target *target;  /* NULL: y is wanted */
 } us_forward_fusion;
 
-/* Of a pass backward, where dx goes to a normalisation alone, which gave x. */
+/* What a pass backward is asked for, where dx goes to a normalisation alone, which gave x. */
 typedef struct us_backward_fusion {
     /* What that one normalised and saved, [4][channels] of mean, 1 / deviation, scale and shift:
      * x = a((normalized - mean) * scale + shift), a being the input's activation. */

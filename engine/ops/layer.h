@@ -113,7 +113,7 @@ typedef struct us_layer_type {
     /* Fills specs and returns how many; NULL: none. */
     int (*tensors)(const void *attributes, us_shape in, us_tensor_spec specs[US_LAYER_MAX_TENSORS]);
 
-    /* Of one image forward, a multiply-add counted as two; NULL: 0. */
+    /* Operations of one image forward, a multiply-add counted as two; NULL: 0. */
     double (*flops)(const void *attributes, us_shape in, us_shape out);
 
     /* Floats to keep from forward to backward; NULL: 0. */
@@ -136,7 +136,7 @@ typedef struct us_layer_type {
     unseen_status (*forward)(void *layer, const us_layer_forward *args, unseen_error *error);
     unseen_status (*backward)(void *layer, const us_layer_backward *args, unseen_error *error);
 
-    /* Of normalisations. */
+    /* Normalisations only. */
     unseen_status (*fold)(void *layer, const us_layer_fold *args, unseen_error *error);
 } us_layer_type;
 

@@ -51,8 +51,10 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     unseen_status status = us_device_scratch(device, loss->parts_bytes, &scratch, error);
     for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
         status = us_kernel_create(device, "loss", names[i], kernels[i], error,
-                                  "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DVECTORS=%d -DROWS=%d %s",
-                                  kind, features, batch, tuning.vectors, tuning.rows, activations);
+                                  "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DOCCUPIED=%d -DVECTORS=%d "
+                                  "-DROWS=%d %s",
+                                  kind, features, batch, us_device_occupied(device, batch),
+                                  tuning.vectors, tuning.rows, activations);
     if (status != UNSEEN_OK) {
         us_loss_destroy(loss);
         return status;

@@ -23,8 +23,7 @@ static bool by_phases(const us_device *device, const us_convolution_problem *pro
            device->execution == US_EXECUTION_VECTOR && channels * problem->stride[1] <= MOST_SUMS;
 }
 
-/* What an item counts along a row: pixels, or groups of one of each phase; twin of ROW_GROUPS in
- * gather.cl. */
+/* What an item counts along a row: pixels, or groups of one of each phase. */
 static int row_length(const us_device *device, const us_convolution_problem *problem,
                       int channels) {
     int width = us_convolution_out(problem).width;
@@ -123,13 +122,14 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
     const direct *d = parameters;
     const us_shape out = us_convolution_out(problem);
     const bool phases = by_phases(device, problem, d->channels);
-    int runs = us_divide_up(row_length(device, problem, d->channels), d->pixels);
+    const int length = row_length(device, problem, d->channels);
+    int runs = us_divide_up(length, d->pixels);
     int chunks = us_divide_up(us_device_vectors(device, problem->batch), d->vectors);
     const us_gather_cut cut = {
         .channels = d->channels,
         .vectors = d->vectors,
         .run = d->pixels,
-        .by_phases = phases,
+        .row_groups = phases ? length : 0,
         .groups = (size_t)out.height * (size_t)us_divide_up(out.channels, d->channels) *
                   (size_t)runs * (phases ? 1 : (size_t)chunks),
         .error_parts = count_errors(device, problem, d->channels, runs),

@@ -42,15 +42,16 @@ static unseen_status build(us_device *device, const us_convolution_problem *p,
     return us_kernel_create(
         device, "gather", name, kernel, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
-        "-DOUT_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d -DSTRIDE_X=%d "
+        "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
+        "-DSTRIDE_X=%d "
         "-DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu -DOUT_STRIDE=%zu "
         "-DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d "
-        "-DBY_PHASES=%d -DCOMPARED=%d",
+        "-DBY_PHASES=%d -DROW_GROUPS=%d -DCOMPARED=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
-        out.width, p->batch, p->kernel[0], p->kernel[1], p->stride[0], p->stride[1], p->padding[0],
-        p->padding[1], us_convolution_in_stride(p), p->tap_stride, us_convolution_out_stride(p),
-        p->bias, activations, cut->channels, cut->vectors, cut->run, cut->staged, cut->by_phases,
-        compared);
+        out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
+        p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
+        p->tap_stride, us_convolution_out_stride(p), p->bias, activations, cut->channels,
+        cut->vectors, cut->run, cut->staged, cut->row_groups > 0, cut->row_groups, compared);
 }
 
 /* 0 where the kernel reads the weights as they are. */

@@ -18,7 +18,7 @@ typedef struct us_gather_cut {
     int channels, vectors; /* output channels, and vectors of the batch, of an item's sums */
     int run;               /* pieces of work of an item, one after the other */
     int staged;            /* input channels copied side by side at a time; 0: not copied */
-    bool by_phases;        /* all phases of a row at once */
+    int row_groups;        /* all phases of a row at once, of so many groups; 0: pixel by pixel */
     size_t groups;         /* work-groups */
     int error_parts;       /* of a comparison; 0: it makes none */
 } us_gather_cut;

@@ -130,14 +130,15 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
     US_TRY(us_kernel_create(
         device, "weight_gradient", "weight_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
-        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
+        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
+        "-DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu -DTAP_STRIDE=%zu "
         "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
         "-DSPLITS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, p->kernel[0], p->kernel[1], p->stride[0], p->stride[1],
-        p->padding[0], p->padding[1], p->large_stride, p->tap_stride, p->small_stride,
-        us_convolution_weights(p), d->small, d->large, d->taps, d->splits));
+        p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
+        p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
+        p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps, d->splits));
     return us_weight_gradient_prepare(device, made, error);
 }
 

@@ -114,7 +114,7 @@ static winograd suit(const us_device *device, const us_convolution_problem *p, i
     winograd w = {.splits = 1, .outputs = outputs, .vectors = 1};
     w.item_small = item_small_channels(device, p, item_small);
     w.item_large = us_tiles_even(p->large.channels, us_divide_up(item_rows, count_phases(p)));
-    /* Of 16 registers twelve hold sums, and of AVX-512's 32 sixteen where that makes a square. */
+    /* Twelve of 16 registers hold sums, and 16 of AVX-512's 32 where that makes a square. */
     bool wide = device->vector_width >= 16;
     w.small = divisor(count_small(device, &w), wide ? 4 : 3);
     w.large = divisor(count_rows(p, &w), w.small == 4 ? 4 : 12 / w.small);
@@ -241,12 +241,14 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
     US_TRY(us_kernel_create(
         device, "winograd_gradient", "winograd_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
-        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d "
+        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DSTRIDE=%d -DPADDING=%d "
+        "-DTAPS=%d "
         "-DOUTPUTS=%d -DTILE_SMALL=%d -DTILE_LARGE=%d -DITEM_SMALL=%d -DITEM_LARGE=%d "
         "-DITEM_VECTORS=%d -DSPLITS=%d -DBIAS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, p->stride[0], p->padding[0], count_taps(p), w->outputs, w->small,
-        w->large, w->item_small, w->item_large, w->vectors, w->splits, bias));
+        p->small.width, p->batch, us_device_occupied(device, p->batch), p->stride[0], p->padding[0],
+        count_taps(p), w->outputs, w->small, w->large, w->item_small, w->item_large, w->vectors,
+        w->splits, bias));
     return us_weight_gradient_prepare(device, made, error);
 }
 

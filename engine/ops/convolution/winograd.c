@@ -40,7 +40,9 @@ static bool is_up(const us_convolution_problem *problem) {
     return problem->pass == US_CONVOLUTION_UP;
 }
 
-/* Twin of ODD_LINES in common.cl. */
+/* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a
+ * cache.
+ */
 static size_t odd_lines(int64_t floats) {
     return ((size_t)us_divide_up(floats, US_CACHE_LINE) | 1) * US_CACHE_LINE;
 }
@@ -50,11 +52,16 @@ static int block_terms(const us_convolution_problem *problem, const winograd *w)
     return w->inputs * (is_up(problem) ? 1 : count_phases(problem));
 }
 
-/* Bytes of an item's intermediate values, `channels` of each product. */
+/* Vectors of an item's intermediate values of a product, `channels` of them, and bytes of those of
+ * all products. */
+static size_t value_vectors(const us_device *device, const winograd *w, int channels) {
+    int64_t lanes = (int64_t)us_device_lanes(device) * w->item_vectors;
+    return odd_lines(channels * lanes) / (size_t)device->vector_width;
+}
 static size_t value_bytes(const us_device *device, const us_convolution_problem *problem,
                           const winograd *w, int channels) {
-    int64_t lanes = (int64_t)us_device_lanes(device) * w->item_vectors;
-    return count_products(problem, w) * odd_lines(channels * lanes) * sizeof(float);
+    return count_products(problem, w) * value_vectors(device, w, channels) *
+           (size_t)device->vector_width * sizeof(float);
 }
 static size_t input_bytes(const us_device *device, const us_convolution_problem *problem,
                           const winograd *w) {
@@ -263,13 +270,18 @@ static unseen_status build(us_device *device, state *made, const winograd *w, un
     return us_kernel_create(
         device, "winograd", "winograd", &made->winograd, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
-        "-DOUT_WIDTH=%d -DBATCH=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d -DACTIVATION=%d "
+        "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d "
+        "-DACTIVATION=%d "
         "-DINPUT_ACTIVATION=%d -DOUTPUTS=%d -DTILE_CHANNELS=%d -DTILE_VECTORS=%d "
-        "-DITEM_VECTORS=%d -DITEM_TILES=%d -DIN_BLOCK=%d -DMOMENTS=%d",
+        "-DITEM_VECTORS=%d -DITEM_TILES=%d -DIN_BLOCK=%d "
+        "-DINPUT_STEP=%zu -DSUM_STEP=%zu -DMOMENTS=%d",
         is_up(p), in.channels, in.height, in.width, out.channels, out.height, out.width, p->batch,
-        p->stride[0], p->padding[0], count_taps(p), is_bent(own) ? 0 : own.kind,
-        is_bent(input) ? 0 : input.kind, w->outputs, w->channels, w->vectors, w->item_vectors,
-        count_item_tiles(device, p, w), w->inputs, made->takes_moments);
+        us_device_occupied(device, p->batch), p->stride[0], p->padding[0], count_taps(p),
+        is_bent(own) ? 0 : own.kind, is_bent(input) ? 0 : input.kind, w->outputs, w->channels,
+        w->vectors, w->item_vectors, count_item_tiles(device, p, w), w->inputs,
+        value_vectors(device, w, block_terms(p, w)),
+        value_vectors(device, w, count_item_tiles(device, p, w) * w->channels),
+        made->takes_moments);
 }
 
 static unseen_status create(us_device *device, const us_convolution_problem *problem,
