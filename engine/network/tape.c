@@ -105,13 +105,25 @@ static unseen_status finish_label(us_network *network, int layer, const char *pa
     return status;
 }
 
+/* What the stages of a pass forward have in common. */
+typedef struct forward_pass {
+    us_network *network;
+    us_tape *tape;
+    int n;
+    us_training training;
+    us_reuse reuse;
+    us_parts moments; /* of the output of the stage before, if it has taken them */
+} forward_pass;
+
 /* A layer and the normalisation after it at once. */
-static unseen_status run_folded(us_network *network, us_tape *tape, int normalization, int n,
-                                us_reuse reuse, us_target *target, unseen_error *error) {
+static unseen_status run_folded(const forward_pass *pass, int normalization, us_target *target,
+                                unseen_error *error) {
+    us_network *network = pass->network;
+    us_tape *tape = pass->tape;
     us_stage *after = &network->stages[normalization];
     int index = network->plan.stages[normalization].input;
     us_stage *stage = &network->stages[index];
-    if (reuse != US_REUSE_NOW) {
+    if (pass->reuse != US_REUSE_NOW) {
         us_layer_fold fold = {
             .tensors = after->tensors,
             .weight = stage->tensors[0],
@@ -127,18 +139,17 @@ static unseen_status run_folded(us_network *network, us_tape *tape, int normaliz
         .x = output_of(tape, network->plan.stages[index].input),
         .y = output_of(tape, normalization),
         .tensors = stage->folded,
-        .n = n,
-        .reuse = reuse,
+        .n = pass->n,
+        .reuse = pass->reuse,
         .fusion = {.folded = true, .target = target},
     };
     return stage->spec->type->forward(stage->layer, &args, error);
 }
 
-/* *moments are those of the output of the stage before, if it has taken them, and then of this
- * one's. */
-static unseen_status run_stage(us_network *network, us_tape *tape, int index, int n,
-                               us_training training, us_reuse reuse, us_parts *moments,
-                               us_target *target, unseen_error *error) {
+static unseen_status run_stage(forward_pass *pass, int index, us_target *target,
+                               unseen_error *error) {
+    us_network *network = pass->network;
+    us_tape *tape = pass->tape;
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
     us_layer_forward args = {
@@ -147,14 +158,14 @@ static unseen_status run_stage(us_network *network, us_tape *tape, int index, in
         .y = output_of(tape, index),
         .tensors = stage->tensors,
         .saved = tape->saved[index],
-        .n = n,
-        .training = training,
-        .reuse = reuse,
-        .fusion = {.moments = training && plan->fusion.is_normalized ? moments : NULL,
+        .n = pass->n,
+        .training = pass->training,
+        .reuse = pass->reuse,
+        .fusion = {.moments = pass->training && plan->fusion.is_normalized ? &pass->moments : NULL,
                    .target = target},
     };
-    if (plan->input == index - 1) args.fusion.x_moments = *moments;
-    *moments = (us_parts){0};
+    if (plan->input == index - 1) args.fusion.x_moments = pass->moments;
+    pass->moments = (us_parts){0};
     return stage->spec->type->forward(stage->layer, &args, error);
 }
 
@@ -165,8 +176,8 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
 
 unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, us_target *target, unseen_error *error) {
-    us_parts moments = {0};
     us_reuse reuse = training ? US_REUSE_NONE : network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
+    forward_pass pass = {network, tape, n, training, reuse, {0}};
     network->has_scored = false; /* until all has gone well */
     tape->x = tape->output = x;
     for (int s = 0; s < network->plan.count; s++) {
@@ -176,8 +187,7 @@ unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *
         if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
         set_label(network, stage->index, US_PASS_FORWARD);
         unseen_status status =
-            folds ? run_folded(network, tape, s, n, reuse, compared, error)
-                  : run_stage(network, tape, s, n, training, reuse, &moments, compared, error);
+            folds ? run_folded(&pass, s, compared, error) : run_stage(&pass, s, compared, error);
         US_TRY(finish_label(network, stage->index, "forward", status, error));
         tape->output = output_of(tape, s);
     }

@@ -54,14 +54,20 @@ void us_weight_gradient_destroy(void *state) {
     free(gradient);
 }
 
-/* Adds up the splits of two gradients that lie one after the other; `bias` NULL: of the first. */
-static unseen_status sum_splits(const us_weight_gradient *gradient, us_buffer *partial, int splits,
-                                size_t count, us_buffer *to, us_buffer *bias, bool accumulate,
-                                unseen_error *error) {
-    size_t more = bias ? bias_count(gradient) : 0;
-    return us_kernel_run_elements(gradient->sum, count + more, error, "billibb", partial,
-                                  (int32_t)splits, (int64_t)count, (int64_t)more,
-                                  (int32_t)accumulate, to, bias);
+/* Splits of a gradient of `count` floats and, where `bias` is not NULL, of the bias's after it. */
+typedef struct split_sums {
+    us_buffer *partial;
+    int splits;
+    size_t count;
+    us_buffer *to, *bias;
+} split_sums;
+
+static unseen_status add_splits(const us_weight_gradient *gradient, const split_sums *sums,
+                                bool accumulate, unseen_error *error) {
+    size_t more = sums->bias ? bias_count(gradient) : 0;
+    return us_kernel_run_elements(gradient->sum, sums->count + more, error, "billibb",
+                                  sums->partial, (int32_t)sums->splits, (int64_t)sums->count,
+                                  (int64_t)more, (int32_t)accumulate, sums->to, sums->bias);
 }
 
 unseen_status us_weight_gradient_run(void *state, us_buffer *weights,
@@ -74,13 +80,14 @@ unseen_status us_weight_gradient_run(void *state, us_buffer *weights,
         US_TRY(g->launch(g, args, weights, bias, args->accumulate, error));
     } else {
         US_TRY(g->launch(g, args, scratch, NULL, false, error));
-        US_TRY(sum_splits(g, scratch, g->splits, us_convolution_weights(&g->problem), weights, bias,
-                          args->accumulate, error));
+        const split_sums sums = {scratch, g->splits, us_convolution_weights(&g->problem), weights,
+                                 bias};
+        US_TRY(add_splits(g, &sums, args->accumulate, error));
     }
     if (!g->bias) return UNSEEN_OK;
     const size_t groups[3] = {bias_count(g), (size_t)g->bias_splits, 1};
     US_TRY(us_kernel_run(g->bias, groups, error, "bb",
                          g->problem.bias_of_large ? args->large : args->small, scratch));
-    return sum_splits(g, scratch, g->bias_splits, bias_count(g), args->bias, NULL, args->accumulate,
-                      error);
+    const split_sums sums = {scratch, g->bias_splits, bias_count(g), args->bias, NULL};
+    return add_splits(g, &sums, args->accumulate, error);
 }
