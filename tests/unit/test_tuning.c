@@ -248,7 +248,7 @@ static void damaged_files_are_ignored(void **state) {
     }
     memset(deep, '[', sizeof deep - 1);
     deep[sizeof deep - 1] = '\0';
-    const char *const wrong[] = {"[]", "{}", "null", "{\"kernels\": 1}", "{\"format\": 1}", deep};
+    const char *const wrong[] = {"[]", "{}", "null", "{\"kernels\": 1}", "{\"format\": 2}", deep};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         write_text(device.tuning->path, wrong[i]);
         reopen(&device);
@@ -359,8 +359,8 @@ static void a_record_outlives_the_store(void **state) {
                                           "{",
                                           "[]",
                                           "null",
-                                          "{\"format\": 1}",
-                                          "{\"format\": 1, \"device\": {}, \"kernels\": []}"};
+                                          "{\"format\": 2}",
+                                          "{\"format\": 2, \"device\": {}, \"kernels\": []}"};
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
         assert_int_equal(us_tuning_restore(&device, damaged[i], &elsewhere, &error),
                          UNSEEN_BAD_INPUT);
@@ -368,8 +368,8 @@ static void a_record_outlives_the_store(void **state) {
     rows = strpbrk(rows, "0123456789");
     *rows = '9';
     OK(us_tuning_restore(&device, wrong, &elsewhere, &error));
-    int values[US_TUNABLE_PARAMETERS];
-    assert_int_equal(us_tuning_choose(&kernel, &(spec){&device, 7}, values, &error),
+    us_choice choice;
+    assert_int_equal(us_tuning_choose(&device, &kernel, &(problem){7}, &choice, &error),
                      UNSEEN_BAD_INPUT);
     free(wrong);
 
