@@ -171,8 +171,8 @@ static char *temporary_path(const char *folder, long process, int attempt) {
  * number may be another's on another machine. File systems without locks are let be. */
 static bool hold_temporary(int descriptor) {
     struct stat about;
-    bool swept = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    return !swept && fstat(descriptor, &about) == 0 && about.st_nlink > 0;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+    return fstat(descriptor, &about) != 0 || about.st_nlink > 0; /* not known: it is there */
 }
 
 /* Opens a new file beside the target, with the mode that an ordinary new file would get (which
@@ -185,7 +185,10 @@ static int open_temporary(const char *folder, char **temporary) {
             *temporary ? open(*temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
         if (descriptor >= 0 && hold_temporary(descriptor)) return descriptor;
         int code = descriptor >= 0 ? EEXIST : errno;
-        if (descriptor >= 0) close(descriptor);
+        if (descriptor >= 0) {
+            unlink(*temporary);
+            close(descriptor);
+        }
         free(*temporary);
         *temporary = NULL;
         errno = code;

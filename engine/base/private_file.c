@@ -128,7 +128,7 @@ unseen_status us_private_cache(const char *name, bool create, us_private_folder 
     const char *own = getenv("UNSEEN_CACHE_DIR");
     char *path = us_cache_folder();
     if (!path)
-        return us_fail(error, UNSEEN_FAILURE,
+        return us_fail(error, UNSEEN_BAD_INPUT,
                        "there is no folder for caches: set UNSEEN_CACHE_DIR");
     unseen_status status = open_below(path, own && *own, name, create, folder, error);
     free(path);

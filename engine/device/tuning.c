@@ -349,7 +349,9 @@ unseen_status us_tuning_record(const us_device *device, char **record, unseen_er
 /* Here, other than in reading, the folder is what the user asks for. */
 static unseen_status open_folder(us_private_folder *folder, unseen_error *error) {
     unseen_error why;
-    if (us_private_cache("tuning", true, folder, &why) == UNSEEN_OK) return UNSEEN_OK;
+    unseen_status status = us_private_cache("tuning", true, folder, &why);
+    if (status == UNSEEN_OK) return UNSEEN_OK;
+    if (status != UNSEEN_BAD_INPUT) return us_fail(error, status, "%s", why.message);
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s; tuned parameters need a folder that is yours alone (UNSEEN_CACHE_DIR names "
                    "it)",
@@ -358,9 +360,14 @@ static unseen_status open_folder(us_private_folder *folder, unseen_error *error)
 
 unseen_status us_tuning_prepare(const us_device *device, unseen_error *error) {
     us_private_folder folder;
-    if (!device->tuning->path)
+    if (!device->tuning->path) {
+        char *cache = us_cache_folder();
+        bool is_set = cache != NULL;
+        free(cache);
+        if (is_set) return us_fail_memory(error, "the name of the file of tuned parameters");
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "there is no folder to keep tuned parameters in: set UNSEEN_CACHE_DIR");
+    }
     US_TRY(open_folder(&folder, error));
     us_private_close(&folder);
     return UNSEEN_OK;
