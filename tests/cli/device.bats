@@ -71,3 +71,12 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 @test "bench: a trace that cannot be written is a failure" {
     fails_with 2 "nowhere/trace.json" bench "$TESTS/tiny.json" --profile nowhere/trace.json --quiet
 }
+
+@test "a kernel that computes wrong fails the self-test with exit code 4" {
+    cp -r "$SOURCE/cl_kernels" "$BATS_TEST_TMPDIR/kernels"
+    sed -i 's/sqrt(/0.5f * sqrt(/' "$BATS_TEST_TMPDIR/kernels/spread.cl"
+    export UNSEEN_KERNEL_DIR=$BATS_TEST_TMPDIR/kernels
+    unseen selftest --json
+    [ "$status" -eq 4 ]
+    jq -e '.failed > 0 and (.results | map(select(.passed | not).operator) | unique == ["spread"])' <<<"$output"
+}
