@@ -195,6 +195,9 @@ static unseen_status read_array(us_images *images, us_array *array,
     if (header->format == US_ARRAY_OTHER) return fail_format(array, images->path, error);
     images->shape = us_array_shape_text(header);
     images->type = us_array_type_text(header);
+    if (header->kind == 'U' || header->kind == 'S')
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: holds text (%s); save an array of numbers",
+                       images->path, images->type.text);
     if (header->item_bytes > 8)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: holds %s; save it as float32: "

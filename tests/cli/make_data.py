@@ -111,6 +111,8 @@ def bad(out, generator):
     npy(out / "bad_float64.npy", "<f8", shape, struct.pack(f"<{len(body)}d", 1e300, *body[1:]))
     npy(out / "bad_int64.npy", "<i8", shape, struct.pack(f"<{len(body)}q", 2**40, *body[1:]))
     npy(out / "bad_float128.npy", "<f16", shape, bytes(16 * len(body)))
+    npy(out / "bad_words.npy", "|S4", shape, bytes(4 * len(body)))
+    npy(out / "bad_unicode.npy", "<U1", shape, bytes(4 * len(body)))
     npy(out / "bad_axes.npy", "|u1", (10, 3, SIDE, 3), body[: 10 * 9 * SIDE])
     npy(out / "bad_flat.npy", "|u1", (10, SIDE * SIDE), body)
     npy(out / "bad_huge.npy", "|u1", (2**40, 2**20, 2**20, 3), body)
