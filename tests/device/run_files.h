@@ -16,9 +16,9 @@ static char root[256];
 static unseen_error error;
 
 static inline const char *in_root(const char *name) {
-    static char paths[4][700];
+    static char paths[8][700];
     static int next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", root, name);
     return path;
 }
