@@ -76,7 +76,7 @@ typedef struct us_device {
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch[US_SCRATCHES];
     int next_scratch;
-    struct us_tuning *tuning; /* of who opened it; NULL: kernels have their default parameters */
+    struct us_tuning *tuning; /* opaque here; whoever opens it closes it: see tuning/tuning.h */
 } us_device;
 
 /* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,

@@ -6,7 +6,7 @@
 #include "base/arithmetic.h"
 #include "base/event.h"
 #include "base/output.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "ops/peak.h"
 #include "jobs/bench.h"
 #include "training/model.h"

@@ -8,7 +8,7 @@
 #include "base/folder.h"
 #include "base/output.h"
 #include "data/labels.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "training/model.h"

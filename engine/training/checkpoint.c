@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/event.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "evaluation/locale.h"
 #include "training/origin.h"
 #include "training/trainer.h"

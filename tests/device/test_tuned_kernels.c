@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "device/profile.h"
-#include "device/trial.h"
-#include "device/tuning.h"
+#include "tuning/trial.h"
+#include "tuning/tuning.h"
 #include "ops/attributes.h"
 #include "ops/clblast.h"
 #include "ops/convolution/table.h"

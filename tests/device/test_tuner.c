@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "device/tuner.h"
-#include "device/tuning.h"
+#include "tuning/tuner.h"
+#include "tuning/tuning.h"
 
 /* ---- a kernel whose only parameter is how it behaves ---- */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "fuzz.h"
 
 typedef struct problem {

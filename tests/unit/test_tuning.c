@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 static char folder[] = "/tmp/unseen-tuning-XXXXXX";
 static unseen_error error;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "ops/convolution/table.h"
 
 /* Those of backward are NULL until needed: a network that only scores has none. */

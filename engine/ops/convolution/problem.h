@@ -10,7 +10,7 @@
 #ifndef US_OPS_CONVOLUTION_PROBLEM_H
 #define US_OPS_CONVOLUTION_PROBLEM_H
 
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 #include "ops/layer.h"
 
 typedef enum us_convolution_pass {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "ops/attributes.h"
 #include "ops/dense/product.h"
 

@@ -4,7 +4,7 @@
 #ifndef US_OPS_DENSE_PRODUCT_H
 #define US_OPS_DENSE_PRODUCT_H
 
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 #include "ops/layer.h"
 
 typedef enum us_product_form {

@@ -1,10 +1,10 @@
 /* The parameters that kernels are built with on a device: the winners of earlier searches, one file
  * per device in the cache folder (us_cache_folder), or those that a checkpoint was made with. */
-#ifndef US_DEVICE_TUNING_H
-#define US_DEVICE_TUNING_H
+#ifndef US_TUNING_TUNING_H
+#define US_TUNING_TUNING_H
 
 #include "base/json.h"
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 
 /* An operator that was asked for, and how it is computed. */
 typedef struct us_tuning_made {

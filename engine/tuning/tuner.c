@@ -1,4 +1,4 @@
-#include "device/tuner.h"
+#include "tuning/tuner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "device/tuner_worker.h"
-#include "device/tuning.h"
+#include "tuning/tuner_worker.h"
+#include "tuning/tuning.h"
 
 enum { CANDIDATES = 20, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;

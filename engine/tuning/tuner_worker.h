@@ -1,11 +1,11 @@
 /* The process in which a search does everything that touches OpenCL, so that a compiler or driver
  * that hangs or crashes takes nothing else with it. */
-#ifndef US_DEVICE_TUNER_WORKER_H
-#define US_DEVICE_TUNER_WORKER_H
+#ifndef US_TUNING_TUNER_WORKER_H
+#define US_TUNING_TUNER_WORKER_H
 
 #include <sys/types.h>
 
-#include "device/trial.h"
+#include "tuning/trial.h"
 
 /* What is searched: an operator on a shape. */
 typedef struct us_tuner_shape {

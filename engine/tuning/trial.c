@@ -1,4 +1,4 @@
-#include "device/trial.h"
+#include "tuning/trial.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,10 @@
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arithmetic.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/private_file.h"
@@ -405,49 +404,4 @@ unseen_status us_tuning_store(const us_device *device, const us_tunable *tunable
     cJSON_Delete(tuning->root);
     tuning->root = root;
     return write_file(tuning->path, root, error);
-}
-
-/* ---- what tunables share ---- */
-
-us_choice us_tunable_default(const us_tunable *tunable, const us_device *device,
-                             const void *problem) {
-    us_choice choice;
-    int algorithm = 0;
-    do
-        choice = (us_choice){.algorithm = algorithm};
-    while (!tunable->algorithms[algorithm++]->defaults(device, problem, choice.parameters));
-    return choice;
-}
-
-int us_choices_add(int *choices, int count, int value) {
-    int at = count;
-    for (int i = 0; i < count; i++) {
-        if (choices[i] == value) return count;
-        if (choices[i] > value) {
-            at = i;
-            break;
-        }
-    }
-    if (count == US_TUNABLE_CHOICES) return count;
-    memmove(choices + at + 1, choices + at, (size_t)(count - at) * sizeof *choices);
-    choices[at] = value;
-    return count + 1;
-}
-
-int us_tiles_even(int size, int most) {
-    return us_divide_up(size, us_divide_up(size, most));
-}
-
-int us_tiles_choices(int size, int most, int *choices) {
-    int count = 0;
-    for (int tile = 1; tile <= most && tile <= size; tile++)
-        count = us_choices_add(choices, count, us_tiles_even(size, tile));
-    return count;
-}
-
-int us_powers_choices(int most, int *choices) {
-    int count = 0;
-    for (int value = 1; value < most && count < US_TUNABLE_CHOICES - 1; value *= 2)
-        choices[count++] = value;
-    return us_choices_add(choices, count, most);
 }

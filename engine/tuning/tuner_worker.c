@@ -1,4 +1,4 @@
-#include "device/tuner_worker.h"
+#include "tuning/tuner_worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "device/process.h"
 #include "device/program.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 /* ---- in the worker ---- */
 

@@ -1,8 +1,8 @@
 /* What the tuner has to know about an operator that can be computed in several ways, so that the
  * fastest one can be searched on any device: its algorithms, and of each the parameters. They
  * change how a result is computed, and nothing else about it beyond rounding. */
-#ifndef US_DEVICE_TUNABLE_H
-#define US_DEVICE_TUNABLE_H
+#ifndef US_TUNING_TUNABLE_H
+#define US_TUNING_TUNABLE_H
 
 #include <stddef.h>
 
