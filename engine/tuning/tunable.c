@@ -4,7 +4,7 @@
 
 #include "base/arithmetic.h"
 
-us_choice us_tunable_default(const us_tunable *tunable, const us_device *device,
+us_choice us_tunable_default(const us_tunable *tunable, const us_device_facts *device,
                              const void *problem) {
     us_choice choice;
     int algorithm = 0;

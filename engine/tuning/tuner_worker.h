@@ -36,7 +36,7 @@ typedef struct us_worker_reply {
     unseen_status status;
     char message[1024];
     us_trial_times times;
-    us_device facts; /* without anything that only the worker has */
+    us_device_facts facts;
     const us_tunable *tunable;
     unsigned char problem[US_TUNABLE_PROBLEM];
 } us_worker_reply;
