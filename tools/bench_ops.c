@@ -49,7 +49,7 @@ static double spent(void) {
     if (!processor_time) return now();
     struct timespec t;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / device->compute_units;
+    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / device->facts.compute_units;
 }
 
 /* One operator with what it runs on: a pass of a convolution or of a dense layer. */
@@ -169,7 +169,7 @@ static void bench_pass(const char *what, const us_convolution_problem *problem,
     for (int i = 0; i < side_count; i++) {
         us_choice choice = gradient ? sides[i].gradient : sides[i].gather;
         if (!(gradient ? sides[i].gradient_given : sides[i].gather_given))
-            choice = us_tunable_default(&us_convolution_tunable, device, problem);
+            choice = us_tunable_default(&us_convolution_tunable, &device->facts, problem);
         ops[i] = (operation){.pass = *on};
         use_side(i);
         check(us_convolution_create(device, problem, &choice, &ops[i].convolution, &failure));
@@ -201,7 +201,7 @@ static void bench_layer(const char *text, int batch) {
         .pass = US_CONVOLUTION_WEIGHTS,
         .large = transposed ? to : from,
         .small = transposed ? from : to,
-        .batch = us_device_pad(device, batch),
+        .batch = us_device_pad(&device->facts, batch),
         .kernel = {kernel, kernel},
         .stride = {stride, stride},
         .padding = {padding, padding},
@@ -240,7 +240,7 @@ static void bench_dense(const char *text, int batch) {
     us_layer_plan plan = {.device = device,
                           .attributes = &attributes,
                           .in = {0, 1, 1},
-                          .batch = us_device_pad(device, batch),
+                          .batch = us_device_pad(&device->facts, batch),
                           .activation = {US_ACTIVATION_RELU, 0},
                           .input_activation = {US_ACTIVATION_RELU, 0}};
     if (sscanf(text, "d%d-%d", &plan.in.channels, &attributes.units) != 2) {
@@ -324,7 +324,7 @@ int main(int argc, char **argv) {
         if (option == '?') return 2;
     }
     check(us_device_open(selector, &device, &failure));
-    printf("%s, GFLOP/s:\n", device->name);
+    printf("%s, GFLOP/s:\n", device->facts.name);
     for (int i = optind; i < argc; i++)
         if (*argv[i] == 'd')
             bench_dense(argv[i], batch);

@@ -38,7 +38,7 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     detector->spec = spec;
     detector->device = device;
     detector->batch = batch;
-    detector->padded = us_device_pad(device, batch);
+    detector->padded = us_device_pad(&device->facts, batch);
     unseen_status status = UNSEEN_OK;
     for (int i = 0; i < spec->network_count; i++)
         US_CHECK(create_network(detector, i, training, error));

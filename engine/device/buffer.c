@@ -25,22 +25,22 @@ static unseen_status check_room(const us_device *device, size_t bytes, const cha
     char wanted[32], limit[32], used[32];
     if (bytes == 0)
         return us_fail(error, UNSEEN_FAILURE, "%s: a buffer of 0 bytes was asked for %s",
-                       device->name, what);
-    if (bytes > device->largest_allocation_bytes)
+                       device->facts.name, what);
+    if (bytes > device->facts.largest_allocation_bytes)
         return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
                        "%s: %s takes %s, more than the device gives at once (%s): lower "
                        "/training/batch or the sizes of the layers",
-                       device->name, what, size_text(bytes, wanted),
-                       size_text(device->largest_allocation_bytes, limit));
+                       device->facts.name, what, size_text(bytes, wanted),
+                       size_text(device->facts.largest_allocation_bytes, limit));
     /* Asking the driver would not do: CPUs and late allocators promise what they do not have. */
-    if (device->allocated_bytes > device->memory_bytes ||
-        bytes > device->memory_bytes - device->allocated_bytes)
+    if (device->allocated_bytes > device->facts.memory_bytes ||
+        bytes > device->facts.memory_bytes - device->allocated_bytes)
         return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
                        "%s: %s takes %s, which no longer fits beside %s in use of the device's %s: "
                        "lower /training/batch or the sizes of the layers",
-                       device->name, what, size_text(bytes, wanted),
+                       device->facts.name, what, size_text(bytes, wanted),
                        size_text(device->allocated_bytes, used),
-                       size_text(device->memory_bytes, limit));
+                       size_text(device->facts.memory_bytes, limit));
     return UNSEEN_OK;
 }
 
@@ -108,7 +108,8 @@ unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what
     *buffer = NULL;
     US_TRY(check_room(device, bytes, what, error));
     us_buffer *made;
-    if (device->is_cpu && device->execution == US_EXECUTION_VECTOR && bytes >= HUGE_PAGE / 2)
+    if (device->facts.is_cpu && device->facts.execution == US_EXECUTION_VECTOR &&
+        bytes >= HUGE_PAGE / 2)
         US_TRY(create_in_huge_pages(device, bytes, what, &made, error));
     else
         US_TRY(create(device, CL_MEM_READ_WRITE, NULL, bytes, true, what, &made, error));
@@ -140,11 +141,11 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
     *view = NULL;
     us_device *device = parent->device;
     if (bytes == 0 || offset > parent->bytes || bytes > parent->bytes - offset ||
-        offset % device->alignment)
+        offset % device->facts.alignment)
         return us_fail(error, UNSEEN_FAILURE,
                        "%s: no view of %zu bytes from %zu (a multiple of %zu is needed) into a "
                        "buffer of %zu bytes",
-                       device->name, bytes, offset, device->alignment, parent->bytes);
+                       device->facts.name, bytes, offset, device->facts.alignment, parent->bytes);
     us_buffer *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a view of a buffer");
     cl_mem whole;
@@ -171,8 +172,8 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
 unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
                                   const char *what, us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
-    if (us_device_shares_memory(device)) {
-        if (size > 0 && size <= device->largest_allocation_bytes)
+    if (us_device_shares_memory(&device->facts)) {
+        if (size > 0 && size <= device->facts.largest_allocation_bytes)
             return create(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, size, false, what,
                           buffer, error);
     }
@@ -194,7 +195,7 @@ static unseen_status check_range(const us_buffer *buffer, size_t offset, size_t 
                                  const char *what, unseen_error *error) {
     if (offset <= buffer->bytes && size <= buffer->bytes - offset) return UNSEEN_OK;
     return us_fail(error, UNSEEN_FAILURE, "%s: %s of %zu bytes at %zu leaves a buffer of %zu bytes",
-                   buffer->device->name, what, size, offset, buffer->bytes);
+                   buffer->device->facts.name, what, size, offset, buffer->bytes);
 }
 
 unseen_status us_buffer_write(us_buffer *buffer, size_t offset, const void *bytes, size_t size,

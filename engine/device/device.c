@@ -105,7 +105,7 @@ unseen_status us_device_fail(const us_device *device, unseen_error *error, cl_in
     default:
         break;
     }
-    return us_fail(error, status, "%s%s%s failed: %s (%d)%s", device ? device->name : "",
+    return us_fail(error, status, "%s%s%s failed: %s (%d)%s", device ? device->facts.name : "",
                    device ? ": " : "", what, us_cl_error_name(code), (int)code, hint);
 }
 
@@ -114,7 +114,7 @@ static cl_command_queue create_queue(us_device *device, cl_int *code) {
     cl_command_queue_properties offered = 0, wanted = 0;
     *code = clGetDeviceInfo(device->id, CL_DEVICE_QUEUE_PROPERTIES, sizeof offered, &offered, NULL);
     if (*code != CL_SUCCESS) return NULL;
-    if (device->is_cpu && device->execution == US_EXECUTION_VECTOR)
+    if (device->facts.is_cpu && device->facts.execution == US_EXECUTION_VECTOR)
         wanted = offered & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     const char *in_order = getenv("UNSEEN_IN_ORDER");
     if (in_order && *in_order) wanted = 0;
@@ -152,7 +152,11 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
         status = us_fail_memory(error, "a device");
         goto done;
     }
-    *opened = selection.picked->facts;
+    *opened = (us_device){
+        .facts = selection.picked->facts,
+        .id = selection.picked->id,
+        .platform = selection.picked->platform,
+    };
     take_notice(opened);
 
     const cl_context_properties properties[] = {
@@ -206,7 +210,7 @@ unseen_status us_device_finish(us_device *device, unseen_error *error) {
                               "waiting for work to end (clEnqueueMarkerWithWaitList)");
     if (device->lost)
         return us_fail(error, UNSEEN_FAILURE, "%s: work may be under way that cannot be waited for",
-                       device->name);
+                       device->facts.name);
     return UNSEEN_OK;
 }
 

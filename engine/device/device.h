@@ -1,4 +1,4 @@
-/* One OpenCL device: a context, a queue, and the facts that kernels are shaped by.
+/* One open OpenCL device: a context, a queue, and the facts that kernels are shaped by.
  *
  * Everything is enqueued on the one queue and has the effect of program order: see command.h.
  * Nothing here waits unless it says so. */
@@ -8,14 +8,7 @@
 #include <CL/cl.h>
 
 #include "base/error.h"
-
-/* How a device wants its kernels. */
-typedef enum us_execution {
-    US_EXECUTION_VECTOR, /* CPUs through PoCL, Intel's runtime: one work-item per work-group, each
-                            working on whole SIMD vectors */
-    US_EXECUTION_LANES,  /* GPUs, and rusticl on llvmpipe: work-groups of many scalar items,
-                            neighbours  in the batch side by side */
-} us_execution;
+#include "device/facts.h"
 
 /* What kernels are for. Those of one purpose that wait to be compiled are compiled as one program,
  * which is thus the same whatever else a process does: scoring finds in the driver's cache what
@@ -51,24 +44,15 @@ typedef struct us_profile us_profile;
 enum { US_SCRATCHES = 3 };
 
 typedef struct us_device {
-    cl_platform_id platform;
+    us_device_facts facts;
     cl_device_id id;
+    cl_platform_id platform;
     cl_context context;
     cl_command_queue queue;
     bool out_of_order; /* the queue is: see command.h */
     bool lost;         /* work may be under way that nothing waits for any more */
     cl_int order_lost; /* not CL_SUCCESS: the driver failed to order commands, so that all fail */
-    char name[256], platform_name[256], driver[128], version[128];
-    char index[24];    /* "P:D" */
     char notice[1024]; /* what its user should know about drivers and caches, or nothing */
-    us_execution execution;
-    bool is_cpu;      /* its kernels run on the host's processor */
-    int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
-    int group_size;   /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
-    int compute_units;
-    size_t max_group_size;
-    uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
-    size_t alignment;                     /* of views into a buffer, in bytes */
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
     us_purpose purpose;                   /* of kernels created from now on */
     us_label label;                       /* of what is enqueued from now on */
@@ -76,7 +60,8 @@ typedef struct us_device {
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch[US_SCRATCHES];
     int next_scratch;
-    struct us_tuning *tuning; /* of who opened it; NULL: kernels have their default parameters */
+    struct us_tuning *tuning; /* by which operators choose kernels, or NULL; opaque here. Whoever
+                                 opens it closes it: see tuning/tuning.h */
 } us_device;
 
 /* Opens the device a selector names (see unseen_devices). Failing to find one is UNSEEN_NO_DEVICE,
@@ -89,41 +74,6 @@ bool us_device_close(us_device *device);
 
 /* Sends the device's notice, if it has one, as a warning. */
 void us_device_tell(const us_device *device, const unseen_events *events);
-
-/* Whether kernels read the host's memory as fast as the device's own, so that large inputs need no
- * copy. */
-static inline bool us_device_shares_memory(const us_device *device) {
-    return device->is_cpu && device->execution == US_EXECUTION_VECTOR;
-}
-
-/* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
-static inline int us_device_lanes(const us_device *device) {
-    return device->vector_width * device->group_size;
-}
-
-/* Lanes of the batch in memory, where it is innermost; images lie in the first ones. A batch is
- * padded to whole lanes, and on CPUs a large one to whole cache lines, so that no two work-items
- * share one, and not to a multiple of 512 bytes: pixels that far apart would fight for the same few
- * sets of a cache. */
-enum { US_CACHE_LINE = 16 /* floats */, US_LARGE_BATCH = 8 * US_CACHE_LINE };
-static inline int us_device_pad(const us_device *device, int batch) {
-    int lanes = us_device_lanes(device), padded = (batch + lanes - 1) / lanes * lanes;
-    if (device->execution != US_EXECUTION_VECTOR || padded < US_LARGE_BATCH) return padded;
-    padded = (padded + US_CACHE_LINE - 1) / US_CACHE_LINE * US_CACHE_LINE;
-    return padded % US_LARGE_BATCH <= US_CACHE_LINE ? padded + US_CACHE_LINE : padded;
-}
-
-/* Those of us_device_pad's lanes that images may lie in: whole vectors, or work-groups of lanes.
- * Kernels need not touch the others, which hold zeros from the start. Twin of OCCUPIED in
- * cl_kernels/common.cl. */
-static inline int us_device_occupied(const us_device *device, int padded) {
-    bool apart = device->execution == US_EXECUTION_VECTOR && padded > US_LARGE_BATCH &&
-                 padded % US_LARGE_BATCH == US_CACHE_LINE;
-    return apart ? padded - US_CACHE_LINE : padded;
-}
-static inline int us_device_vectors(const us_device *device, int padded) {
-    return us_device_occupied(device, padded) / us_device_lanes(device);
-}
 
 /* Waits until all work is done; the first failure of it is reported here. After a failure the
  * driver may still read and write what it was given, at any later time: host memory of
@@ -158,8 +108,8 @@ typedef struct us_buffer {
 unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what,
                                us_buffer **buffer, unseen_error *error);
 
-/* Part of a buffer as a buffer of its own; offset is a multiple of device->alignment. The parent
- * must outlive it. */
+/* Part of a buffer as a buffer of its own; offset is a multiple of device->facts.alignment. The
+ * parent must outlive it. */
 unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_buffer **view,
                              unseen_error *error);
 
@@ -207,9 +157,9 @@ unseen_status us_kernel_create(us_device *device, const char *source, const char
 unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error);
 void us_kernel_destroy(us_kernel *kernel); /* NULL is fine */
 
-/* Launches `groups` work-groups of device->group_size x 1 x 1 items (the kernel is declared with
- * GROUP_ATTRIBUTE from common.cl). Arguments by type letter: b us_buffer* (may be NULL), i int32_t,
- * u uint32_t, l int64_t, U uint64_t, f float. */
+/* Launches `groups` work-groups of device->facts.group_size x 1 x 1 items (the kernel is declared
+ * with GROUP_ATTRIBUTE from common.cl). Arguments by type letter: b us_buffer* (may be NULL), i
+ * int32_t, u uint32_t, l int64_t, U uint64_t, f float. */
 unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
                             const char *types, ...);
 

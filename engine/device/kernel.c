@@ -205,7 +205,7 @@ unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_er
     va_end(arguments);
     US_TRY(status);
 
-    size_t group_size = (size_t)kernel->device->group_size;
+    size_t group_size = (size_t)kernel->device->facts.group_size;
     const size_t group[3] = {group_size, 1, 1};
     size_t items[3] = {0, groups[1], groups[2]};
     if (__builtin_mul_overflow(groups[0], group_size, &items[0]) || !items[0] || !items[1] ||

@@ -12,7 +12,7 @@ static bool add_number(cJSON *object, const char *name, uint64_t number) {
 }
 
 static bool describe(cJSON *object, const us_candidate *candidate) {
-    const us_device *facts = &candidate->facts;
+    const us_device_facts *facts = &candidate->facts;
     return add_text(object, "platform", facts->platform_name) &&
            add_text(object, "device", facts->name) && add_text(object, "index", facts->index) &&
            add_text(object, "type", us_candidate_type(candidate)) &&

@@ -109,7 +109,7 @@ static bool read_times(us_profile *profile) {
 unseen_status us_profile_take(us_device *device, us_profile **out, unseen_error *error) {
     us_profile *profile = device->profile;
     *out = NULL;
-    if (!profile) return us_fail(error, UNSEEN_FAILURE, "%s is not profiled", device->name);
+    if (!profile) return us_fail(error, UNSEEN_FAILURE, "%s is not profiled", device->facts.name);
     unseen_status status = us_device_finish(device, error);
     device->profile = NULL;
     if (device->queue != profile->plain) {
@@ -120,7 +120,7 @@ unseen_status us_profile_take(us_device *device, us_profile **out, unseen_error 
     if (status == UNSEEN_OK && profile->lost) status = us_fail_memory(error, "a profile");
     if (status == UNSEEN_OK && !profile->by_host && !read_times(profile))
         status = us_fail(error, UNSEEN_FAILURE, "%s: the times of a command are not to be had",
-                         device->name);
+                         device->facts.name);
     drop_events(profile);
     if (status == UNSEEN_OK)
         *out = profile;

@@ -22,7 +22,7 @@
 bool us_program_cache_helps(const us_device *device) {
     static const char *const better[] = {"Portable Computing Language", "NVIDIA CUDA"};
     for (size_t i = 0; i < sizeof better / sizeof *better; i++)
-        if (strstr(device->platform_name, better[i])) return false;
+        if (strstr(device->facts.platform_name, better[i])) return false;
     return true;
 }
 
@@ -43,8 +43,8 @@ static bool make_key(const us_device *device, const char *text, const char *opti
         return false; /* without the whole key nothing is kept */
     int length =
         asprintf(&key->text, "platform %s\nversion %s\ndevice %s\ndriver %s\nOpenCL %s\n%s\n%s",
-                 device->platform_name, platform, device->name, device->driver, device->version,
-                 options, text);
+                 device->facts.platform_name, platform, device->facts.name, device->facts.driver,
+                 device->facts.version, options, text);
     if (length < 0) key->text = NULL;
     key->length = key->text ? (size_t)length : 0;
     return key->text != NULL;
@@ -111,7 +111,7 @@ static bool survives(const us_device *device, const char *options, const unsigne
                      size_t size) {
     int state;
     char how[80];
-    if (!strstr(device->platform_name, "rusticl")) return true;
+    if (!strstr(device->facts.platform_name, "rusticl")) return true;
     pid_t process = us_process_fork();
     if (process < 0) return false;
     if (process == 0) _exit(build_binary(device, options, binary, size) ? 0 : 1);

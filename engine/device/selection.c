@@ -113,7 +113,7 @@ static bool version_suffices(const char *version) {
 /* ---- facts ---- */
 
 /* Mesa's platforms run CPUs the way of GPUs: scalar items, vectorised across a work-group. */
-static bool is_mesa(const us_device *facts) {
+static bool is_mesa(const us_device_facts *facts) {
     return contains(facts->platform_name, "rusticl") || contains(facts->platform_name, "Clover");
 }
 
@@ -126,7 +126,7 @@ static int power_of_two_within(size_t most) {
 
 /* Items that the hardware runs as one: a wavefront is 64 wide on some of AMD's, else 32 serves. */
 static int lanes_group(us_inquiry *inquiry, const us_candidate *candidate) {
-    const us_device *facts = &candidate->facts;
+    const us_device_facts *facts = &candidate->facts;
     cl_uint width = 0;
     if (contains(candidate->vendor, "Advanced Micro Devices") || contains(candidate->vendor, "AMD"))
         width = device_uint_if_known(inquiry, QUERY(INFO_WAVEFRONT_WIDTH_AMD));
@@ -139,7 +139,7 @@ static int lanes_group(us_inquiry *inquiry, const us_candidate *candidate) {
 
 static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {
     enum { MOST_LOCAL_BYTES = 1024 * 1024 };
-    us_device *facts = &candidate->facts;
+    us_device_facts *facts = &candidate->facts;
     facts->is_cpu = candidate->type & CL_DEVICE_TYPE_CPU;
     if (facts->is_cpu && !is_mesa(facts)) {
         cl_uint width = device_uint(inquiry, QUERY(CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT));
@@ -168,7 +168,7 @@ static void refuse_failure(us_candidate *candidate, const us_inquiry *inquiry) {
 }
 
 static void judge(us_inquiry *inquiry, us_candidate *candidate, const char *platform_version) {
-    const us_device *facts = &candidate->facts;
+    const us_device_facts *facts = &candidate->facts;
     uint64_t floats = device_ulong(inquiry, QUERY(CL_DEVICE_SINGLE_FP_CONFIG));
     bool available = device_uint(inquiry, QUERY(CL_DEVICE_AVAILABLE)) != 0;
     bool compiler_available = device_uint(inquiry, QUERY(CL_DEVICE_COMPILER_AVAILABLE)) != 0;
@@ -193,10 +193,10 @@ static void judge(us_inquiry *inquiry, us_candidate *candidate, const char *plat
 static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id id, unsigned p,
                   unsigned d) {
     memset(candidate, 0, sizeof *candidate);
-    us_device *facts = &candidate->facts;
+    us_device_facts *facts = &candidate->facts;
     char platform_version[128];
-    facts->platform = platform;
-    facts->id = id;
+    candidate->platform = platform;
+    candidate->id = id;
     us_inquiry asked = {.id = id};
     snprintf(facts->index, sizeof facts->index, "%u:%u", p, d);
     note_failure(&asked, "CL_PLATFORM_NAME",
@@ -355,7 +355,7 @@ static bool matches(const us_selection *selection, size_t i, const us_meaning *m
 static void list_devices(const us_selection *selection, char *text, size_t room) {
     text[0] = '\0';
     for (size_t i = 0, used = 0; i < selection->count && used < room; i++) {
-        const us_device *facts = &selection->candidates[i].facts;
+        const us_device_facts *facts = &selection->candidates[i].facts;
         used += (size_t)snprintf(text + used, room - used, "%s%s %.60s (%.40s)", i ? ", " : "",
                                  facts->index, facts->name, facts->platform_name);
     }

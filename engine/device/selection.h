@@ -2,10 +2,15 @@
 #ifndef US_DEVICE_SELECTION_H
 #define US_DEVICE_SELECTION_H
 
-#include "device/device.h"
+#include <CL/cl.h>
+
+#include "base/error.h"
+#include "device/facts.h"
 
 typedef struct us_candidate {
-    us_device facts; /* a device without context and queue */
+    us_device_facts facts;
+    cl_device_id id;
+    cl_platform_id platform;
     cl_device_type type;
     char vendor[128];
     bool shared_memory; /* with the host: integrated GPUs, CPUs */

@@ -6,11 +6,11 @@
 #include "base/arithmetic.h"
 #include "base/event.h"
 #include "base/output.h"
-#include "device/tuning.h"
-#include "ops/peak.h"
 #include "jobs/bench.h"
+#include "ops/peak.h"
 #include "training/model.h"
 #include "training/trace.h"
+#include "tuning/tuning.h"
 
 enum { ROUNDS = 5 };
 static const double round_seconds = 1.0;
@@ -87,7 +87,8 @@ static double host_memory(void) {
 /* Everything that the first step needs is built, and all memory is in use afterwards. */
 static unseen_status warm_up(bench *b, unseen_error *error) {
     double unused;
-    us_event_message(b->events, UNSEEN_EVENT_MESSAGE, "building kernels for %s", b->device->name);
+    us_event_message(b->events, UNSEEN_EVENT_MESSAGE, "building kernels for %s",
+                     b->device->facts.name);
     US_TRY(us_bench_train(b->trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
     b->seconds_to_first_step = us_clock() - b->started;
@@ -110,9 +111,10 @@ static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
     us_profile *step = NULL;
     US_TRY(us_bench_profile(b->trainer, &b->rows, trace ? &step : NULL, error));
     if (b->rows.by_host)
-        us_event_message(b->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST, b->device->name);
+        us_event_message(b->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST, b->device->facts.name);
     unseen_status status = UNSEEN_OK;
-    if (trace) status = us_trace_write(step, &b->config->detector, b->device->name, trace, error);
+    if (trace)
+        status = us_trace_write(step, &b->config->detector, b->device->facts.name, trace, error);
     us_profile_release(step);
     return status;
 }
@@ -147,7 +149,7 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
     double gflops = b->train_rate * us_detector_training_flops(&b->config->detector) * 1e-9;
     cJSON *object = cJSON_CreateObject();
     bool complete =
-        cJSON_AddStringToObject(object, "device", b->device->name) &&
+        cJSON_AddStringToObject(object, "device", b->device->facts.name) &&
         cJSON_AddStringToObject(object, "config", b->config->name) &&
         cJSON_AddNumberToObject(object, "batch", b->config->training.batch) &&
         cJSON_AddNumberToObject(object, "train_images_per_second", b->train_rate) &&
@@ -175,7 +177,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     unseen_status status = check_trace(config, options, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
-    if (status == UNSEEN_OK) status = us_tuning_open(b.device, error);
+    if (status == UNSEEN_OK) status = us_tuning_open(&b.device->facts, &b.device->tuning, error);
     if (status == UNSEEN_OK)
         status = us_dataset_make_up(config, (int64_t)config->training.batch * US_BENCH_BATCHES,
                                     &b.dataset, error);
@@ -191,7 +193,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.trainer);
     us_detector_destroy(b.detector);
-    us_tuning_close(b.device);
+    if (b.device) us_tuning_close(&b.device->tuning);
     if (us_device_close(b.device)) us_dataset_unmake(&b.dataset);
     return status;
 }

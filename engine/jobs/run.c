@@ -8,7 +8,6 @@
 #include "base/folder.h"
 #include "base/output.h"
 #include "data/labels.h"
-#include "device/tuning.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "training/model.h"
@@ -16,6 +15,7 @@
 #include "training/trace.h"
 #include "training/trainer.h"
 #include "training/variety.h"
+#include "tuning/tuning.h"
 
 /* Everything that a run holds, so that one function can let go of it. */
 typedef struct run {
@@ -42,7 +42,7 @@ static void release(run *r) {
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
     us_detector_destroy(r->detector);
-    us_tuning_close(r->device);
+    if (r->device) us_tuning_close(&r->device->tuning);
     /* A device that does not answer any more may still read images: they stay then. */
     if (us_device_close(r->device)) {
         us_dataset_close(&r->training);
@@ -260,7 +260,7 @@ static unseen_status choose_kernels(run *r, unseen_error *error) {
     bool checkpoint = false;
     if (r->options->resume) US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
     return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, r->events, error)
-                      : us_tuning_open(r->device, error);
+                      : us_tuning_open(&r->device->facts, &r->device->tuning, error);
 }
 
 static unseen_status prepare(run *r, unseen_error *error) {
@@ -279,8 +279,9 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s on %s: %" PRId64 " training images, %d epochs, batch %d%s",
-                     r->config->name, r->device->name, r->training.selected_count, settings->epochs,
-                     batch, batch < settings->batch ? ", as there are no more images" : "");
+                     r->config->name, r->device->facts.name, r->training.selected_count,
+                     settings->epochs, batch,
+                     batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 
@@ -349,7 +350,7 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
         parameters += us_network_spec_parameters(&r->config->detector.networks[i]);
     bool complete =
         cJSON_AddStringToObject(results, "name", r->config->name) &&
-        cJSON_AddStringToObject(results, "device", r->device->name) &&
+        cJSON_AddStringToObject(results, "device", r->device->facts.name) &&
         cJSON_AddStringToObject(results, "out", r->options->out) &&
         add_number(results, "train_seconds", progress->seconds) &&
         add_number(results, "epochs", progress->epoch) &&
@@ -496,7 +497,7 @@ static unseen_status open_model(const char *folder, const unseen_score_options *
     unseen_status status = model ? UNSEEN_OK : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) us_device_tell(s->device, events);
-    if (status == UNSEEN_OK) status = us_tuning_open(s->device, error);
+    if (status == UNSEEN_OK) status = us_tuning_open(&s->device->facts, &s->device->tuning, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(s->device, &s->config->detector,
                                     us_dataset_batch(&s->dataset, s->config->training.batch), false,
@@ -515,7 +516,7 @@ static unseen_status describe_scoring(const scoring *s, const char *out,
     cJSON *object = cJSON_CreateObject();
     bool complete = add_number(object, "n", (double)s->scores.count) &&
                     cJSON_AddStringToObject(object, "out", out) &&
-                    cJSON_AddStringToObject(object, "device", s->device->name) &&
+                    cJSON_AddStringToObject(object, "device", s->device->facts.name) &&
                     add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
                     add_number(object, "threshold", s->calibration.threshold) &&
                     add_number(object, "above_threshold", (double)above) &&
@@ -599,7 +600,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
-    us_tuning_close(s.device);
+    if (s.device) us_tuning_close(&s.device->tuning);
     if (us_device_close(s.device)) us_dataset_close(&s.dataset);
     unseen_config_free(s.config);
     return status;

@@ -1,5 +1,5 @@
-/* unseen_tune: which kernels a config needs, for device/tuner.c to search their parameters. */
-#include "device/tuner.h"
+/* unseen_tune: which kernels a config needs, for tuning/tuner.c to search their parameters. */
+#include "tuning/tuner.h"
 #include "jobs/bench.h"
 #include "training/model.h"
 

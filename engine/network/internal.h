@@ -32,6 +32,6 @@ struct us_network {
 };
 
 /* Bytes that one tensor takes in a flat buffer, and the whole of a network's. */
-size_t us_network_tensor_bytes(const us_device *device, const us_tensor_spec *tensor);
+size_t us_network_tensor_bytes(const us_device_facts *device, const us_tensor_spec *tensor);
 
 #endif

@@ -11,7 +11,7 @@ us_activation us_network_output_activation(const us_network *network) {
 
 /* ---- memory ---- */
 
-size_t us_network_tensor_bytes(const us_device *device, const us_tensor_spec *tensor) {
+size_t us_network_tensor_bytes(const us_device_facts *device, const us_tensor_spec *tensor) {
     size_t bytes = (size_t)us_tensor_spec_size(tensor) * sizeof(float);
     return (bytes + device->alignment - 1) / device->alignment * device->alignment;
 }
@@ -30,7 +30,7 @@ static unseen_status create_views(us_network *network, unseen_error *error) {
             if (tensor->trainable)
                 US_TRY(us_buffer_view(network->gradients, *offset, bytes, &stage->gradients[t],
                                       error));
-            *offset += us_network_tensor_bytes(network->device, tensor);
+            *offset += us_network_tensor_bytes(&network->device->facts, tensor);
         }
     }
     return UNSEEN_OK;
@@ -40,7 +40,8 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
     for (int s = 0; s < network->plan.count; s++)
         for (int t = 0; t < network->stages[s].spec->tensor_count; t++) {
             const us_tensor_spec *tensor = &network->stages[s].spec->tensors[t];
-            size_t floats = us_network_tensor_bytes(network->device, tensor) / sizeof(float);
+            size_t floats =
+                us_network_tensor_bytes(&network->device->facts, tensor) / sizeof(float);
             *(tensor->trainable ? &network->floats : &network->statistic_floats) += floats;
         }
     us_device *device = network->device;
@@ -146,7 +147,7 @@ unseen_status us_network_create(us_device *device, const us_network_spec *spec,
     network->device = device;
     network->spec = spec;
     network->options = *options;
-    network->batch = us_device_pad(device, options->batch);
+    network->batch = us_device_pad(&device->facts, options->batch);
     unseen_status status = plan(network, error);
     if (status == UNSEEN_OK) {
         status = create_tensors(network, error);

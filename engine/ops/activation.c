@@ -61,7 +61,7 @@ static unseen_status create(const us_layer_plan *plan, us_activation activation,
     *out = NULL;
     us_device *device = plan->device;
     us_elementwise cut;
-    US_TRY(us_elementwise_plan(device, plan->in, plan->batch, &cut, error));
+    US_TRY(us_elementwise_plan(&device->facts, plan->in, plan->batch, &cut, error));
     us_activation_layer *layer = calloc(1, sizeof *layer);
     if (!layer) return us_fail_memory(error, "an activation layer");
     layer->groups = cut.groups;

@@ -41,7 +41,7 @@ static int clamp_int(int64_t value, int low, int high) {
     return value < low ? low : value > high ? high : (int)value;
 }
 
-static us_batchnorm_tuning batchnorm_tuning_default(const us_device *device, us_shape shape,
+static us_batchnorm_tuning batchnorm_tuning_default(const us_device_facts *device, us_shape shape,
                                                     int batch) {
     us_batchnorm_tuning tuning = {.vectors = 1, .channels = 1};
     const int pixels = shape.height * shape.width;
@@ -113,7 +113,7 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
 
 static unseen_status create_buffers(us_batchnorm *layer, unseen_error *error) {
     enum { MOST_VALUES = 3 };
-    const int width = layer->device->vector_width;
+    const int width = layer->device->facts.vector_width;
     const int parts = (int)(layer->groups[0] * layer->groups[1]);
     layer->parts.stride = us_divide_up(parts, width) * width;
     const size_t channels = (size_t)layer->channels * sizeof(float);
@@ -136,9 +136,9 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     layer->channels = plan->in.channels;
     layer->pixels = plan->in.height * plan->in.width;
     layer->batch = plan->batch;
-    layer->tuning = batchnorm_tuning_default(device, plan->in, plan->batch);
+    layer->tuning = batchnorm_tuning_default(&device->facts, plan->in, plan->batch);
     const us_batchnorm_tuning *tuning = &layer->tuning;
-    layer->groups[0] = (size_t)(us_device_vectors(device, plan->batch) / tuning->vectors);
+    layer->groups[0] = (size_t)(us_device_vectors(&device->facts, plan->batch) / tuning->vectors);
     layer->groups[1] = (size_t)us_divide_up(layer->pixels, tuning->rows);
     layer->groups[2] = (size_t)us_divide_up(layer->channels, tuning->channels);
     unseen_status status;

@@ -13,7 +13,7 @@ unseen_status us_bounded_step_create(us_device *device, us_shape shape, int batc
                                      us_bounded_step **out, unseen_error *error) {
     *out = NULL;
     us_elementwise plan;
-    US_TRY(us_elementwise_plan(device, shape, batch, &plan, error));
+    US_TRY(us_elementwise_plan(&device->facts, shape, batch, &plan, error));
     us_bounded_step *step = calloc(1, sizeof *step);
     if (!step) return us_fail_memory(error, "steps of codes");
     step->groups = plan.groups;

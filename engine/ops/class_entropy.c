@@ -17,7 +17,7 @@ unseen_status us_class_entropy_create(us_device *device, int classes, int batch,
     us_class_entropy *entropy = calloc(1, sizeof *entropy);
     if (!entropy) return us_fail_memory(error, "a loss");
     entropy->device = device;
-    entropy->groups = (size_t)(batch / us_device_lanes(device));
+    entropy->groups = (size_t)(batch / us_device_lanes(&device->facts));
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
     const char *const names[] = {"class_entropy", "entropy_sum"};

@@ -19,8 +19,8 @@ unseen_status us_clblast_check(unseen_error *error) {
 static unseen_status fail(us_device *device, CLBlastStatusCode code, const char *call,
                           unseen_error *error) {
     if ((int)code > -1000) return us_device_fail(device, error, (cl_int)code, call);
-    return us_fail(error, UNSEEN_FAILURE, "%s: %s failed with CLBlast's code %d", device->name,
-                   call, (int)code);
+    return us_fail(error, UNSEEN_FAILURE, "%s: %s failed with CLBlast's code %d",
+                   device->facts.name, call, (int)code);
 }
 
 static CLBlastTranspose transposed(bool yes) {

@@ -18,8 +18,8 @@ unseen_status us_corruption_create(us_device *device, unsigned kinds, bool norma
     int count = 0;
     for (unsigned kind = 0; kind < US_CORRUPTION_KINDS; kind++)
         if (kinds >> kind & 1) packed |= kind << (4 * count++);
-    const int occupied = us_device_vectors(device, batch);
-    const int vectors = device->execution == US_EXECUTION_LANES ? 1 : occupied;
+    const int occupied = us_device_vectors(&device->facts, batch);
+    const int vectors = device->facts.execution == US_EXECUTION_LANES ? 1 : occupied;
     corruption->groups[0] = (size_t)(occupied / vectors);
     corruption->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     corruption->groups[2] = 1;

@@ -13,8 +13,9 @@ typedef struct us_elementwise {
 } us_elementwise;
 
 /* Build options of such a kernel: "-DCOUNT=%zu -DVECTORS=%d". */
-static inline unseen_status us_elementwise_plan(const us_device *device, us_shape shape, int batch,
-                                                us_elementwise *plan, unseen_error *error) {
+static inline unseen_status us_elementwise_plan(const us_device_facts *device, us_shape shape,
+                                                int batch, us_elementwise *plan,
+                                                unseen_error *error) {
     const size_t vectors = device->execution == US_EXECUTION_VECTOR ? 512 : 4;
     const size_t per_group = vectors * (size_t)us_device_lanes(device);
     const size_t count = us_shape_size(shape) * (size_t)batch;

@@ -19,7 +19,7 @@ struct us_gaussian_code {
     size_t groups[3], sum_groups[3], parts_bytes;
 };
 
-static us_gaussian_code_tuning gaussian_code_tuning_default(const us_device *device,
+static us_gaussian_code_tuning gaussian_code_tuning_default(const us_device_facts *device,
                                                             size_t features, int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
     const size_t items = (size_t)device->compute_units * 16;
@@ -60,9 +60,9 @@ unseen_status us_gaussian_code_create(us_device *device, const us_gaussian_code_
     us_gaussian_code *code = calloc(1, sizeof *code);
     if (!code) return us_fail_memory(error, "a code");
     const size_t features = us_shape_size(plan->shape), batch = (size_t)plan->batch;
-    const size_t vectors = (size_t)us_device_vectors(device, plan->batch);
+    const size_t vectors = (size_t)us_device_vectors(&device->facts, plan->batch);
     const us_gaussian_code_tuning tuning =
-        gaussian_code_tuning_default(device, features, plan->batch);
+        gaussian_code_tuning_default(&device->facts, features, plan->batch);
     const size_t splits = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     code->device = device;
     code->groups[0] = vectors / (size_t)tuning.vectors;

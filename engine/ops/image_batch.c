@@ -37,8 +37,8 @@ struct us_image_loader {
 
 enum { TILE_VALUES = 64, MAX_SOURCE_CHANNELS = 16 };
 
-static us_image_batch_tuning image_batch_tuning_default(const us_device *device, us_shape shape,
-                                                        int batch) {
+static us_image_batch_tuning image_batch_tuning_default(const us_device_facts *device,
+                                                        us_shape shape, int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
     us_image_batch_tuning tuning = {.vectors = lanes ? 1 : us_device_vectors(device, batch)};
     int strip = TILE_VALUES / (shape.channels < TILE_VALUES ? shape.channels : TILE_VALUES);
@@ -86,12 +86,13 @@ static unseen_status create_parts(us_image_loader *loader, unseen_error *error) 
     us_device *device = loader->device;
     const int64_t count = loader->source.count;
     const size_t total = loader->image_bytes * (size_t)count;
-    loader->staged = !us_device_shares_memory(device) && total > device->memory_bytes / 2;
-    int64_t per_part = (int64_t)(device->largest_allocation_bytes / loader->image_bytes);
+    loader->staged =
+        !us_device_shares_memory(&device->facts) && total > device->facts.memory_bytes / 2;
+    int64_t per_part = (int64_t)(device->facts.largest_allocation_bytes / loader->image_bytes);
     if (per_part < 1)
         return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
                        "one image takes %zu bytes, more than %s can hold in one buffer",
-                       loader->image_bytes, device->name);
+                       loader->image_bytes, device->facts.name);
     if (loader->staged || per_part > count) per_part = count;
     const int64_t parts = (count + per_part - 1) / per_part;
     loader->parts = calloc((size_t)parts, sizeof *loader->parts);
@@ -135,8 +136,9 @@ static unseen_status create_selection(us_image_loader *loader, const uint32_t *s
 static unseen_status create_kernels(us_image_loader *loader, us_shape shape, unseen_error *error) {
     us_device *device = loader->device;
     const us_image_source *source = &loader->source;
-    const us_image_batch_tuning tuning = image_batch_tuning_default(device, shape, loader->batch);
-    loader->groups[0] = (size_t)(us_device_vectors(device, loader->batch) / tuning.vectors);
+    const us_image_batch_tuning tuning =
+        image_batch_tuning_default(&device->facts, shape, loader->batch);
+    loader->groups[0] = (size_t)(us_device_vectors(&device->facts, loader->batch) / tuning.vectors);
     loader->groups[1] = (size_t)((shape.width + tuning.strip - 1) / tuning.strip);
     loader->groups[2] = (size_t)shape.height;
     char special[128] = "";
@@ -232,7 +234,7 @@ unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_
                        (long long)loader->selected, loader->batch);
     loader->device->label = (us_label){.pass = US_PASS_IMAGES};
     if (loader->staged) US_TRY(stage(loader, args, error));
-    const size_t lanes = (size_t)(loader->batch / loader->device->group_size);
+    const size_t lanes = (size_t)(loader->batch / loader->device->facts.group_size);
     US_TRY(us_kernel_run(loader->choose, (size_t[]){lanes, 1, 1}, error, "bbuuiiiUu",
                          loader->selection_on_device, loader->chosen, (uint32_t)loader->selected,
                          (uint32_t)args->first, args->n, args->shuffle, args->flip, args->seed,

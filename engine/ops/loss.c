@@ -17,7 +17,8 @@ struct us_loss {
     double features;
 };
 
-static us_loss_tuning loss_tuning_default(const us_device *device, size_t features, int batch) {
+static us_loss_tuning loss_tuning_default(const us_device_facts *device, size_t features,
+                                          int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
     us_loss_tuning tuning = {.vectors = lanes ? 1 : us_device_vectors(device, batch)};
     const size_t items = (size_t)device->compute_units * 16;
@@ -35,11 +36,11 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     us_loss *loss = calloc(1, sizeof *loss);
     if (!loss) return us_fail_memory(error, "a loss");
     const size_t features = us_shape_size(shape);
-    const us_loss_tuning tuning = loss_tuning_default(device, features, batch);
+    const us_loss_tuning tuning = loss_tuning_default(&device->facts, features, batch);
     loss->device = device;
     loss->kind = kind;
     loss->features = (double)features;
-    loss->groups[0] = (size_t)(us_device_vectors(device, batch) / tuning.vectors);
+    loss->groups[0] = (size_t)(us_device_vectors(&device->facts, batch) / tuning.vectors);
     loss->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     loss->groups[2] = 1;
     loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);
@@ -53,7 +54,7 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
         status = us_kernel_create(device, "loss", names[i], kernels[i], error,
                                   "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DOCCUPIED=%d -DVECTORS=%d "
                                   "-DROWS=%d %s",
-                                  kind, features, batch, us_device_occupied(device, batch),
+                                  kind, features, batch, us_device_occupied(&device->facts, batch),
                                   tuning.vectors, tuning.rows, activations);
     if (status != UNSEEN_OK) {
         us_loss_destroy(loss);

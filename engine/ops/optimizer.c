@@ -15,7 +15,7 @@ struct us_optimizer {
     size_t groups;
 };
 
-static us_optimizer_tuning optimizer_tuning_default(const us_device *device, size_t floats) {
+static us_optimizer_tuning optimizer_tuning_default(const us_device_facts *device, size_t floats) {
     us_optimizer_tuning tuning = {.vectors = 4};
     if (device->execution == US_EXECUTION_VECTOR) {
         const size_t vectors = floats / (size_t)device->vector_width;
@@ -28,8 +28,8 @@ static us_optimizer_tuning optimizer_tuning_default(const us_device *device, siz
 unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, size_t floats,
                                   us_optimizer **out, unseen_error *error) {
     *out = NULL;
-    const us_optimizer_tuning tuning = optimizer_tuning_default(device, floats);
-    const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(device);
+    const us_optimizer_tuning tuning = optimizer_tuning_default(&device->facts, floats);
+    const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(&device->facts);
     if (floats < 1 || floats > INT32_MAX - per_group)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "a network of %zu parameters cannot be optimized: 1 to %zu are possible",

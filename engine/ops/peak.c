@@ -17,8 +17,8 @@ static unseen_status launch(us_device *device, us_kernel *kernel, us_buffer *out
 }
 
 unseen_status us_peak_measure(us_device *device, double *flops_per_second, unseen_error *error) {
-    size_t groups =
-        (size_t)device->compute_units * (device->execution == US_EXECUTION_LANES ? 64 : 4);
+    size_t groups = (size_t)device->facts.compute_units *
+                    (device->facts.execution == US_EXECUTION_LANES ? 64 : 4);
     us_kernel *kernel = NULL;
     us_buffer *out = NULL;
     int rounds = 4; /* llvmpipe needs a second for a thousand */
@@ -26,7 +26,7 @@ unseen_status us_peak_measure(us_device *device, double *flops_per_second, unsee
     *flops_per_second = 0;
     unseen_status status = us_kernel_create(device, "peak", "peak", &kernel, error, "%s", "");
     if (status == UNSEEN_OK)
-        status = us_buffer_create(device, groups * (size_t)device->group_size * sizeof(float),
+        status = us_buffer_create(device, groups * (size_t)device->facts.group_size * sizeof(float),
                                   "the peak measurement", &out, error);
     /* The first launch also compiles. Then rounds grow until one takes long enough to be timed. */
     if (status == UNSEEN_OK) status = launch(device, kernel, out, groups, rounds, &seconds, error);
@@ -36,7 +36,7 @@ unseen_status us_peak_measure(us_device *device, double *flops_per_second, unsee
         status = launch(device, kernel, out, groups, rounds, &seconds, error);
     }
     for (int i = 0; status == UNSEEN_OK && i < LAUNCHES; i++) {
-        double flops = 2.0 * CHAINS * us_device_lanes(device) * (double)groups * rounds;
+        double flops = 2.0 * CHAINS * us_device_lanes(&device->facts) * (double)groups * rounds;
         status = launch(device, kernel, out, groups, rounds, &seconds, error);
         if (flops / seconds > *flops_per_second) *flops_per_second = flops / seconds;
     }
@@ -46,7 +46,7 @@ unseen_status us_peak_measure(us_device *device, double *flops_per_second, unsee
 }
 
 /* Large enough not to stay in a cache, or what the device has room for. */
-static size_t copy_bytes(const us_device *device) {
+static size_t copy_bytes(const us_device_facts *device) {
     size_t bytes = COPY_BYTES;
     while (bytes > device->largest_allocation_bytes || bytes > device->memory_bytes / 8)
         bytes /= 2;
@@ -55,10 +55,10 @@ static size_t copy_bytes(const us_device *device) {
 
 static unseen_status copy(us_device *device, us_kernel *kernel, us_buffer *from, us_buffer *to,
                           double *bytes_per_second, unseen_error *error) {
-    size_t vectors = from->bytes / sizeof(float) / (size_t)us_device_lanes(device);
-    size_t groups = (size_t)device->compute_units * COPY_GROUPS_PER_UNIT;
+    size_t vectors = from->bytes / sizeof(float) / (size_t)us_device_lanes(&device->facts);
+    size_t groups = (size_t)device->facts.compute_units * COPY_GROUPS_PER_UNIT;
     size_t each = vectors / groups;
-    double moved = 2.0 * (double)(groups * each) * us_device_lanes(device) * sizeof(float);
+    double moved = 2.0 * (double)(groups * each) * us_device_lanes(&device->facts) * sizeof(float);
     const double begun = us_clock();
     for (int i = 0; i < 2 || (i < LAUNCHES && us_clock() - begun < enough_seconds); i++) {
         double started = us_clock();
@@ -76,7 +76,7 @@ unseen_status us_peak_measure_memory(us_device *device, double *bytes_per_second
     us_kernel *kernel = NULL;
     us_buffer *from = NULL, *to = NULL;
     const char *what = "the peak measurement";
-    size_t bytes = copy_bytes(device);
+    size_t bytes = copy_bytes(&device->facts);
     *bytes_per_second = 0;
     unseen_status status = us_kernel_create(device, "peak", "copy", &kernel, error, "%s", "");
     if (status == UNSEEN_OK) status = us_buffer_create(device, bytes, what, &from, error);

@@ -15,8 +15,8 @@ struct us_pixel_score {
     size_t error_groups[3], combine_groups[3], scratch_bytes;
 };
 
-static us_pixel_score_tuning pixel_score_tuning_default(const us_device *device, us_shape shape,
-                                                        int batch) {
+static us_pixel_score_tuning pixel_score_tuning_default(const us_device_facts *device,
+                                                        us_shape shape, int batch) {
     const int pixels = shape.height * shape.width;
     us_pixel_score_tuning tuning = {.vectors = 1};
     int64_t splits = (int64_t)device->compute_units * 8;
@@ -40,10 +40,10 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     if (!score) return us_fail_memory(error, "a score");
     score->device = device;
     score->kind = kind;
-    const us_pixel_score_tuning tuning = pixel_score_tuning_default(device, shape, batch);
+    const us_pixel_score_tuning tuning = pixel_score_tuning_default(&device->facts, shape, batch);
     const size_t splits = (pixels + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     score->splits = (int)splits;
-    const size_t vectors = (size_t)us_device_vectors(device, batch);
+    const size_t vectors = (size_t)us_device_vectors(&device->facts, batch);
     score->error_groups[0] = vectors / (size_t)tuning.vectors;
     score->error_groups[1] = splits;
     score->combine_groups[0] = vectors;

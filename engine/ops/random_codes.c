@@ -19,8 +19,8 @@ struct us_matched_codes {
     size_t groups[3];
 };
 
-static us_random_codes_tuning random_codes_tuning_default(const us_device *device, size_t features,
-                                                          int batch) {
+static us_random_codes_tuning random_codes_tuning_default(const us_device_facts *device,
+                                                          size_t features, int batch) {
     if (device->execution == US_EXECUTION_LANES)
         return (us_random_codes_tuning){.vectors = 1, .rows = 1};
     const size_t items = (size_t)device->compute_units * 16;
@@ -33,8 +33,9 @@ static unseen_status create_kernel(us_device *device, const char *name,
                                    us_distribution distribution, us_shape shape, int batch,
                                    us_kernel **kernel, size_t groups[3], unseen_error *error) {
     const size_t features = us_shape_size(shape);
-    const us_random_codes_tuning tuning = random_codes_tuning_default(device, features, batch);
-    groups[0] = (size_t)(us_device_vectors(device, batch) / tuning.vectors);
+    const us_random_codes_tuning tuning =
+        random_codes_tuning_default(&device->facts, features, batch);
+    groups[0] = (size_t)(us_device_vectors(&device->facts, batch) / tuning.vectors);
     groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     groups[2] = 1;
     return us_kernel_create(device, "random_codes", name, kernel, error,

@@ -23,7 +23,7 @@ static unseen_status create_kernel(us_device *device, const char *name, us_shape
                                    unseen_error *error) {
     *out = NULL;
     us_elementwise plan;
-    US_TRY(us_elementwise_plan(device, shape, batch, &plan, error));
+    US_TRY(us_elementwise_plan(&device->facts, shape, batch, &plan, error));
     us_gradient_sum *sum = calloc(1, sizeof *sum);
     if (!sum) return us_fail_memory(error, "a residual layer");
     sum->groups = plan.groups;

@@ -16,8 +16,8 @@ unseen_status us_transformation_create(us_device *device, const us_transformatio
     *out = NULL;
     us_transformation *transformation = calloc(1, sizeof *transformation);
     if (!transformation) return us_fail_memory(error, "transformations");
-    const int occupied = us_device_vectors(device, batch);
-    const int vectors = device->execution == US_EXECUTION_LANES ? 1 : occupied;
+    const int occupied = us_device_vectors(&device->facts, batch);
+    const int vectors = device->facts.execution == US_EXECUTION_LANES ? 1 : occupied;
     transformation->batch = batch;
     transformation->groups[0] = (size_t)(occupied / vectors);
     transformation->groups[1] = (size_t)shape.channels * (size_t)shape.height;

@@ -61,7 +61,7 @@ static unseen_status create_gaussian(us_selftest *test, const gaussian_case *wan
                                      us_test_values values[VALUES], unseen_error *error) {
     const size_t features = us_shape_size(wanted->shape);
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     for (int i = 0; i < LOSSES; i++)
         US_TRY(us_test_values_create(test, i == DIVERGENCES ? 1 : features, wanted->n, batch,
                                      &values[i], error));

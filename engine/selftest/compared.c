@@ -67,7 +67,7 @@ static unseen_status create_layer(compared_test *t, unseen_error *error) {
         .device = device,
         .attributes = t->attributes,
         .in = wanted->in,
-        .batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n),
+        .batch = us_device_pad(&device->facts, wanted->room > wanted->n ? wanted->room : wanted->n),
         .activation = wanted->activation,
         .fusion.compared = true,
     };

@@ -308,19 +308,20 @@ static unseen_status create_loader(us_selftest *test, const image_case *wanted,
                                    int64_t selected, int batch, us_image_loader **loader,
                                    unseen_error *error) {
     us_device *device = test->device;
-    const uint64_t largest = device->largest_allocation_bytes, memory = device->memory_bytes;
+    const uint64_t largest = device->facts.largest_allocation_bytes,
+                   memory = device->facts.memory_bytes;
     const size_t pixel = wanted->is_float ? sizeof(float) : 1;
     const uint64_t image =
         (uint64_t)wanted->height * (uint64_t)wanted->width * (uint64_t)wanted->channels * pixel;
     const uint64_t total = image * (uint64_t)wanted->count;
     if (wanted->parts)
-        device->largest_allocation_bytes =
+        device->facts.largest_allocation_bytes =
             image * (uint64_t)((wanted->count + wanted->parts - 1) / wanted->parts);
-    if (wanted->staged) device->memory_bytes = device->allocated_bytes + total;
+    if (wanted->staged) device->facts.memory_bytes = device->allocated_bytes + total;
     unseen_status status = us_image_loader_create(device, source, selection, selected,
                                                   wanted->shape, batch, loader, error);
-    device->largest_allocation_bytes = largest;
-    device->memory_bytes = memory;
+    device->facts.largest_allocation_bytes = largest;
+    device->facts.memory_bytes = memory;
     return status;
 }
 
@@ -350,7 +351,7 @@ static unseen_status check_images(us_selftest *test, const image_case *wanted,
 static unseen_status run_images(us_selftest *test, int number, unseen_error *error) {
     const image_case *wanted = &image_cases[number];
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     const size_t values_each =
         (size_t)wanted->height * (size_t)wanted->width * (size_t)wanted->channels;
     us_image_source source = {
@@ -415,7 +416,7 @@ static unseen_status check_score(us_selftest *test, const score_case *wanted,
                                  us_test_values values[3], us_pixel_score **score,
                                  unseen_error *error) {
     const us_shape shape = wanted->shape;
-    const int batch = us_device_pad(test->device, wanted->n);
+    const int batch = us_device_pad(&test->device->facts, wanted->n);
     for (int i = 0; i < 3; i++)
         US_TRY(us_test_values_create(test, i < 2 ? us_shape_size(shape) : 1, wanted->n, batch,
                                      &values[i], error));
@@ -475,7 +476,7 @@ static unseen_status run_codes(us_selftest *test, int number, unseen_error *erro
     const code_case *wanted = &code_cases[number];
     const size_t features = us_shape_size(wanted->shape);
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     const float scale = 1.5f;
     const uint32_t substream = 7;
     us_random_codes *codes = NULL;

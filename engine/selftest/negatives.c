@@ -208,7 +208,7 @@ static void expect_corrupted(const corruption_case *wanted, const double *x, con
 static unseen_status run_corruption(us_selftest *test, int number, unseen_error *error) {
     const corruption_case *wanted = &corruption_cases[number];
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values values[3] = {{0}}; /* x, base, out */
     us_corruption *corruption = NULL;
     unseen_status status;
@@ -263,7 +263,7 @@ static unseen_status run_match(us_selftest *test, int number, unseen_error *erro
     const match_case *wanted = &match_cases[number];
     const size_t features = us_shape_size(wanted->shape), n = (size_t)wanted->n;
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values real = {0}, values = {0};
     us_matched_codes *codes = NULL;
     unseen_status status;

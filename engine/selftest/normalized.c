@@ -111,7 +111,7 @@ static unseen_status create_member(normalized_test *t, member *h, const us_layer
         .device = device,
         .attributes = h->attributes,
         .in = in,
-        .batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n),
+        .batch = us_device_pad(&device->facts, wanted->room > wanted->n ? wanted->room : wanted->n),
     };
     US_TRY(type->infer(h->attributes, in, &h->plan.out, error));
     h->count = type->tensors(h->attributes, in, h->specs);

@@ -31,7 +31,8 @@ static unseen_status create(residual_test *t, unseen_error *error) {
     const residual_case *wanted = t->wanted;
     const size_t size = us_shape_size(wanted->shape);
     us_test_values *const values[] = {&t->a, &t->b, &t->x, &t->y};
-    t->batch = us_device_pad(t->test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    t->batch =
+        us_device_pad(&t->test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     for (size_t i = 0; i < 4; i++) {
         US_TRY(us_test_values_create(t->test, size, wanted->n, t->batch, values[i], error));
         us_test_values_random(t->test, values[i], 1, 0.1);

@@ -75,7 +75,7 @@ unseen_status us_test_values_compare(us_selftest *test, const us_test_values *va
                                      double limit, double floor, bool zero_padding,
                                      unseen_error *error) {
     const size_t batch = (size_t)values->batch, n = (size_t)values->n;
-    const size_t occupied = (size_t)us_device_occupied(test->device, values->batch);
+    const size_t occupied = (size_t)us_device_occupied(&test->device->facts, values->batch);
     const size_t bytes = values->rows * batch * sizeof(float);
     float *floats = malloc(bytes);
     if (!floats) return us_fail_memory(error, "the self-test");
@@ -167,7 +167,7 @@ static unseen_status run(us_selftest *test, unseen_error *error) {
 /* Takes the results. */
 static unseen_status write_json(us_selftest *test, char **json, unseen_error *error) {
     cJSON *root = cJSON_CreateObject();
-    bool whole = cJSON_AddStringToObject(root, "device", test->device->name) &&
+    bool whole = cJSON_AddStringToObject(root, "device", test->device->facts.name) &&
                  cJSON_AddNumberToObject(root, "cases", test->cases) &&
                  cJSON_AddNumberToObject(root, "failed", test->failed) &&
                  cJSON_AddNumberToObject(root, "worst_error", test->worst) &&
@@ -196,7 +196,7 @@ unseen_status unseen_selftest(const char *selector, const unseen_events *events,
     if (status == UNSEEN_OK && test.failed)
         status = us_fail(error, UNSEEN_SELFTEST_FAILED,
                          "%s: %d of %d results differ from the reference: do not trust it",
-                         test.device->name, test.failed, test.cases);
+                         test.device->facts.name, test.failed, test.cases);
     else if (status == UNSEEN_OK && test.stop)
         status = us_fail(error, UNSEEN_INTERRUPTED, "stopped after %lld of %lld cases",
                          (long long)test.done - 1, (long long)test.total);

@@ -53,7 +53,8 @@ static unseen_status create_loss(us_selftest *test, const loss_case *wanted, los
                                  unseen_error *error) {
     us_device *device = test->device;
     const size_t rows = us_shape_size(wanted->shape);
-    const int batch = us_device_pad(device, wanted->room > wanted->n ? wanted->room : wanted->n);
+    const int batch =
+        us_device_pad(&device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values *const all[] = {&t->y, &t->target, &t->dy};
     for (int i = 0; i < 3; i++) {
         US_TRY(us_test_values_create(test, rows, wanted->n, batch, all[i], error));
@@ -142,7 +143,7 @@ static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
                                   us_test_values values[2], us_spread **spread,
                                   unseen_error *error) {
     const int room = wanted->room > wanted->n ? wanted->room : wanted->n;
-    const int batch = us_device_pad(test->device, room);
+    const int batch = us_device_pad(&test->device->facts, room);
     const us_shape shape = {1, 1, 1};
     US_TRY(us_test_values_create(test, 1, wanted->n, batch, &values[0], error));
     US_TRY(us_test_values_create(test, SLOTS, 1, 1, &values[1], error));
@@ -262,7 +263,7 @@ enum { STEP_CASES = sizeof step_cases / sizeof *step_cases };
 static unseen_status run_step(us_selftest *test, int number, unseen_error *error) {
     const step_case *wanted = &step_cases[number];
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_test_values tensors[2] = {{0}}, *y = &tensors[0], *d = &tensors[1];
     us_bounded_step *step = NULL;
     unseen_status status = UNSEEN_OK;

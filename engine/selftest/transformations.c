@@ -100,7 +100,7 @@ static unseen_status run_transformations(us_selftest *test, int number, unseen_e
     const transformation_case *wanted = &transformation_cases[number];
     const size_t rows = us_shape_size(wanted->shape);
     const int batch =
-        us_device_pad(test->device, wanted->room > wanted->n ? wanted->room : wanted->n);
+        us_device_pad(&test->device->facts, wanted->room > wanted->n ? wanted->room : wanted->n);
     us_transformation *transformation = NULL;
     us_test_values x = {0}, out = {0};
     us_buffer *labels = NULL;
@@ -153,7 +153,7 @@ static unseen_status create_entropy(us_selftest *test, const entropy_case *wante
                                     unseen_error *error) {
     const size_t classes = (size_t)wanted->classes;
     const int n = wanted->n,
-              batch = us_device_pad(test->device, wanted->room > n ? wanted->room : n);
+              batch = us_device_pad(&test->device->facts, wanted->room > n ? wanted->room : n);
     US_TRY(us_test_values_create(test, classes, n, batch, &t->y, error));
     US_TRY(us_test_values_create(test, classes, n, batch, &t->dy, error));
     US_TRY(us_test_values_create(test, 1, n, batch, &t->entropies, error));

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/event.h"
-#include "device/tuning.h"
 #include "evaluation/locale.h"
 #include "training/origin.h"
 #include "training/trainer.h"
+#include "tuning/tuning.h"
 
 static const char *const moment_names[] = {"moment1", "moment2"};
 
@@ -224,7 +224,7 @@ static unseen_status load_signals(us_trainer *trainer, const us_safetensors *fil
 static unseen_status save_tuning(const us_trainer *trainer, us_safetensors_builder *builder,
                                  unseen_error *error) {
     char *record;
-    US_TRY(us_tuning_record(trainer->device, &record, error));
+    US_TRY(us_tuning_record(trainer->device->tuning, &record, error));
     if (!record) return UNSEEN_OK;
     unseen_status status = us_safetensors_add_metadata(builder, "tuning", record, error);
     unseen_string_free(record);
@@ -239,8 +239,8 @@ unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
     bool elsewhere = false;
     unseen_status status = us_safetensors_open(path, &file, error);
     if (status == UNSEEN_OK) {
-        status =
-            us_tuning_restore(device, us_safetensors_metadata(&file, "tuning"), &elsewhere, error);
+        status = us_tuning_restore(&device->facts, us_safetensors_metadata(&file, "tuning"),
+                                   &device->tuning, &elsewhere, error);
         if (status != UNSEEN_OK) us_error_context(error, "%s", path);
         if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
         us_safetensors_close(&file);
@@ -249,7 +249,7 @@ unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
         us_event_message(events, UNSEEN_EVENT_WARNING,
                          "%s was made on another device or with another driver than %s: the run "
                          "goes on, but rounds otherwise from here on",
-                         path, device->name);
+                         path, device->facts.name);
     free(path);
     return status;
 }

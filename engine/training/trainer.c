@@ -252,10 +252,10 @@ static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *
     if (status == UNSEEN_OK) status = us_profile_take(trainer->device, &profile, error);
     if (status == UNSEEN_OK && profile->by_host)
         us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST,
-                         trainer->device->name);
+                         trainer->device->facts.name);
     if (status == UNSEEN_OK)
-        status =
-            us_trace_write(profile, trainer->detector->spec, trainer->device->name, path, error);
+        status = us_trace_write(profile, trainer->detector->spec, trainer->device->facts.name, path,
+                                error);
     us_profile_release(profile);
     return status;
 }

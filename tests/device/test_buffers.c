@@ -93,7 +93,7 @@ static void ranges_beyond_the_end_are_refused(void **state) {
 
 static void views_share_the_parents_bytes(void **state) {
     us_device *device = *state;
-    size_t step = device->alignment, size = 5 * step + 12;
+    size_t step = device->facts.alignment, size = 5 * step + 12;
     unsigned char *out = malloc(size), *in = malloc(size);
     unseen_error error;
     us_buffer *whole, *view, *inner;
@@ -128,7 +128,7 @@ static void views_share_the_parents_bytes(void **state) {
 
 static void wrong_views_are_refused(void **state) {
     us_device *device = *state;
-    size_t step = device->alignment;
+    size_t step = device->facts.alignment;
     unseen_error error;
     us_buffer *whole, *view;
     TEST_OK(us_buffer_create(device, 4 * step, "test", &whole, &error));
@@ -146,14 +146,14 @@ static void too_much_is_out_of_device_memory(void **state) {
     unseen_error error;
     us_buffer *buffer = (us_buffer *)&error;
     uint64_t before = device->allocated_bytes;
-    assert_int_equal(us_buffer_create(device, (size_t)device->largest_allocation_bytes + 1,
+    assert_int_equal(us_buffer_create(device, (size_t)device->facts.largest_allocation_bytes + 1,
                                       "activations of encoder", &buffer, &error),
                      UNSEEN_OUT_OF_DEVICE_MEMORY);
     assert_null(buffer);
     assert_int_equal(error.status, UNSEEN_OUT_OF_DEVICE_MEMORY);
     assert_non_null(strstr(error.message, "activations of encoder"));
     assert_non_null(strstr(error.message, "/training/batch"));
-    assert_non_null(strstr(error.message, device->name));
+    assert_non_null(strstr(error.message, device->facts.name));
     assert_int_equal(us_buffer_create(device, SIZE_MAX, "test", &buffer, &error),
                      UNSEEN_OUT_OF_DEVICE_MEMORY);
     assert_int_equal(us_buffer_from_host(device, &error, SIZE_MAX, "test", &buffer, &error),
@@ -167,7 +167,7 @@ static void together_they_must_fit(void **state) {
     unseen_error error;
     us_buffer *buffer;
     uint64_t before = device->allocated_bytes;
-    device->allocated_bytes = device->memory_bytes - 100; /* as if others had been made */
+    device->allocated_bytes = device->facts.memory_bytes - 100; /* as if others had been made */
     assert_int_equal(us_buffer_create(device, 101, "test", &buffer, &error),
                      UNSEEN_OUT_OF_DEVICE_MEMORY);
     assert_non_null(strstr(error.message, "no longer fits"));

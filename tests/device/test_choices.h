@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 
 static inline int algorithm_named(const us_tunable *tunable, const char *name) {
     for (int i = 0; tunable->algorithms[i]; i++)

@@ -165,7 +165,7 @@ static void more_waits_than_there_is_room_for_are_a_barrier(void **state) {
     unseen_error error;
     us_buffer *whole, *views[MANY];
     cl_event events[MANY][US_READERS + 1];
-    size_t step = device->alignment;
+    size_t step = device->facts.alignment;
     TEST_OK(us_buffer_create(device, step * MANY, "test", &whole, &error));
     for (int v = 0; v < MANY; v++) {
         TEST_OK(us_buffer_view(whole, (size_t)v * step, step, &views[v], &error));

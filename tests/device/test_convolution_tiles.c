@@ -74,7 +74,7 @@ static void expect(us_buffer *buffer, const double *values, size_t rows, int ima
 }
 
 static operands open_operands(us_device *device, const geometry *g) {
-    operands o = {.geometry = g, .device = device, .batch = us_device_pad(device, IMAGES)};
+    operands o = {.geometry = g, .device = device, .batch = us_device_pad(&device->facts, IMAGES)};
     size_t outputs = (size_t)g->small.channels;
     o.large = numbers(us_shape_size(g->large) * IMAGES, 1);
     o.small = numbers(us_shape_size(g->small) * IMAGES, 2);
@@ -111,12 +111,12 @@ static bool choose(us_device *device, const us_convolution_problem *problem, con
         set_parameter(&us_convolution_tunable, choice, "inputs",
                       us_convolution_in(problem).channels);
     if (strstr(c->algorithm, "winograd"))
-        return us_convolution_algorithms[choice->algorithm]->valid(device, problem,
+        return us_convolution_algorithms[choice->algorithm]->valid(&device->facts, problem,
                                                                    choice->parameters);
-    if (strcmp(c->algorithm, "staged") == 0 && device->execution == US_EXECUTION_LANES)
+    if (strcmp(c->algorithm, "staged") == 0 && device->facts.execution == US_EXECUTION_LANES)
         return false;
     bool is_gather = problem->pass != US_CONVOLUTION_WEIGHTS;
-    int vectors = us_device_vectors(device, problem->batch);
+    int vectors = us_device_vectors(&device->facts, problem->batch);
     if (is_gather && parameter_named(&us_convolution_tunable, choice, "vectors") > vectors)
         set_parameter(&us_convolution_tunable, choice, "vectors", vectors);
     return true;
@@ -221,7 +221,7 @@ static void gathers_agree(void **state) {
         {"staged", {7, 1, 1, 3}},
         {"staged", {6, 2, 100, 1}},
     };
-    size_t possible = device->execution == US_EXECUTION_LANES ? 4 : 9;
+    size_t possible = device->facts.execution == US_EXECUTION_LANES ? 4 : 9;
     assert_int_equal(
         check_gathers(device, &uneven, candidates, sizeof candidates / sizeof *candidates),
         2 * possible);
@@ -337,7 +337,7 @@ static void winograd_agrees(void **state) {
         {"weight_gradient_winograd", {4, 2, 6, 9, 6, 1, 1}},
         {"weight_gradient_winograd", {2, 2, 4, 13, 7, 2, 1}},
     };
-    if (device->execution == US_EXECUTION_LANES) skip(); /* made for vectors */
+    if (device->facts.execution == US_EXECUTION_LANES) skip(); /* made for vectors */
     for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
         size_t gathers = check_gathers(device, &geometries[g], candidates,
                                        sizeof candidates / sizeof *candidates);
@@ -355,7 +355,7 @@ static void wide_layers_agree(void **state) {
     us_convolution_attributes wide = {
         .channels = 61, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .bias = true};
     us_shape in = {70, 4, 4}, out = {61, 2, 2};
-    int batch = us_device_pad(device, IMAGES);
+    int batch = us_device_pad(&device->facts, IMAGES);
     size_t weight_count = (size_t)70 * 61 * 9;
     double *x = numbers(us_shape_size(in) * IMAGES, 5), *w = numbers(weight_count, 6);
     double *b = numbers(61, 7), *y = room(us_shape_size(out) * IMAGES, sizeof *y);

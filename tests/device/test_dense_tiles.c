@@ -81,7 +81,7 @@ static layer open_layer(us_device *device, int in, int out, bool bias, us_activa
     l.plan = (us_layer_plan){.device = device,
                              .in = {in, 1, 1},
                              .out = {out, 1, 1},
-                             .batch = us_device_pad(device, IMAGES),
+                             .batch = us_device_pad(&device->facts, IMAGES),
                              .activation = activation,
                              .input_activation = input_activation};
     l.x = numbers(l.in * IMAGES, 1);
@@ -149,7 +149,8 @@ static us_choice default_choice(const layer *l, us_product_form form, const char
     const us_product_problem problem = {
         .form = form, .in = (int)l->in, .out = (int)l->out, .batch = l->plan.batch};
     us_choice choice = {.algorithm = algorithm_named(&us_product_tunable, algorithm)};
-    us_product_algorithms[choice.algorithm]->defaults(l->plan.device, &problem, choice.parameters);
+    us_product_algorithms[choice.algorithm]->defaults(&l->plan.device->facts, &problem,
+                                                      choice.parameters);
     return choice;
 }
 
@@ -169,17 +170,19 @@ static void our_tunings_agree(void **state) {
                          (us_activation){US_ACTIVATION_RELU, 0});
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         us_choice choices[US_PRODUCT_FORMS];
-        const bool vectors = device->execution == US_EXECUTION_VECTOR;
+        const bool vectors = device->facts.execution == US_EXECUTION_VECTOR;
         for (int form = 0; form < US_PRODUCT_FORMS; form++) {
             us_choice *c = &choices[form];
             *c = default_choice(&l, form, vectors ? "blocks" : "lanes");
             const struct {
                 const char *name;
                 int value;
-            } all[] = {
-                {"tile_rows", own[i].rows},       {"tile_vectors", own[i].vectors},
-                {"item_columns", own[i].columns}, {"item_chunks", own[i].chunks},
-                {"chunk_tiles", own[i].tiles},    {"block", own[i].block * device->vector_width}};
+            } all[] = {{"tile_rows", own[i].rows},
+                       {"tile_vectors", own[i].vectors},
+                       {"item_columns", own[i].columns},
+                       {"item_chunks", own[i].chunks},
+                       {"chunk_tiles", own[i].tiles},
+                       {"block", own[i].block * device->facts.vector_width}};
             for (size_t p = 0; p < (vectors ? sizeof all / sizeof *all : 1); p++)
                 set_parameter(&us_product_tunable, c, all[p].name, all[p].value);
             int slice = parameter_named(&us_product_tunable, c, "slice");

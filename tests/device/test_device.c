@@ -5,32 +5,32 @@
 
 static void open_fills_the_facts(void **state) {
     const us_device *device = *state;
-    assert_true(strlen(device->name) > 0);
-    assert_true(strlen(device->platform_name) > 0);
-    assert_non_null(strchr(device->index, ':'));
-    assert_true(device->compute_units > 0);
-    assert_true(device->largest_allocation_bytes > 0);
-    assert_true(device->memory_bytes >= device->largest_allocation_bytes);
-    assert_int_equal(device->alignment & (device->alignment - 1), 0);
+    assert_true(strlen(device->facts.name) > 0);
+    assert_true(strlen(device->facts.platform_name) > 0);
+    assert_non_null(strchr(device->facts.index, ':'));
+    assert_true(device->facts.compute_units > 0);
+    assert_true(device->facts.largest_allocation_bytes > 0);
+    assert_true(device->facts.memory_bytes >= device->facts.largest_allocation_bytes);
+    assert_int_equal(device->facts.alignment & (device->facts.alignment - 1), 0);
     assert_int_equal(device->allocated_bytes, 0);
-    if (device->execution == US_EXECUTION_VECTOR) {
-        assert_true(device->vector_width == 4 || device->vector_width == 8 ||
-                    device->vector_width == 16);
-        assert_int_equal(device->group_size, 1);
-        assert_true(device->is_cpu);
+    if (device->facts.execution == US_EXECUTION_VECTOR) {
+        assert_true(device->facts.vector_width == 4 || device->facts.vector_width == 8 ||
+                    device->facts.vector_width == 16);
+        assert_int_equal(device->facts.group_size, 1);
+        assert_true(device->facts.is_cpu);
     } else {
-        assert_int_equal(device->vector_width, 1);
-        assert_true(device->group_size >= 1 && device->group_size <= 64);
-        assert_true((size_t)device->group_size <= device->max_group_size);
+        assert_int_equal(device->facts.vector_width, 1);
+        assert_true(device->facts.group_size >= 1 && device->facts.group_size <= 64);
+        assert_true((size_t)device->facts.group_size <= device->facts.max_group_size);
     }
 }
 
 static void batches_are_padded_to_whole_lanes(void **state) {
     const us_device *device = *state;
-    int lanes = us_device_lanes(device);
-    assert_int_equal(us_device_pad(device, 1), lanes);
-    assert_int_equal(us_device_pad(device, lanes), lanes);
-    assert_int_equal(us_device_pad(device, lanes + 1), 2 * lanes);
+    int lanes = us_device_lanes(&device->facts);
+    assert_int_equal(us_device_pad(&device->facts, 1), lanes);
+    assert_int_equal(us_device_pad(&device->facts, lanes), lanes);
+    assert_int_equal(us_device_pad(&device->facts, lanes + 1), 2 * lanes);
 }
 
 static void failures_name_call_code_and_device(void **state) {
@@ -41,7 +41,7 @@ static void failures_name_call_code_and_device(void **state) {
     assert_int_equal(error.status, UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "clSomething"));
     assert_non_null(strstr(error.message, "CL_INVALID_KERNEL_ARGS (-52)"));
-    assert_non_null(strstr(error.message, device->name));
+    assert_non_null(strstr(error.message, device->facts.name));
     assert_int_equal(us_device_fail(device, &error, -12345, "clSomething"), UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "-12345"));
     assert_int_equal(us_device_fail(NULL, &error, -30, "clSomething"), UNSEEN_FAILURE);

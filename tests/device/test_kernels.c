@@ -131,7 +131,7 @@ static void wrong_types_are_refused(void **state) {
     assert_int_equal(us_kernel_run_elements(kernel, SIZE_MAX, &error, "bi", out, 1),
                      UNSEEN_FAILURE);
     assert_int_equal(us_kernel_run(kernel, none, &error, "bi", out, 1), UNSEEN_FAILURE);
-    if (((us_device *)*state)->group_size > 1)
+    if (((us_device *)*state)->facts.group_size > 1)
         assert_int_equal(us_kernel_run(kernel, many, &error, "bi", out, 1), UNSEEN_FAILURE);
     us_buffer_destroy(out);
     us_kernel_destroy(kernel);
@@ -140,7 +140,7 @@ static void wrong_types_are_refused(void **state) {
 static void groups_cover_the_grid_once(void **state) {
     us_device *device = *state;
     enum { GROUPS = 3 * 5 * 2 };
-    size_t lanes = (size_t)us_device_lanes(device);
+    size_t lanes = (size_t)us_device_lanes(&device->facts);
     unseen_error error;
     us_buffer *out;
     TEST_OK(us_buffer_create(device, GROUPS * lanes * 4, "test", &out, &error));
@@ -180,7 +180,7 @@ static void elements_are_each_visited_once(void **state) {
 
 static void launches_work_on_views(void **state) {
     us_device *device = *state;
-    size_t step = device->alignment;
+    size_t step = device->facts.alignment;
     int n = (int)(step / 4);
     unseen_error error;
     us_buffer *whole, *view;
@@ -200,7 +200,7 @@ static void launches_work_on_views(void **state) {
 
 static void common_functions_work(void **state) {
     us_device *device = *state;
-    int lanes = us_device_lanes(device), width = device->vector_width, n = lanes + 1;
+    int lanes = us_device_lanes(&device->facts), width = device->facts.vector_width, n = lanes + 1;
     size_t bytes = (size_t)lanes * 2 * 4;
     float *in = malloc(bytes), *got = malloc(bytes);
     for (int i = 0; i < 2 * lanes; i++)
@@ -270,7 +270,7 @@ static void failed_builds_show_the_log(void **state) {
     assert_non_null(strstr(error.message, "broken.cl"));
     assert_non_null(strstr(error.message, "misspelt"));
     assert_non_null(strstr(error.message, "-DEXTRA=9"));
-    assert_non_null(strstr(error.message, ((us_device *)*state)->name));
+    assert_non_null(strstr(error.message, ((us_device *)*state)->facts.name));
 }
 
 static void missing_things_are_named(void **state) {

@@ -283,7 +283,7 @@ static void wrong_image_sources_are_refused(void **state) {
     const us_image_source good = {
         .pixels = pixels, .count = 4, .height = 2, .width = 2, .channels = 3, .white = 255};
     const us_shape shape = {3, 2, 2};
-    const int batch = us_device_pad(device, 4);
+    const int batch = us_device_pad(&device->facts, 4);
     us_image_loader *loader = NULL;
     unseen_error error;
     us_image_source source = good;
@@ -332,7 +332,7 @@ static void wrong_sizes_are_refused(void **state) {
     assert_null(optimizer);
     us_pixel_score *score = NULL;
     assert_int_equal(us_pixel_score_create(device, US_PIXEL_SCORE_TOP_K, 0, (us_shape){3, 2, 2},
-                                           us_device_pad(device, 1), &score, &error),
+                                           us_device_pad(&device->facts, 1), &score, &error),
                      UNSEEN_BAD_INPUT);
     assert_null(score);
 }

@@ -16,8 +16,10 @@ typedef struct work {
 static void begin_work(us_device *device, work *w) {
     unseen_error error;
     TEST_OK(us_kernel_create(device, "peak", "peak", &w->kernel, &error, "%s", ""));
-    TEST_OK(us_buffer_create(device, (size_t)device->group_size * 4, "test", &w->out, &error));
-    TEST_OK(us_buffer_create(device, (size_t)device->group_size * 4, "test", &w->copy, &error));
+    TEST_OK(
+        us_buffer_create(device, (size_t)device->facts.group_size * 4, "test", &w->out, &error));
+    TEST_OK(
+        us_buffer_create(device, (size_t)device->facts.group_size * 4, "test", &w->copy, &error));
 }
 
 static void end_work(work *w) {

@@ -80,7 +80,7 @@ static void what_was_stored_is_loaded(void **state) {
     assert_absent(device, text_of_two, options);
     assert_absent(device, text_of_one, "-cl-std=CL1.2 -DOTHER");
     us_device other = *device;
-    snprintf(other.driver, sizeof other.driver, "another version");
+    snprintf(other.facts.driver, sizeof other.facts.driver, "another version");
     assert_absent(&other, text_of_one, options);
 }
 

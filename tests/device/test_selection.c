@@ -223,19 +223,20 @@ static void opening_agrees_with_the_list(void **state) {
     (void)state;
     us_device *device = test_device_open();
     cJSON *root = list(getenv("UNSEEN_DEVICE"));
-    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "picked")), device->index);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(root, "picked")),
+                        device->facts.index);
     cJSON_Delete(root);
 
     /* By its index, and by its name in another case. */
-    char name[sizeof device->name];
+    char name[sizeof device->facts.name];
     for (size_t i = 0; i < sizeof name; i++)
-        name[i] = (char)toupper((unsigned char)device->name[i]);
-    const char *const selectors[] = {device->index, name};
+        name[i] = (char)toupper((unsigned char)device->facts.name[i]);
+    const char *const selectors[] = {device->facts.index, name};
     for (size_t i = 0; i < 2; i++) {
         us_device *same;
         unseen_error error;
         TEST_OK(us_device_open(selectors[i], &same, &error));
-        assert_string_equal(same->name, device->name);
+        assert_string_equal(same->facts.name, device->facts.name);
         us_device_close(same);
     }
     us_device_close(device);

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "device/profile.h"
-#include "device/trial.h"
-#include "device/tuning.h"
+#include "tuning/trial.h"
+#include "tuning/tuning.h"
 #include "ops/attributes.h"
 #include "ops/clblast.h"
 #include "ops/convolution/table.h"
@@ -16,7 +16,7 @@
 static int check_point(us_trial *trial, const us_choice *choice, int *tried) {
     us_trial_times times;
     const us_algorithm *by = us_choice_algorithm(trial->tunable, choice);
-    if (!by->valid(trial->device, trial->problem, choice->parameters)) return 0;
+    if (!by->valid(&trial->device->facts, trial->problem, choice->parameters)) return 0;
     ++*tried;
     if (us_trial_run(trial, choice, 0, &times, &error) == UNSEEN_OK) return 0;
     fprintf(stderr, "%s by %s with", trial->tunable->name, by->name);
@@ -31,7 +31,8 @@ static int check_ends(us_trial *trial, const us_choice *from, int *tried) {
     const us_algorithm *by = us_choice_algorithm(trial->tunable, from);
     int list[US_TUNABLE_CHOICES], failed = 0;
     for (const us_parameter *p = by->parameters; p->name; p++) {
-        int count = by->choices(trial->device, trial->problem, from->parameters, p->offset, list);
+        int count =
+            by->choices(&trial->device->facts, trial->problem, from->parameters, p->offset, list);
         for (int end = 0; count > 0 && end < 2; end++) {
             us_choice choice = *from;
             *us_parameter_in(p, choice.parameters) = list[end ? count - 1 : 0];
@@ -49,8 +50,8 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
         fprintf(stderr, "%s: %s\n", tunable->name, error.message);
         return 1;
     }
-    us_choice choice = us_tunable_default(tunable, device, problem);
-    if (!us_choice_algorithm(tunable, &choice)->valid(device, problem, choice.parameters)) {
+    us_choice choice = us_tunable_default(tunable, &device->facts, problem);
+    if (!us_choice_algorithm(tunable, &choice)->valid(&device->facts, problem, choice.parameters)) {
         fprintf(stderr, "%s: the default is not valid\n", tunable->name);
         failed++;
     }
@@ -58,9 +59,9 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
         const us_algorithm *by = tunable->algorithms[a];
         for (int i = 0;; i++) {
             choice = (us_choice){.algorithm = a};
-            if (!by->start(device, problem, i, choice.parameters)) break;
+            if (!by->start(&device->facts, problem, i, choice.parameters)) break;
             failed += check_point(&trial, &choice, &tried);
-            if (i == 0 && by->valid(device, problem, choice.parameters))
+            if (i == 0 && by->valid(&device->facts, problem, choice.parameters))
                 failed += check_ends(&trial, &choice, &tried);
         }
     }
@@ -70,7 +71,7 @@ static int check_candidates(us_device *device, const us_tunable *tunable, const 
 }
 
 /* Not a round number anywhere. */
-static us_convolution_problem down_problem(const us_device *device) {
+static us_convolution_problem down_problem(const us_device_facts *device) {
     return (us_convolution_problem){.pass = US_CONVOLUTION_DOWN,
                                     .large = {7, 9, 8},
                                     .small = {13, 5, 3},
@@ -86,7 +87,7 @@ static us_convolution_problem down_problem(const us_device *device) {
 }
 
 static int gathers(us_device *device) {
-    us_convolution_problem down = down_problem(device), up = down;
+    us_convolution_problem down = down_problem(&device->facts), up = down;
     up.pass = US_CONVOLUTION_UP;
     up.bias = false;
     up.activation.kind = US_ACTIVATION_NONE;
@@ -97,7 +98,7 @@ static int gathers(us_device *device) {
 
 /* Kernels of the same size both ways, which Winograd's filtering can compute. */
 static int square(us_device *device) {
-    us_convolution_problem problem = down_problem(device);
+    us_convolution_problem problem = down_problem(&device->facts);
     problem.kernel[0] = problem.kernel[1] = 4;
     problem.stride[0] = problem.stride[1] = 2;
     problem.padding[0] = problem.padding[1] = 1;
@@ -109,7 +110,7 @@ static int square(us_device *device) {
 }
 
 static int weight_gradients(us_device *device) {
-    us_convolution_problem problem = down_problem(device);
+    us_convolution_problem problem = down_problem(&device->facts);
     problem.pass = US_CONVOLUTION_WEIGHTS;
     int failed = check_candidates(device, &us_convolution_tunable, &problem);
     problem.large_stride = 1;
@@ -127,12 +128,12 @@ static int dense_products(us_device *device) {
         .attributes = &attributes,
         .in = {70, 1, 1},
         .out = {37, 1, 1},
-        .batch = us_device_pad(device, 65),
+        .batch = us_device_pad(&device->facts, 65),
         .activation = {US_ACTIVATION_SIGMOID, 0},
         .input_activation = {US_ACTIVATION_RELU, 0},
     };
     void *layer;
-    if (us_tuning_open(device, &error) != UNSEEN_OK ||
+    if (us_tuning_open(&device->facts, &device->tuning, &error) != UNSEEN_OK ||
         us_dense_layer.create(&plan, &layer, &error) != UNSEEN_OK) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
@@ -141,7 +142,7 @@ static int dense_products(us_device *device) {
     int failed = 0, products = 0;
     for (const us_tuning_made *made = device->tuning->made; made; made = made->next, products++)
         failed += check_candidates(device, made->tunable, made->problem);
-    us_tuning_close(device);
+    us_tuning_close(&device->tuning);
     return failed + (products != 3);
 }
 
@@ -167,21 +168,23 @@ static void candidates_of_dense_products_agree(void **state) {
 
 /* A winner of the file is what a problem gets; others keep their default. */
 static int uses_the_winner(us_device *device) {
-    const us_convolution_problem problem = down_problem(device);
+    const us_convolution_problem problem = down_problem(&device->facts);
     us_convolution_problem other = problem;
     us_choice winner = {.algorithm = algorithm_named(&us_convolution_tunable, "direct"),
                         .parameters = {3, 1, 2}};
     us_tuning_entry entry = {winner, 2, 1};
     us_choice first, second, usual;
     other.batch *= 2;
-    if (us_tuning_open(device, &error) ||
-        us_tuning_store(device, &us_convolution_tunable, &problem, &entry, &error) ||
-        us_tuning_open(device, &error) ||
-        us_tuning_choose(device, &us_convolution_tunable, &problem, &first, &error) ||
-        us_tuning_choose(device, &us_convolution_tunable, &other, &second, &error))
+    if (us_tuning_open(&device->facts, &device->tuning, &error) ||
+        us_tuning_store(device->tuning, &us_convolution_tunable, &problem, &entry, &error) ||
+        us_tuning_open(&device->facts, &device->tuning, &error) ||
+        us_tuning_choose(device->tuning, &device->facts, &us_convolution_tunable, &problem, &first,
+                         &error) ||
+        us_tuning_choose(device->tuning, &device->facts, &us_convolution_tunable, &other, &second,
+                         &error))
         return 1;
-    us_tuning_close(device);
-    usual = us_tunable_default(&us_convolution_tunable, device, &other);
+    us_tuning_close(&device->tuning);
+    usual = us_tunable_default(&us_convolution_tunable, &device->facts, &other);
     if (memcmp(&first, &winner, sizeof winner) != 0) return 3;
     return memcmp(&second, &usual, sizeof usual) == 0 ? 0 : 4;
 }
@@ -207,7 +210,7 @@ static int run_forward(us_device *device, bool *own) {
                                 .attributes = &attributes,
                                 .in = {IN, 1, 1},
                                 .out = {OUT, 1, 1},
-                                .batch = us_device_pad(device, IMAGES)};
+                                .batch = us_device_pad(&device->facts, IMAGES)};
     const size_t batch = (size_t)plan.batch, counts[] = {IN * OUT, OUT, IN * batch, OUT * batch};
     float *host[4];
     us_buffer *on[4];
@@ -249,26 +252,27 @@ static int uses_clblast(us_device *device) {
     const us_product_problem problem = {.form = US_PRODUCT_FORWARD,
                                         .in = IN,
                                         .out = OUT,
-                                        .batch = us_device_pad(device, IMAGES),
+                                        .batch = us_device_pad(&device->facts, IMAGES),
                                         .bias = true};
-    const bool lanes = device->execution == US_EXECUTION_LANES;
+    const bool lanes = device->facts.execution == US_EXECUTION_LANES;
     for (int turn = 0; turn < 4; turn++) {
         const char *name = turn % 2 ? "clblast" : lanes ? "lanes" : "blocks";
         us_tuning_entry entry = {{.algorithm = algorithm_named(&us_product_tunable, name)}, 2, 1};
         us_choice chosen;
         bool own;
         us_choice_algorithm(&us_product_tunable, &entry.choice)
-            ->defaults(device, &problem, entry.choice.parameters);
-        if (us_tuning_open(device, &error) ||
-            us_tuning_store(device, &us_product_tunable, &problem, &entry, &error) ||
-            us_tuning_open(device, &error) ||
-            us_tuning_choose(device, &us_product_tunable, &problem, &chosen, &error))
+            ->defaults(&device->facts, &problem, entry.choice.parameters);
+        if (us_tuning_open(&device->facts, &device->tuning, &error) ||
+            us_tuning_store(device->tuning, &us_product_tunable, &problem, &entry, &error) ||
+            us_tuning_open(&device->facts, &device->tuning, &error) ||
+            us_tuning_choose(device->tuning, &device->facts, &us_product_tunable, &problem, &chosen,
+                             &error))
             return 2;
         if (memcmp(&chosen, &entry.choice, sizeof chosen) != 0) return 3;
         int failed = run_forward(device, &own);
         if (failed) fprintf(stderr, "%s\n", error.message);
         if (failed) return failed;
-        us_tuning_close(device);
+        us_tuning_close(&device->tuning);
         if (own != (turn % 2 == 0)) return 4;
     }
     return 0;
@@ -283,16 +287,17 @@ static void clblast_is_used_where_it_won(void **state) {
 /* Without CLBlast a winner of a program that has it counts for nothing. */
 static int misses_clblast(us_device *device) {
     const us_product_problem problem = {
-        .in = IN, .out = OUT, .batch = us_device_pad(device, IMAGES)};
+        .in = IN, .out = OUT, .batch = us_device_pad(&device->facts, IMAGES)};
     const int clblast = algorithm_named(&us_product_tunable, "clblast");
     const us_tuning_entry entry = {.choice = {.algorithm = clblast}};
     us_choice chosen;
-    if (us_tuning_open(device, &error) ||
-        us_tuning_store(device, &us_product_tunable, &problem, &entry, &error) ||
-        us_tuning_open(device, &error) ||
-        us_tuning_choose(device, &us_product_tunable, &problem, &chosen, &error))
+    if (us_tuning_open(&device->facts, &device->tuning, &error) ||
+        us_tuning_store(device->tuning, &us_product_tunable, &problem, &entry, &error) ||
+        us_tuning_open(&device->facts, &device->tuning, &error) ||
+        us_tuning_choose(device->tuning, &device->facts, &us_product_tunable, &problem, &chosen,
+                         &error))
         return 2;
-    us_tuning_close(device);
+    us_tuning_close(&device->tuning);
     return chosen.algorithm != clblast ? 0 : 3;
 }
 

@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "device/tuner.h"
-#include "device/tuning.h"
+#include "tuning/tuner.h"
+#include "tuning/tuning.h"
 
 /* ---- a kernel whose only parameter is how it behaves ---- */
 
@@ -45,25 +45,25 @@ static void key(const void *of, char text[US_TUNABLE_TEXT]) {
     snprintf(text, US_TUNABLE_TEXT, "number %d", ((const made_up *)of)->number);
 }
 
-static bool defaults(const us_device *device, const void *of, void *values) {
+static bool defaults(const us_device_facts *device, const void *of, void *values) {
     (void)device;
     ((parameters *)values)->behaviour = ((const made_up *)of)->default_choice;
     return true;
 }
 
-static bool valid(const us_device *device, const void *of, const void *values) {
+static bool valid(const us_device_facts *device, const void *of, const void *values) {
     int is = ((const parameters *)values)->behaviour;
     (void)device;
     return is >= 0 && is < BEHAVIOURS && ((const made_up *)of)->tried >> is & 1;
 }
 
-static bool start(const us_device *device, const void *of, int index, void *values) {
+static bool start(const us_device_facts *device, const void *of, int index, void *values) {
     (void)device, (void)of;
     ((parameters *)values)->behaviour = index;
     return index < BEHAVIOURS;
 }
 
-static int choices(const us_device *device, const void *of, const void *values, size_t offset,
+static int choices(const us_device_facts *device, const void *of, const void *values, size_t offset,
                    int list[US_TUNABLE_CHOICES]) {
     (void)device, (void)of, (void)values, (void)offset;
     for (int i = 0; i < BEHAVIOURS; i++)
@@ -71,7 +71,7 @@ static int choices(const us_device *device, const void *of, const void *values, 
     return BEHAVIOURS;
 }
 
-static void operands(const us_device *device, const void *of,
+static void operands(const us_device_facts *device, const void *of,
                      us_operand list[US_TUNABLE_OPERANDS]) {
     (void)device, (void)of;
     list[0].floats = FLOATS;
@@ -162,7 +162,7 @@ static unseen_status collect(us_device *device, void *user, unseen_error *why) {
     for (int i = 0; i < 2 * w->count; i++) { /* everything twice, as layers may be alike */
         made_up of = w->specs[i % w->count];
         of.number = i % w->count;
-        US_TRY(us_tuning_choose(device, &misbehaving, &of, &choice, why));
+        US_TRY(us_tuning_choose(device->tuning, &device->facts, &misbehaving, &of, &choice, why));
     }
     return UNSEEN_OK;
 }
@@ -244,8 +244,9 @@ static int nothing_is_stored(us_device *device) {
     const made_up of = {0};
     us_tuning_entry entry;
     bool found;
-    if (us_tuning_open(device, &error) != UNSEEN_OK) return 1;
-    return us_tuning_find(device, &misbehaving, &of, &entry, &found, &error) != UNSEEN_OK || found;
+    if (us_tuning_open(&device->facts, &device->tuning, &error) != UNSEEN_OK) return 1;
+    return us_tuning_find(device->tuning, &misbehaving, &of, &entry, &found, &error) != UNSEEN_OK ||
+           found;
 }
 
 static void where_all_fail_nothing_is_stored(void **state) {

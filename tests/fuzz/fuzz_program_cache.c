@@ -50,7 +50,7 @@ static void load(const us_device *device, const char *path, const void *bytes, s
 
 void fuzz_one(const uint8_t *data, size_t size) {
     us_device device = {
-        .name = "Made up", .platform_name = "Nobody's", .driver = "1", .version = "1"};
+        .facts = {.name = "Made up", .platform_name = "Nobody's", .driver = "1", .version = "1"}};
     char folder[96];
     setenv("UNSEEN_CACHE_DIR", fuzz_folder(), 1);
     snprintf(folder, sizeof folder, "%s/programs", fuzz_folder());

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 #include "fuzz.h"
 
 typedef struct problem {
@@ -21,13 +21,13 @@ static void key(const void *of, char text[US_TUNABLE_TEXT]) {
     snprintf(text, US_TUNABLE_TEXT, "size %d", ((const problem *)of)->size);
 }
 
-static bool defaults(const us_device *device, const void *of, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *of, void *parameters) {
     (void)device, (void)of;
     *(tiles *)parameters = (tiles){1, 2};
     return true;
 }
 
-static bool valid(const us_device *device, const void *of, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *of, const void *parameters) {
     const tiles *t = parameters;
     (void)device;
     return t->rows >= 1 && t->rows <= ((const problem *)of)->size && t->columns >= 0;
@@ -50,33 +50,42 @@ static const us_tunable kernel = {
     .label = key,
 };
 
-static void choose(us_device *device) {
+/* A device that is not there. */
+typedef struct made_up {
+    us_device_facts facts;
+    us_tuning *tuning;
+} made_up;
+
+static void choose(made_up *device) {
     unseen_error error = {0};
     us_choice choice;
-    fuzz_check(us_tuning_choose(device, &kernel, &wanted, &choice, &error) == UNSEEN_OK,
+    fuzz_check(us_tuning_choose(device->tuning, &device->facts, &kernel, &wanted, &choice,
+                                &error) == UNSEEN_OK,
                "there is a choice");
-    fuzz_check(valid(device, &wanted, choice.parameters), "the choice is valid");
+    fuzz_check(valid(&device->facts, &wanted, choice.parameters), "the choice is valid");
     char *record;
-    fuzz_check(us_tuning_record(device, &record, &error) == UNSEEN_OK, "it is recorded");
+    fuzz_check(us_tuning_record(device->tuning, &record, &error) == UNSEEN_OK, "it is recorded");
     unseen_string_free(record);
 }
 
-static const char *store(us_device *device) {
+static const char *store(made_up *device) {
     unseen_error error = {0};
-    fuzz_check(us_tuning_open(device, &error) == UNSEEN_OK, "what is absent is no error");
-    fuzz_check(us_tuning_prepare(device, &error) == UNSEEN_OK, "the folder is made");
+    fuzz_check(us_tuning_open(&device->facts, &device->tuning, &error) == UNSEEN_OK,
+               "what is absent is no error");
+    fuzz_check(us_tuning_prepare(device->tuning, &error) == UNSEEN_OK, "the folder is made");
     return device->tuning->path;
 }
 
 /* Where the input has 32 zeros, the digest of the kernel's source, without which entries are
  * ignored. */
-static void put_digest(us_device *device, char *text, size_t size) {
+static void put_digest(made_up *device, char *text, size_t size) {
     static char digest[33];
     unseen_error error = {0};
     char *record;
     if (!*digest) {
         choose(device);
-        fuzz_check(us_tuning_record(device, &record, &error) == UNSEEN_OK, "it is recorded");
+        fuzz_check(us_tuning_record(device->tuning, &record, &error) == UNSEEN_OK,
+                   "it is recorded");
         const char *source = strstr(record, "\"source\":");
         fuzz_check(source != NULL, "a record has the source");
         memcpy(digest, strchr(source + strlen("\"source\":"), '"') + 1, 32);
@@ -87,13 +96,13 @@ static void put_digest(us_device *device, char *text, size_t size) {
 }
 
 void fuzz_one(const uint8_t *data, size_t size) {
-    us_device device = {.name = "Made up",
-                        .platform_name = "Nobody's",
-                        .driver = "1",
-                        .version = "OpenCL 1.2",
-                        .vector_width = 8,
-                        .group_size = 1,
-                        .compute_units = 2};
+    made_up device = {.facts = {.name = "Made up",
+                                .platform_name = "Nobody's",
+                                .driver = "1",
+                                .version = "OpenCL 1.2",
+                                .vector_width = 8,
+                                .group_size = 1,
+                                .compute_units = 2}};
     unseen_error error = {0};
     setenv("UNSEEN_CACHE_DIR", fuzz_folder(), 1);
     const char *path = store(&device);
@@ -105,21 +114,25 @@ void fuzz_one(const uint8_t *data, size_t size) {
     FILE *stream = fopen(path, "wb");
     fuzz_check(stream && fwrite(text, 1, size, stream) == size && fclose(stream) == 0,
                "a file can be written");
-    fuzz_check(us_tuning_open(&device, &error) == UNSEEN_OK, "a wrong file is as good as none");
+    fuzz_check(us_tuning_open(&device.facts, &device.tuning, &error) == UNSEEN_OK,
+               "a wrong file is as good as none");
     choose(&device);
     us_tuning_entry entry = {{.parameters = {3, 4}}, .default_ms = 2, .best_ms = 1}, found;
     bool there = false;
-    fuzz_check(us_tuning_store(&device, &kernel, &wanted, &entry, &error) == UNSEEN_OK,
+    fuzz_check(us_tuning_store(device.tuning, &kernel, &wanted, &entry, &error) == UNSEEN_OK,
                "a winner is stored");
-    fuzz_check(us_tuning_find(&device, &kernel, &wanted, &found, &there, &error) == UNSEEN_OK &&
+    fuzz_check(us_tuning_find(device.tuning, &kernel, &wanted, &found, &there, &error) ==
+                       UNSEEN_OK &&
                    there && found.choice.parameters[0] == 3,
                "a winner is found again, whatever the file held");
     remove(device.tuning->path);
 
     bool elsewhere;
-    if (fuzz_accepted(us_tuning_restore(&device, text, &elsewhere, &error), &error, NULL))
-        fuzz_accepted(us_tuning_choose(&device, &kernel, &wanted, &entry.choice, &error), &error,
-                      NULL);
+    if (fuzz_accepted(us_tuning_restore(&device.facts, text, &device.tuning, &elsewhere, &error),
+                      &error, NULL))
+        fuzz_accepted(
+            us_tuning_choose(device.tuning, &device.facts, &kernel, &wanted, &entry.choice, &error),
+            &error, NULL);
     free(text);
-    us_tuning_close(&device);
+    us_tuning_close(&device.tuning);
 }

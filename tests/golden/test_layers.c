@@ -81,7 +81,7 @@ static bool set_up(subject *s, const golden_case *c) {
         .attributes = s->spec->attributes,
         .in = s->spec->in,
         .out = s->spec->out,
-        .batch = us_device_pad(s->device, s->n),
+        .batch = us_device_pad(&s->device->facts, s->n),
         .activation = golden_activation(c, "activation"),
         .input_activation = golden_activation(c, "input_activation"),
     };

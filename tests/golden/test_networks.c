@@ -44,7 +44,7 @@ static void set_up(subject *s, const golden_case *c) {
     s->c = c;
     s->device = c->golden->device;
     s->n = (int)golden_number(c, "batch");
-    s->batch = us_device_pad(s->device, s->n);
+    s->batch = us_device_pad(&s->device->facts, s->n);
     s->input_activation = golden_activation(c, "input_activation");
     read_spec(s);
     us_network_options options = {.batch = s->n,

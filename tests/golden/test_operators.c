@@ -49,7 +49,7 @@ static void check_loss(const golden_case *c) {
     unseen_error error;
     us_device *device = c->golden->device;
     us_shape shape = golden_shape(c, "shape");
-    int n = (int)golden_number(c, "batch"), batch = us_device_pad(device, n);
+    int n = (int)golden_number(c, "batch"), batch = us_device_pad(&device->facts, n);
     size_t size = us_shape_size(shape) * (size_t)n;
     us_loss *loss;
     TEST_OK(us_loss_create(device, (us_loss_kind)choice(golden_string(c, "loss", NULL), kinds),
@@ -159,7 +159,7 @@ static void check_image_batch(const golden_case *c) {
     us_device *device = c->golden->device;
     us_shape shape = golden_shape(c, "shape");
     const us_safetensors_tensor *images = golden_tensor(c, "images");
-    int n = (int)golden_number(c, "batch"), batch = us_device_pad(device, n);
+    int n = (int)golden_number(c, "batch"), batch = us_device_pad(&device->facts, n);
     size_t size = us_shape_size(shape) * (size_t)n;
     unsigned char *pixels = malloc(images->bytes);
     assert_non_null(pixels);
@@ -196,7 +196,7 @@ static void check_pixel_score(const golden_case *c) {
     unseen_error error;
     us_device *device = c->golden->device;
     us_shape shape = golden_shape(c, "shape");
-    int n = (int)golden_number(c, "batch"), batch = us_device_pad(device, n);
+    int n = (int)golden_number(c, "batch"), batch = us_device_pad(&device->facts, n);
     size_t size = us_shape_size(shape) * (size_t)n;
     us_pixel_score *score;
     TEST_OK(us_pixel_score_create(

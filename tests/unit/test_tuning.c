@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 static char folder[] = "/tmp/unseen-tuning-XXXXXX";
 static unseen_error error;
@@ -37,23 +37,23 @@ static void key(const void *of, char text[US_TUNABLE_TEXT]) {
 }
 
 /* By default it computes nothing. */
-static bool no_defaults(const us_device *device, const void *of, void *parameters) {
+static bool no_defaults(const us_device_facts *device, const void *of, void *parameters) {
     (void)device, (void)of, (void)parameters;
     return false;
 }
 
-static bool even_sizes(const us_device *device, const void *of, const void *parameters) {
+static bool even_sizes(const us_device_facts *device, const void *of, const void *parameters) {
     (void)device, (void)parameters;
     return ((const problem *)of)->size % 2 == 0;
 }
 
-static bool defaults(const us_device *device, const void *of, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *of, void *parameters) {
     (void)device, (void)of;
     *(table *)parameters = (table){.rows = 1, .columns = 2};
     return true;
 }
 
-static bool valid(const us_device *device, const void *of, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *of, const void *parameters) {
     const table *t = parameters;
     (void)device;
     return t->rows >= 1 && t->rows <= ((const problem *)of)->size && t->columns >= 0;
@@ -88,37 +88,43 @@ static us_choice tiles(int rows, int columns) {
 
 /* ---- a device that is not there ---- */
 
-static us_device make_device(void) {
-    return (us_device){.name = "Made up (TM) 3000/X",
-                       .platform_name = "Nobody's OpenCL",
-                       .driver = "1.0",
-                       .version = "OpenCL 1.2",
-                       .vector_width = 8,
-                       .group_size = 1,
-                       .compute_units = 2};
+typedef struct made_up {
+    us_device_facts facts;
+    us_tuning *tuning;
+} made_up;
+
+static made_up make_device(void) {
+    return (made_up){.facts = {.name = "Made up (TM) 3000/X",
+                               .platform_name = "Nobody's OpenCL",
+                               .driver = "1.0",
+                               .version = "OpenCL 1.2",
+                               .vector_width = 8,
+                               .group_size = 1,
+                               .compute_units = 2}};
 }
 
-static void forget(us_device *device) {
-    us_tuning_close(device);
+static void forget(made_up *device) {
+    us_tuning_close(&device->tuning);
     assert_null(device->tuning);
 }
 
-static void reopen(us_device *device) {
-    OK(us_tuning_open(device, &error));
+static void reopen(made_up *device) {
+    OK(us_tuning_open(&device->facts, &device->tuning, &error));
 }
 
-static void store(us_device *device, int size, int rows, int columns) {
+static void store(made_up *device, int size, int rows, int columns) {
     us_tuning_entry entry = {tiles(rows, columns), .default_ms = 2.5, .best_ms = 1.25};
-    OK(us_tuning_store(device, &kernel, &(problem){size}, &entry, &error));
+    OK(us_tuning_store(device->tuning, &kernel, &(problem){size}, &entry, &error));
 }
 
-static void expect(us_device *device, int size, int rows, int columns) {
+static void expect(made_up *device, int size, int rows, int columns) {
     us_choice choice, want = tiles(rows, columns);
-    OK(us_tuning_choose(device, &kernel, &(problem){size}, &choice, &error));
+    OK(us_tuning_choose(device->tuning, &device->facts, &kernel, &(problem){size}, &choice,
+                        &error));
     assert_memory_equal(&choice, &want, sizeof want);
 }
 
-static void expect_default(us_device *device, int size) {
+static void expect_default(made_up *device, int size) {
     expect(device, size, 1, 2);
 }
 
@@ -139,7 +145,7 @@ static int setup(void **state) {
 /* ---- tests ---- */
 
 static void winners_are_found_again(void **state) {
-    us_device device = make_device(), later = make_device();
+    made_up device = make_device(), later = make_device();
     (void)state;
     reopen(&device);
     expect_default(&device, 7);
@@ -153,7 +159,7 @@ static void winners_are_found_again(void **state) {
     expect_default(&later, 9);
     us_tuning_entry entry;
     bool found;
-    OK(us_tuning_find(&later, &kernel, &(problem){7}, &entry, &found, &error));
+    OK(us_tuning_find(later.tuning, &kernel, &(problem){7}, &entry, &found, &error));
     assert_true(found);
     assert_true(entry.default_ms == 2.5 && entry.best_ms == 1.25);
     forget(&device);
@@ -161,16 +167,16 @@ static void winners_are_found_again(void **state) {
 }
 
 static void without_a_store_there_are_defaults(void **state) {
-    us_device device = make_device();
+    made_up device = make_device();
     char *record;
     (void)state;
     expect_default(&device, 7);
-    OK(us_tuning_record(&device, &record, &error));
+    OK(us_tuning_record(device.tuning, &record, &error));
     assert_null(record);
 }
 
 static void two_processes_keep_each_others_winners(void **state) {
-    us_device one = make_device(), other = make_device();
+    made_up one = make_device(), other = make_device();
     (void)state;
     reopen(&one);
     reopen(&other);
@@ -184,17 +190,17 @@ static void two_processes_keep_each_others_winners(void **state) {
 }
 
 static void other_devices_are_others(void **state) {
-    us_device device = make_device(), other[5];
+    made_up device = make_device(), other[5];
     (void)state;
     reopen(&device);
     store(&device, 7, 3, 5);
     for (int i = 0; i < 5; i++)
         other[i] = make_device();
-    snprintf(other[0].driver, sizeof other[0].driver, "1.1");
-    snprintf(other[1].version, sizeof other[1].version, "OpenCL 3.0");
-    snprintf(other[2].platform_name, sizeof other[2].platform_name, "Somebody's");
-    other[3].vector_width = 16;
-    other[4].compute_units = 4;
+    snprintf(other[0].facts.driver, sizeof other[0].facts.driver, "1.1");
+    snprintf(other[1].facts.version, sizeof other[1].facts.version, "OpenCL 3.0");
+    snprintf(other[2].facts.platform_name, sizeof other[2].facts.platform_name, "Somebody's");
+    other[3].facts.vector_width = 16;
+    other[4].facts.compute_units = 4;
     for (int i = 0; i < 5; i++) {
         reopen(&other[i]);
         assert_string_not_equal(other[i].tuning->path, device.tuning->path);
@@ -217,7 +223,7 @@ static void other_devices_are_others(void **state) {
 }
 
 static void other_kernel_sources_are_others(void **state) {
-    us_device device = make_device();
+    made_up device = make_device();
     char path[400];
     (void)state;
     reopen(&device);
@@ -234,7 +240,7 @@ static void other_kernel_sources_are_others(void **state) {
 }
 
 static void damaged_files_are_ignored(void **state) {
-    us_device device = make_device();
+    made_up device = make_device();
     (void)state;
     reopen(&device);
     store(&device, 7, 3, 5);
@@ -262,7 +268,7 @@ static void damaged_files_are_ignored(void **state) {
 }
 
 /* Replaces the parameters of the one shape in the file. */
-static void put_parameters(us_device *device, const char *parameters) {
+static void put_parameters(made_up *device, const char *parameters) {
     char *text, *path = device->tuning->path;
     size_t size;
     OK(us_file_read(path, 1 << 20, &text, &size, &error));
@@ -290,7 +296,7 @@ static void parameters_that_no_kernel_takes_are_ignored(void **state) {
         "[3, 5]",
         "7",
     };
-    us_device device = make_device();
+    made_up device = make_device();
     (void)state;
     reopen(&device);
     store(&device, 7, 3, 5);
@@ -307,19 +313,19 @@ static void parameters_that_no_kernel_takes_are_ignored(void **state) {
 
 /* A winner is an algorithm with its own parameters, and names it. */
 static void winners_name_their_algorithm(void **state) {
-    us_device device = make_device();
+    made_up device = make_device();
     us_choice choice;
     char *text, *changed;
     size_t size;
     (void)state;
     reopen(&device);
     us_tuning_entry entry = {.choice = {.algorithm = PLAIN}};
-    OK(us_tuning_store(&device, &kernel, &(problem){8}, &entry, &error));
+    OK(us_tuning_store(device.tuning, &kernel, &(problem){8}, &entry, &error));
     reopen(&device);
-    OK(us_tuning_choose(&device, &kernel, &(problem){8}, &choice, &error));
+    OK(us_tuning_choose(device.tuning, &device.facts, &kernel, &(problem){8}, &choice, &error));
     assert_int_equal(choice.algorithm, PLAIN);
     /* One that cannot compute the problem, or that is not there, is ignored. */
-    OK(us_tuning_store(&device, &kernel, &(problem){7}, &entry, &error));
+    OK(us_tuning_store(device.tuning, &kernel, &(problem){7}, &entry, &error));
     reopen(&device);
     expect_default(&device, 7);
     OK(us_file_read(device.tuning->path, 1 << 20, &text, &size, &error));
@@ -335,7 +341,7 @@ static void winners_name_their_algorithm(void **state) {
 }
 
 static void a_record_outlives_the_store(void **state) {
-    us_device device = make_device(), other = make_device();
+    made_up device = make_device(), other = make_device();
     char *record;
     bool elsewhere;
     (void)state;
@@ -343,15 +349,15 @@ static void a_record_outlives_the_store(void **state) {
     store(&device, 7, 3, 5);
     expect(&device, 7, 3, 5);
     expect_default(&device, 8);
-    OK(us_tuning_record(&device, &record, &error));
+    OK(us_tuning_record(device.tuning, &record, &error));
     store(&device, 7, 6, 6);
     store(&device, 8, 6, 6);
-    OK(us_tuning_restore(&device, record, &elsewhere, &error));
+    OK(us_tuning_restore(&device.facts, record, &device.tuning, &elsewhere, &error));
     assert_false(elsewhere);
     expect(&device, 7, 3, 5);
     expect_default(&device, 8);
     char *again;
-    OK(us_tuning_record(&device, &again, &error));
+    OK(us_tuning_record(device.tuning, &again, &error));
     assert_string_equal(again, record);
 
     /* A damaged one is an error, and so are parameters that no kernel takes. */
@@ -362,26 +368,28 @@ static void a_record_outlives_the_store(void **state) {
                                           "{\"format\": 2}",
                                           "{\"format\": 2, \"device\": {}, \"kernels\": []}"};
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
-        assert_int_equal(us_tuning_restore(&device, damaged[i], &elsewhere, &error),
-                         UNSEEN_BAD_INPUT);
+        assert_int_equal(
+            us_tuning_restore(&device.facts, damaged[i], &device.tuning, &elsewhere, &error),
+            UNSEEN_BAD_INPUT);
     char *wrong = strdup(record), *rows = strstr(wrong, "\"rows\":");
     rows = strpbrk(rows, "0123456789");
     *rows = '9';
-    OK(us_tuning_restore(&device, wrong, &elsewhere, &error));
+    OK(us_tuning_restore(&device.facts, wrong, &device.tuning, &elsewhere, &error));
     us_choice choice;
-    assert_int_equal(us_tuning_choose(&device, &kernel, &(problem){7}, &choice, &error),
-                     UNSEEN_BAD_INPUT);
+    assert_int_equal(
+        us_tuning_choose(device.tuning, &device.facts, &kernel, &(problem){7}, &choice, &error),
+        UNSEEN_BAD_INPUT);
     free(wrong);
 
     /* On another device the record says nothing, and its own store counts. */
-    other.compute_units = 5;
+    other.facts.compute_units = 5;
     reopen(&other);
     store(&other, 7, 2, 1);
-    OK(us_tuning_restore(&other, record, &elsewhere, &error));
+    OK(us_tuning_restore(&other.facts, record, &other.tuning, &elsewhere, &error));
     assert_true(elsewhere);
     expect(&other, 7, 2, 1);
 
-    OK(us_tuning_restore(&device, NULL, &elsewhere, &error));
+    OK(us_tuning_restore(&device.facts, NULL, &device.tuning, &elsewhere, &error));
     assert_false(elsewhere);
     expect_default(&device, 7);
     unseen_string_free(record);
@@ -391,7 +399,7 @@ static void a_record_outlives_the_store(void **state) {
 }
 
 static void the_cache_folder(void **state) {
-    us_device device = make_device();
+    made_up device = make_device();
     (void)state;
     char *kept = strdup(getenv("HOME") ? getenv("HOME") : "/");
     setenv("XDG_CACHE_HOME", "/xdg", 1);
@@ -419,7 +427,7 @@ static void the_cache_folder(void **state) {
     reopen(&device);
     expect_default(&device, 7);
     us_tuning_entry entry = {.choice = tiles(3, 5)};
-    assert_int_equal(us_tuning_store(&device, &kernel, &(problem){7}, &entry, &error),
+    assert_int_equal(us_tuning_store(device.tuning, &kernel, &(problem){7}, &entry, &error),
                      UNSEEN_BAD_INPUT);
     assert_non_null(strstr(error.message, "UNSEEN_CACHE_DIR"));
     setenv("HOME", kept, 1);

@@ -16,7 +16,7 @@ static bool is_gather(const us_convolution_problem *problem) {
 
 /* Pixels of few channels have too few sums to keep a CPU busy. UP, whose neighbouring pixels read
  * the same ones, an item then computes one of each phase of a row together. */
-static bool by_phases(const us_device *device, const us_convolution_problem *problem,
+static bool by_phases(const us_device_facts *device, const us_convolution_problem *problem,
                       int channels) {
     enum { MOST_SUMS = 6 };
     return problem->pass == US_CONVOLUTION_UP && problem->stride[1] > 1 &&
@@ -24,7 +24,7 @@ static bool by_phases(const us_device *device, const us_convolution_problem *pro
 }
 
 /* What an item counts along a row: pixels, or groups of one of each phase. */
-static int row_length(const us_device *device, const us_convolution_problem *problem,
+static int row_length(const us_device_facts *device, const us_convolution_problem *problem,
                       int channels) {
     int width = us_convolution_out(problem).width;
     int stride = problem->stride[1], padding = problem->padding[1];
@@ -32,7 +32,7 @@ static int row_length(const us_device *device, const us_convolution_problem *pro
     return (width - 1 + padding) / stride + 1 - padding / stride;
 }
 
-void us_direct_default_sums(const us_device *device, const us_convolution_problem *problem,
+void us_direct_default_sums(const us_device_facts *device, const us_convolution_problem *problem,
                             int *channels, int *vectors) {
     const int out = us_convolution_out(problem).channels;
     if (device->execution == US_EXECUTION_LANES) {
@@ -49,7 +49,7 @@ void us_direct_default_sums(const us_device *device, const us_convolution_proble
                              us_smaller((wide ? 24 : 12) / sums, 8));
 }
 
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     const us_convolution_problem *p = problem;
     direct *d = parameters;
     if (!is_gather(p)) return false;
@@ -71,7 +71,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
     return true;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_convolution_problem *p = problem;
     const direct *d = parameters;
     return is_gather(p) && us_gather_valid_sums(device, p, d->channels, d->vectors) &&
@@ -79,7 +79,7 @@ static bool valid(const us_device *device, const void *problem, const void *para
 }
 
 /* The default, and blocks of sums that are good on some device or other. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     static const int sums[][2] = {{12, 2}, {8, 3}, {6, 4}};
     const us_convolution_problem *p = problem;
     direct *d = parameters;
@@ -91,7 +91,7 @@ static bool start(const us_device *device, const void *problem, int index, void 
     return true;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     (void)parameters;
     switch (offset) {
@@ -106,7 +106,7 @@ static int choices(const us_device *device, const void *problem, const void *par
 }
 
 /* Parts of the errors of a comparison; 0: it would not pay. Twin of PUT_ERRORS in gather.cl. */
-static int count_errors(const us_device *device, const us_convolution_problem *problem,
+static int count_errors(const us_device_facts *device, const us_convolution_problem *problem,
                         int channels, int64_t runs) {
     enum { MOST = 1024 };
     const us_shape out = us_convolution_out(problem);
@@ -121,10 +121,10 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
                             const void *parameters, void **state, unseen_error *error) {
     const direct *d = parameters;
     const us_shape out = us_convolution_out(problem);
-    const bool phases = by_phases(device, problem, d->channels);
-    const int length = row_length(device, problem, d->channels);
+    const bool phases = by_phases(&device->facts, problem, d->channels);
+    const int length = row_length(&device->facts, problem, d->channels);
     int runs = us_divide_up(length, d->pixels);
-    int chunks = us_divide_up(us_device_vectors(device, problem->batch), d->vectors);
+    int chunks = us_divide_up(us_device_vectors(&device->facts, problem->batch), d->vectors);
     const us_gather_cut cut = {
         .channels = d->channels,
         .vectors = d->vectors,
@@ -132,7 +132,7 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
         .row_groups = phases ? length : 0,
         .groups = (size_t)out.height * (size_t)us_divide_up(out.channels, d->channels) *
                   (size_t)runs * (phases ? 1 : (size_t)chunks),
-        .error_parts = count_errors(device, problem, d->channels, runs),
+        .error_parts = count_errors(&device->facts, problem, d->channels, runs),
     };
     return us_gather_create(device, problem, &cut, state, error);
 }

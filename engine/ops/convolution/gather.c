@@ -13,7 +13,7 @@ typedef struct gather {
     us_errors errors;    /* of comparisons */
 } gather;
 
-bool us_gather_valid_sums(const us_device *device, const us_convolution_problem *problem,
+bool us_gather_valid_sums(const us_device_facts *device, const us_convolution_problem *problem,
                           int channels, int vectors) {
     return channels >= 1 && channels <= us_convolution_out(problem).channels &&
            channels <= US_GATHER_MOST_CHANNELS && vectors >= 1 &&
@@ -25,7 +25,7 @@ int us_gather_channels_choices(const us_convolution_problem *problem, int *choic
     return us_tiles_choices(us_convolution_out(problem).channels, US_GATHER_MOST_CHANNELS, choices);
 }
 
-int us_gather_vectors_choices(const us_device *device, const us_convolution_problem *problem,
+int us_gather_vectors_choices(const us_device_facts *device, const us_convolution_problem *problem,
                               int *choices) {
     return us_tiles_choices(us_device_vectors(device, problem->batch), US_GATHER_MOST_VECTORS,
                             choices);
@@ -48,10 +48,11 @@ static unseen_status build(us_device *device, const us_convolution_problem *p,
         "-DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d "
         "-DBY_PHASES=%d -DROW_GROUPS=%d -DCOMPARED=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
-        out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
-        p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
-        p->tap_stride, us_convolution_out_stride(p), p->bias, activations, cut->channels,
-        cut->vectors, cut->run, cut->staged, cut->row_groups > 0, cut->row_groups, compared);
+        out.width, p->batch, us_device_occupied(&device->facts, p->batch), p->kernel[0],
+        p->kernel[1], p->stride[0], p->stride[1], p->padding[0], p->padding[1],
+        us_convolution_in_stride(p), p->tap_stride, us_convolution_out_stride(p), p->bias,
+        activations, cut->channels, cut->vectors, cut->run, cut->staged, cut->row_groups > 0,
+        cut->row_groups, compared);
 }
 
 /* 0 where the kernel reads the weights as they are. */

@@ -24,12 +24,12 @@ typedef struct us_gather_cut {
 } us_gather_cut;
 
 /* Whether a block of sums is possible. */
-bool us_gather_valid_sums(const us_device *device, const us_convolution_problem *problem,
+bool us_gather_valid_sums(const us_device_facts *device, const us_convolution_problem *problem,
                           int channels, int vectors);
 
 /* The choices of channels and vectors. */
 int us_gather_channels_choices(const us_convolution_problem *problem, int *choices);
-int us_gather_vectors_choices(const us_device *device, const us_convolution_problem *problem,
+int us_gather_vectors_choices(const us_device_facts *device, const us_convolution_problem *problem,
                               int *choices);
 
 /* As of us_convolution_implementation. */
@@ -45,7 +45,7 @@ unseen_status us_gather_run(void *state, us_buffer *weights, const us_convolutio
 /* ---- direct.c ---- */
 
 /* Output channels and vectors of an item where nothing was tuned. */
-void us_direct_default_sums(const us_device *device, const us_convolution_problem *problem,
+void us_direct_default_sums(const us_device_facts *device, const us_convolution_problem *problem,
                             int *channels, int *vectors);
 
 #endif

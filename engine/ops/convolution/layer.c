@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/tuning.h"
 #include "ops/convolution/table.h"
+#include "tuning/tuning.h"
 
 /* Those of backward are NULL until needed: a network that only scores has none. */
 typedef struct convolution_layer {
@@ -74,7 +74,8 @@ static unseen_status build(const convolution_layer *layer, const us_convolution_
                            us_convolution **made, unseen_error *error) {
     us_choice choice;
     us_device *device = layer->plan.device;
-    US_TRY(us_tuning_choose(device, &us_convolution_tunable, problem, &choice, error));
+    US_TRY(us_tuning_choose(device->tuning, &device->facts, &us_convolution_tunable, problem,
+                            &choice, error));
     return us_convolution_create(device, problem, &choice, made, error);
 }
 

@@ -10,8 +10,8 @@
 #ifndef US_OPS_CONVOLUTION_PROBLEM_H
 #define US_OPS_CONVOLUTION_PROBLEM_H
 
-#include "device/tunable.h"
 #include "ops/layer.h"
+#include "tuning/tunable.h"
 
 typedef enum us_convolution_pass {
     US_CONVOLUTION_DOWN,

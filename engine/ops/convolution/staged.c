@@ -11,11 +11,11 @@ typedef struct staged {
     int chunks;   /* of `vectors` vectors of an item */
 } staged;
 
-static bool is_possible(const us_device *device, const us_convolution_problem *problem) {
+static bool is_possible(const us_device_facts *device, const us_convolution_problem *problem) {
     return problem->pass != US_CONVOLUTION_WEIGHTS && device->execution == US_EXECUTION_VECTOR;
 }
 
-static int count_chunks(const us_device *device, const us_convolution_problem *problem,
+static int count_chunks(const us_device_facts *device, const us_convolution_problem *problem,
                         int vectors) {
     return us_divide_up(us_device_vectors(device, problem->batch), vectors);
 }
@@ -30,7 +30,7 @@ static int window_taps(const us_convolution_problem *problem) {
 
 /* Copying pays where several tiles of output channels read it, and is needed where a pixel's inputs
  * are many. Sizes fit an L2 cache of 512 KiB, and leave what others need of the local memory. */
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_TILES = 5, LEAST_CHANNELS = 32, CACHE_BYTES = 512 * 1024 };
     const us_convolution_problem *p = problem;
     staged *s = parameters;
@@ -59,7 +59,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
 }
 
 /* Bytes of local memory for the copy, and for sums that wait between two copies; see gather.cl. */
-static size_t local_bytes(const us_device *device, const us_convolution_problem *problem,
+static size_t local_bytes(const us_device_facts *device, const us_convolution_problem *problem,
                           const staged *s) {
     size_t chunk =
         (size_t)s->chunks * (size_t)s->vectors * (size_t)us_device_lanes(device) * sizeof(float);
@@ -70,7 +70,7 @@ static size_t local_bytes(const us_device *device, const us_convolution_problem 
     return bytes;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_convolution_problem *p = problem;
     const staged *s = parameters;
     return is_possible(device, p) && us_gather_valid_sums(device, p, s->channels, s->vectors) &&
@@ -80,7 +80,7 @@ static bool valid(const us_device *device, const void *problem, const void *para
 }
 
 /* The default, or the direct algorithm's sums where that is not to be staged. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
     staged *s = parameters;
     if (index > 0 || !is_possible(device, p)) return false;
@@ -92,7 +92,7 @@ static bool start(const us_device *device, const void *problem, int index, void 
     return true;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const staged *s = parameters;
     const int inputs = us_convolution_in(problem).channels;
@@ -116,7 +116,7 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
                             const void *parameters, void **state, unseen_error *error) {
     const staged *s = parameters;
     const us_shape out = us_convolution_out(problem);
-    int groups = us_divide_up(count_chunks(device, problem, s->vectors), s->chunks);
+    int groups = us_divide_up(count_chunks(&device->facts, problem, s->vectors), s->chunks);
     const us_gather_cut cut = {
         .channels = s->channels,
         .vectors = s->vectors,

@@ -40,7 +40,7 @@ static void label(const void *problem, char text[US_TUNABLE_TEXT]) {
 
 /* ---- trials ---- */
 
-static void operands(const us_device *device, const void *problem,
+static void operands(const us_device_facts *device, const void *problem,
                      us_operand operands[US_TUNABLE_OPERANDS]) {
     const us_convolution_problem *p = problem;
     const bool gradient = p->pass == US_CONVOLUTION_WEIGHTS;

@@ -4,12 +4,12 @@
 
 #include "base/arithmetic.h"
 
-int us_weight_gradient_wanted_groups(const us_device *device) {
+int us_weight_gradient_wanted_groups(const us_device_facts *device) {
     return device->compute_units * (device->execution == US_EXECUTION_LANES ? 16 : 8);
 }
 
-bool us_weight_gradient_valid_splits(const us_device *device, const us_convolution_problem *problem,
-                                     int splits) {
+bool us_weight_gradient_valid_splits(const us_device_facts *device,
+                                     const us_convolution_problem *problem, int splits) {
     if (splits < 1 || splits > US_GRADIENT_MOST_SPLITS) return false;
     size_t bytes = us_convolution_weights(problem) * (size_t)splits * sizeof(float);
     return splits == 1 || bytes <= device->largest_allocation_bytes / 4;
@@ -31,8 +31,8 @@ unseen_status us_weight_gradient_prepare(us_device *device, us_weight_gradient *
                                          unseen_error *error) {
     const us_shape biased = us_convolution_biased(&gradient->problem);
     const int pixels = biased.height * biased.width;
-    gradient->bias_splits =
-        us_smaller(us_divide_up(us_weight_gradient_wanted_groups(device), biased.channels), pixels);
+    gradient->bias_splits = us_smaller(
+        us_divide_up(us_weight_gradient_wanted_groups(&device->facts), biased.channels), pixels);
     if (gradient->problem.bias && !gradient->takes_bias)
         US_TRY(us_kernel_create(device, "bias_gradient", "bias_gradient", &gradient->bias, error,
                                 "-DBATCH=%d -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",

@@ -28,11 +28,11 @@ struct us_weight_gradient {
 };
 
 /* Work-groups that keep every compute unit busy until the end. */
-int us_weight_gradient_wanted_groups(const us_device *device);
+int us_weight_gradient_wanted_groups(const us_device_facts *device);
 
 /* Whether partial sums of so many splits fit into memory. */
-bool us_weight_gradient_valid_splits(const us_device *device, const us_convolution_problem *problem,
-                                     int splits);
+bool us_weight_gradient_valid_splits(const us_device_facts *device,
+                                     const us_convolution_problem *problem, int splits);
 
 /* Makes what is needed beside the kernel, which is there. */
 unseen_status us_weight_gradient_prepare(us_device *device, us_weight_gradient *gradient,

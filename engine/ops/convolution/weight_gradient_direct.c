@@ -23,7 +23,7 @@ static size_t count_items(const us_convolution_problem *p, const direct *d) {
 /* Enough splits to keep the device busy, and for what work-items of the same split read to stay in
  * a cache. Partial sums are traffic too: no more of it than an eighth of reading the small side for
  * every large channel. */
-static int default_splits(const us_device *device, const us_convolution_problem *p,
+static int default_splits(const us_device_facts *device, const us_convolution_problem *p,
                           const direct *d) {
     enum { CACHE_BYTES = 256 * 1024 };
     size_t items = count_items(p, d), weights = us_convolution_weights(p);
@@ -41,7 +41,7 @@ static int default_splits(const us_device *device, const us_convolution_problem 
     return wanted < 1 ? 1 : (int)wanted;
 }
 
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     const us_convolution_problem *p = problem;
     direct *d = parameters;
     if (p->pass != US_CONVOLUTION_WEIGHTS) return false;
@@ -63,7 +63,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
     return true;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_convolution_problem *p = problem;
     const direct *d = parameters;
     if (p->pass != US_CONVOLUTION_WEIGHTS) return false;
@@ -79,7 +79,7 @@ static bool valid(const us_device *device, const void *problem, const void *para
 }
 
 /* The default, and with its splits blocks of sums that are good on some device or other. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     static const int sums[][3] = {{6, 1, 4}, {4, 6, 1}, {6, 2, 2}};
     const us_convolution_problem *p = problem;
     direct *d = parameters;
@@ -92,7 +92,7 @@ static bool start(const us_device *device, const void *problem, int index, void 
     return true;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const us_convolution_problem *p = problem;
     (void)device;
@@ -136,9 +136,10 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
         "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
         "-DSPLITS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
-        p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
-        p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps, d->splits));
+        p->small.width, p->batch, us_device_occupied(&device->facts, p->batch), p->kernel[0],
+        p->kernel[1], p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride,
+        p->tap_stride, p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps,
+        d->splits));
     return us_weight_gradient_prepare(device, made, error);
 }
 

@@ -37,12 +37,12 @@ static int count_rows(const us_convolution_problem *p, const winograd *w) {
 }
 
 /* Vectors of small channels of an item. */
-static int count_small(const us_device *device, const winograd *w) {
+static int count_small(const us_device_facts *device, const winograd *w) {
     return us_divide_up(w->item_small, device->vector_width);
 }
 
 /* Bytes of both sides' transformed values and of the sums. */
-static size_t local_bytes(const us_device *device, const us_convolution_problem *p,
+static size_t local_bytes(const us_device_facts *device, const us_convolution_problem *p,
                           const winograd *w) {
     size_t points = (size_t)count_points(p, w), width = (size_t)device->vector_width;
     size_t rows = (size_t)count_rows(p, w), small = (size_t)count_small(device, w);
@@ -52,7 +52,7 @@ static size_t local_bytes(const us_device *device, const us_convolution_problem 
 }
 
 /* Blocks of work that the splits share: a tile of small pixels for `vectors` of the batch. */
-static size_t count_blocks(const us_device *device, const us_convolution_problem *p,
+static size_t count_blocks(const us_device_facts *device, const us_convolution_problem *p,
                            const winograd *w) {
     return (size_t)us_divide_up(p->small.height, w->outputs) *
            (size_t)us_divide_up(p->small.width, w->outputs) *
@@ -65,12 +65,13 @@ static size_t count_items(const us_convolution_problem *p, const winograd *w) {
            (size_t)us_divide_up(p->large.channels, w->item_large);
 }
 
-static bool is_possible(const us_device *device, const us_convolution_problem *p) {
+static bool is_possible(const us_device_facts *device, const us_convolution_problem *p) {
     return p->pass == US_CONVOLUTION_WEIGHTS && device->execution == US_EXECUTION_VECTOR &&
            us_convolution_is_square(p) && count_taps(p) >= 2;
 }
 
-static bool fits(const us_device *device, const us_convolution_problem *p, const winograd *w) {
+static bool fits(const us_device_facts *device, const us_convolution_problem *p,
+                 const winograd *w) {
     if (!is_possible(device, p) || w->outputs < 2 || count_points(p, w) > 5) return false;
     if (w->item_small < 1 || w->item_small > p->small.channels || w->item_large < 1 ||
         w->item_large > p->large.channels)
@@ -82,7 +83,7 @@ static bool fits(const us_device *device, const us_convolution_problem *p, const
            local_bytes(device, p, w) <= device->local_bytes / 4 * 3;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const winograd *w = parameters;
     return w->small <= MOST_CHANNELS && w->large <= MOST_CHANNELS &&
            (int64_t)w->small * w->large <= MOST_SUMS && w->item_small <= MOST_ITEM &&
@@ -99,7 +100,8 @@ static int divisor(int size, int most) {
 }
 
 /* About `most` of the small channels: whole vectors of them, if those can be shared out evenly. */
-static int item_small_channels(const us_device *device, const us_convolution_problem *p, int most) {
+static int item_small_channels(const us_device_facts *device, const us_convolution_problem *p,
+                               int most) {
     int channels = p->small.channels, width = device->vector_width;
     int vectors = us_divide_up(most, width);
     int item = divisor(us_divide_up(channels, width), vectors);
@@ -108,7 +110,7 @@ static int item_small_channels(const us_device *device, const us_convolution_pro
 
 /* What suits a CPU's registers and caches, for items of about so many small channels and rows. One
  * split. */
-static winograd suit(const us_device *device, const us_convolution_problem *p, int outputs,
+static winograd suit(const us_device_facts *device, const us_convolution_problem *p, int outputs,
                      int item_small, int item_rows) {
     enum { LEAST_IMAGES = 16, MOST_TOGETHER = 4 };
     winograd w = {.splits = 1, .outputs = outputs, .vectors = 1};
@@ -133,7 +135,7 @@ static winograd suit(const us_device *device, const us_convolution_problem *p, i
 
 /* Items end with a transform of all their sums, so the fewest splits that give every compute unit
  * as many items as any other, or enough of them that it hardly matters. */
-static int default_splits(const us_device *device, const us_convolution_problem *p,
+static int default_splits(const us_device_facts *device, const us_convolution_problem *p,
                           const winograd *w) {
     size_t items = count_items(p, w), units = (size_t)device->compute_units;
     size_t most = count_blocks(device, p, w) / 4, enough = (4 * units + items - 1) / items;
@@ -145,7 +147,7 @@ static int default_splits(const us_device *device, const us_convolution_problem 
 }
 
 /* False also where multiplications saved would not pay for the transforms. */
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_PRODUCTS = 144, LEAST_OF_LANE = 36, ITEM_ROWS = 64 };
     const us_convolution_problem *p = problem;
     winograd *w = parameters;
@@ -165,7 +167,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
 }
 
 /* Items that are good on some device or other. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     static const int items[][2] = {{48, 64}, {24, 48}, {64, 32}};
     const us_convolution_problem *p = problem;
     double savings;
@@ -182,7 +184,7 @@ static int item_choices(int size, int *list) {
     return us_choices_add(list, count, size);
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const us_convolution_problem *p = problem;
     const winograd *w = parameters;
@@ -246,9 +248,9 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
         "-DOUTPUTS=%d -DTILE_SMALL=%d -DTILE_LARGE=%d -DITEM_SMALL=%d -DITEM_LARGE=%d "
         "-DITEM_VECTORS=%d -DSPLITS=%d -DBIAS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, us_device_occupied(device, p->batch), p->stride[0], p->padding[0],
-        count_taps(p), w->outputs, w->small, w->large, w->item_small, w->item_large, w->vectors,
-        w->splits, bias));
+        p->small.width, p->batch, us_device_occupied(&device->facts, p->batch), p->stride[0],
+        p->padding[0], count_taps(p), w->outputs, w->small, w->large, w->item_small, w->item_large,
+        w->vectors, w->splits, bias));
     return us_weight_gradient_prepare(device, made, error);
 }
 

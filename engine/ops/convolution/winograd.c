@@ -54,22 +54,22 @@ static int block_terms(const us_convolution_problem *problem, const winograd *w)
 
 /* Vectors of an item's intermediate values of a product, `channels` of them, and bytes of those of
  * all products. */
-static size_t value_vectors(const us_device *device, const winograd *w, int channels) {
+static size_t value_vectors(const us_device_facts *device, const winograd *w, int channels) {
     int64_t lanes = (int64_t)us_device_lanes(device) * w->item_vectors;
     return odd_lines(channels * lanes) / (size_t)device->vector_width;
 }
-static size_t value_bytes(const us_device *device, const us_convolution_problem *problem,
+static size_t value_bytes(const us_device_facts *device, const us_convolution_problem *problem,
                           const winograd *w, int channels) {
     return count_products(problem, w) * value_vectors(device, w, channels) *
            (size_t)device->vector_width * sizeof(float);
 }
-static size_t input_bytes(const us_device *device, const us_convolution_problem *problem,
+static size_t input_bytes(const us_device_facts *device, const us_convolution_problem *problem,
                           const winograd *w) {
     return value_bytes(device, problem, w, block_terms(problem, w));
 }
 
 /* Tiles of channels of an item: all of them, or as many as leave a half of a second cache. */
-static int count_item_tiles(const us_device *device, const us_convolution_problem *problem,
+static int count_item_tiles(const us_device_facts *device, const us_convolution_problem *problem,
                             const winograd *w) {
     enum { SUM_BYTES = 512 * 1024 };
     int all = us_divide_up(us_convolution_out(problem).channels, w->channels);
@@ -81,20 +81,20 @@ static int count_item_tiles(const us_device *device, const us_convolution_proble
 }
 
 /* Bytes of transformed inputs and of products; twin of the arrays of the kernel. */
-static size_t local_bytes(const us_device *device, const us_convolution_problem *problem,
+static size_t local_bytes(const us_device_facts *device, const us_convolution_problem *problem,
                           const winograd *w) {
     int channels = count_item_tiles(device, problem, w) * w->channels;
     return input_bytes(device, problem, w) + value_bytes(device, problem, w, channels);
 }
 
 /* Whether the algorithm can compute the problem with some parameters. */
-static bool is_possible(const us_device *device, const us_convolution_problem *problem) {
+static bool is_possible(const us_device_facts *device, const us_convolution_problem *problem) {
     return problem->pass != US_CONVOLUTION_WEIGHTS && device->execution == US_EXECUTION_VECTOR &&
            us_convolution_is_square(problem) && count_taps(problem) >= 2;
 }
 
 /* Whether a kernel can be built: of 3 to 5 points, with intermediate values that fit. */
-static bool fits(const us_device *device, const us_convolution_problem *problem,
+static bool fits(const us_device_facts *device, const us_convolution_problem *problem,
                  const winograd *w) {
     const int in = us_convolution_in(problem).channels, out = us_convolution_out(problem).channels;
     if (!is_possible(device, problem) || w->outputs < 2 || count_points(problem, w) > 5)
@@ -106,7 +106,7 @@ static bool fits(const us_device *device, const us_convolution_problem *problem,
            local_bytes(device, problem, w) <= device->local_bytes / 4 * 3;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const winograd *w = parameters;
     return w->channels <= MOST_CHANNELS && w->vectors <= MOST_VECTORS &&
            (int64_t)w->channels * w->vectors <= MOST_SUMS && fits(device, problem, w);
@@ -154,8 +154,8 @@ static void set_item_vectors(const us_convolution_problem *problem, winograd *w,
 /* Whole cache lines of the batch for which all intermediate values stay in a first cache, if that
  * can be. Else the vectors share what the weights cost: two of them, or four as long as transformed
  * inputs are near: up, they are fewer, and the weights come once for each phase. */
-static bool choose_item_vectors(const us_device *device, const us_convolution_problem *problem,
-                                winograd *w) {
+static bool choose_item_vectors(const us_device_facts *device,
+                                const us_convolution_problem *problem, winograd *w) {
     enum { MOST_LANES = 32, FIRST_CACHE = 48 * 1024, NEAR = 80 * 1024, NEAR_UP = 160 * 1024 };
     int width = device->vector_width, vectors = us_device_vectors(device, problem->batch);
     int most = us_smaller(MOST_LANES / width, 4);
@@ -177,14 +177,14 @@ static bool choose_item_vectors(const us_device *device, const us_convolution_pr
 
 /* Parameters that suit a CPU's registers and caches, for tiles of so many outputs; false where they
  * are not possible. */
-static bool suit(const us_device *device, const us_convolution_problem *problem, int outputs,
+static bool suit(const us_device_facts *device, const us_convolution_problem *problem, int outputs,
                  winograd *w) {
     *w = (winograd){.outputs = outputs, .inputs = default_inputs(problem)};
     return outputs > 0 && is_possible(device, problem) && choose_item_vectors(device, problem, w);
 }
 
 /* False also where the multiplications saved would not pay for the transforms. */
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     /* More weights than this come from memory again for every tile, which more savings have to pay.
      * With fewer channels than this transforms cost what they save: up, every phase needs its own.
      */
@@ -206,13 +206,13 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
 }
 
 /* Each number of outputs, whether or not the default thinks that it pays. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     if (index > 2 || !is_possible(device, problem)) return false;
     if (!suit(device, problem, 2 + index, parameters)) *(winograd *)parameters = (winograd){0};
     return true;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const us_convolution_problem *p = problem;
     const int vectors = us_device_vectors(device, p->batch), in = us_convolution_in(p).channels;
@@ -276,11 +276,11 @@ static unseen_status build(us_device *device, state *made, const winograd *w, un
         "-DITEM_VECTORS=%d -DITEM_TILES=%d -DIN_BLOCK=%d "
         "-DINPUT_STEP=%zu -DSUM_STEP=%zu -DMOMENTS=%d",
         is_up(p), in.channels, in.height, in.width, out.channels, out.height, out.width, p->batch,
-        us_device_occupied(device, p->batch), p->stride[0], p->padding[0], count_taps(p),
+        us_device_occupied(&device->facts, p->batch), p->stride[0], p->padding[0], count_taps(p),
         is_bent(own) ? 0 : own.kind, is_bent(input) ? 0 : input.kind, w->outputs, w->channels,
-        w->vectors, w->item_vectors, count_item_tiles(device, p, w), w->inputs,
-        value_vectors(device, w, block_terms(p, w)),
-        value_vectors(device, w, count_item_tiles(device, p, w) * w->channels),
+        w->vectors, w->item_vectors, count_item_tiles(&device->facts, p, w), w->inputs,
+        value_vectors(&device->facts, w, block_terms(p, w)),
+        value_vectors(&device->facts, w, count_item_tiles(&device->facts, p, w) * w->channels),
         made->takes_moments);
 }
 
@@ -299,11 +299,11 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
                          (size_t)us_convolution_in(problem).channels * made->tiles *
                          (size_t)w->channels * sizeof(float);
     int step = (is_up(problem) ? problem->stride[0] : 1) * w->outputs;
-    int vectors = us_device_vectors(device, problem->batch);
+    int vectors = us_device_vectors(&device->facts, problem->batch);
     made->items = (size_t)us_divide_up(to.height, step) * (size_t)us_divide_up(to.width, step) *
                   (size_t)us_divide_up(vectors, w->item_vectors);
-    made->groups = made->items *
-                   (size_t)us_divide_up((int64_t)made->tiles, count_item_tiles(device, problem, w));
+    made->groups = made->items * (size_t)us_divide_up((int64_t)made->tiles,
+                                                      count_item_tiles(&device->facts, problem, w));
     /* Not where work-items overlap. */
     made->takes_moments = problem->moments && vectors % w->item_vectors == 0;
     return build(device, made, w, error);
@@ -338,7 +338,7 @@ static unseen_status pack(void *pointer, us_buffer *weights, us_buffer *packed,
 static unseen_status create_parts(state *s, us_device *device, unseen_error *error) {
     enum { MOST_VALUES = 3 };
     const us_convolution_problem *p = &s->problem;
-    int width = device->vector_width;
+    int width = device->facts.vector_width;
     size_t items = s->items * (is_up(p) ? (size_t)count_phases(p) : 1);
     int parts = us_divide_up((int64_t)items, width) * width;
     if (s->parts.stride) return UNSEEN_OK;

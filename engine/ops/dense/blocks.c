@@ -46,7 +46,7 @@ static void clamp_to(blocks *b, int vector_width, us_product_size size) {
 }
 
 /* Chunks that caches keep, halved until the copies fit into local memory. */
-static void set_chunks(const us_device *device, us_product_form form, us_product_size size,
+static void set_chunks(const us_device_facts *device, us_product_form form, us_product_size size,
                        blocks *b) {
     enum {
         BLOCK = 128,     /* terms: a tile's of B stay in the L1 cache */
@@ -70,7 +70,7 @@ static void set_chunks(const us_device *device, us_product_form form, us_product
     }
 }
 
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum {
         SLICE = 512,         /* terms worth an item of their own */
         ITEM_WORK = 1 << 18, /* multiply-adds worth an item of their own */
@@ -103,7 +103,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
     return true;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_product_problem *p = problem;
     const us_product_size size = us_product_sizes(device, p);
     const int width = device->vector_width;
@@ -125,7 +125,7 @@ static bool valid(const us_device *device, const void *problem, const void *para
 }
 
 /* The default, and its chunks with tiles of shapes that are good on some device or other. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     static const int tiles[][2] = {{12, 2}, {8, 3}, {6, 4}, {8, 1}};
     blocks *b = parameters;
     if (index > (int)(sizeof tiles / sizeof *tiles) || !defaults(device, problem, parameters))
@@ -141,14 +141,14 @@ static bool start(const us_device *device, const void *problem, int index, void 
     return true;
 }
 
-static int block_choices(const us_device *device, int terms, int *list) {
+static int block_choices(const us_device_facts *device, int terms, int *list) {
     const int count = us_powers_choices(us_divide_up(terms, device->vector_width), list);
     for (int i = 0; i < count; i++)
         list[i] *= device->vector_width;
     return count;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const blocks *b = parameters;
     const us_product_size size = us_product_sizes(device, problem);
@@ -174,15 +174,15 @@ static int choices(const us_device *device, const void *problem, const void *par
 
 static unseen_status create(us_device *device, const us_product_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
-    const us_product_size size = us_product_sizes(device, problem);
+    const us_product_size size = us_product_sizes(&device->facts, problem);
     blocks b = *(const blocks *)parameters;
     *state = NULL;
-    clamp_to(&b, device->vector_width, size);
-    const size_t copied = copied_bytes(&b, problem->form, device->vector_width);
-    if (copied > device->local_bytes)
+    clamp_to(&b, device->facts.vector_width, size);
+    const size_t copied = copied_bytes(&b, problem->form, device->facts.vector_width);
+    if (copied > device->facts.local_bytes)
         return us_fail(error, UNSEEN_FAILURE,
                        "%s: a dense layer's blocks take %zu bytes of local memory, which has %zu",
-                       device->name, copied, (size_t)device->local_bytes);
+                       device->facts.name, copied, (size_t)device->facts.local_bytes);
     us_product_launch launch = {
         .cut = {.tile_rows = b.tile_rows,
                 .tile_vectors = b.tile_vectors,
@@ -192,7 +192,7 @@ static unseen_status create(us_device *device, const us_product_problem *problem
                 .chunk_tiles = b.chunk_tiles,
                 .block = b.block},
         .columns = (size_t)us_divide_up(
-            us_divide_up(us_product_row_vectors(device, size.width), b.tile_vectors),
+            us_divide_up(us_product_row_vectors(&device->facts, size.width), b.tile_vectors),
             b.item_columns),
         .rows =
             (size_t)us_divide_up(size.rows, (int64_t)b.tile_rows * b.chunk_tiles * b.item_chunks),

@@ -7,7 +7,7 @@
 #include "ops/dense/kernels.h"
 
 /* On GPUs CLBlast stages both operands in local memory, which our kernel for them does not. */
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_WORK = 1 << 22 }; /* multiply-adds for which CLBlast's several launches pay */
     const us_product_size size = us_product_sizes(device, problem);
     (void)parameters;
@@ -15,12 +15,12 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
            (int64_t)size.rows * size.terms * size.width >= LEAST_WORK;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     (void)device, (void)problem, (void)parameters;
     return us_clblast_available();
 }
 
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     (void)device, (void)problem, (void)parameters;
     return index == 0;
 }
@@ -44,7 +44,7 @@ static bool needs_combine(const us_product_problem *problem) {
 
 static unseen_status create(us_device *device, const us_product_problem *problem,
                             const void *parameters, void **out, unseen_error *error) {
-    const us_product_size size = us_product_sizes(device, problem);
+    const us_product_size size = us_product_sizes(&device->facts, problem);
     const bool weight = problem->form == US_PRODUCT_WEIGHT;
     (void)parameters;
     *out = NULL;
@@ -61,7 +61,7 @@ static unseen_status create(us_device *device, const us_product_problem *problem
                                          .a_transposed = problem->form == US_PRODUCT_FORWARD,
                                          .b_transposed = weight};
     const us_product_cut cut = {1, 1, size.terms, 1, 1, 1, 1};
-    us_product_combine_groups(device, problem, &cut, made->combine_groups);
+    us_product_combine_groups(&device->facts, problem, &cut, made->combine_groups);
     made->bias_groups = (size_t)us_divide_up(problem->out, US_PRODUCT_BIAS_ROWS);
     if (weight && problem->bias)
         return us_product_build(device, problem, &cut, false, "bias_gradient", &made->bias_gradient,

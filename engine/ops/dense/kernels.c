@@ -19,13 +19,13 @@ int us_product_rows_per_tile(int rows, int most) {
     return best;
 }
 
-int us_product_row_vectors(const us_device *device, int width) {
+int us_product_row_vectors(const us_device_facts *device, int width) {
     return us_divide_up(width, us_device_lanes(device));
 }
 
 /* ---- what is possible ---- */
 
-bool us_product_valid_tile(const us_device *device, const us_product_problem *problem,
+bool us_product_valid_tile(const us_device_facts *device, const us_product_problem *problem,
                            int tile_rows, int tile_vectors) {
     const us_product_size size = us_product_sizes(device, problem);
     if (tile_rows < 1 || tile_rows > US_PRODUCT_MOST_ROWS || tile_rows > size.rows ||
@@ -37,7 +37,8 @@ bool us_product_valid_tile(const us_device *device, const us_product_problem *pr
            us_product_row_vectors(device, size.width) % tile_vectors == 0;
 }
 
-bool us_product_valid_slice(const us_device *device, const us_product_problem *problem, int slice) {
+bool us_product_valid_slice(const us_device_facts *device, const us_product_problem *problem,
+                            int slice) {
     const us_product_size size = us_product_sizes(device, problem);
     if (slice < 1 || slice > size.terms) return false;
     /* The weights' gradients are not combined. */
@@ -57,7 +58,7 @@ int us_product_slice_choices(const us_product_problem *problem, int terms, int *
 /* ---- kernels ---- */
 
 /* Columns of whole tiles. */
-static int count_columns(const us_device *device, const us_product_problem *problem,
+static int count_columns(const us_device_facts *device, const us_product_problem *problem,
                          const us_product_cut *cut) {
     const int tile = cut->tile_vectors * us_device_lanes(device);
     return us_divide_up(us_product_sizes(device, problem).width, tile) * tile;
@@ -66,7 +67,7 @@ static int count_columns(const us_device *device, const us_product_problem *prob
 unseen_status us_product_build(us_device *device, const us_product_problem *problem,
                                const us_product_cut *cut, bool compared, const char *name,
                                us_kernel **kernel, unseen_error *error) {
-    const us_product_size size = us_product_sizes(device, problem);
+    const us_product_size size = us_product_sizes(&device->facts, problem);
     const us_product_form form = problem->form;
     const bool forward = form == US_PRODUCT_FORWARD;
     char activations[US_ACTIVATION_OPTIONS];
@@ -75,8 +76,8 @@ unseen_status us_product_build(us_device *device, const us_product_problem *prob
     /* weight is [in][out]; x of the weight's gradient [in][batch] */
     const int a_row = forward ? 1 : form == US_PRODUCT_INPUT ? problem->out : problem->batch;
     const int a_step = forward ? problem->out : 1;
-    const int columns = count_columns(device, problem, cut);
-    const bool vectors = device->execution == US_EXECUTION_VECTOR;
+    const int columns = count_columns(&device->facts, problem, cut);
+    const bool vectors = device->facts.execution == US_EXECUTION_VECTOR;
     return us_kernel_create(
         device, "dense", name, kernel, error,
         "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
@@ -86,11 +87,11 @@ unseen_status us_product_build(us_device *device, const us_product_problem *prob
         form, size.rows, size.terms, columns, size.width, problem->batch, a_row, a_step,
         problem->bias, cut->tile_rows, cut->tile_vectors, cut->slice, cut->item_columns,
         cut->item_chunks, cut->chunk_tiles, cut->block,
-        vectors ? columns / us_device_lanes(device) : 1, US_PRODUCT_BIAS_ROWS, compared,
+        vectors ? columns / us_device_lanes(&device->facts) : 1, US_PRODUCT_BIAS_ROWS, compared,
         activations);
 }
 
-void us_product_combine_groups(const us_device *device, const us_product_problem *problem,
+void us_product_combine_groups(const us_device_facts *device, const us_product_problem *problem,
                                const us_product_cut *cut, size_t groups[3]) {
     const int vectors = count_columns(device, problem, cut) / us_device_lanes(device);
     groups[0] = device->execution == US_EXECUTION_LANES ? (size_t)vectors : 1;
@@ -116,8 +117,8 @@ typedef struct kernels {
 static unseen_status create_kernels(kernels *k, us_device *device,
                                     const us_product_problem *problem, const us_product_cut *cut,
                                     unseen_error *error) {
-    const us_product_size size = us_product_sizes(device, problem);
-    const int columns = count_columns(device, problem, cut);
+    const us_product_size size = us_product_sizes(&device->facts, problem);
+    const int columns = count_columns(&device->facts, problem, cut);
     const bool weight = problem->form == US_PRODUCT_WEIGHT;
     us_buffer *scratch;
     US_TRY(us_product_build(device, problem, cut, k->errors.count > 0, "product", &k->multiply,
@@ -125,13 +126,13 @@ static unseen_status create_kernels(kernels *k, us_device *device,
     if (k->groups[2] > 1) {
         const int row = weight ? size.width : problem->batch;
         k->scratch_bytes = k->groups[2] * (size_t)size.rows * (size_t)row * sizeof(float);
-        us_product_combine_groups(device, problem, cut, k->combine_groups);
+        us_product_combine_groups(&device->facts, problem, cut, k->combine_groups);
         US_TRY(us_device_scratch(device, k->scratch_bytes, &scratch, error));
         return us_product_build(device, problem, cut, k->errors.count > 0, "combine", &k->combine,
                                 error);
     }
-    if (!weight || device->execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
-    k->panel_groups = (size_t)(columns / us_device_lanes(device));
+    if (!weight || device->facts.execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
+    k->panel_groups = (size_t)(columns / us_device_lanes(&device->facts));
     k->scratch_bytes = (size_t)size.terms * (size_t)columns * sizeof(float);
     US_TRY(us_device_scratch(device, k->scratch_bytes, &scratch, error));
     return us_product_build(device, problem, cut, false, "panels", &k->panels, error);
@@ -147,7 +148,8 @@ unseen_status us_product_kernels_create(us_device *device, const us_product_prob
     k->form = problem->form;
     k->groups[0] = launch->columns;
     k->groups[1] = launch->rows;
-    k->groups[2] = (size_t)us_divide_up(us_product_sizes(device, problem).terms, launch->cut.slice);
+    k->groups[2] =
+        (size_t)us_divide_up(us_product_sizes(&device->facts, problem).terms, launch->cut.slice);
     k->errors.count = launch->error_parts;
     if (k->errors.count > 0)
         US_TRY(us_buffer_create(device,

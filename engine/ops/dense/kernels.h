@@ -23,12 +23,13 @@ enum {
 int us_product_rows_per_tile(int rows, int most);
 
 /* Vectors, or lanes of a work-group, in a row of the product. */
-int us_product_row_vectors(const us_device *device, int width);
+int us_product_row_vectors(const us_device_facts *device, int width);
 
 /* Whether a tile, and slices of the sums, are possible; and the choices of slices. */
-bool us_product_valid_tile(const us_device *device, const us_product_problem *problem,
+bool us_product_valid_tile(const us_device_facts *device, const us_product_problem *problem,
                            int tile_rows, int tile_vectors);
-bool us_product_valid_slice(const us_device *device, const us_product_problem *problem, int slice);
+bool us_product_valid_slice(const us_device_facts *device, const us_product_problem *problem,
+                            int slice);
 int us_product_slice_choices(const us_product_problem *problem, int terms, int *choices);
 
 /* A kernel of dense.cl. compared: it can compare its output. */
@@ -37,7 +38,7 @@ unseen_status us_product_build(us_device *device, const us_product_problem *prob
                                us_kernel **kernel, unseen_error *error);
 
 /* Work-groups of the kernel "combine". */
-void us_product_combine_groups(const us_device *device, const us_product_problem *problem,
+void us_product_combine_groups(const us_device_facts *device, const us_product_problem *problem,
                                const us_product_cut *cut, size_t groups[3]);
 
 /* As of us_product_implementation, by the kernels "product" and, where needed, "combine" and

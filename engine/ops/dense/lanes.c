@@ -8,7 +8,7 @@ typedef struct lanes {
     int slice;        /* terms of the sums that an item adds up, at most all */
 } lanes;
 
-static bool defaults(const us_device *device, const void *problem, void *parameters) {
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum {
         TILE_ROWS = 8,
         ITEMS = 1024, /* wanted per compute unit, to hide its latencies */
@@ -31,7 +31,7 @@ static bool defaults(const us_device *device, const void *problem, void *paramet
     return true;
 }
 
-static bool valid(const us_device *device, const void *problem, const void *parameters) {
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const lanes *l = parameters;
     return device->execution == US_EXECUTION_LANES &&
            us_product_valid_tile(device, problem, l->tile_rows, l->tile_vectors) &&
@@ -39,7 +39,7 @@ static bool valid(const us_device *device, const void *problem, const void *para
 }
 
 /* The default, and tiles of shapes that are good on some device or other. */
-static bool start(const us_device *device, const void *problem, int index, void *parameters) {
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     static const int tiles[][2] = {{12, 2}, {8, 3}, {6, 4}, {8, 1}};
     lanes *l = parameters;
     if (index > (int)(sizeof tiles / sizeof *tiles) || !defaults(device, problem, parameters))
@@ -52,7 +52,7 @@ static bool start(const us_device *device, const void *problem, int index, void 
     return true;
 }
 
-static int choices(const us_device *device, const void *problem, const void *parameters,
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     const us_product_size size = us_product_sizes(device, problem);
     (void)parameters;
@@ -70,11 +70,11 @@ static int choices(const us_device *device, const void *problem, const void *par
 static unseen_status create(us_device *device, const us_product_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
     const lanes *l = parameters;
-    const us_product_size size = us_product_sizes(device, problem);
+    const us_product_size size = us_product_sizes(&device->facts, problem);
     const us_product_launch launch = {
         .cut = {.tile_rows = l->tile_rows, .tile_vectors = l->tile_vectors, .slice = l->slice},
-        .columns =
-            (size_t)us_divide_up(us_product_row_vectors(device, size.width), l->tile_vectors),
+        .columns = (size_t)us_divide_up(us_product_row_vectors(&device->facts, size.width),
+                                        l->tile_vectors),
         .rows = (size_t)us_divide_up(size.rows, l->tile_rows),
     };
     return us_product_kernels_create(device, problem, &launch, state, error);

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "device/tuning.h"
 #include "ops/attributes.h"
 #include "ops/dense/product.h"
+#include "tuning/tuning.h"
 
 typedef struct dense_layer {
     us_device *device;
@@ -62,8 +62,8 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     *out = NULL;
     for (int form = 0; form < US_PRODUCT_FORMS; form++) {
         const us_product_problem problem = product_problem(plan, form);
-        US_TRY(
-            us_tuning_choose(plan->device, &us_product_tunable, &problem, &choices[form], error));
+        US_TRY(us_tuning_choose(plan->device->tuning, &plan->device->facts, &us_product_tunable,
+                                &problem, &choices[form], error));
     }
     return us_dense_create(plan, choices, out, error);
 }

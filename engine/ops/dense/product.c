@@ -15,7 +15,7 @@ struct us_product {
     void *state;
 };
 
-us_product_size us_product_sizes(const us_device *device, const us_product_problem *problem) {
+us_product_size us_product_sizes(const us_device_facts *device, const us_product_problem *problem) {
     const int lanes = us_device_occupied(device, problem->batch);
     switch (problem->form) {
     case US_PRODUCT_FORWARD:

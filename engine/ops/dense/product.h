@@ -4,8 +4,8 @@
 #ifndef US_OPS_DENSE_PRODUCT_H
 #define US_OPS_DENSE_PRODUCT_H
 
-#include "device/tunable.h"
 #include "ops/layer.h"
+#include "tuning/tunable.h"
 
 typedef enum us_product_form {
     US_PRODUCT_FORWARD, /* y: outputs x inputs x batch */
@@ -40,7 +40,7 @@ typedef struct us_product_args {
 typedef struct us_product_size {
     int rows, terms, width;
 } us_product_size;
-us_product_size us_product_sizes(const us_device *device, const us_product_problem *problem);
+us_product_size us_product_sizes(const us_device_facts *device, const us_product_problem *problem);
 
 /* What us_algorithm.implementation points to; as us_convolution_implementation. */
 typedef struct us_product_implementation {

@@ -23,7 +23,7 @@ static void label(const void *problem, char text[US_TUNABLE_TEXT]) {
 
 /* ---- trials ---- */
 
-static void operands(const us_device *device, const void *problem,
+static void operands(const us_device_facts *device, const void *problem,
                      us_operand operands[US_TUNABLE_OPERANDS]) {
     const us_product_problem *p = problem;
     const size_t in = (size_t)p->in, out = (size_t)p->out, batch = (size_t)p->batch;

@@ -1,4 +1,4 @@
-#include "device/trial.h"
+#include "tuning/trial.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static const double tolerance = 1e-4;
 /* Whether kernels work on an element. */
 static bool is_occupied(const us_trial *trial, int operand, size_t index) {
     int batch = trial->operands[operand].batch;
-    return !batch || index % (size_t)batch < (size_t)us_device_occupied(trial->device, batch);
+    return !batch ||
+           index % (size_t)batch < (size_t)us_device_occupied(&trial->device->facts, batch);
 }
 
 static void fill(const us_trial *trial, int operand, float *values) {
@@ -152,17 +153,17 @@ typedef struct taken {
 } taken;
 
 /* Processor time of this process, spread over the device's compute units. */
-static double processor_clock(const us_device *device) {
+static double processor_clock(const us_device_facts *device) {
     struct timespec now;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return ((double)now.tv_sec + 1e-9 * (double)now.tv_nsec) / device->compute_units;
 }
 
 static unseen_status launch(us_trial *trial, void *operation, taken *took, unseen_error *error) {
-    double wall = us_clock(), processor = processor_clock(trial->device);
+    double wall = us_clock(), processor = processor_clock(&trial->device->facts);
     US_TRY(trial->tunable->run(operation, trial->buffers, error));
     US_TRY(us_device_finish(trial->device, error));
-    *took = (taken){us_clock() - wall, processor_clock(trial->device) - processor};
+    *took = (taken){us_clock() - wall, processor_clock(&trial->device->facts) - processor};
     return UNSEEN_OK;
 }
 
@@ -208,7 +209,7 @@ static us_trial_times judge(const us_trial *trial, const rounds *r) {
     bool with_default = trial->default_operation != NULL;
     double scatter;
     us_trial_times wall = by_clock(r, with_default, &scatter);
-    if (!trial->device->is_cpu || scatter < quiet) return wall;
+    if (!trial->device->facts.is_cpu || scatter < quiet) return wall;
     us_trial_times processor = by_processor(r, with_default);
     return wall.ratio > idle_units * processor.ratio ? wall : processor;
 }
@@ -218,8 +219,8 @@ static bool is_far_slower(const us_trial *trial, const rounds *r) {
     static const double far = 1.5;
     if (!trial->default_operation) return false;
     for (int i = 0; i < r->count; i++) {
-        double ratio = trial->device->is_cpu ? r->own[i].processor / r->other[i].processor
-                                             : r->own[i].wall / r->other[i].wall;
+        double ratio = trial->device->facts.is_cpu ? r->own[i].processor / r->other[i].processor
+                                                   : r->own[i].wall / r->other[i].wall;
         if (!(ratio > far)) return false;
     }
     return true;
@@ -244,7 +245,8 @@ static unseen_status measure(us_trial *trial, void *operation, double during, us
 /* ---- the trial ---- */
 
 static unseen_status begin_default(us_trial *trial, unseen_error *error) {
-    const us_choice choice = us_tunable_default(trial->tunable, trial->device, trial->problem);
+    const us_choice choice =
+        us_tunable_default(trial->tunable, &trial->device->facts, trial->problem);
     US_TRY(trial->tunable->create(trial->device, trial->problem, &choice, &trial->default_operation,
                                   error));
     return check(trial, trial->default_operation, true, error);
@@ -253,7 +255,7 @@ static unseen_status begin_default(us_trial *trial, unseen_error *error) {
 unseen_status us_trial_begin(us_device *device, const us_tunable *tunable, const void *problem,
                              bool with_default, us_trial *trial, unseen_error *error) {
     *trial = (us_trial){.device = device, .tunable = tunable, .problem = problem};
-    tunable->operands(device, problem, trial->operands);
+    tunable->operands(&device->facts, problem, trial->operands);
     unseen_status status = UNSEEN_OK;
     for (int i = 0; status == UNSEEN_OK && i < US_TUNABLE_OPERANDS; i++)
         status = create_operand(trial, i, error);

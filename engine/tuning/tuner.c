@@ -1,4 +1,4 @@
-#include "device/tuner.h"
+#include "tuning/tuner.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "device/tuner_worker.h"
-#include "device/tuning.h"
+#include "tuning/tuner_worker.h"
+#include "tuning/tuning.h"
 
 enum { CANDIDATES = 20, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
@@ -20,7 +20,8 @@ static const double faster = 0.97; /* of the default, to win: more than noise */
 
 typedef struct tuner {
     const us_tuner_options *options;
-    us_device device; /* its facts, and the store */
+    us_device_facts device;
+    us_tuning *tuning; /* the store of winners */
     us_tuner_shape *shapes;
     int count;
     us_worker worker;
@@ -372,7 +373,7 @@ static unseen_status tune_shape(tuner *t, const us_tuner_shape *shape, double se
     unseen_status status = explore(s, error);
     if (status == UNSEEN_OK) status = decide(s, &entry, &found, error);
     if (status == UNSEEN_OK && found)
-        status = us_tuning_store(&t->device, shape->tunable, shape->problem, &entry, error);
+        status = us_tuning_store(t->tuning, shape->tunable, shape->problem, &entry, error);
     if (status == UNSEEN_OK) {
         tell_result(t, shape, found ? &entry : NULL);
         status = add_result(t, shape, found ? &entry : NULL, s->count, s->failed, error);
@@ -386,7 +387,7 @@ static unseen_status is_done(const tuner *t, const us_tuner_shape *shape, us_tun
                              bool *done, unseen_error *error) {
     *done = false;
     if (t->options->force) return UNSEEN_OK;
-    return us_tuning_find(&t->device, shape->tunable, shape->problem, entry, done, error);
+    return us_tuning_find(t->tuning, shape->tunable, shape->problem, entry, done, error);
 }
 
 static unseen_status tune_all(tuner *t, unseen_error *error) {
@@ -438,8 +439,8 @@ static unseen_status collect(tuner *t, unseen_error *error) {
     if (status == UNSEEN_FAILURE) us_error_context(error, "looking for what there is to tune");
     US_TRY(status);
     t->device = reply.facts;
-    US_TRY(us_tuning_open(&t->device, error));
-    US_TRY(us_tuning_prepare(&t->device, error));
+    US_TRY(us_tuning_open(&t->device, &t->tuning, error));
+    US_TRY(us_tuning_prepare(t->tuning, error));
     for (;;) {
         US_TRY(receive(t, &reply, INFINITY, error));
         if (!reply.tunable) break;
@@ -452,7 +453,7 @@ static unseen_status collect(tuner *t, unseen_error *error) {
 static unseen_status describe(tuner *t, double seconds, cJSON **result, unseen_error *error) {
     cJSON *object = cJSON_CreateObject();
     bool complete = cJSON_AddStringToObject(object, "device", t->device.name) &&
-                    cJSON_AddStringToObject(object, "file", t->device.tuning->path) &&
+                    cJSON_AddStringToObject(object, "file", t->tuning->path) &&
                     add_number(object, "seconds", seconds) &&
                     cJSON_AddItemToObject(object, "shapes", t->results);
     if (complete) {
@@ -473,7 +474,7 @@ unseen_status us_tuner_run(const us_tuner_options *options, cJSON **result, unse
     if (status == UNSEEN_OK) status = tune_all(&t, error);
     us_worker_dismiss(&t.worker);
     if (status == UNSEEN_OK) status = describe(&t, us_clock() - started, result, error);
-    us_tuning_close(&t.device);
+    us_tuning_close(&t.tuning);
     for (int i = 0; i < t.count; i++)
         free(t.shapes[i].problem);
     free(t.shapes);

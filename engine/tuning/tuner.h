@@ -1,9 +1,9 @@
 /* The search for the parameters that make kernels fastest on a device. */
-#ifndef US_DEVICE_TUNER_H
-#define US_DEVICE_TUNER_H
+#ifndef US_TUNING_TUNER_H
+#define US_TUNING_TUNER_H
 
 #include "base/json.h"
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 
 typedef struct us_tuner_options {
     const char *selector; /* of the device */

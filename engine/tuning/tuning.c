@@ -1,11 +1,10 @@
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arithmetic.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/private_file.h"
@@ -16,7 +15,7 @@ enum { FILE_LIMIT = 16 << 20, FORMAT = 2 };
 /* ---- identity ---- */
 
 /* What the speed of a kernel depends on besides the kernel. NULL: no memory. */
-static cJSON *describe_device(const us_device *device) {
+static cJSON *describe_device(const us_device_facts *device) {
     cJSON *object = cJSON_CreateObject();
     bool complete =
         cJSON_AddStringToObject(object, "platform", device->platform_name) &&
@@ -35,7 +34,7 @@ static cJSON *describe_device(const us_device *device) {
 
 /* FOLDER/tuning/NAME-HASH.json, the hash being the digest of the whole identity; NULL: no folder,
  * or no memory. */
-static char *file_path(const us_device *device) {
+static char *file_path(const us_device_facts *device) {
     char *folder = us_cache_folder(), *path = NULL;
     cJSON *identity = describe_device(device);
     char *text = identity ? us_json_print_line(identity) : NULL;
@@ -84,7 +83,7 @@ static unseen_status hash_sources(const us_tunable *tunable, us_digest_text *has
  * parameters, default_ms, best_ms}}}}} ---- */
 
 /* NULL: not one of this device. */
-static cJSON *parse(const us_device *device, const char *text) {
+static cJSON *parse(const us_device_facts *device, const char *text) {
     cJSON *root = text ? cJSON_Parse(text) : NULL;
     cJSON *identity = describe_device(device);
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
@@ -100,7 +99,7 @@ static const char *name_of(const char *path) {
     return strrchr(path, '/') + 1;
 }
 
-static cJSON *load(const us_device *device, const char *path) {
+static cJSON *load(const us_device_facts *device, const char *path) {
     us_private_folder folder = {.descriptor = -1};
     char *text = NULL;
     size_t size;
@@ -112,7 +111,7 @@ static cJSON *load(const us_device *device, const char *path) {
     return root;
 }
 
-static cJSON *create_document(const us_device *device) {
+static cJSON *create_document(const us_device_facts *device) {
     cJSON *root = cJSON_CreateObject(), *identity = describe_device(device);
     bool complete = cJSON_AddNumberToObject(root, "format", FORMAT) && identity &&
                     cJSON_AddItemToObject(root, "device", identity);
@@ -208,29 +207,33 @@ static bool read_entry(const cJSON *shape, const us_tunable *tunable, us_tuning_
 
 /* ---- opening ---- */
 
-static unseen_status attach(us_device *device, char *path, cJSON *root, unseen_error *error) {
-    us_tuning *tuning = calloc(1, sizeof *tuning);
-    if (!tuning) {
+/* Takes path and root, also on failure. */
+static unseen_status replace(us_tuning **tuning, const us_device_facts *device, char *path,
+                             cJSON *root, unseen_error *error) {
+    us_tuning *made = calloc(1, sizeof *made);
+    if (!made) {
         free(path);
         cJSON_Delete(root);
         return us_fail_memory(error, "tuned parameters");
     }
-    tuning->path = path;
-    tuning->root = root;
-    us_tuning_close(device);
-    device->tuning = tuning;
+    made->device = *device;
+    made->path = path;
+    made->root = root;
+    us_tuning_close(tuning);
+    *tuning = made;
     return UNSEEN_OK;
 }
 
-unseen_status us_tuning_open(us_device *device, unseen_error *error) {
+unseen_status us_tuning_open(const us_device_facts *device, us_tuning **tuning,
+                             unseen_error *error) {
     char *path = file_path(device);
-    return attach(device, path, load(device, path), error);
+    return replace(tuning, device, path, load(device, path), error);
 }
 
-unseen_status us_tuning_restore(us_device *device, const char *record, bool *elsewhere,
-                                unseen_error *error) {
+unseen_status us_tuning_restore(const us_device_facts *device, const char *record,
+                                us_tuning **tuning, bool *elsewhere, unseen_error *error) {
     *elsewhere = false;
-    if (!record) return attach(device, NULL, NULL, error);
+    if (!record) return replace(tuning, device, NULL, NULL, error);
     cJSON *root = cJSON_Parse(record);
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
     bool whole = cJSON_IsNumber(format) &&
@@ -243,9 +246,9 @@ unseen_status us_tuning_restore(us_device *device, const char *record, bool *els
                        "the record of the parameters that its kernels were built with is damaged");
     root = parse(device, record);
     *elsewhere = !root;
-    if (!root) return us_tuning_open(device, error);
-    US_TRY(attach(device, NULL, root, error));
-    device->tuning->recorded = true;
+    if (!root) return us_tuning_open(device, tuning, error);
+    US_TRY(replace(tuning, device, NULL, root, error));
+    (*tuning)->recorded = true;
     return UNSEEN_OK;
 }
 
@@ -255,18 +258,18 @@ static void release_made(us_tuning_made *made) {
     free(made);
 }
 
-void us_tuning_close(us_device *device) {
-    us_tuning *tuning = device ? device->tuning : NULL;
-    if (!tuning) return;
-    device->tuning = NULL;
-    while (tuning->made) {
-        us_tuning_made *made = tuning->made;
-        tuning->made = made->next;
+void us_tuning_close(us_tuning **tuning) {
+    us_tuning *closed = *tuning;
+    if (!closed) return;
+    *tuning = NULL;
+    while (closed->made) {
+        us_tuning_made *made = closed->made;
+        closed->made = made->next;
         release_made(made);
     }
-    cJSON_Delete(tuning->root);
-    free(tuning->path);
-    free(tuning);
+    cJSON_Delete(closed->root);
+    free(closed->path);
+    free(closed);
 }
 
 /* ---- choosing ---- */
@@ -295,20 +298,20 @@ static unseen_status remember(us_tuning *tuning, const us_tunable *tunable, cons
     return UNSEEN_OK;
 }
 
-unseen_status us_tuning_find(const us_device *device, const us_tunable *tunable,
+unseen_status us_tuning_find(const us_tuning *tuning, const us_tunable *tunable,
                              const void *problem, us_tuning_entry *entry, bool *found,
                              unseen_error *error) {
     us_digest_text hash;
     char key[US_TUNABLE_TEXT];
     *found = false;
-    if (!device->tuning || !device->tuning->root) return UNSEEN_OK;
+    if (!tuning->root) return UNSEEN_OK;
     US_TRY(hash_sources(tunable, &hash, error));
     tunable->key(problem, key);
-    const cJSON *shape = find_shape(device->tuning->root, tunable, hash.text, key);
-    *found =
-        read_entry(shape, tunable, entry) && us_choice_algorithm(tunable, &entry->choice)
-                                                 ->valid(device, problem, entry->choice.parameters);
-    if (shape && !*found && device->tuning->recorded)
+    const cJSON *shape = find_shape(tuning->root, tunable, hash.text, key);
+    *found = read_entry(shape, tunable, entry) &&
+             us_choice_algorithm(tunable, &entry->choice)
+                 ->valid(&tuning->device, problem, entry->choice.parameters);
+    if (shape && !*found && tuning->recorded)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "the checkpoint is damaged: no kernel %s can be built with the parameters "
                        "that it was made with",
@@ -316,23 +319,24 @@ unseen_status us_tuning_find(const us_device *device, const us_tunable *tunable,
     return UNSEEN_OK;
 }
 
-unseen_status us_tuning_choose(us_device *device, const us_tunable *tunable, const void *problem,
-                               us_choice *choice, unseen_error *error) {
+unseen_status us_tuning_choose(us_tuning *tuning, const us_device_facts *device,
+                               const us_tunable *tunable, const void *problem, us_choice *choice,
+                               unseen_error *error) {
     us_tuning_entry entry;
-    bool found;
-    US_TRY(us_tuning_find(device, tunable, problem, &entry, &found, error));
+    bool found = false;
+    if (tuning) US_TRY(us_tuning_find(tuning, tunable, problem, &entry, &found, error));
     *choice = found ? entry.choice : us_tunable_default(tunable, device, problem);
-    return device->tuning ? remember(device->tuning, tunable, problem, choice, error) : UNSEEN_OK;
+    return tuning ? remember(tuning, tunable, problem, choice, error) : UNSEEN_OK;
 }
 
 /* ---- writing ---- */
 
-unseen_status us_tuning_record(const us_device *device, char **record, unseen_error *error) {
+unseen_status us_tuning_record(const us_tuning *tuning, char **record, unseen_error *error) {
     *record = NULL;
-    if (!device->tuning) return UNSEEN_OK;
-    cJSON *root = create_document(device);
+    if (!tuning) return UNSEEN_OK;
+    cJSON *root = create_document(&tuning->device);
     unseen_status status = root ? UNSEEN_OK : us_fail_memory(error, "tuned parameters");
-    const us_tuning_made *made = device->tuning->made;
+    const us_tuning_made *made = tuning->made;
     for (; status == UNSEEN_OK && made; made = made->next) {
         us_digest_text hash;
         const us_tuning_entry entry = {made->choice, NAN, NAN};
@@ -358,9 +362,9 @@ static unseen_status open_folder(us_private_folder *folder, unseen_error *error)
                    why.message);
 }
 
-unseen_status us_tuning_prepare(const us_device *device, unseen_error *error) {
+unseen_status us_tuning_prepare(const us_tuning *tuning, unseen_error *error) {
     us_private_folder folder;
-    if (!device->tuning->path) {
+    if (!tuning->path) {
         char *cache = us_cache_folder();
         bool is_set = cache != NULL;
         free(cache);
@@ -387,17 +391,15 @@ static unseen_status write_file(const char *path, const cJSON *root, unseen_erro
     return status;
 }
 
-unseen_status us_tuning_store(const us_device *device, const us_tunable *tunable,
-                              const void *problem, const us_tuning_entry *entry,
-                              unseen_error *error) {
-    us_tuning *tuning = device->tuning;
+unseen_status us_tuning_store(us_tuning *tuning, const us_tunable *tunable, const void *problem,
+                              const us_tuning_entry *entry, unseen_error *error) {
     us_digest_text hash;
     char key[US_TUNABLE_TEXT];
-    US_TRY(us_tuning_prepare(device, error));
+    US_TRY(us_tuning_prepare(tuning, error));
     US_TRY(hash_sources(tunable, &hash, error));
     tunable->key(problem, key);
-    cJSON *root = load(device, tuning->path);
-    if (!root) root = create_document(device);
+    cJSON *root = load(&tuning->device, tuning->path);
+    if (!root) root = create_document(&tuning->device);
     if (!root || !put_entry(root, tunable, hash.text, key, entry)) {
         cJSON_Delete(root);
         return us_fail_memory(error, "tuned parameters");
@@ -405,49 +407,4 @@ unseen_status us_tuning_store(const us_device *device, const us_tunable *tunable
     cJSON_Delete(tuning->root);
     tuning->root = root;
     return write_file(tuning->path, root, error);
-}
-
-/* ---- what tunables share ---- */
-
-us_choice us_tunable_default(const us_tunable *tunable, const us_device *device,
-                             const void *problem) {
-    us_choice choice;
-    int algorithm = 0;
-    do
-        choice = (us_choice){.algorithm = algorithm};
-    while (!tunable->algorithms[algorithm++]->defaults(device, problem, choice.parameters));
-    return choice;
-}
-
-int us_choices_add(int *choices, int count, int value) {
-    int at = count;
-    for (int i = 0; i < count; i++) {
-        if (choices[i] == value) return count;
-        if (choices[i] > value) {
-            at = i;
-            break;
-        }
-    }
-    if (count == US_TUNABLE_CHOICES) return count;
-    memmove(choices + at + 1, choices + at, (size_t)(count - at) * sizeof *choices);
-    choices[at] = value;
-    return count + 1;
-}
-
-int us_tiles_even(int size, int most) {
-    return us_divide_up(size, us_divide_up(size, most));
-}
-
-int us_tiles_choices(int size, int most, int *choices) {
-    int count = 0;
-    for (int tile = 1; tile <= most && tile <= size; tile++)
-        count = us_choices_add(choices, count, us_tiles_even(size, tile));
-    return count;
-}
-
-int us_powers_choices(int most, int *choices) {
-    int count = 0;
-    for (int value = 1; value < most && count < US_TUNABLE_CHOICES - 1; value *= 2)
-        choices[count++] = value;
-    return us_choices_add(choices, count, most);
 }

@@ -1,8 +1,8 @@
 /* What the tuner has to know about an operator that can be computed in several ways, so that the
  * fastest one can be searched on any device: its algorithms, and of each the parameters. They
  * change how a result is computed, and nothing else about it beyond rounding. */
-#ifndef US_DEVICE_TUNABLE_H
-#define US_DEVICE_TUNABLE_H
+#ifndef US_TUNING_TUNABLE_H
+#define US_TUNING_TUNABLE_H
 
 #include <stddef.h>
 
@@ -35,14 +35,14 @@ typedef struct us_algorithm {
 
     /* Fills the parameters to use where nothing was tuned. False: the algorithm cannot compute the
      * problem, or a later one of the table is expected to be faster. */
-    bool (*defaults)(const us_device *device, const void *problem, void *parameters);
+    bool (*defaults)(const us_device_facts *device, const void *problem, void *parameters);
     /* Whether a kernel can be built with the parameters, which may be any integers. */
-    bool (*valid)(const us_device *device, const void *problem, const void *parameters);
+    bool (*valid)(const us_device_facts *device, const void *problem, const void *parameters);
     /* Fills the index-th point from which to search; it need not be valid. False: there is none. */
-    bool (*start)(const us_device *device, const void *problem, int index, void *parameters);
+    bool (*start)(const us_device_facts *device, const void *problem, int index, void *parameters);
     /* The values worth trying of the parameter at `offset` while the others stay, ascending;
      * returns their number. */
-    int (*choices)(const us_device *device, const void *problem, const void *parameters,
+    int (*choices)(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int choices[US_TUNABLE_CHOICES]);
 
     const void *implementation; /* what the operator needs to run it */
@@ -73,7 +73,7 @@ typedef struct us_tunable {
     void (*key)(const void *problem, char text[US_TUNABLE_TEXT]);
     void (*label)(const void *problem, char text[US_TUNABLE_TEXT]);
 
-    void (*operands)(const us_device *device, const void *problem,
+    void (*operands)(const us_device_facts *device, const void *problem,
                      us_operand operands[US_TUNABLE_OPERANDS]); /* zeroed before */
     /* The value of one element of an output, in double and from the inputs alone. */
     double (*expected)(const void *problem, const float *const *operands, int output, size_t index);
@@ -100,7 +100,7 @@ static inline int us_parameter_value(const us_parameter *parameter, const void *
 
 /* What is used where nothing was tuned: the first algorithm of the table that has defaults for the
  * problem. Every problem has one. */
-us_choice us_tunable_default(const us_tunable *tunable, const us_device *device,
+us_choice us_tunable_default(const us_tunable *tunable, const us_device_facts *device,
                              const void *problem);
 
 /* ---- for the functions above ---- */

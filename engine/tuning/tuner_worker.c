@@ -1,4 +1,4 @@
-#include "device/tuner_worker.h"
+#include "tuning/tuner_worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "device/process.h"
 #include "device/program.h"
-#include "device/tuning.h"
+#include "tuning/tuning.h"
 
 /* ---- in the worker ---- */
 
@@ -30,26 +30,12 @@ static void send_status(int to, unseen_status status, const unseen_error *error)
     send_reply(to, &reply);
 }
 
-static us_device facts_of(const us_device *device) {
-    us_device facts = *device;
-    facts.platform = NULL;
-    facts.id = NULL;
-    facts.context = NULL;
-    facts.queue = NULL;
-    facts.label = (us_label){0};
-    facts.profile = NULL;
-    facts.programs = NULL;
-    memset(facts.scratch, 0, sizeof facts.scratch);
-    facts.tuning = NULL;
-    return facts;
-}
-
 static unseen_status collect(const us_worker_job *job, us_device *device, int to,
                              unseen_error *error) {
-    US_TRY(us_tuning_open(device, error));
+    US_TRY(us_tuning_open(&device->facts, &device->tuning, error));
     US_TRY(job->collect(device, job->user, error));
     US_TRY(us_device_finish(device, error));
-    us_worker_reply reply = {.facts = facts_of(device)};
+    us_worker_reply reply = {.facts = device->facts};
     send_reply(to, &reply);
     for (const us_tuning_made *made = device->tuning->made; made; made = made->next) {
         reply.tunable = made->tunable;
@@ -58,7 +44,7 @@ static unseen_status collect(const us_worker_job *job, us_device *device, int to
     }
     reply.tunable = NULL;
     send_reply(to, &reply);
-    us_tuning_close(device);
+    us_tuning_close(&device->tuning);
     return UNSEEN_OK;
 }
 

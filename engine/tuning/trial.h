@@ -1,8 +1,8 @@
 /* Trying parameters of a kernel on made-up data: is the result right, and how fast is it. */
-#ifndef US_DEVICE_TRIAL_H
-#define US_DEVICE_TRIAL_H
+#ifndef US_TUNING_TRIAL_H
+#define US_TUNING_TRIAL_H
 
-#include "device/tunable.h"
+#include "tuning/tunable.h"
 
 /* A problem with its operands and, as what others are measured beside, the default. */
 typedef struct us_trial {

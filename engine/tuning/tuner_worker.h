@@ -1,11 +1,11 @@
 /* The process in which a search does everything that touches OpenCL, so that a compiler or driver
  * that hangs or crashes takes nothing else with it. */
-#ifndef US_DEVICE_TUNER_WORKER_H
-#define US_DEVICE_TUNER_WORKER_H
+#ifndef US_TUNING_TUNER_WORKER_H
+#define US_TUNING_TUNER_WORKER_H
 
 #include <sys/types.h>
 
-#include "device/trial.h"
+#include "tuning/trial.h"
 
 /* What is searched: an operator on a shape. */
 typedef struct us_tuner_shape {
@@ -36,7 +36,7 @@ typedef struct us_worker_reply {
     unseen_status status;
     char message[1024];
     us_trial_times times;
-    us_device facts; /* without anything that only the worker has */
+    us_device_facts facts;
     const us_tunable *tunable;
     unsigned char problem[US_TUNABLE_PROBLEM];
 } us_worker_reply;

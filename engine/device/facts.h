@@ -1,0 +1,66 @@
+/* What is known of a device without opening it: plain data, which can be copied, sent to another
+ * process, or made up for a device that is not there. Kernels are shaped by it alone. */
+#ifndef US_DEVICE_FACTS_H
+#define US_DEVICE_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a device wants its kernels. */
+typedef enum us_execution {
+    US_EXECUTION_VECTOR, /* CPUs through PoCL, Intel's runtime: one work-item per work-group, each
+                            working on whole SIMD vectors */
+    US_EXECUTION_LANES,  /* GPUs, and rusticl on llvmpipe: work-groups of many scalar items,
+                            neighbours in the batch side by side */
+} us_execution;
+
+typedef struct us_device_facts {
+    char name[256], platform_name[256], driver[128], version[128];
+    char index[24]; /* "P:D" */
+    us_execution execution;
+    bool is_cpu;      /* its kernels run on the host's processor */
+    int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
+    int group_size;   /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
+    int compute_units;
+    size_t max_group_size;
+    uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
+    size_t alignment; /* of views into a buffer, in bytes */
+} us_device_facts;
+
+/* Whether kernels read the host's memory as fast as the device's own, so that large inputs need no
+ * copy. */
+static inline bool us_device_shares_memory(const us_device_facts *device) {
+    return device->is_cpu && device->execution == US_EXECUTION_VECTOR;
+}
+
+/* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
+static inline int us_device_lanes(const us_device_facts *device) {
+    return device->vector_width * device->group_size;
+}
+
+/* Lanes of the batch in memory, where it is innermost; images lie in the first ones. A batch is
+ * padded to whole lanes, and on CPUs a large one to whole cache lines, so that no two work-items
+ * share one, and not to a multiple of 512 bytes: pixels that far apart would fight for the same few
+ * sets of a cache. */
+enum { US_CACHE_LINE = 16 /* floats */, US_LARGE_BATCH = 8 * US_CACHE_LINE };
+static inline int us_device_pad(const us_device_facts *device, int batch) {
+    int lanes = us_device_lanes(device), padded = (batch + lanes - 1) / lanes * lanes;
+    if (device->execution != US_EXECUTION_VECTOR || padded < US_LARGE_BATCH) return padded;
+    padded = (padded + US_CACHE_LINE - 1) / US_CACHE_LINE * US_CACHE_LINE;
+    return padded % US_LARGE_BATCH <= US_CACHE_LINE ? padded + US_CACHE_LINE : padded;
+}
+
+/* Those of us_device_pad's lanes that images may lie in: whole vectors, or work-groups of lanes.
+ * Kernels need not touch the others, which hold zeros from the start. Twin of OCCUPIED in
+ * cl_kernels/common.cl. */
+static inline int us_device_occupied(const us_device_facts *device, int padded) {
+    bool apart = device->execution == US_EXECUTION_VECTOR && padded > US_LARGE_BATCH &&
+                 padded % US_LARGE_BATCH == US_CACHE_LINE;
+    return apart ? padded - US_CACHE_LINE : padded;
+}
+static inline int us_device_vectors(const us_device_facts *device, int padded) {
+    return us_device_occupied(device, padded) / us_device_lanes(device);
+}
+
+#endif
