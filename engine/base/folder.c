@@ -20,12 +20,11 @@ static const struct {
     const char *const *files;
 } kinds[] = {
     [US_FOLDER_RUN] = {"run", "unseen run 1\n",
-                       (const char *const[]){"report.html", "metrics.json", "scores.csv",
-                                             "prediction.csv", "model.safetensors",
-                                             "checkpoint/state.safetensors", "log.jsonl",
-                                             "config.json", NULL}},
+                       (const char *const[]){US_RUN_REPORT, US_RUN_METRICS, US_RUN_SCORES,
+                                             US_RUN_PREDICTION, US_RUN_MODEL, US_RUN_CHECKPOINT,
+                                             US_RUN_LOG, US_RUN_CONFIG, NULL}},
     [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n",
-                         (const char *const[]){"leaderboard.csv", "sweep.json", NULL}},
+                         (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT, NULL}},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, UNKNOWN = -1 };
 
@@ -54,11 +53,11 @@ static bool holds(const char *folder, const char *name) {
 static int kind_of(const char *folder) {
     for (int kind = 0; kind < KINDS; kind++)
         if (starts_with(folder, mark_name, kinds[kind].mark)) return kind;
-    if (holds(folder, "config.json") && holds(folder, "log.jsonl") &&
-        (holds(folder, "checkpoint/state.safetensors") || holds(folder, "model.safetensors")))
+    if (holds(folder, US_RUN_CONFIG) && holds(folder, US_RUN_LOG) &&
+        (holds(folder, US_RUN_CHECKPOINT) || holds(folder, US_RUN_MODEL)))
         return US_FOLDER_RUN;
-    if (holds(folder, "sweep.json") &&
-        starts_with(folder, "leaderboard.csv", "rank,out,status,held_out_loss,loss,auc,"))
+    if (holds(folder, US_SWEEP_DOCUMENT) &&
+        starts_with(folder, US_SWEEP_LEADERBOARD, "rank,out,status,held_out_loss,loss,auc,"))
         return US_FOLDER_SWEEP;
     return UNKNOWN;
 }
@@ -159,7 +158,7 @@ static unseen_status put_mark(us_claim *claim, unseen_error *error) {
 }
 
 static void sweep_temporaries(const us_claim *claim) {
-    char *checkpoints = us_path_join(claim->path, "checkpoint");
+    char *checkpoints = us_path_join(claim->path, US_RUN_CHECKPOINTS);
     us_file_sweep(claim->path);
     if (checkpoints) us_file_sweep(checkpoints);
     free(checkpoints);
@@ -234,6 +233,21 @@ unseen_status us_folder_spares(const char *folder, us_folder_kind kind, const ch
                            "%s (%s) is a file that a %s in %s writes itself: give another one",
                            path, what, kinds[kind].name, folder);
     }
+    return UNSEEN_OK;
+}
+
+unseen_status us_folder_path(const char *folder, const char *name, char **path,
+                             unseen_error *error) {
+    *path = us_path_join(folder, name);
+    return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
+}
+
+unseen_status us_folder_holds(const char *folder, const char *name, bool *there,
+                              unseen_error *error) {
+    char *path;
+    US_TRY(us_folder_path(folder, name, &path, error));
+    *there = us_file_exists(path);
+    free(path);
     return UNSEEN_OK;
 }
 

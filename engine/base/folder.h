@@ -6,6 +6,22 @@
 
 #include "base/error.h"
 
+/* The files in the folder of a run, */
+#define US_RUN_CONFIG "config.json"
+#define US_RUN_LOG "log.jsonl"
+#define US_RUN_CHECKPOINTS "checkpoint" /* a folder */
+#define US_RUN_CHECKPOINT US_RUN_CHECKPOINTS "/state.safetensors"
+#define US_RUN_MODEL "model.safetensors"
+#define US_RUN_PREDICTION "prediction.csv"
+#define US_RUN_SCORES "scores.csv"
+#define US_RUN_METRICS "metrics.json"
+#define US_RUN_REPORT "report.html"
+/* and in that of a sweep. */
+#define US_SWEEP_DOCUMENT "sweep.json"
+#define US_SWEEP_LEADERBOARD "leaderboard.csv"
+
+enum { US_RUN_LOG_LIMIT = 256 << 20 }; /* bytes of a log that are read */
+
 typedef enum us_folder_kind { US_FOLDER_RUN, US_FOLDER_SWEEP } us_folder_kind;
 
 typedef struct us_claim {
@@ -35,6 +51,12 @@ unseen_status us_folder_clear(const us_claim *claim, unseen_error *error);
  * writes into the folder. NULL is fine. */
 unseen_status us_folder_spares(const char *folder, us_folder_kind kind, const char *what,
                                const char *path, unseen_error *error);
+
+/* The path of one of the files above, freed by the caller; and whether there is such a file. */
+unseen_status us_folder_path(const char *folder, const char *name, char **path,
+                             unseen_error *error);
+unseen_status us_folder_holds(const char *folder, const char *name, bool *there,
+                              unseen_error *error);
 
 /* Whether a path is that of a file which unseen keeps in one of its folders. */
 bool us_folder_keeps(const char *path);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "base/json.h"
 #include "data/labels_read.h"
 
 unseen_status us_labels_open(const char *path, const char *column, us_labels *labels,
@@ -73,7 +74,6 @@ bool us_labels_to_json(const us_labels *labels, cJSON *object) {
     cJSON *member = cJSON_AddObjectToObject(object, "labels");
     return member && cJSON_AddStringToObject(member, "path", labels->path) &&
            cJSON_AddNumberToObject(member, "count", (double)labels->count) &&
-           (*labels->column ? cJSON_AddStringToObject(member, "column", labels->column)
-                            : cJSON_AddNullToObject(member, "column")) &&
+           us_json_add_string(member, "column", *labels->column ? labels->column : NULL) &&
            cJSON_AddStringToObject(member, "joined", labels->joined);
 }

@@ -58,4 +58,9 @@ unseen_status us_roc_curve(const double *scores, const unsigned char *anomalous,
  * largest score where there is none. Scores are finite, n at least 1. Needs no memory. */
 double us_threshold_for_rate(const double *normal_scores, int64_t n, double false_positive_rate);
 
+/* Whether an image of this score is called anomalous. */
+static inline bool us_score_reaches(double score, double threshold) {
+    return score >= threshold;
+}
+
 #endif

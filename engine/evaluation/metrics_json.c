@@ -2,14 +2,9 @@
 
 #include <stdio.h>
 
-static bool add_warning(cJSON *warnings, const char *text) {
-    cJSON *item = cJSON_CreateString(text);
-    if (item && cJSON_AddItemToArray(warnings, item)) return true;
-    cJSON_Delete(item);
-    return false;
-}
+#include "base/json.h"
 
-static bool add_warnings(const us_metrics *metrics, cJSON *warnings) {
+static bool add_warnings(const us_metrics *metrics, cJSON *object) {
     char text[256];
     if (metrics->auc < 0.5) {
         snprintf(text, sizeof text,
@@ -17,38 +12,38 @@ static bool add_warnings(const us_metrics *metrics, cJSON *warnings) {
                  "often than not; this model finds the anomalous images easier than the normal "
                  "ones",
                  metrics->auc);
-        return add_warning(warnings, text);
+        return us_json_append_string(object, "warnings", text);
     }
     if (metrics->auc_ci95[0] <= 0.5) {
         snprintf(text, sizeof text,
                  "AUC is %.4f with a 95%% interval from %.4f to %.4f, which holds one half: these "
                  "scores may be no better than chance",
                  metrics->auc, metrics->auc_ci95[0], metrics->auc_ci95[1]);
-        return add_warning(warnings, text);
+        return us_json_append_string(object, "warnings", text);
     }
     return true;
 }
 
 unseen_status us_metrics_to_json(const us_metrics *metrics, cJSON *object, unseen_error *error) {
-    cJSON *rates = NULL, *warnings = cJSON_GetObjectItemCaseSensitive(object, "warnings");
+    cJSON *rates = NULL;
     cJSON *ci95 = cJSON_CreateDoubleArray(metrics->auc_ci95, 2);
     bool added = cJSON_AddNumberToObject(object, "auc", metrics->auc) && ci95;
     if (ci95 && !cJSON_AddItemToObject(object, "auc_ci95", ci95)) {
         cJSON_Delete(ci95);
         added = false;
     }
-    added = added &&
-            cJSON_AddNumberToObject(object, "average_precision", metrics->average_precision) &&
-            cJSON_AddNumberToObject(object, "n", (double)metrics->n) &&
-            cJSON_AddNumberToObject(object, "positives", (double)metrics->positives) &&
-            (rates = cJSON_AddObjectToObject(object, "tpr_at_fpr")) &&
-            cJSON_AddNumberToObject(rates, "0.01", metrics->tpr_at_fpr[0]) &&
-            cJSON_AddNumberToObject(rates, "0.05", metrics->tpr_at_fpr[1]) &&
-            cJSON_AddNumberToObject(rates, "0.1", metrics->tpr_at_fpr[2]) &&
-            cJSON_AddNumberToObject(object, "best_f1", metrics->best_f1) &&
-            cJSON_AddNumberToObject(object, "best_f1_threshold", metrics->best_f1_threshold) &&
-            (warnings || (warnings = cJSON_AddArrayToObject(object, "warnings"))) &&
-            add_warnings(metrics, warnings);
+    added =
+        added && cJSON_AddNumberToObject(object, "average_precision", metrics->average_precision) &&
+        cJSON_AddNumberToObject(object, "n", (double)metrics->n) &&
+        cJSON_AddNumberToObject(object, "positives", (double)metrics->positives) &&
+        (rates = cJSON_AddObjectToObject(object, "tpr_at_fpr")) &&
+        cJSON_AddNumberToObject(rates, "0.01", metrics->tpr_at_fpr[0]) &&
+        cJSON_AddNumberToObject(rates, "0.05", metrics->tpr_at_fpr[1]) &&
+        cJSON_AddNumberToObject(rates, "0.1", metrics->tpr_at_fpr[2]) &&
+        cJSON_AddNumberToObject(object, "best_f1", metrics->best_f1) &&
+        cJSON_AddNumberToObject(object, "best_f1_threshold", metrics->best_f1_threshold) &&
+        (cJSON_HasObjectItem(object, "warnings") || cJSON_AddArrayToObject(object, "warnings")) &&
+        add_warnings(metrics, object);
     return added ? UNSEEN_OK : us_fail_memory(error, "the metrics");
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/folder.h"
 #include "base/file.h"
 #include "evaluation/locale.h"
 #include "evaluation/metrics.h"
@@ -136,7 +137,7 @@ static void write_flagged(FILE *page, const us_scores *scores, double threshold)
     for (int64_t i = 0; i < scores->count; i++) {
         int kind = scores->anomalous ? scores->anomalous[i] : 0;
         images[kind]++;
-        flagged[kind] += scores->values[0][i] >= threshold;
+        flagged[kind] += us_score_reaches(scores->values[0][i], threshold);
     }
     char share[US_TEXT_SIZE], count[US_TEXT_SIZE], all[US_TEXT_SIZE];
     fputs("<p>Of the test images it calls anomalous: ", page);
@@ -224,7 +225,7 @@ static unseen_status write_page(FILE *page, const us_run *run, unseen_error *err
 
 unseen_status us_report_write(const us_run *run, unseen_error *error) {
     us_file_writer writer;
-    char *path = us_path_join(run->folder, "report.html");
+    char *path = us_path_join(run->folder, US_RUN_REPORT);
     if (!path) return us_fail_memory(error, "paths");
     unseen_status status = us_file_begin(path, &writer, error);
     free(path);

@@ -68,11 +68,6 @@ static unseen_status summarize(const us_run *run, us_summary *summary, unseen_er
 
 /* ---- JSON ---- */
 
-static bool add_number(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
-}
-
 static bool add_interval(cJSON *object, const us_summary *summary) {
     const double ends[2] = {summary->low, summary->high};
     if (!isfinite(ends[0]) || !isfinite(ends[1]))
@@ -91,11 +86,12 @@ static bool add_run(cJSON *runs, const us_summary *summary) {
     }
     return cJSON_AddStringToObject(run, "out", summary->folder) &&
            cJSON_AddStringToObject(run, "name", summary->name) &&
-           add_number(run, "auc", summary->auc) && add_interval(run, summary) &&
-           add_number(run, "average_precision", summary->average_precision) &&
-           add_number(run, "loss", summary->loss) && add_number(run, "epochs", summary->epochs) &&
-           add_number(run, "train_seconds", summary->train_seconds) &&
-           add_number(run, "parameters", summary->parameters);
+           us_json_add_number(run, "auc", summary->auc) && add_interval(run, summary) &&
+           us_json_add_number(run, "average_precision", summary->average_precision) &&
+           us_json_add_number(run, "loss", summary->loss) &&
+           us_json_add_number(run, "epochs", summary->epochs) &&
+           us_json_add_number(run, "train_seconds", summary->train_seconds) &&
+           us_json_add_number(run, "parameters", summary->parameters);
 }
 
 static unseen_status to_json(const us_summary *summaries, size_t count, char **json,
@@ -254,7 +250,7 @@ static unseen_status write_comparison(us_summary *summaries, size_t count, const
 
 /* A page in a run's folder may be somebody else's. */
 static unseen_status check_page(const char *folder, unseen_error *error) {
-    char *path = us_path_join(folder, "report.html");
+    char *path = us_path_join(folder, US_RUN_REPORT);
     if (!path) return us_fail_memory(error, "a path");
     const us_output page = {.path = path, .option = "report", .recognize = us_page_recognize};
     unseen_status status = us_output_replaces(&page, error);

@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/file.h"
 #include "evaluation/metrics.h"
-
-enum { LOG_LIMIT = 256 << 20 };
 
 double us_run_number(const cJSON *object, const char *name) {
     const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
@@ -96,7 +95,7 @@ static unseen_status read_log(const char *path, us_run_log *log, unseen_error *e
     if (!us_file_exists(path)) return UNSEEN_OK;
     char *text;
     size_t size;
-    US_TRY(us_file_read(path, LOG_LIMIT, &text, &size, error));
+    US_TRY(us_file_read(path, US_RUN_LOG_LIMIT, &text, &size, error));
     unseen_status status = log_parse(path, text, size, log, error);
     free(text);
     return status;
@@ -105,9 +104,9 @@ static unseen_status read_log(const char *path, us_run_log *log, unseen_error *e
 /* ---- the folder ---- */
 
 static unseen_status read_optional(const char *folder, us_run *run, unseen_error *error) {
-    char *log = us_path_join(folder, "log.jsonl");
-    char *scores = us_path_join(folder, "scores.csv");
-    char *prediction = us_path_join(folder, "prediction.csv");
+    char *log = us_path_join(folder, US_RUN_LOG);
+    char *scores = us_path_join(folder, US_RUN_SCORES);
+    char *prediction = us_path_join(folder, US_RUN_PREDICTION);
     unseen_status status = UNSEEN_OK;
     if (!log || !scores || !prediction) status = us_fail_memory(error, "paths");
     if (status == UNSEEN_OK && us_file_exists(run->config_path))
@@ -148,8 +147,8 @@ static unseen_status evaluate(us_run *run, unseen_error *error) {
 unseen_status us_run_read(const char *folder, us_run *run, unseen_error *error) {
     *run = (us_run){.folder = folder};
     unseen_status status = UNSEEN_OK;
-    run->metrics_path = us_path_join(folder, "metrics.json");
-    run->config_path = us_path_join(folder, "config.json");
+    run->metrics_path = us_path_join(folder, US_RUN_METRICS);
+    run->config_path = us_path_join(folder, US_RUN_CONFIG);
     if (!run->metrics_path || !run->config_path) US_CHECK(us_fail_memory(error, "paths"));
     if (!us_file_exists(run->metrics_path))
         US_CHECK(us_fail(error, UNSEEN_BAD_INPUT, "%s is not a run folder: it has no metrics.json",

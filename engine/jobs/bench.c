@@ -158,8 +158,7 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
         cJSON_AddNumberToObject(object, "peak_gflops", b->peak * 1e-9) &&
         cJSON_AddNumberToObject(object, "fraction_of_peak", gflops / (b->peak * 1e-9)) &&
         cJSON_AddNumberToObject(object, "device_memory_bytes", b->device_bytes) &&
-        (b->host_bytes > 0 ? cJSON_AddNumberToObject(object, "host_memory_bytes", b->host_bytes)
-                           : cJSON_AddNullToObject(object, "host_memory_bytes")) &&
+        us_json_add_number(object, "host_memory_bytes", b->host_bytes > 0 ? b->host_bytes : NAN) &&
         cJSON_AddNumberToObject(object, "seconds_to_first_step", b->seconds_to_first_step) &&
         cJSON_AddNumberToObject(object, "peak_gbytes_per_second", b->memory_peak * 1e-9) &&
         cJSON_AddStringToObject(object, "layers_timed_by", b->rows.by_host ? "host" : "device");

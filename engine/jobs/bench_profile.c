@@ -215,16 +215,6 @@ static bool comes_before(const us_detector_spec *spec, const us_bench_row *a,
     return difference ? difference < 0 : a->label.pass < b->label.pass;
 }
 
-static bool add_number(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
-}
-
-static bool add_text(cJSON *object, const char *name, const char *text) {
-    return text ? cJSON_AddStringToObject(object, name, text) != NULL
-                : cJSON_AddNullToObject(object, name) != NULL;
-}
-
 static bool add_row(cJSON *array, const us_detector_spec *spec, const us_bench_row *row,
                     double peak) {
     cJSON *object = cJSON_CreateObject();
@@ -236,17 +226,18 @@ static bool add_row(cJSON *array, const us_detector_spec *spec, const us_bench_r
     double bytes = row->bytes > 0 ? row->bytes / row->seconds : NAN;
     bool complete = cJSON_AddStringToObject(
         object, "phase", row->phase == US_BENCH_TRAINING ? "training" : "scoring");
-    complete =
-        complete && add_text(object, "network", network >= 0 ? spec->networks[network].name : NULL);
-    complete = complete && add_number(object, "index", layer ? us_layer_place(layer) : NAN) &&
-               add_text(object, "path", layer ? layer->path : NULL) &&
-               add_text(object, "layer", layer ? layer->type->name : NULL);
+    complete = complete && us_json_add_string(object, "network",
+                                              network >= 0 ? spec->networks[network].name : NULL);
+    complete = complete &&
+               us_json_add_number(object, "index", layer ? us_layer_place(layer) : NAN) &&
+               us_json_add_string(object, "path", layer ? layer->path : NULL) &&
+               us_json_add_string(object, "layer", layer ? layer->type->name : NULL);
     complete = complete && cJSON_AddStringToObject(object, "pass", us_pass_name(row->label.pass)) &&
-               add_number(object, "launches", row->launches) &&
-               add_number(object, "seconds", row->seconds) &&
-               add_number(object, "gflops", flops * 1e-9) &&
-               add_number(object, "fraction_of_peak", flops / peak) &&
-               add_number(object, "gbytes_per_second", bytes * 1e-9);
+               us_json_add_number(object, "launches", row->launches) &&
+               us_json_add_number(object, "seconds", row->seconds) &&
+               us_json_add_number(object, "gflops", flops * 1e-9) &&
+               us_json_add_number(object, "fraction_of_peak", flops / peak) &&
+               us_json_add_number(object, "gbytes_per_second", bytes * 1e-9);
     return cJSON_AddItemToArray(array, object) && complete;
 }
 

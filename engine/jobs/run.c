@@ -1,6 +1,5 @@
 /* The main job and its parts: train, calibrate, score, evaluate, and the run folder. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "data/labels.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
+#include "jobs/results.h"
 #include "training/model.h"
 #include "training/origin.h"
 #include "training/trace.h"
@@ -99,25 +99,12 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
     return data->labels ? open_labels(r, error) : UNSEEN_OK;
 }
 
-static unseen_status in_folder(const run *r, const char *name, char **path, unseen_error *error) {
-    *path = us_path_join(r->options->out, name);
-    return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
-}
-
-static unseen_status holds(const run *r, const char *name, bool *there, unseen_error *error) {
-    char *path;
-    US_TRY(in_folder(r, name, &path, error));
-    *there = us_file_exists(path);
-    free(path);
-    return UNSEEN_OK;
-}
-
 /* A folder with a model or a checkpoint is somebody's work. */
 static unseen_status check_earlier(const run *r, unseen_error *error) {
     bool checkpoint, model;
     if (r->options->resume || r->options->overwrite) return UNSEEN_OK;
-    US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
-    US_TRY(holds(r, "model.safetensors", &model, error));
+    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
+    US_TRY(us_folder_holds(r->options->out, US_RUN_MODEL, &model, error));
     if (!checkpoint && !model) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s already holds a run: continue it with --resume, give another folder with "
@@ -128,7 +115,7 @@ static unseen_status check_earlier(const run *r, unseen_error *error) {
 /* To go on, a run reads the config that it has written; to begin, it would write over it. */
 static unseen_status check_config_apart(const run *r, unseen_error *error) {
     char *path;
-    US_TRY(in_folder(r, "config.json", &path, error));
+    US_TRY(us_folder_path(r->options->out, US_RUN_CONFIG, &path, error));
     bool same = us_same_file(path, r->config->path);
     free(path);
     if (!same || r->options->resume) return UNSEEN_OK;
@@ -140,23 +127,16 @@ static unseen_status check_config_apart(const run *r, unseen_error *error) {
 
 /* No input is a file that the run writes, and neither is the trace. */
 static unseen_status check_apart(const run *r, unseen_error *error) {
-    const us_data_settings *data = &r->config->data;
+    const char *out = r->options->out;
     const us_output trace = {
         .path = r->options->profile, .option = "--profile", .recognize = us_trace_recognize};
-    const struct {
-        const char *what, *path;
-    } files[] = {{"the training images", data->train},
-                 {"the labels of the training images", data->train_labels},
-                 {"the images to score", data->test},
-                 {"the labels of the images to score", data->labels},
-                 {"the trace of --profile", trace.path}};
-    enum { FILES = sizeof files / sizeof *files };
     US_TRY(check_config_apart(r, error));
-    for (int i = 0; i < FILES; i++)
-        US_TRY(
-            us_folder_spares(r->options->out, US_FOLDER_RUN, files[i].what, files[i].path, error));
-    for (int i = 0; i < FILES - 1; i++)
-        US_TRY(us_output_spares(&trace, files[i].what, files[i].path, error));
+    for (int i = 0; i < US_DATA_FILES; i++) {
+        const us_data_file file = us_data_file_of(&r->config->data, i);
+        US_TRY(us_folder_spares(out, US_FOLDER_RUN, file.what, file.path, error));
+        US_TRY(us_output_spares(&trace, file.what, file.path, error));
+    }
+    US_TRY(us_folder_spares(out, US_FOLDER_RUN, "the trace of --profile", trace.path, error));
     US_TRY(us_output_spares(&trace, "the config", r->config->path, error));
     US_TRY(us_output_check(&trace, error));
     return r->options->overwrite ? UNSEEN_OK : us_output_replaces(&trace, error);
@@ -178,12 +158,11 @@ static char *lasting_path(const char *path) {
 
 /* The folder's name and those of the data are written into JSON. */
 static unseen_status check_names(const run *r, unseen_error *error) {
-    const us_data_settings *data = &r->config->data;
-    const char *const paths[] = {data->train, data->train_labels, data->test, data->labels};
     US_TRY(us_json_check_name(r->options->out, error));
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        char *real = paths[i] ? realpath(paths[i], NULL) : NULL;
-        char *lasting = real ? lasting_path(paths[i]) : NULL;
+    for (int i = 0; i < US_DATA_FILES; i++) {
+        const char *path = us_data_file_of(&r->config->data, i).path;
+        char *real = path ? realpath(path, NULL) : NULL;
+        char *lasting = real ? lasting_path(path) : NULL;
         unseen_status status = real && !lasting ? us_json_check_name(real, error) : UNSEEN_OK;
         free(lasting);
         free(real);
@@ -211,17 +190,16 @@ static bool settle_range(const run *r, cJSON *config) {
 
 /* The config as it is run: defaults written out, and data by paths that hold from anywhere. */
 static unseen_status resolve_config(run *r, unseen_error *error) {
-    static const char *const files[] = {"train", "train_labels", "test", "labels"};
     cJSON *copy = cJSON_Duplicate(r->config->root.value, true);
     cJSON *data = cJSON_GetObjectItemCaseSensitive(copy, "data");
     unseen_status status =
         copy && settle_range(r, copy) ? UNSEEN_OK : us_fail_memory(error, "a config");
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "$schema");
-    for (size_t i = 0; status == UNSEEN_OK && i < sizeof files / sizeof *files; i++) {
-        const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, files[i]));
-        char *absolute = path ? lasting_path(path) : NULL;
+    for (int i = 0; status == UNSEEN_OK && i < US_DATA_FILES; i++) {
+        const us_data_file file = us_data_file_of(&r->config->data, i);
+        char *absolute = file.path ? lasting_path(file.path) : NULL;
         if (absolute &&
-            !cJSON_ReplaceItemInObjectCaseSensitive(data, files[i], cJSON_CreateString(absolute)))
+            !cJSON_ReplaceItemInObjectCaseSensitive(data, file.key, cJSON_CreateString(absolute)))
             status = us_fail_memory(error, "a config");
         free(absolute);
     }
@@ -235,7 +213,7 @@ static unseen_status resolve_config(run *r, unseen_error *error) {
 /* The folder is the run's from here on; what an earlier one left is not mixed with it. */
 static unseen_status begin_folder(run *r, unseen_error *error) {
     char *path;
-    US_TRY(in_folder(r, "config.json", &path, error));
+    US_TRY(us_folder_path(r->options->out, US_RUN_CONFIG, &path, error));
     r->begun = true;
     unseen_status status = r->options->overwrite ? us_folder_clear(&r->claim, error) : UNSEEN_OK;
     if (status == UNSEEN_OK) status = us_file_write(path, r->resolved, strlen(r->resolved), error);
@@ -247,7 +225,7 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 
 static unseen_status resume(run *r, unseen_error *error) {
     bool checkpoint;
-    US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
+    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
     if (checkpoint) return us_checkpoint_load(r->trainer, error);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s holds no checkpoint: training starts from the beginning", r->options->out);
@@ -258,7 +236,8 @@ static unseen_status resume(run *r, unseen_error *error) {
  * takes the best that are known. */
 static unseen_status choose_kernels(run *r, unseen_error *error) {
     bool checkpoint = false;
-    if (r->options->resume) US_TRY(holds(r, "checkpoint/state.safetensors", &checkpoint, error));
+    if (r->options->resume)
+        US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
     return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, r->events, error)
                       : us_tuning_open(&r->device->facts, &r->device->tuning, error);
 }
@@ -289,7 +268,7 @@ static unseen_status save_model(run *r, unseen_error *error) {
     char *path;
     US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
                               r->events, &r->calibration, &r->calibrated_on, error));
-    US_TRY(in_folder(r, "model.safetensors", &path, error));
+    US_TRY(us_folder_path(r->options->out, US_RUN_MODEL, &path, error));
     unseen_status status = us_model_save(r->config, r->detector, &r->calibration, path, error);
     free(path);
     return status;
@@ -300,47 +279,14 @@ static unseen_status save_model(run *r, unseen_error *error) {
 static unseen_status write_scores(run *r, unseen_error *error) {
     char *prediction = NULL, *all = NULL;
     US_TRY(us_model_score(r->detector, &r->calibration, &r->test, r->events, &r->scores, error));
-    unseen_status status = in_folder(r, "prediction.csv", &prediction, error);
-    if (status == UNSEEN_OK) status = in_folder(r, "scores.csv", &all, error);
+    unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
+    if (status == UNSEEN_OK) status = us_folder_path(r->options->out, US_RUN_SCORES, &all, error);
     if (status == UNSEEN_OK)
         status = us_scores_write_prediction(&r->scores, r->options->csv_header, prediction, error);
     if (status == UNSEEN_OK) status = us_scores_write_all(&r->scores, r->anomalous, all, error);
     free(prediction);
     free(all);
     return status;
-}
-
-static void warn(const unseen_events *events, const cJSON *results) {
-    const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(results, "warnings"), *warning;
-    cJSON_ArrayForEach(warning, warnings)
-        us_event_message(events, UNSEEN_EVENT_WARNING, "%s", cJSON_GetStringValue(warning));
-}
-
-/* To those that there are; an empty one is none. */
-static unseen_status add_warning(cJSON *results, const char *text, unseen_error *error) {
-    cJSON *warnings = cJSON_GetObjectItemCaseSensitive(results, "warnings");
-    if (!*text) return UNSEEN_OK;
-    if (!warnings) warnings = cJSON_AddArrayToObject(results, "warnings");
-    cJSON *warning = cJSON_CreateString(text);
-    if (warnings && warning && cJSON_AddItemToArray(warnings, warning)) return UNSEEN_OK;
-    cJSON_Delete(warning);
-    return us_fail_memory(error, "results");
-}
-
-static unseen_status warn_of_identical(const us_dataset *images, cJSON *results,
-                                       unseen_error *error) {
-    char text[512];
-    int64_t count = images->images.count;
-    if (count < 2 || !us_dataset_alike(images, NULL, count)) return UNSEEN_OK;
-    snprintf(text, sizeof text,
-             "%.200s: all %" PRId64 " images are identical, and so are their scores",
-             images->images.path, count);
-    return add_warning(results, text, error);
-}
-
-static bool add_number(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
 }
 
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
@@ -352,16 +298,16 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
         cJSON_AddStringToObject(results, "name", r->config->name) &&
         cJSON_AddStringToObject(results, "device", r->device->facts.name) &&
         cJSON_AddStringToObject(results, "out", r->options->out) &&
-        add_number(results, "train_seconds", progress->seconds) &&
-        add_number(results, "epochs", progress->epoch) &&
-        add_number(results, "restarts", progress->restarts) &&
-        add_number(results, "loss", progress->loss) &&
-        add_number(results, "held_out_loss", progress->held_out_loss) &&
-        add_number(results, "training_images", (double)r->training.selected_count) &&
-        add_number(results, "parameters", (double)parameters) &&
-        add_number(results, "threshold", r->calibration.threshold) &&
-        add_number(results, "false_positive_rate",
-                   r->config->detector.scoring.false_positive_rate) &&
+        us_json_add_number(results, "train_seconds", progress->seconds) &&
+        us_json_add_number(results, "epochs", progress->epoch) &&
+        us_json_add_number(results, "restarts", progress->restarts) &&
+        us_json_add_number(results, "loss", progress->loss) &&
+        us_json_add_number(results, "held_out_loss", progress->held_out_loss) &&
+        us_json_add_number(results, "training_images", (double)r->training.selected_count) &&
+        us_json_add_number(results, "parameters", (double)parameters) &&
+        us_json_add_number(results, "threshold", r->calibration.threshold) &&
+        us_json_add_number(results, "false_positive_rate",
+                           r->config->detector.scoring.false_positive_rate) &&
         cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on) &&
         cJSON_AddItemToObject(results, "training_data", us_dataset_describe(&r->training)) &&
         (r->options->train_only ||
@@ -382,12 +328,12 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
     US_TRY(describe(r, results, error));
     us_dataset_warn_changed(&r->training, r->events);
     us_dataset_warn_changed(&r->test, r->events);
-    US_TRY(add_warning(results, r->doubt, error));
-    if (!r->options->train_only) US_TRY(warn_of_identical(&r->test, results, error));
-    warn(r->events, results);
+    US_TRY(us_results_warn(results, r->doubt, error));
+    if (!r->options->train_only) US_TRY(us_results_warn_of_identical(results, &r->test, error));
+    us_results_tell_warnings(results, r->events);
     if (!(*json = us_json_print(results))) return us_fail_memory(error, "results");
     char *path;
-    US_TRY(in_folder(r, "metrics.json", &path, error));
+    US_TRY(us_folder_path(r->options->out, US_RUN_METRICS, &path, error));
     unseen_status status = us_file_write(path, *json, strlen(*json), error);
     free(path);
     US_TRY(status);
@@ -439,169 +385,5 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     }
     cJSON_Delete(results);
     release(&r);
-    return status;
-}
-
-/* ---- scoring with a model of a run folder ---- */
-
-typedef struct scoring {
-    unseen_config *config;
-    us_dataset dataset;
-    us_device *device;
-    us_detector *detector;
-    us_calibration calibration;
-    us_scores scores;
-    double seconds;
-} scoring;
-
-/* The images to score are read as those that the run was trained on, as far as it is known what
- * these were like: by a folder without metrics.json it is not. */
-static unseen_status open_scored(const char *folder, const unseen_score_options *options,
-                                 const unseen_events *events, scoring *s, unseen_error *error) {
-    us_layout_request layout = us_dataset_layout(s->config, NULL);
-    layout.when = options->layout ? US_LAYOUT_ALWAYS : US_LAYOUT_IN_DOUBT;
-    if (options->layout && !(layout.layout = us_layout_find(options->layout)))
-        layout.when = US_LAYOUT_OF_ITS_RANK;
-    us_json metrics = {0};
-    char *path = us_path_join(folder, "metrics.json");
-    if (!path) return us_fail_memory(error, "a path");
-    if (us_json_load(path, &metrics, NULL) != UNSEEN_OK) metrics.value = NULL;
-    us_scale training =
-        us_scale_from_json((us_range)s->config->range,
-                           cJSON_GetObjectItemCaseSensitive(metrics.value, "training_data"));
-    cJSON_Delete(metrics.value);
-    free(path);
-    us_dataset_source source = {.path = options->data, .layout = layout, .training = &training};
-    return us_dataset_open(s->config, &source, events, &s->dataset, error);
-}
-
-static unseen_status open_run(const char *folder, const unseen_score_options *options,
-                              const unseen_events *events, scoring *s, unseen_error *error) {
-    char *config = us_path_join(folder, "config.json");
-    char *model = us_path_join(folder, "model.safetensors");
-    unseen_status status = config && model ? UNSEEN_OK : us_fail_memory(error, "a path");
-    if (status == UNSEEN_OK && !us_file_exists(model))
-        status =
-            us_fail(error, UNSEEN_BAD_INPUT,
-                    "%s holds no trained model (model.safetensors); was the run finished?", folder);
-    if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
-    if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
-    free(config);
-    free(model);
-    return status;
-}
-
-static unseen_status open_model(const char *folder, const unseen_score_options *options,
-                                const unseen_events *events, scoring *s, unseen_error *error) {
-    char *model = us_path_join(folder, "model.safetensors");
-    unseen_status status = model ? UNSEEN_OK : us_fail_memory(error, "a path");
-    if (status == UNSEEN_OK) status = us_device_open(options->device, &s->device, error);
-    if (status == UNSEEN_OK) us_device_tell(s->device, events);
-    if (status == UNSEEN_OK) status = us_tuning_open(&s->device->facts, &s->device->tuning, error);
-    if (status == UNSEEN_OK)
-        status = us_detector_create(s->device, &s->config->detector,
-                                    us_dataset_batch(&s->dataset, s->config->training.batch), false,
-                                    &s->detector, error);
-    if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
-    free(model);
-    return status;
-}
-
-static unseen_status describe_scoring(const scoring *s, const char *out,
-                                      const unseen_events *events, char **json,
-                                      unseen_error *error) {
-    int64_t above = 0;
-    for (int64_t i = 0; i < s->scores.count; i++)
-        above += s->scores.values[0][i] >= s->calibration.threshold;
-    cJSON *object = cJSON_CreateObject();
-    bool complete = add_number(object, "n", (double)s->scores.count) &&
-                    cJSON_AddStringToObject(object, "out", out) &&
-                    cJSON_AddStringToObject(object, "device", s->device->facts.name) &&
-                    add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
-                    add_number(object, "threshold", s->calibration.threshold) &&
-                    add_number(object, "above_threshold", (double)above) &&
-                    cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
-    if (complete) complete = warn_of_identical(&s->dataset, object, error) == UNSEEN_OK;
-    if (complete) warn(events, object);
-    *json = complete ? us_json_print(object) : NULL;
-    cJSON_Delete(object);
-    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
-}
-
-/* What a detector's scores.csv begins with, so that an earlier one is known. */
-static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
-    us_scores none = {0};
-    US_TRY(us_model_scores(s->config->detector.type, 1, &none, error));
-    *header = us_scores_header(&none);
-    us_scores_destroy(&none);
-    return *header ? UNSEEN_OK : us_fail_memory(error, "a header");
-}
-
-/* What can be wrong about the output is better said before scoring than after. */
-static unseen_status check_score_options(const char *folder, const unseen_score_options *options,
-                                         const us_output *scores, const us_output *columns,
-                                         unseen_error *error) {
-    if (!options->data) return us_fail(error, UNSEEN_BAD_INPUT, "no images to score are given");
-    if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no file for the scores is given");
-    if (options->layout) US_TRY(us_layout_check(options->layout, error));
-    US_TRY(us_scores_check_header(options->csv_header, error));
-    if (options->columns && us_same_file(options->columns, options->out))
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s cannot hold both the scores and the columns: give them two files",
-                       options->out);
-    const us_output *const outputs[] = {scores, columns};
-    for (int i = 0; i < 2; i++) {
-        US_TRY(us_output_check(outputs[i], error));
-        US_TRY(us_output_spares(outputs[i], "the images to score", options->data, error));
-        US_TRY(
-            us_folder_spares(folder, US_FOLDER_RUN, outputs[i]->option, outputs[i]->path, error));
-    }
-    return options->overwrite ? UNSEEN_OK : us_output_replaces(scores, error);
-}
-
-static unseen_status check_columns(const scoring *s, const unseen_score_options *options,
-                                   us_output *columns, unseen_error *error) {
-    char *header;
-    if (options->overwrite || !options->columns) return UNSEEN_OK;
-    US_TRY(columns_header(s, &header, error));
-    columns->what = header;
-    unseen_status status = us_output_replaces(columns, error);
-    free(header);
-    return status;
-}
-
-static unseen_status write_outputs(const scoring *s, const unseen_score_options *options,
-                                   unseen_error *error) {
-    US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
-    return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
-                            : UNSEEN_OK;
-}
-
-unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
-                           const unseen_events *events, char **json, unseen_error *error) {
-    const us_output scores = {.path = options->out,
-                              .option = "--out",
-                              .recognize = us_scores_recognize,
-                              .what = options->csv_header};
-    us_output columns = {
-        .path = options->columns, .option = "--columns", .recognize = us_scores_recognize};
-    *json = NULL;
-    scoring s = {0};
-    unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
-    if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
-    if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
-    double started = us_clock();
-    if (status == UNSEEN_OK)
-        status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
-    s.seconds = us_clock() - started + 1e-9;
-    if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
-    if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
-    if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
-    us_scores_destroy(&s.scores);
-    us_detector_destroy(s.detector);
-    if (s.device) us_tuning_close(&s.device->tuning);
-    if (us_device_close(s.device)) us_dataset_close(&s.dataset);
-    unseen_config_free(s.config);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/file.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
@@ -71,14 +72,10 @@ static bool add(cJSON *object, const char *name, cJSON *item) {
     return false;
 }
 
-static cJSON *number_or_null(double number) {
-    return isfinite(number) ? cJSON_CreateNumber(number) : cJSON_CreateNull();
-}
-
 static bool add_metrics(cJSON *run, const us_entry *entry) {
     static const char *const names[] = {"held_out_loss", "loss", "auc", "epochs", "train_seconds"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!add(run, names[i], number_or_null(metric(entry, names[i])))) return false;
+        if (!us_json_add_number(run, names[i], metric(entry, names[i]))) return false;
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(entry->metrics, "auc_ci95");
     return add(run, "auc_ci95", interval ? cJSON_Duplicate(interval, true) : cJSON_CreateNull());
 }
@@ -87,16 +84,15 @@ static cJSON *entry_json(const place *where, size_t rank_number) {
     const us_entry *entry = where->entry;
     cJSON *run = cJSON_CreateObject();
     bool ranked = !isnan(where->value);
-    bool complete =
-        add(run, "rank", ranked ? cJSON_CreateNumber((double)rank_number) : cJSON_CreateNull()) &&
-        add(run, "out", cJSON_CreateString(entry->folder)) &&
-        add(run, "overrides",
-            cJSON_CreateStringArray((const char *const *)entry->overrides->items,
-                                    (int)entry->overrides->count)) &&
-        add(run, "status", cJSON_CreateString(statuses[entry->status])) &&
-        add(run, "parameters", cJSON_CreateNumber(entry->parameters)) && add_metrics(run, entry);
-    if (complete && entry->message)
-        complete = add(run, "message", cJSON_CreateString(entry->message));
+    bool complete = us_json_add_number(run, "rank", ranked ? (double)rank_number : NAN) &&
+                    us_json_add_string(run, "out", entry->folder) &&
+                    add(run, "overrides",
+                        cJSON_CreateStringArray((const char *const *)entry->overrides->items,
+                                                (int)entry->overrides->count)) &&
+                    us_json_add_string(run, "status", statuses[entry->status]) &&
+                    us_json_add_number(run, "parameters", entry->parameters) &&
+                    add_metrics(run, entry);
+    if (complete && entry->message) complete = us_json_add_string(run, "message", entry->message);
     if (complete) return run;
     cJSON_Delete(run);
     return NULL;
@@ -110,18 +106,17 @@ static bool detectors_differ(const us_sweep *sweep) {
 
 static bool add_warnings(cJSON *object, const us_sweep *sweep, const char *by) {
     bool label_informed = strcmp(by, "auc") == 0;
-    cJSON *warnings = cJSON_AddArrayToObject(object, "warnings");
-    bool done = warnings && cJSON_AddBoolToObject(object, "label_informed", label_informed);
+    bool done = cJSON_AddArrayToObject(object, "warnings") &&
+                cJSON_AddBoolToObject(object, "label_informed", label_informed);
     if (done && label_informed)
-        done = cJSON_AddItemToArray(
-            warnings,
-            cJSON_CreateString(
-                "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
-                "no estimate for new images, as these labels chose it"));
+        done = us_json_append_string(
+            object, "warnings",
+            "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
+            "no estimate for new images, as these labels chose it");
     if (done && !label_informed && detectors_differ(sweep))
-        done = cJSON_AddItemToArray(
-            warnings, cJSON_CreateString("the runs have different detectors, whose losses are "
-                                         "sums of different things: do not compare them"));
+        done = us_json_append_string(object, "warnings",
+                                     "the runs have different detectors, whose losses are "
+                                     "sums of different things: do not compare them");
     return done;
 }
 
@@ -299,8 +294,8 @@ static unseen_status write_json(const cJSON *json, const char *path, unseen_erro
 unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error) {
     cJSON *json;
     US_TRY(us_leaderboard_json(sweep, &json, error));
-    char *document = us_path_join(sweep->options->out, "sweep.json");
-    char *table = us_path_join(sweep->options->out, "leaderboard.csv");
+    char *document = us_path_join(sweep->options->out, US_SWEEP_DOCUMENT);
+    char *table = us_path_join(sweep->options->out, US_SWEEP_LEADERBOARD);
     unseen_status status =
         document && table ? UNSEEN_OK : us_fail_memory(error, "the path of a leaderboard");
     if (status == UNSEEN_OK) status = write_json(json, document, error);

@@ -7,11 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/folder.h"
 #include "base/event.h"
 #include "base/file.h"
-
-static const char *const data_files[] = {"train", "train_labels", "test", "labels"};
-enum { DATA_FILES = sizeof data_files / sizeof *data_files };
 
 /* ---- identities ---- */
 
@@ -61,17 +59,16 @@ static bool put(FILE *out, const cJSON *value) {
 }
 
 /* What two configs of the same run may differ in: words for people, and how a path is written. */
-static bool normalize(cJSON *config, const char *range) {
+static bool normalize(cJSON *config, const us_data_settings *files, const char *range) {
     cJSON_DeleteItemFromObjectCaseSensitive(config, "$schema");
     cJSON_DeleteItemFromObjectCaseSensitive(config, "description");
     cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
     bool done = true;
-    for (int i = 0; i < DATA_FILES; i++) {
-        const char *path =
-            cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, data_files[i]));
-        char *whole = path ? realpath(path, NULL) : NULL;
+    for (int i = 0; i < US_DATA_FILES; i++) {
+        const us_data_file file = us_data_file_of(files, i);
+        char *whole = file.path ? realpath(file.path, NULL) : NULL;
         if (whole)
-            done = done && cJSON_ReplaceItemInObjectCaseSensitive(data, data_files[i],
+            done = done && cJSON_ReplaceItemInObjectCaseSensitive(data, file.key,
                                                                   cJSON_CreateString(whole));
         free(whole);
     }
@@ -87,7 +84,7 @@ static char *identify(const unseen_config *config, const char *range) {
     cJSON *copy = cJSON_Duplicate(config->root.value, true);
     char *text = NULL;
     size_t size = 0;
-    FILE *out = copy && normalize(copy, range) ? open_memstream(&text, &size) : NULL;
+    FILE *out = copy && normalize(copy, &config->data, range) ? open_memstream(&text, &size) : NULL;
     bool done = out && put(out, copy);
     done = out && !ferror(out) && fclose(out) == 0 && done;
     cJSON_Delete(copy);
@@ -143,18 +140,17 @@ unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unse
 }
 
 static unseen_status check_files(const unseen_config *config, unseen_error *error) {
-    const us_data_settings *data = &config->data;
-    const char *const paths[DATA_FILES] = {data->train, data->train_labels, data->test,
-                                           data->labels};
-    if (!data->train)
+    if (!config->data.train)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: /data/train: no images to train on: give --train FILE, or set it in "
                        "the base config or the plan's \"set\"",
                        config->path);
-    for (int i = 0; i < DATA_FILES; i++)
-        if (paths[i] && access(paths[i], R_OK) != 0)
-            return us_fail(error, UNSEEN_BAD_INPUT, "%s: /data/%s: %s: %s", config->path,
-                           data_files[i], paths[i], strerror(errno));
+    for (int i = 0; i < US_DATA_FILES; i++) {
+        const us_data_file file = us_data_file_of(&config->data, i);
+        if (file.path && access(file.path, R_OK) != 0)
+            return us_fail(error, UNSEEN_BAD_INPUT, "%s: /data/%s: %s: %s", config->path, file.key,
+                           file.path, strerror(errno));
+    }
     return UNSEEN_OK;
 }
 
@@ -250,7 +246,7 @@ static int is_run_folder(const struct dirent *entry) {
 static unseen_status find_entry(const char *folder, us_entry *const *sorted, size_t count,
                                 us_entry **found, bool *claimed, unseen_error *error) {
     static const char *const ranges[] = {NULL, "auto"};
-    char *path = us_path_join(folder, "config.json");
+    char *path = us_path_join(folder, US_RUN_CONFIG);
     if (!path) return us_fail_memory(error, "a path");
     unseen_config *config = NULL;
     unseen_status status = UNSEEN_OK;
@@ -277,8 +273,8 @@ static unseen_status find_entry(const char *folder, us_entry *const *sorted, siz
 
 /* A run that has its results is done; they are written last. */
 static unseen_status look_into(us_entry *entry, unseen_error *error) {
-    char *path = us_path_join(entry->folder, "metrics.json");
-    char *checkpoint = us_path_join(entry->folder, "checkpoint/state.safetensors");
+    char *path = us_path_join(entry->folder, US_RUN_METRICS);
+    char *checkpoint = us_path_join(entry->folder, US_RUN_CHECKPOINT);
     us_json metrics = {0};
     entry->started = true;
     entry->resumed = checkpoint && us_file_exists(checkpoint);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/event.h"
 #include "evaluation/locale.h"
 #include "training/origin.h"
@@ -14,7 +15,7 @@
 static const char *const moment_names[] = {"moment1", "moment2"};
 
 static char *checkpoint_path(const char *folder, unseen_error *error) {
-    char *path = us_path_join(folder, "checkpoint/state.safetensors");
+    char *path = us_path_join(folder, US_RUN_CHECKPOINT);
     if (!path) us_fail_memory(error, "a path");
     return path;
 }
@@ -288,7 +289,7 @@ static unseen_status build(us_trainer *trainer, us_safetensors_builder *builder,
 
 unseen_status us_checkpoint_save(us_trainer *trainer, unseen_error *error) {
     char *path = checkpoint_path(trainer->folder, error);
-    char *folder = us_path_join(trainer->folder, "checkpoint");
+    char *folder = us_path_join(trainer->folder, US_RUN_CHECKPOINTS);
     us_safetensors_builder builder = {0};
     unseen_status status = path && folder ? UNSEEN_OK : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) status = us_folder_create(folder, error);

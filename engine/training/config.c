@@ -289,29 +289,47 @@ static const us_key collapse_keys[] = {
 };
 
 static const us_key data_keys[] = {
-    {.name = "train",
-     .kind = US_KEY_STRING,
-     .offset = DATA(train),
-     .help = "Training images: .npy or IDX"},
-    {.name = "train_labels",
-     .kind = US_KEY_STRING,
-     .offset = DATA(train_labels),
-     .help = "Classes of the training images, to keep only the normal one"},
-    {.name = "test", .kind = US_KEY_STRING, .offset = DATA(test), .help = "Images to score"},
-    {.name = "labels",
-     .kind = US_KEY_STRING,
-     .offset = DATA(labels),
-     .help = "Labels of the test images: 0 normal, 1 anomalous; or classes, with normal"},
-    {.name = "normal",
-     .kind = US_KEY_STRING,
-     .offset = DATA(normal),
-     .help = "The normal class; every other class is anomalous"},
+    [US_DATA_TRAIN] = {.name = "train",
+                       .kind = US_KEY_STRING,
+                       .offset = DATA(train),
+                       .help = "Training images: .npy or IDX"},
+    [US_DATA_TRAIN_LABELS] = {.name = "train_labels",
+                              .kind = US_KEY_STRING,
+                              .offset = DATA(train_labels),
+                              .help =
+                                  "Classes of the training images, to keep only the normal one"},
+    [US_DATA_TEST] = {.name = "test",
+                      .kind = US_KEY_STRING,
+                      .offset = DATA(test),
+                      .help = "Images to score"},
+    [US_DATA_LABELS] = {.name = "labels",
+                        .kind = US_KEY_STRING,
+                        .offset = DATA(labels),
+                        .help = "Labels of the test images: 0 normal, 1 anomalous; or classes, "
+                                "with normal"},
+    [US_DATA_FILES] = {.name = "normal",
+                       .kind = US_KEY_STRING,
+                       .offset = DATA(normal),
+                       .help = "The normal class; every other class is anomalous"},
     {.name = "label_column",
      .kind = US_KEY_STRING,
      .offset = DATA(label_column),
      .help = "The column of labels in tables of them; else told by its name"},
     {.kind = US_KEY_END},
 };
+
+us_data_file us_data_file_of(const us_data_settings *data, int which) {
+    static const char *const contents[US_DATA_FILES] = {
+        [US_DATA_TRAIN] = "the training images",
+        [US_DATA_TRAIN_LABELS] = "the labels of the training images",
+        [US_DATA_TEST] = "the images to score",
+        [US_DATA_LABELS] = "the labels of the images to score",
+    };
+    const us_key *key = &data_keys[which];
+    const char *path;
+    memcpy(&path, (const char *)data + key->offset, sizeof path);
+    return (us_data_file){.key = key->name, .what = contents[which], .path = path};
+}
 
 /* ---- reading ---- */
 

@@ -40,6 +40,17 @@ typedef struct us_data_settings {
     char *train, *train_labels, *test, *labels, *normal, *label_column;
 } us_data_settings;
 
+/* The files that /data names. */
+enum { US_DATA_TRAIN, US_DATA_TRAIN_LABELS, US_DATA_TEST, US_DATA_LABELS, US_DATA_FILES };
+
+typedef struct us_data_file {
+    const char *key;  /* in /data */
+    const char *what; /* "the training images" */
+    const char *path; /* NULL: not given */
+} us_data_file;
+
+us_data_file us_data_file_of(const us_data_settings *data, int which);
+
 struct unseen_config {
     us_json root; /* completed with defaults */
     char *path;

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "training/trainer.h"
 
-enum { LOG_LIMIT = 256 << 20 };
-
 static unseen_status log_path(const us_trainer *trainer, char **path, unseen_error *error) {
-    *path = us_path_join(trainer->folder, "log.jsonl");
+    *path = us_path_join(trainer->folder, US_RUN_LOG);
     return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
 }
 
@@ -29,7 +28,7 @@ static unseen_status rewrite(const us_trainer *trainer, const char *line, unseen
     size_t size = 0;
     US_TRY(log_path(trainer, &path, error));
     unseen_status status = UNSEEN_OK;
-    if (us_file_exists(path)) status = us_file_read(path, LOG_LIMIT, &text, &size, error);
+    if (us_file_exists(path)) status = us_file_read(path, US_RUN_LOG_LIMIT, &text, &size, error);
     us_file_writer writer;
     if (status == UNSEEN_OK && (status = us_file_begin(path, &writer, error)) == UNSEEN_OK) {
         fwrite(text ? text : "", 1, text ? prefix_length(text, size, trainer->progress.records) : 0,
@@ -46,12 +45,6 @@ unseen_status us_log_rewind(const us_trainer *trainer, unseen_error *error) {
     return rewrite(trainer, NULL, error);
 }
 
-/* JSON has no NaN. */
-static bool add_number(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
-}
-
 /* Frees the record. */
 static unseen_status append(us_trainer *trainer, cJSON *record, bool complete,
                             unseen_error *error) {
@@ -66,9 +59,9 @@ static unseen_status append(us_trainer *trainer, cJSON *record, bool complete,
 
 unseen_status us_log_restart(us_trainer *trainer, const char *reason, unseen_error *error) {
     cJSON *record = cJSON_CreateObject();
-    bool complete = add_number(record, "restart", trainer->progress.restarts) &&
-                    add_number(record, "seed", (double)trainer->seed) &&
-                    add_number(record, "finished_epochs", trainer->progress.epoch) &&
+    bool complete = us_json_add_number(record, "restart", trainer->progress.restarts) &&
+                    us_json_add_number(record, "seed", (double)trainer->seed) &&
+                    us_json_add_number(record, "finished_epochs", trainer->progress.epoch) &&
                     cJSON_AddStringToObject(record, "reason", reason);
     return append(trainer, record, complete, error);
 }
@@ -78,12 +71,13 @@ unseen_status us_log_append(us_trainer *trainer, const double *losses, double le
     const us_progress *progress = &trainer->progress;
     const us_detector_type *type = trainer->detector->spec->type;
     cJSON *record = cJSON_CreateObject();
-    bool complete =
-        add_number(record, "epoch", progress->epoch) && add_number(record, "loss", losses[0]) &&
-        add_number(record, "held_out_loss", progress->held_out_loss) &&
-        add_number(record, "learning_rate", learning_rate) &&
-        add_number(record, "images_per_second", (double)trainer->images_this_epoch / seconds) &&
-        add_number(record, "seconds", seconds);
+    bool complete = us_json_add_number(record, "epoch", progress->epoch) &&
+                    us_json_add_number(record, "loss", losses[0]) &&
+                    us_json_add_number(record, "held_out_loss", progress->held_out_loss) &&
+                    us_json_add_number(record, "learning_rate", learning_rate) &&
+                    us_json_add_number(record, "images_per_second",
+                                       (double)trainer->images_this_epoch / seconds) &&
+                    us_json_add_number(record, "seconds", seconds);
     cJSON *parts = cJSON_AddObjectToObject(record, "losses");
     us_stopping_reason reason = us_trainer_stopping(trainer);
     if (reason == US_STOPPING_CONVERGED)
@@ -91,6 +85,6 @@ unseen_status us_log_append(us_trainer *trainer, const double *losses, double le
     if (reason == US_STOPPING_LOSS_BELOW)
         complete = cJSON_AddStringToObject(record, "stopped", "loss_below") && complete;
     for (int i = 0; i < trainer->loss_count; i++)
-        complete = add_number(parts, type->losses[i].name, losses[i]) && complete;
+        complete = us_json_add_number(parts, type->losses[i].name, losses[i]) && complete;
     return append(trainer, record, complete, error);
 }

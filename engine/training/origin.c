@@ -58,12 +58,12 @@ static unseen_status digest_file(const char *path, bool whole, us_digest_text *d
     return us_fail(error, UNSEEN_FAILURE, "%s: cannot read: %s", path, strerror(code));
 }
 
-static unseen_status add_digest(cJSON *origin, const char *name, const char *path, bool whole,
+static unseen_status add_digest(cJSON *origin, const us_data_file *file, bool whole,
                                 unseen_error *error) {
     us_digest_text digest;
-    if (!path) return UNSEEN_OK;
-    US_TRY(digest_file(path, whole, &digest, error));
-    return cJSON_AddStringToObject(origin, name, digest.text) ? UNSEEN_OK
+    if (!file->path) return UNSEEN_OK;
+    US_TRY(digest_file(file->path, whole, &digest, error));
+    return us_json_add_string(origin, file->key, digest.text) ? UNSEEN_OK
                                                               : us_fail_memory(error, "an origin");
 }
 
@@ -72,10 +72,9 @@ static unseen_status add_digest(cJSON *origin, const char *name, const char *pat
 /* What no step of the training depends on: words, how images are scored, how often checkpoints are
  * written, when to end. The cosine schedule is made for a number of epochs. Files are known by
  * their digests, whatever they are called. */
-static void leave_out(cJSON *config) {
+static void leave_out(cJSON *config, const us_data_settings *files) {
     static const char *const roots[] = {"$schema", "name", "description", "scoring"};
     static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
-    static const char *const files[] = {"train", "train_labels", "test", "labels"};
     cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
     cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
     const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
@@ -87,25 +86,26 @@ static void leave_out(cJSON *config) {
     if (!type || strcmp(type, "cosine") != 0)
         cJSON_DeleteItemFromObjectCaseSensitive(training, "epochs");
     /* Without labels of the training images, the normal class is one of the test images. */
-    if (!cJSON_HasObjectItem(data, "train_labels"))
+    if (!cJSON_HasObjectItem(data, us_data_file_of(files, US_DATA_TRAIN_LABELS).key))
         cJSON_DeleteItemFromObjectCaseSensitive(data, "normal");
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(data, files[i]);
+    for (int i = 0; i < US_DATA_FILES; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(data, us_data_file_of(files, i).key);
 }
 
 unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data, char **origin,
                              unseen_error *error) {
+    const us_data_file images = us_data_file_of(data, US_DATA_TRAIN);
+    const us_data_file labels = us_data_file_of(data, US_DATA_TRAIN_LABELS);
     cJSON *object = cJSON_CreateObject(), *config = cJSON_Duplicate(resolved, true);
     unseen_status status = UNSEEN_OK;
     *origin = NULL;
-    if (config) leave_out(config);
+    if (config) leave_out(config, data);
     if (!object || !config || !cJSON_AddItemToObject(object, "config", config)) {
         cJSON_Delete(config);
         status = us_fail_memory(error, "an origin");
     }
-    if (status == UNSEEN_OK) status = add_digest(object, "train", data->train, false, error);
-    if (status == UNSEEN_OK)
-        status = add_digest(object, "train_labels", data->train_labels, true, error);
+    if (status == UNSEEN_OK) status = add_digest(object, &images, false, error);
+    if (status == UNSEEN_OK) status = add_digest(object, &labels, true, error);
     if (status == UNSEEN_OK && !(*origin = us_json_print_line(object)))
         status = us_fail_memory(error, "an origin");
     cJSON_Delete(object);
@@ -188,31 +188,31 @@ static unseen_status compare_configs(const cJSON *before, const cJSON *now, cons
         checkpoint, found.pointer, was, is);
 }
 
-static unseen_status compare_digests(const cJSON *before, const cJSON *now, const char *name,
-                                     const char *what, const char *path, const char *checkpoint,
+static unseen_status compare_digests(const cJSON *before, const cJSON *now,
+                                     const us_data_file *file, const char *checkpoint,
                                      unseen_error *error) {
-    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(before, name));
-    const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(now, name));
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(before, file->key));
+    const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(now, file->key));
     if (was && is && strcmp(was, is) == 0) return UNSEEN_OK;
     if (!was && !is) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s: %s have changed: %s is not what the run began with (digest %s then, %s "
                    "now); a run continues on its own data",
-                   checkpoint, what, path ? path : "no file", was ? was : "none", is ? is : "none");
+                   checkpoint, file->what, file->path ? file->path : "no file", was ? was : "none",
+                   is ? is : "none");
 }
 
 unseen_status us_origin_compare(const char *before, const char *now, const us_data_settings *data,
                                 const char *checkpoint, unseen_error *error) {
+    static const int begun_with[] = {US_DATA_TRAIN, US_DATA_TRAIN_LABELS};
     cJSON *then = cJSON_Parse(before), *today = cJSON_Parse(now);
     unseen_status status = UNSEEN_OK;
     if (!cJSON_IsObject(then) || !today)
         status = us_fail(error, UNSEEN_BAD_INPUT, "%s: a damaged checkpoint", checkpoint);
-    if (status == UNSEEN_OK)
-        status = compare_digests(then, today, "train", "the training images", data->train,
-                                 checkpoint, error);
-    if (status == UNSEEN_OK)
-        status = compare_digests(then, today, "train_labels", "the labels of the training images",
-                                 data->train_labels, checkpoint, error);
+    for (int i = 0; status == UNSEEN_OK && i < 2; i++) {
+        const us_data_file file = us_data_file_of(data, begun_with[i]);
+        status = compare_digests(then, today, &file, checkpoint, error);
+    }
     if (status == UNSEEN_OK)
         status =
             compare_configs(cJSON_GetObjectItemCaseSensitive(then, "config"),

@@ -1,0 +1,17 @@
+/* What the jobs that score images say about their results. */
+#ifndef US_JOBS_RESULTS_H
+#define US_JOBS_RESULTS_H
+
+#include "training/dataset.h"
+
+/* Adds a warning to the array "warnings" of the results; an empty one is none. */
+unseen_status us_results_warn(cJSON *results, const char *text, unseen_error *error);
+
+/* Adds a warning where all images are identical, so that their scores are, too. */
+unseen_status us_results_warn_of_identical(cJSON *results, const us_dataset *images,
+                                           unseen_error *error);
+
+/* Sends every warning of the results as an event. */
+void us_results_tell_warnings(const cJSON *results, const unseen_events *events);
+
+#endif

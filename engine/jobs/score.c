@@ -1,0 +1,173 @@
+/* unseen_score: images scored with the model of a run's folder. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/folder.h"
+#include "base/output.h"
+#include "tuning/tuning.h"
+#include "evaluation/metrics.h"
+#include "jobs/results.h"
+#include "training/model.h"
+
+typedef struct scoring {
+    unseen_config *config;
+    us_dataset dataset;
+    us_device *device;
+    us_detector *detector;
+    us_calibration calibration;
+    us_scores scores;
+    double seconds;
+} scoring;
+
+/* The images to score are read as those that the run was trained on, as far as it is known what
+ * these were like: by a folder without metrics.json it is not. */
+static unseen_status open_scored(const char *folder, const unseen_score_options *options,
+                                 const unseen_events *events, scoring *s, unseen_error *error) {
+    us_layout_request layout = us_dataset_layout(s->config, NULL);
+    layout.when = options->layout ? US_LAYOUT_ALWAYS : US_LAYOUT_IN_DOUBT;
+    if (options->layout && !(layout.layout = us_layout_find(options->layout)))
+        layout.when = US_LAYOUT_OF_ITS_RANK;
+    us_json metrics = {0};
+    char *path;
+    US_TRY(us_folder_path(folder, US_RUN_METRICS, &path, error));
+    if (us_json_load(path, &metrics, NULL) != UNSEEN_OK) metrics.value = NULL;
+    us_scale training =
+        us_scale_from_json((us_range)s->config->range,
+                           cJSON_GetObjectItemCaseSensitive(metrics.value, "training_data"));
+    cJSON_Delete(metrics.value);
+    free(path);
+    us_dataset_source source = {.path = options->data, .layout = layout, .training = &training};
+    return us_dataset_open(s->config, &source, events, &s->dataset, error);
+}
+
+static unseen_status open_run(const char *folder, const unseen_score_options *options,
+                              const unseen_events *events, scoring *s, unseen_error *error) {
+    char *config = us_path_join(folder, US_RUN_CONFIG);
+    char *model = us_path_join(folder, US_RUN_MODEL);
+    unseen_status status = config && model ? UNSEEN_OK : us_fail_memory(error, "a path");
+    if (status == UNSEEN_OK && !us_file_exists(model))
+        status =
+            us_fail(error, UNSEEN_BAD_INPUT,
+                    "%s holds no trained model (model.safetensors); was the run finished?", folder);
+    if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
+    if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
+    free(config);
+    free(model);
+    return status;
+}
+
+static unseen_status open_model(const char *folder, const unseen_score_options *options,
+                                const unseen_events *events, scoring *s, unseen_error *error) {
+    char *model;
+    US_TRY(us_folder_path(folder, US_RUN_MODEL, &model, error));
+    unseen_status status = us_device_open(options->device, &s->device, error);
+    if (status == UNSEEN_OK) us_device_tell(s->device, events);
+    if (status == UNSEEN_OK) status = us_tuning_open(&s->device->facts, &s->device->tuning, error);
+    if (status == UNSEEN_OK)
+        status = us_detector_create(s->device, &s->config->detector,
+                                    us_dataset_batch(&s->dataset, s->config->training.batch), false,
+                                    &s->detector, error);
+    if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
+    free(model);
+    return status;
+}
+
+static unseen_status describe_scoring(const scoring *s, const char *out,
+                                      const unseen_events *events, char **json,
+                                      unseen_error *error) {
+    int64_t above = 0;
+    for (int64_t i = 0; i < s->scores.count; i++)
+        above += us_score_reaches(s->scores.values[0][i], s->calibration.threshold);
+    cJSON *object = cJSON_CreateObject();
+    bool complete =
+        us_json_add_number(object, "n", (double)s->scores.count) &&
+        cJSON_AddStringToObject(object, "out", out) &&
+        cJSON_AddStringToObject(object, "device", s->device->facts.name) &&
+        us_json_add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
+        us_json_add_number(object, "threshold", s->calibration.threshold) &&
+        us_json_add_number(object, "above_threshold", (double)above) &&
+        cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
+    if (complete) complete = us_results_warn_of_identical(object, &s->dataset, error) == UNSEEN_OK;
+    if (complete) us_results_tell_warnings(object, events);
+    *json = complete ? us_json_print(object) : NULL;
+    cJSON_Delete(object);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
+}
+
+/* What a detector's scores.csv begins with, so that an earlier one is known. */
+static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
+    us_scores none = {0};
+    US_TRY(us_model_scores(s->config->detector.type, 1, &none, error));
+    *header = us_scores_header(&none);
+    us_scores_destroy(&none);
+    return *header ? UNSEEN_OK : us_fail_memory(error, "a header");
+}
+
+/* What can be wrong about the output is better said before scoring than after. */
+static unseen_status check_score_options(const char *folder, const unseen_score_options *options,
+                                         const us_output *scores, const us_output *columns,
+                                         unseen_error *error) {
+    if (!options->data) return us_fail(error, UNSEEN_BAD_INPUT, "no images to score are given");
+    if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no file for the scores is given");
+    if (options->layout) US_TRY(us_layout_check(options->layout, error));
+    US_TRY(us_scores_check_header(options->csv_header, error));
+    if (options->columns && us_same_file(options->columns, options->out))
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s cannot hold both the scores and the columns: give them two files",
+                       options->out);
+    const us_output *const outputs[] = {scores, columns};
+    for (int i = 0; i < 2; i++) {
+        US_TRY(us_output_check(outputs[i], error));
+        US_TRY(us_output_spares(outputs[i], "the images to score", options->data, error));
+        US_TRY(
+            us_folder_spares(folder, US_FOLDER_RUN, outputs[i]->option, outputs[i]->path, error));
+    }
+    return options->overwrite ? UNSEEN_OK : us_output_replaces(scores, error);
+}
+
+static unseen_status check_columns(const scoring *s, const unseen_score_options *options,
+                                   us_output *columns, unseen_error *error) {
+    char *header;
+    if (options->overwrite || !options->columns) return UNSEEN_OK;
+    US_TRY(columns_header(s, &header, error));
+    columns->what = header;
+    unseen_status status = us_output_replaces(columns, error);
+    free(header);
+    return status;
+}
+
+static unseen_status write_outputs(const scoring *s, const unseen_score_options *options,
+                                   unseen_error *error) {
+    US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
+    return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
+                            : UNSEEN_OK;
+}
+
+unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
+                           const unseen_events *events, char **json, unseen_error *error) {
+    const us_output scores = {.path = options->out,
+                              .option = "--out",
+                              .recognize = us_scores_recognize,
+                              .what = options->csv_header};
+    us_output columns = {
+        .path = options->columns, .option = "--columns", .recognize = us_scores_recognize};
+    *json = NULL;
+    scoring s = {0};
+    unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
+    if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
+    if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
+    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
+    double started = us_clock();
+    if (status == UNSEEN_OK)
+        status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
+    s.seconds = us_clock() - started + 1e-9;
+    if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
+    if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
+    if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
+    us_scores_destroy(&s.scores);
+    us_detector_destroy(s.detector);
+    if (s.device) us_tuning_close(&s.device->tuning);
+    if (us_device_close(s.device)) us_dataset_close(&s.dataset);
+    unseen_config_free(s.config);
+    return status;
+}
