@@ -17,7 +17,7 @@
 #define FIRST_ROW ((int)get_group_id(1) * rows)
 #define END_ROW min(FIRST_ROW + rows, pixels)
 #define FIRST_LANE LANE_BASE(get_group_id(0), vectors)
-#define START(channel) (((size_t)pixels * (channel) + FIRST_ROW) * batch + FIRST_LANE)
+#define START (((size_t)c * pixels + FIRST_ROW) * batch + FIRST_LANE) /* of channel c */
 #define FOR_CHANNELS                                                                               \
     for (int c = (int)get_group_id(2) * item_channels, end = min(c + item_channels, channels);     \
          c < end; c++)
@@ -78,7 +78,7 @@ __kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
     const int count = END_ROW - FIRST_ROW;
     const int values = count * clamp(n - (int)get_group_id(0) * group_lanes, 0, group_lanes);
     FOR_CHANNELS {
-        const float2 moments = part_moments(x + START(c), count, batch, vectors, n, values, room);
+        const float2 moments = part_moments(x + START, count, batch, vectors, n, values, room);
         if (get_local_id(0) == 0) {
             PUT(parts, 3, 0, (float)values);
             PUT(parts, 3, 1, moments.x);
@@ -149,7 +149,7 @@ __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
     FOR_CHANNELS {
         const float mean = saved[c];
         const float scale = saved[2 * channels + c], shift = saved[3 * channels + c];
-        size_t start = START(c);
+        size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
                 FOR_STEP {
@@ -168,7 +168,7 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
     __local float room[GROUP_SIZE];
     FOR_CHANNELS {
         const float mean = saved[c];
-        size_t start = START(c);
+        size_t start = START;
         vec sums[STEP], products[STEP];
         FOR_STEP sums[k] = products[k] = (vec)(0.0f);
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
@@ -228,7 +228,7 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
     FOR_CHANNELS {
         const float mean = saved[c], sum = means[c], product = means[channels + c];
         const float scale = saved[2 * channels + c];
-        size_t start = START(c);
+        size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
                 FOR_STEP {

@@ -31,12 +31,14 @@
 #endif
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
+/* clang-format off */
 #if GROUP_SIZE == 1
-#define LANE_BASE(group, per_item) (LANE_STRIDE * (per_item) * (int)(group))
+#define LANE_BASE(group, per_item) ((int)(group) * (per_item) * LANE_STRIDE)
 #else
 #define LANE_BASE(group, per_item)                                                                 \
-    (LANE_STRIDE * (per_item) * (int)(group) + (int)get_local_id(0) * VECTOR_WIDTH)
+    ((int)(group) * (per_item) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH)
 #endif
+/* clang-format on */
 
 #if VECTOR_WIDTH == 1
 typedef float vec;

@@ -215,7 +215,8 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
     }
     if (FORM == INPUT && end && INPUT_ACTIVATION) {
         FOR_ROWS {
-            FOR_VECTORS prefetch_line(extra + (size_t)(m0 + i) * BATCH + COLUMN, 0, 1);
+            __global const float *at = extra + (size_t)(m0 + i) * BATCH + l;
+            FOR_VECTORS prefetch_line(at + j * LANE_STRIDE, 0, 1);
         }
     }
     for (int start = 0; start < terms; start += STEP) {

@@ -93,7 +93,9 @@
 #define PATCH_FIRST(tile) (TILE_STEP * (tile) + FIRST_PIXEL)
 
 /* Largest first pixel over the windows of all tiles; FIRST_PIXEL is the smallest. */
-#define LAST_PIXEL(tiles) (-TILE_STEP + TILE_STEP * (tiles) + FIRST_PIXEL + SPREAD)
+/* clang-format off */
+#define LAST_PIXEL(tiles) (((tiles) - 1) * TILE_STEP + FIRST_PIXEL + SPREAD)
+/* clang-format on */
 
 /* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the
  * plane, transformed. */
@@ -129,8 +131,10 @@ typedef struct place {
 } place;
 #if UP
 #define STEP STRIDE
+/* clang-format off */
 #define OUTPUT_FIRST(phase, tile)                                                                  \
-    (STRIDE * (FIRST_POSITION(phase) + OUTPUTS * (tile)) - PADDING + (phase))
+    (STRIDE * (FIRST_POSITION(phase) + (tile) * OUTPUTS) + (phase) - PADDING)
+/* clang-format on */
 #else
 #define STEP 1
 #define OUTPUT_FIRST(phase, tile) (OUTPUTS * (tile))

@@ -116,7 +116,9 @@ INLINE void transpose(vec *v) {
 #endif
 
 /* The first pixel of one side of a tile's window of a phase. */
-#define PIXEL_FIRST(tile, phase) (-PADDING + OUTPUTS * STRIDE * (tile) + (phase))
+/* clang-format off */
+#define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
+/* clang-format on */
 
 /* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS of
  * its pixels that belong to no other window, which are the first ones but for those of a phase that
@@ -253,10 +255,9 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
 }
 
 /* Where the sums of a row and vector are among those of a product. */
+#define SUM_TILE(row, s) ((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL)
 #define SUM_AT(row, s)                                                                             \
-    (((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL) *                      \
-         (TILE_LARGE * TILE_SMALL) +                                                               \
-     (row) % TILE_LARGE * TILE_SMALL + (s) % TILE_SMALL)
+    ((SUM_TILE(row, s) * TILE_LARGE + (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
 
 /* Writes the weights between large channel l and the small ones of vector s, from lane `first` of
  * it to `last`. */
