@@ -1,9 +1,10 @@
-/* Activation layers of their own, where no layer before them can compute them. Options: COUNT (floats
- * of a tensor with its padded lanes), VECTORS (per item), ACTIVATION, INPUT_ACTIVATION. */
+/* Activation layers of their own, where no layer before them can compute them. Options: COUNT
+ * (floats of a tensor with its padded lanes), VECTORS (per item), ACTIVATION, INPUT_ACTIVATION. */
 
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 
-__kernel GROUP_ATTRIBUTE void forward(__global const float *restrict x, __global float *restrict y) {
+__kernel GROUP_ATTRIBUTE void forward(__global const float *restrict x,
+                                      __global float *restrict y) {
     const int first = ITEM_BASE;
     for (int j = 0; j < VECTORS; j++) {
         const int i = first + j * LANE_STRIDE;

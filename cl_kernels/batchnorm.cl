@@ -1,28 +1,27 @@
 /* BatchNorm over [channels][pixels][batch], one mean and variance per channel.
  *
  * Options: ACTIVATION, INPUT_ACTIVATION, and STEP, the vectors that are taken at a time. Shapes are
- * arguments, so that all layers share their kernels, and how the work is cut: `vectors` per item side by
- * side in the batch (a multiple of STEP), `rows` pixels and `item_channels` channels per item. Work-groups
- * are (lane groups, splits of the pixels, channels).
+ * arguments, so that all layers share their kernels, and how the work is cut: `vectors` per item
+ * side by side in the batch (a multiple of STEP), `rows` pixels and `item_channels` channels per
+ * item. Work-groups are (lane groups, splits of the pixels, channels).
  *
  * Sums over a channel come in parts, laid out [channel][value][part], `stride` (whole vectors) to a
- * value; entries beyond the last part are zeros. They are taken here or by the layer that computes what
- * is summed. A part's mean and sum of squared deviations are combined with the others' as in Chan, Golub,
- * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979); within a
- * part the mean is taken first, so a mean far beyond the deviation does no harm.
+ * value; entries beyond the last part are zeros. They are taken here or by the layer that computes
+ * what is summed. A part's mean and sum of squared deviations are combined with the others' as in
+ * Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
+ * (1979); within a part the mean is taken first, so a mean far beyond the deviation does no harm.
  *
  * saved[4][channels] is what us_backward_fusion.statistics says: y = (x - mean) * scale + shift. */
 
-#define SHAPE                                                                                      \
-    int channels, int pixels, int batch, int vectors, int rows, int item_channels
+#define SHAPE int channels, int pixels, int batch, int vectors, int rows, int item_channels
 #define FIRST_ROW ((int)get_group_id(1) * rows)
 #define END_ROW min(FIRST_ROW + rows, pixels)
 #define FIRST_LANE LANE_BASE(get_group_id(0), vectors)
-#define START(channel) (((size_t)(channel) * pixels + FIRST_ROW) * batch + FIRST_LANE)
+#define START (((size_t)c * pixels + FIRST_ROW) * batch + FIRST_LANE) /* of channel c */
 #define FOR_CHANNELS                                                                               \
     for (int c = (int)get_group_id(2) * item_channels, end = min(c + item_channels, channels);     \
          c < end; c++)
-#define FOR_STEP UNROLL for (int k = 0; k < STEP; k++)
+#define FOR_STEP UNROLL_FOR (int k = 0; k < STEP; k++)
 
 /* Puts a value of the work-group's part. */
 #define PUT(parts, values, value, number)                                                          \
@@ -30,8 +29,8 @@
             get_group_id(0)] = (number)
 
 /* The sums of d and d^2 over an item's part of a channel, where d = value - shift. */
-static inline float2 deviation_sums(__global const float *x, int count, int batch, int vectors, int n,
-                                    float shift) {
+static inline float2 deviation_sums(__global const float *x, int count, int batch, int vectors,
+                                    int n, float shift) {
     vec sums[STEP], squares[STEP];
     FOR_STEP sums[k] = squares[k] = (vec)(0.0f);
     for (int r = 0; r < count; r++, x += batch)
@@ -42,7 +41,7 @@ static inline float2 deviation_sums(__global const float *x, int count, int batc
                 sums[k] += d;
                 squares[k] += d * d;
             }
-    UNROLL for (int k = 1; k < STEP; k++) {
+    UNROLL_FOR (int k = 1; k < STEP; k++) {
         sums[0] += sums[k];
         squares[0] += squares[k];
     }
@@ -62,7 +61,8 @@ static inline float2 part_moments(__global const float *x, int count, int batch,
                 const int lane = (j + k) * LANE_STRIDE;
                 sums[k] += vec_mask(vec_load(row + lane), FIRST_LANE + lane, n);
             }
-    UNROLL for (int k = 1; k < STEP; k++) sums[0] += sums[k];
+    UNROLL_FOR (int k = 1; k < STEP; k++)
+        sums[0] += sums[k];
     const float guess = group_sum(vec_sum(sums[0]), room) * scale;
     float2 d = deviation_sums(x, count, batch, vectors, n, guess);
     d.x = group_sum(d.x, room);
@@ -78,7 +78,7 @@ __kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
     const int count = END_ROW - FIRST_ROW;
     const int values = count * clamp(n - (int)get_group_id(0) * group_lanes, 0, group_lanes);
     FOR_CHANNELS {
-        const float2 moments = part_moments(x + START(c), count, batch, vectors, n, values, room);
+        const float2 moments = part_moments(x + START, count, batch, vectors, n, values, room);
         if (get_local_id(0) == 0) {
             PUT(parts, 3, 0, (float)values);
             PUT(parts, 3, 1, moments.x);
@@ -100,8 +100,8 @@ static inline void save(__global float *saved, int c, int channels, float mean, 
     saved[3 * channels + c] = bias ? bias[c] : 0.0f;
 }
 
-/* Saves, and the running statistics move by `momentum` towards the mean and the unbiased variance (biased
- * where there is a single value). weight and bias may be NULL, for 1 and 0. */
+/* Saves, and the running statistics move by `momentum` towards the mean and the unbiased variance
+ * (biased where there is a single value). weight and bias may be NULL, for 1 and 0. */
 __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict parts, int stride,
                                                 __global const float *restrict weight,
                                                 __global const float *restrict bias,
@@ -144,12 +144,12 @@ __kernel void running_statistics(__global const float *restrict running_mean,
 }
 
 __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
-                                    __global const float *restrict saved, __global float *restrict y,
-                                    SHAPE) {
+                                    __global const float *restrict saved,
+                                    __global float *restrict y, SHAPE) {
     FOR_CHANNELS {
         const float mean = saved[c];
         const float scale = saved[2 * channels + c], shift = saved[3 * channels + c];
-        size_t start = START(c);
+        size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
                 FOR_STEP {
@@ -159,8 +159,8 @@ __kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
     }
 }
 
-/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. Only where the layer that
- * gave dy has not taken them. */
+/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. Only where the layer
+ * that gave dy has not taken them. */
 __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
                                             __global const float *restrict dy,
                                             __global const float *restrict saved,
@@ -168,7 +168,7 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
     __local float room[GROUP_SIZE];
     FOR_CHANNELS {
         const float mean = saved[c];
-        size_t start = START(c);
+        size_t start = START;
         vec sums[STEP], products[STEP];
         FOR_STEP sums[k] = products[k] = (vec)(0.0f);
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
@@ -179,7 +179,7 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
                     sums[k] += d;
                     products[k] += d * (vec_load(x + i) - mean);
                 }
-        UNROLL for (int k = 1; k < STEP; k++) {
+        UNROLL_FOR (int k = 1; k < STEP; k++) {
             sums[0] += sums[k];
             products[0] += products[k];
         }
@@ -192,8 +192,8 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
     }
 }
 
-/* means: [mean of dy][mean of dy xhat, divided by the deviation], over `count` values. The gradients
- * may be NULL. */
+/* means: [mean of dy][mean of dy xhat, divided by the deviation], over `count` values. The
+ * gradients may be NULL. */
 __kernel GROUP_ATTRIBUTE void finish_gradients(__global const float *restrict parts, int stride,
                                                __global const float *restrict saved,
                                                __global float *restrict means,
@@ -228,7 +228,7 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
     FOR_CHANNELS {
         const float mean = saved[c], sum = means[c], product = means[channels + c];
         const float scale = saved[2 * channels + c];
-        size_t start = START(c);
+        size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
             for (int j = 0; j < vectors; j += STEP)
                 FOR_STEP {
@@ -237,14 +237,14 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
                     const vec value = vec_load(x + i);
                     const vec d = scale * (vec_load(dy + i) - sum - (value - mean) * product);
                     vec_stream(vec_mask(input_activation_backward(d, value), FIRST_LANE + lane, n),
-                              dx + i);
+                               dx + i);
                 }
     }
 }
 
-/* For scoring: the convolution before with this layer after it is a convolution with other weights and
- * another bias. A work-group has a row of the weights; the first one gives the bias too. `from_bias` may be
- * NULL, for 0. */
+/* For scoring: the convolution before with this layer after it is a convolution with other weights
+ * and another bias. A work-group has a row of the weights; the first one gives the bias too.
+ * `from_bias` may be NULL, for 0. */
 __kernel GROUP_ATTRIBUTE void fold(__global const float *restrict saved,
                                    __global const float *restrict from,
                                    __global const float *restrict from_bias,

@@ -2,8 +2,9 @@
  * lanes), VECTORS (per item). */
 
 /* y + scale d, kept within the limits by comparisons that a NaN fails. */
-__kernel GROUP_ATTRIBUTE void bounded_step(__global float *restrict y, __global const float *restrict d,
-                                           float scale, float low, float high) {
+__kernel GROUP_ATTRIBUTE void bounded_step(__global float *restrict y,
+                                           __global const float *restrict d, float scale, float low,
+                                           float high) {
     const int first = LANE_BASE(get_group_id(0), VECTORS);
     for (int j = 0; j < VECTORS; j++) {
         const int i = first + j * LANE_STRIDE;

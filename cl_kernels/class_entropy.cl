@@ -1,7 +1,7 @@
 /* The cross entropy of class scores [CLASSES][BATCH] with one class per image, and its gradient.
  *
- * Options: CLASSES, BATCH, INPUT_ACTIVATION (the one that produced y). Work-groups are lane groups; an item
- * has one vector of the batch. */
+ * Options: CLASSES, BATCH, INPUT_ACTIVATION (the one that produced y). Work-groups are lane groups;
+ * an item has one vector of the batch. */
 
 typedef WIDE(int) classes;
 
@@ -10,8 +10,8 @@ static inline vec larger(vec a, vec b) {
     return vec_choose(b, a, b <= a);
 }
 
-/* entropies[j]: that of image j, or (accumulate) added to what is there; dy (may be NULL): scale times its
- * gradient. */
+/* entropies[j]: that of image j, or (accumulate) added to what is there; dy (may be NULL): scale
+ * times its gradient. */
 __kernel GROUP_ATTRIBUTE void class_entropy(__global const float *restrict y,
                                             __global const int *restrict labels,
                                             __global float *restrict dy,
@@ -29,7 +29,8 @@ __kernel GROUP_ATTRIBUTE void class_entropy(__global const float *restrict y,
     label = vload16(0, labels + lane);
 #endif
     vec top = vec_load(y + lane);
-    for (int c = 1; c < CLASSES; c++) top = larger(top, vec_load(y + (size_t)c * BATCH + lane));
+    for (int c = 1; c < CLASSES; c++)
+        top = larger(top, vec_load(y + (size_t)c * BATCH + lane));
     vec sum = (vec)(0.0f), own = (vec)(0.0f);
     for (int c = 0; c < CLASSES; c++) {
         const vec v = vec_load(y + (size_t)c * BATCH + lane) - top;
@@ -53,7 +54,8 @@ __kernel GROUP_ATTRIBUTE void entropy_sum(__global const float *restrict entropi
                                           __global float *restrict losses, int slot, float scale) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < BATCH; i += GROUP_SIZE) sum += entropies[i];
+    for (int i = get_local_id(0); i < BATCH; i += GROUP_SIZE)
+        sum += entropies[i];
     sum = group_sum(sum, room);
     if (get_local_id(0) == 0) losses[slot] = scale * sum;
 }

@@ -8,8 +8,14 @@
  * j * LANE_STRIDE, so that neighbouring items read neighbouring memory. WIDE(name) is the type or
  * function `name` of a vector's width: WIDE(uint), WIDE(convert_float). */
 
-#define UNROLL _Pragma("unroll")
-#define UNROLL_TWICE _Pragma("unroll 2") /* so that counting is half the work */
+/* a / b, rounded up. clang-format takes `(b) - 1` for a cast. */
+/* clang-format off */
+#define CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
+/* clang-format on */
+/* First of the tile_size things of a tile of `size`: the last tile is moved back to fit. */
+#define FIRST_OF_TILE(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
+#define UNROLL_FOR _Pragma("unroll") for
+#define UNROLL_TWICE_FOR _Pragma("unroll 2") for /* so that counting is half the work */
 /* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
  * those with __local arguments. */
 #define INLINE static inline __attribute__((always_inline))
@@ -25,12 +31,14 @@
 #endif
 #define GROUP_ATTRIBUTE __attribute__((reqd_work_group_size(GROUP_SIZE, 1, 1)))
 #define LANE_STRIDE (GROUP_SIZE * VECTOR_WIDTH)
+/* clang-format off */
 #if GROUP_SIZE == 1
 #define LANE_BASE(group, per_item) ((int)(group) * (per_item) * LANE_STRIDE)
 #else
 #define LANE_BASE(group, per_item)                                                                 \
     ((int)(group) * (per_item) * LANE_STRIDE + (int)get_local_id(0) * VECTOR_WIDTH)
 #endif
+/* clang-format on */
 
 #if VECTOR_WIDTH == 1
 typedef float vec;
@@ -76,7 +84,7 @@ static inline float vec_sum(vec v) {
 #endif
 
 #define LINE 16 /* floats of a CPU's cache line */
-#define LINES(floats) (((floats) + LINE - 1) / LINE)
+#define LINES(floats) CEIL_DIV(floats, LINE)
 
 /* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a
  * cache. */
@@ -127,7 +135,8 @@ static inline float group_sum(float v, __local float *room) {
     room[get_local_id(0)] = v;
     barrier(CLK_LOCAL_MEM_FENCE);
     float sum = 0.0f;
-    for (int i = 0; i < GROUP_SIZE; i++) sum += room[i];
+    for (int i = 0; i < GROUP_SIZE; i++)
+        sum += room[i];
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }

@@ -1,5 +1,5 @@
-/* Outputs compared with images on their way: us_target in engine/ops/layer.h. Options: COMPARED, and
- * INPUT_ACTIVATION, which is then the one that gives the outputs. */
+/* Outputs compared with images on their way: us_target in engine/ops/layer.h. Options: COMPARED,
+ * and INPUT_ACTIVATION, which is then the one that gives the outputs. */
 typedef struct comparison {
     __global const float *target; /* as the outputs; NULL: they are not compared */
     __global float *errors;       /* [part][BATCH] */

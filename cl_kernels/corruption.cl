@@ -1,12 +1,13 @@
-/* Images made wrong on purpose, [CHANNELS][HEIGHT][WIDTH][BATCH]. What each kind of corruption is, and
- * which random numbers decide it: engine/ops/corruption.h.
+/* Images made wrong on purpose, [CHANNELS][HEIGHT][WIDTH][BATCH]. What each kind of corruption is,
+ * and which random numbers decide it: engine/ops/corruption.h.
  *
- * Options: CHANNELS, HEIGHT, WIDTH, BATCH; KINDS (us_corruption_kind, four bits each) and KIND_COUNT, the
- * kinds to draw from; NORMAL (noise images are normal, not uniform); CORRUPTION_STREAM (us_stream); and
- * VECTORS of the batch per item. Work-groups are (lane groups, rows of all channels).
+ * Options: CHANNELS, HEIGHT, WIDTH, BATCH; KINDS (us_corruption_kind, four bits each) and
+ * KIND_COUNT, the kinds to draw from; NORMAL (noise images are normal, not uniform);
+ * CORRUPTION_STREAM (us_stream); and VECTORS of the batch per item. Work-groups are (lane groups,
+ * rows of all channels).
  *
- * Every lane does something else, so an item works on one lane after the other; the row of a vector of
- * lanes stays in the cache meanwhile. */
+ * Every lane does something else, so an item works on one lane after the other; the row of a vector
+ * of lanes stays in the cache meanwhile. */
 
 #include "random.cl"
 
@@ -53,9 +54,11 @@ static inline float within_range(float v) {
 static inline void noise_image(row r, ulong seed, uint substream, ulong first) {
     for (int x = 0; x < WIDTH; x++) {
 #if NORMAL
-        const float v = within_range(us_random_normal(seed, CORRUPTION_STREAM, substream, first + x));
+        const float v =
+            within_range(us_random_normal(seed, CORRUPTION_STREAM, substream, first + x));
 #else
-        const float v = us_random_uniform(seed, CORRUPTION_STREAM, substream, first + x) * 2.0f - 1.0f;
+        const float v =
+            us_random_uniform(seed, CORRUPTION_STREAM, substream, first + x) * 2.0f - 1.0f;
 #endif
         r.out[(size_t)x * BATCH] = v;
     }
@@ -86,7 +89,8 @@ static inline void paste(row r, const uint a[4], const uint b[4], __global const
     }
 }
 
-/* Where pixel i of `size` lies in a window of that share of the side, `first` pixels from its start. */
+/* Where pixel i of `size` lies in a window of that share of the side, `first` pixels from its
+ * start. */
 static inline float window_position(int i, float share, float first, int size) {
     return clamp(first + ((float)i + 0.5f) * share - 0.5f, 0.0f, (float)(size - 1));
 }
@@ -129,7 +133,8 @@ static inline void rotate_image(row r, uint word) {
 
 static inline float column_sum(__global const float *plane, int top, int bottom, int x) {
     float sum = 0.0f;
-    for (int y = top; y <= bottom; y++) sum += pixel(plane, y, x);
+    for (int y = top; y <= bottom; y++)
+        sum += pixel(plane, y, x);
     return sum;
 }
 
@@ -137,7 +142,8 @@ static inline float column_sum(__global const float *plane, int top, int bottom,
 static inline void blur(row r, int radius) {
     const int top = max(r.y - radius, 0), bottom = min(r.y + radius, HEIGHT - 1);
     float sum = 0.0f;
-    for (int x = 0; x < min(radius, WIDTH); x++) sum += column_sum(r.plane, top, bottom, x);
+    for (int x = 0; x < min(radius, WIDTH); x++)
+        sum += column_sum(r.plane, top, bottom, x);
     for (int x = 0; x < WIDTH; x++) {
         if (x + radius < WIDTH) sum += column_sum(r.plane, top, bottom, x + radius);
         if (x - radius > 0) sum -= column_sum(r.plane, top, bottom, x - radius - 1);
@@ -180,7 +186,8 @@ __kernel GROUP_ATTRIBUTE void corrupt(__global const float *restrict x,
                                       __global float *restrict out, int n, int noise_begin,
                                       int corrupted_begin, ulong seed, uint substream) {
     const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
-    const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH, start = (size_t)y * WIDTH * BATCH;
+    const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH,
+                 start = (size_t)y * WIDTH * BATCH;
     for (int j = 0; j < VECTORS; j++)
         for (int l = 0; l < VECTOR_WIDTH; l++) {
             const int lane = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE + l;
@@ -192,7 +199,6 @@ __kernel GROUP_ATTRIBUTE void corrupt(__global const float *restrict x,
                 noise_image(r, seed, substream + 1, first);
             else
                 for (int i = 0; i < WIDTH; i++)
-                    r.out[(size_t)i * BATCH] =
-                        lane < n ? pixel(base + plane + lane, y, i) : 0.0f;
+                    r.out[(size_t)i * BATCH] = lane < n ? pixel(base + plane + lane, y, i) : 0.0f;
         }
 }

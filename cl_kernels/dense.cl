@@ -42,7 +42,7 @@
 #define WEIGHT 2
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
-#define SLICES ((R + SLICE - 1) / SLICE)
+#define SLICES CEIL_DIV(R, SLICE)
 #define C_ROW (FORM == WEIGHT ? WIDTH : BATCH)
 
 #if LANES
@@ -81,7 +81,7 @@
 #define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
 #define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
 #define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
-#define WHOLE_ROWS ((TILE_ROWS + VECTOR_WIDTH - 1) / VECTOR_WIDTH * VECTOR_WIDTH)
+#define WHOLE_ROWS (CEIL_DIV(TILE_ROWS, VECTOR_WIDTH) * VECTOR_WIDTH)
 #endif
 #endif
 
@@ -102,7 +102,8 @@ static inline vec finish(vec sum, int m, int l, __global const float *extra) {
 static inline vec load_c(__global const float *c, int l) {
     if (l + VECTOR_WIDTH <= WIDTH) return vec_load(c);
     float lanes[VECTOR_WIDTH];
-    for (int k = 0; k < VECTOR_WIDTH; k++) lanes[k] = l + k < WIDTH ? c[k] : 0.0f;
+    for (int k = 0; k < VECTOR_WIDTH; k++)
+        lanes[k] = l + k < WIDTH ? c[k] : 0.0f;
     return vec_load(lanes);
 }
 
@@ -113,7 +114,8 @@ static inline void store_c(vec v, __global float *c, int l) {
     }
     float lanes[VECTOR_WIDTH];
     vec_store(v, lanes);
-    for (int k = 0; k < VECTOR_WIDTH && l + k < WIDTH; k++) c[k] = lanes[k];
+    for (int k = 0; k < VECTOR_WIDTH && l + k < WIDTH; k++)
+        c[k] = lanes[k];
 }
 #else
 #define load_c(c, l) vec_load(c)
@@ -122,8 +124,8 @@ static inline void store_c(vec v, __global float *c, int l) {
 
 #define STEP 32 /* terms between prefetches */
 
-#define FOR_ROWS UNROLL for (int i = 0; i < TILE_ROWS; i++)
-#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+#define FOR_ROWS UNROLL_FOR (int i = 0; i < TILE_ROWS; i++)
+#define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)
 #define ROW_EXISTS (M % TILE_ROWS == 0 || m0 + i < M)
 #define COLUMN (l + j * LANE_STRIDE)
 #define OUTPUT_AT ((size_t)(m0 + i) * C_ROW + COLUMN)
@@ -148,11 +150,11 @@ typedef struct {
 #define LINES_B                                                                                    \
     (FORM == WEIGHT ? ITEM_COLUMNS * TILE_WIDTH * LINES(BLOCK)                                     \
                     : BLOCK * LINES(ITEM_COLUMNS * TILE_WIDTH))
-#define STEPS (ITEM_COLUMNS * CHUNK_TILES * ((BLOCK + STEP - 1) / STEP))
-#define SHARE ((LINES_A + LINES_B + STEPS - 1) / STEPS)
+#define STEPS (ITEM_COLUMNS * CHUNK_TILES * CEIL_DIV(BLOCK, STEP))
+#define SHARE CEIL_DIV(LINES_A + LINES_B, STEPS)
 
 static inline void prefetch_share(ahead *next) {
-    UNROLL for (int i = 0; i < SHARE; i++) {
+    UNROLL_FOR (int i = 0; i < SHARE; i++) {
         if (next->now.left <= 0) return;
         prefetch_line(next->now.from, 0, 1);
         next->now.from += LINE;
@@ -191,10 +193,9 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
 
 /* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds
  * nothing yet; end: the sums are whole. */
-PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0,
-                        int l, __global float *c, bool begin, bool end,
-                        __global const float *extra, ahead *next, const comparison *with,
-                        ROOM float *errors) {
+PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0, int l,
+                        __global float *c, bool begin, bool end, __global const float *extra,
+                        ahead *next, const comparison *with, ROOM float *errors) {
     vec sums[TILE_ROWS][TILE_VECTORS];
     /* Beyond the last row of A the tile's first one is read, and nothing is written. */
     int row[TILE_ROWS];
@@ -208,16 +209,19 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
         if (with->target) FOR_ROWS prefetch_line(beside + (size_t)i * C_ROW, 0, 1);
 #endif
     } else {
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS sums[i][j] =
-            load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, l + j * LANE_STRIDE);
+        FOR_ROWS if (ROW_EXISTS) {
+            FOR_VECTORS sums[i][j] = load_c(to + (size_t)i * C_ROW + j * LANE_STRIDE, COLUMN);
+        }
     }
     if (FORM == INPUT && end && INPUT_ACTIVATION) {
-        FOR_ROWS FOR_VECTORS
-            prefetch_line(extra + (size_t)(m0 + i) * BATCH + l + j * LANE_STRIDE, 0, 1);
+        FOR_ROWS {
+            __global const float *at = extra + (size_t)(m0 + i) * BATCH + l;
+            FOR_VECTORS prefetch_line(at + j * LANE_STRIDE, 0, 1);
+        }
     }
     for (int start = 0; start < terms; start += STEP) {
         PREFETCH_SHARE(next);
-        UNROLL_TWICE for (int r = start; r < min(start + STEP, terms); r++) {
+        UNROLL_TWICE_FOR (int r = start; r < min(start + STEP, terms); r++) {
             vec terms_b[TILE_VECTORS];
             FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
             FOR_ROWS {
@@ -227,23 +231,29 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
         }
     }
     if (end) {
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
-            sums[i][j] = finish(sums[i][j], m0 + i, COLUMN, extra);
+        FOR_ROWS if (ROW_EXISTS) {
+            FOR_VECTORS sums[i][j] = finish(sums[i][j], m0 + i, COLUMN, extra);
+        }
     }
 #if COMPARED
     if (with->target) {
         vec error[TILE_VECTORS];
         FOR_VECTORS error[j] = ((ROOM vec *)errors)[j];
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
-            error[j] = add_errors(sums[i][j], with, OUTPUT_AT, error[j]);
-        FOR_VECTORS ((ROOM vec *)errors)[j] = error[j];
+        FOR_ROWS if (ROW_EXISTS) {
+            FOR_VECTORS error[j] = add_errors(sums[i][j], with, OUTPUT_AT, error[j]);
+        }
+        FOR_VECTORS {
+            ((ROOM vec *)errors)[j] = error[j];
+        }
         if (!c) return;
-        FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
-            sums[i][j] = error_gradient(sums[i][j], with, OUTPUT_AT, COLUMN);
+        FOR_ROWS if (ROW_EXISTS) {
+            FOR_VECTORS sums[i][j] = error_gradient(sums[i][j], with, OUTPUT_AT, COLUMN);
+        }
     }
 #endif
-    FOR_ROWS if (ROW_EXISTS) FOR_VECTORS
-        store_c(sums[i][j], to + (size_t)i * C_ROW + j * LANE_STRIDE, COLUMN);
+    FOR_ROWS if (ROW_EXISTS) {
+        FOR_VECTORS store_c(sums[i][j], to + (size_t)i * C_ROW + j * LANE_STRIDE, COLUMN);
+    }
 }
 
 #if LANES
@@ -261,15 +271,15 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     const int lane = (int)get_local_id(0);
     b += (size_t)tile * TILE_WIDTH * (FORM == WEIGHT ? R : 1);
     multiply_tile(a + (size_t)m0 * A_ROW + (size_t)begin * A_STEP,
-                  b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0,
-                  tile * TILE_WIDTH + lane,
+                  b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0, tile * TILE_WIDTH + lane,
                   SLICES > 1 ? slices + (size_t)slice * M * C_ROW : c, !accumulate, SLICES == 1,
                   extra, 0, 0, 0);
 }
 
 /* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an
  * item adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
-__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global float *restrict out,
+__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy,
+                                     __global float *restrict out,
                                      __global float *restrict bias_gradient, int accumulate) {
     const int l = (int)get_global_id(0);
     __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
@@ -279,8 +289,7 @@ __kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy, __global
         to[(size_t)r * TILE_WIDTH] = v;
         sum += v;
     }
-    if (bias_gradient && l < WIDTH)
-        bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
+    if (bias_gradient && l < WIDTH) bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
 }
 
 #else
@@ -299,19 +308,20 @@ PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms)
         __global const float *from = a + (size_t)m * A_ROW;
         ROOM float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
         int r = 0;
-        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) COPY(from + r, to + r);
-        for (; r < terms; r++) to[r] = from[r];
+        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH)
+            COPY(from + r, to + r);
+        for (; r < terms; r++)
+            to[r] = from[r];
     }
 #else
     /* The last tiles end too near the last row for whole vectors. */
     const int rows = min(ROWS_OF_CHUNK, M - m0);
-    const int quick =
-        clamp((M - m0 - WHOLE_ROWS + TILE_ROWS) / TILE_ROWS, 0, CHUNK_TILES);
+    const int quick = clamp((M - m0 - WHOLE_ROWS + TILE_ROWS) / TILE_ROWS, 0, CHUNK_TILES);
     for (int r = 0; r < terms; r++) {
         __global const float *from = a + (size_t)r * A_STEP;
         ROOM float *to = panels + r * TILE_ROWS;
         for (int tile = 0; tile < quick; tile++)
-            UNROLL for (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
+            UNROLL_FOR (int i = 0; i < TILE_ROWS; i += VECTOR_WIDTH)
                 COPY(from + tile * TILE_ROWS + i, to + tile * PANEL_A + i);
         for (int m = quick * TILE_ROWS; m < rows; m++)
             to[m / TILE_ROWS * PANEL_A + m % TILE_ROWS] = from[m];
@@ -323,32 +333,34 @@ PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms)
 #if FORM == WEIGHT
 /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
 static inline void transpose(vec rows[VECTOR_WIDTH]) {
-    UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+    UNROLL_FOR (int width = 1; width < VECTOR_WIDTH; width *= 2) {
         vec turned[VECTOR_WIDTH];
-        UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+        UNROLL_FOR (int i = 0; i < VECTOR_WIDTH / 2; i++) {
             turned[2 * i].even = rows[i].lo;
             turned[2 * i].odd = rows[i + VECTOR_WIDTH / 2].lo;
             turned[2 * i + 1].even = rows[i].hi;
             turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
         }
-        UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
+        UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
+            rows[i] = turned[i];
     }
 }
 
 /* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from
  * its first column here and its first term on. bias_gradient: NULL, or to where the values of each
  * column are added up. */
-PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
-                 int terms, __global float *bias_gradient, bool begin) {
+PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles, int terms,
+                 __global float *bias_gradient, bool begin) {
     for (int l = 0; l < tiles * TILE_WIDTH; l += VECTOR_WIDTH) {
         ROOM float *to = panels + l / TILE_WIDTH * PANEL_B + l % TILE_WIDTH;
         vec sum = (vec)(0.0f);
         for (int r = 0; r < terms; r += VECTOR_WIDTH) {
             vec rows[VECTOR_WIDTH];
-            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++)
-                rows[i] = l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * BATCH + r) : (vec)(0.0f);
+            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
+                rows[i] =
+                    l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * BATCH + r) : (vec)(0.0f);
             transpose(rows);
-            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) {
+            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++) {
                 vec_store(rows[i], to + (r + i) * TILE_WIDTH);
                 sum += rows[i];
             }
@@ -394,7 +406,7 @@ PART void multiply_item(__global const float *restrict a, __global const float *
                         : on ? stretch_of_b(b, l0, block + BLOCK)
                              : stretch_of_b(b, l0 + ITEM_COLUMNS * TILE_WIDTH, block);
             if (!next.now.left) next.now = next.then;
-            const int tiles = min(CHUNK_TILES, (end_row - m0 + TILE_ROWS - 1) / TILE_ROWS);
+            const int tiles = min(CHUNK_TILES, CEIL_DIV(end_row - m0, TILE_ROWS));
             for (int tile = 0; tile < columns; tile++)
                 for (int t = 0; t < tiles; t++)
                     multiply_tile(
@@ -408,8 +420,8 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #else
                         panels_b + tile * PANEL_B,
 #endif
-                        terms, m0 + t * TILE_ROWS, l0 + tile * TILE_WIDTH, to, begin, end, extra, &next,
-                        with, errors + tile * TILE_WIDTH);
+                        terms, m0 + t * TILE_ROWS, l0 + tile * TILE_WIDTH, to, begin, end, extra,
+                        &next, with, errors + tile * TILE_WIDTH);
         }
     }
 }
@@ -438,7 +450,8 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
     const comparison with = {target, errors, scale, n};
     const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
     ROOM float item_errors[ERRORS] __attribute__((aligned(64)));
-    for (int i = 0; i < ERRORS; i++) item_errors[i] = 0.0f;
+    for (int i = 0; i < ERRORS; i++)
+        item_errors[i] = 0.0f;
 #if B_IN_PLACE
     ROOM float panels_b[1];
 #else
@@ -467,7 +480,8 @@ __kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global con
         const int l = LANE_BASE(get_group_id(0), ITEM_VECTORS) + j * LANE_STRIDE;
         const size_t i = (size_t)m * C_ROW + l;
         vec sum = vec_load(slices + i);
-        for (int s = 1; s < SLICES; s++) sum += vec_load(slices + (size_t)s * M * C_ROW + i);
+        for (int s = 1; s < SLICES; s++)
+            sum += vec_load(slices + (size_t)s * M * C_ROW + i);
         vec_store(finish(sum, m, l, extra), c + i);
     }
 }

@@ -56,12 +56,12 @@
 #define INPUT_STEP 1
 #endif
 #define TAPS (KERNEL_H * KERNEL_W)
-#define TILE_FIRST(tile) min((tile) * TILE_CHANNELS, OUT_CHANNELS - TILE_CHANNELS)
+#define TILE_FIRST(tile) FIRST_OF_TILE(tile, TILE_CHANNELS, OUT_CHANNELS)
 #define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS ((VECTORS + TILE_VECTORS - 1) / TILE_VECTORS)
+#define CHUNKS CEIL_DIV(VECTORS, TILE_VECTORS)
 #define CHUNK_LANE(chunk)                                                                          \
-    (LANE_BASE(0, 0) + (size_t)min((chunk) * TILE_VECTORS, VECTORS - TILE_VECTORS) * LANE_STRIDE)
-#define TILES ((OUT_CHANNELS + TILE_CHANNELS - 1) / TILE_CHANNELS)
+    (LANE_BASE(0, 0) + (size_t)FIRST_OF_TILE(chunk, TILE_VECTORS, VECTORS) * LANE_STRIDE)
+#define TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
 
 /* Taps of a phase, and those of the phases before it. */
 static inline int phase_taps(int phase, int phases, int kernel_size) {
@@ -89,8 +89,7 @@ __kernel GROUP_ATTRIBUTE void gather_pack(__global const float *restrict weights
     for (int i = get_local_id(0); i < TAPS * TILE_CHANNELS; i += GROUP_SIZE) {
         const int tap = i / TILE_CHANNELS, ky = tap / KERNEL_W, kx = tap % KERNEL_W;
         const int phase_y = ky % PHASES_Y, phase_x = kx % PHASES_X;
-        const size_t row =
-            (size_t)c * phase_taps(phase_y, PHASES_Y, KERNEL_H) + ky / PHASES_Y;
+        const size_t row = (size_t)c * phase_taps(phase_y, PHASES_Y, KERNEL_H) + ky / PHASES_Y;
         const size_t at = row * phase_taps(phase_x, PHASES_X, KERNEL_W) + kx / PHASES_X;
         packed[packed_offset(tile, phase_y, phase_x) + at * TILE_CHANNELS + i % TILE_CHANNELS] =
             from[(size_t)tap * TAP_STRIDE + (size_t)(i % TILE_CHANNELS) * OUT_STRIDE];
@@ -124,8 +123,8 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define ROW_TAPS(oy) taps_of(oy, IN_HEIGHT, KERNEL_H, STRIDE_Y, PADDING_Y)
 #define COLUMN_TAPS(ox) taps_of(ox, IN_WIDTH, KERNEL_W, STRIDE_X, PADDING_X)
 
-#define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
-#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+#define FOR_CHANNELS UNROLL_FOR (int i = 0; i < TILE_CHANNELS; i++)
+#define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)
 
 #if BIAS
 #define SUM_START(channel) ((vec)(bias[channel]))
@@ -133,9 +132,7 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define SUM_START(channel) ((vec)(0.0f))
 #endif
 #define ADD_TAP(weights, inputs)                                                                   \
-    {                                                                                              \
-        FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j]);     \
-    }
+    { FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j]); }
 
 #if INPUT_ACTIVATION
 #define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
@@ -143,7 +140,7 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define FINISH(value, at) activate(value)
 #endif
 #define OUTPUT_AT(channel, ox, lane)                                                               \
-    ((((size_t)(channel) * OUT_HEIGHT + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
+    ((((size_t)OUT_HEIGHT * (channel) + oy) * OUT_WIDTH + (ox)) * BATCH + (lane))
 #if COMPARED
 #define PUT_ERRORS(error, part, lane)                                                              \
     {                                                                                              \
@@ -163,12 +160,14 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
         if (with->target)                                                                          \
             FOR_OUTPUTS(channel, lane, error[j] = add_errors(sum[i][j], with, at, error[j]))       \
         if (with->target && y)                                                                     \
-            FOR_OUTPUTS(channel, lane, sum[i][j] = error_gradient(sum[i][j], with, at,             \
-                                                                  (int)(lane) + j * LANE_STRIDE))  \
+            FOR_OUTPUTS(channel, lane,                                                             \
+                        sum[i][j] =                                                                \
+                            error_gradient(sum[i][j], with, at, (int)(lane) + j * LANE_STRIDE))    \
         if (y) FOR_OUTPUTS(channel, lane, vec_store(sum[i][j], y + at))                            \
     }
 #else
-#define PUT_ERRORS(error, part, lane) {}
+#define PUT_ERRORS(error, part, lane)                                                              \
+    {}
 #define WRITE_TILE(channel, lane)                                                                  \
     FOR_CHANNELS {                                                                                 \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
@@ -199,19 +198,19 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 /* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a
  * row that read the same pixels, next to each other, at once; TILE_RUN of these. Group g has the
  * output pixels at positions g * STRIDE_X + phase - PADDING_X. */
-#define RUNS ((ROW_GROUPS + TILE_RUN - 1) / TILE_RUN)
-#define COLUMN_TAPS_OF_PHASES ((KERNEL_W + PHASES_X - 1) / PHASES_X)
-#define FOR_PHASES UNROLL for (int p = 0; p < PHASES_X; p++)
+#define RUNS CEIL_DIV(ROW_GROUPS, TILE_RUN)
+#define COLUMN_TAPS_OF_PHASES CEIL_DIV(KERNEL_W, PHASES_X)
+#define FOR_PHASES UNROLL_FOR (int p = 0; p < PHASES_X; p++)
 #define ROW_TAPS_OF_PHASE (KERNEL_H / STRIDE_Y) /* where the stride divides the kernel */
 
 /* Adds the taps of a row to the sums of group g. row: the pixel that its first tap meets; row_tap:
  * the row's number among those of a phase's weights; whole: no tap is beyond the border. */
-INLINE void add_row(__global const float *row, __global const float *packed, tap_range rows, int tile,
-                    int row_tap, int g, const bool whole,
+INLINE void add_row(__global const float *row, __global const float *packed, tap_range rows,
+                    int tile, int row_tap, int g, const bool whole,
                     vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
     FOR_VECTORS if (j * VECTOR_WIDTH % LINE == 0)
         prefetch_line(row + PIXELS_AHEAD * BATCH + j * LANE_STRIDE, 0, 1);
-    UNROLL for (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
+    UNROLL_FOR (int jx = 0; jx < COLUMN_TAPS_OF_PHASES; jx++) {
         if (!whole && (g - jx < 0 || g - jx >= IN_WIDTH)) continue;
         vec v[TILE_VECTORS];
         FOR_VECTORS v[j] = vec_load(row - jx * BATCH + j * LANE_STRIDE);
@@ -226,14 +225,14 @@ INLINE void add_row(__global const float *row, __global const float *packed, tap
 }
 
 /* Adds all taps of a group: of those whose taps all exist without asking for each. */
-INLINE void add_taps(__global const float *x, __global const float *packed, tap_range rows, int tile,
-                     int g, vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
+INLINE void add_taps(__global const float *x, __global const float *packed, tap_range rows,
+                     int tile, int g, vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
     const bool whole = KERNEL_H % STRIDE_Y == 0 && rows.last - rows.first == ROW_TAPS_OF_PHASE &&
                        g >= COLUMN_TAPS_OF_PHASES - 1 && g < IN_WIDTH;
     __global const float *pixel = x + ((size_t)rows.input * IN_WIDTH + g) * BATCH;
     for (int c = 0; c < IN_CHANNELS; c++, pixel += PLANE) {
         if (whole) {
-            UNROLL for (int jy = 0; jy < ROW_TAPS_OF_PHASE; jy++)
+            UNROLL_FOR (int jy = 0; jy < ROW_TAPS_OF_PHASE; jy++)
                 add_row(pixel - jy * IN_WIDTH * (size_t)BATCH, packed, rows, tile,
                         c * ROW_TAPS_OF_PHASE + jy, g, true, sums);
         } else {
@@ -246,13 +245,13 @@ INLINE void add_taps(__global const float *x, __global const float *packed, tap_
 
 /* One tile of group g: of all its pixels, for the vectors from `lane` on. */
 INLINE void compute_group(__global const float *x, __global const float *packed,
-                          __global const float *bias, __global const float *input, __global float *y,
-                          const comparison *with, tap_range rows, int tile, int oy, int g, size_t lane,
-                          vec error[TILE_VECTORS]) {
+                          __global const float *bias, __global const float *input,
+                          __global float *y, const comparison *with, tap_range rows, int tile,
+                          int oy, int g, size_t lane, vec error[TILE_VECTORS]) {
     vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS];
     FOR_PHASES FOR_CHANNELS FOR_VECTORS sums[p][i][j] = SUM_START(TILE_FIRST(tile) + i);
     FOR_PHASES PREFETCH_TILE(TILE_FIRST(tile), g * STRIDE_X + p - PADDING_X, lane)
-    add_taps(x + lane, packed, rows, tile, g, sums);
+        add_taps(x + lane, packed, rows, tile, g, sums);
     FOR_PHASES {
         const int ox = g * STRIDE_X + p - PADDING_X;
         if (ox < 0 || ox >= OUT_WIDTH) continue;
@@ -272,7 +271,8 @@ PART void compute(__global const float *restrict x, __global const float *restri
     const tap_range rows = ROW_TAPS(oy);
     const int last = PADDING_X / STRIDE_X + min(run * TILE_RUN + TILE_RUN, ROW_GROUPS);
     vec errors[CHUNKS][TILE_VECTORS];
-    for (int chunk = 0; chunk < CHUNKS; chunk++) FOR_VECTORS errors[chunk][j] = (vec)(0.0f);
+    for (int chunk = 0; chunk < CHUNKS; chunk++)
+        FOR_VECTORS errors[chunk][j] = (vec)(0.0f);
     for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++)
         for (int chunk = 0; chunk < CHUNKS; chunk++)
             compute_group(x, packed, bias, input, y, with, rows, tile, oy, g, CHUNK_LANE(chunk),
@@ -284,7 +284,7 @@ PART void compute(__global const float *restrict x, __global const float *restri
 #elif !STAGED
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN
  * pixels of a row, one after the other. */
-#define RUNS ((OUT_WIDTH + TILE_RUN - 1) / TILE_RUN)
+#define RUNS CEIL_DIV(OUT_WIDTH, TILE_RUN)
 PART void compute(__global const float *restrict x, __global const float *restrict packed,
                   __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
@@ -330,14 +330,13 @@ PART void compute(__global const float *restrict x, __global const float *restri
  * by side: planes of powers of two would fight for the same places of a cache. A work-item (one per
  * work-group) computes all channels of TILE_RUN chunks of vectors of a pixel, STAGED input channels
  * at a time; between them the sums wait in `sums`. */
-#define GROUPS_OF_CHUNKS ((CHUNKS + TILE_RUN - 1) / TILE_RUN)
-#define WINDOW_TAPS                                                                                \
-    (((KERNEL_H + PHASES_Y - 1) / PHASES_Y) * ((KERNEL_W + PHASES_X - 1) / PHASES_X))
-#define BLOCKS ((IN_CHANNELS + STAGED - 1) / STAGED)
+#define GROUPS_OF_CHUNKS CEIL_DIV(CHUNKS, TILE_RUN)
+#define WINDOW_TAPS (CEIL_DIV(KERNEL_H, PHASES_Y) * CEIL_DIV(KERNEL_W, PHASES_X))
+#define BLOCKS CEIL_DIV(IN_CHANNELS, STAGED)
 PART void compute(__global const float *restrict x, __global const float *restrict packed,
                   __global const float *restrict bias, __global const float *restrict input,
-                  __global float *restrict y, const comparison *with, size_t group, ROOM vec *window,
-                  ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
+                  __global float *restrict y, const comparison *with, size_t group,
+                  ROOM vec *window, ROOM vec (*sums)[TILE_CHANNELS][TILE_VECTORS]) {
     NEXT(chunk_group, GROUPS_OF_CHUNKS);
     NEXT(ox, OUT_WIDTH);
     const int oy = group;
@@ -351,8 +350,8 @@ PART void compute(__global const float *restrict x, __global const float *restri
         const int channels = min(STAGED, IN_CHANNELS - first_channel);
         ROOM vec *to = window;
         for (int chunk = 0; chunk < chunks; chunk++) {
-            __global const float *plane = x + CHUNK_LANE(first_chunk + chunk) +
-                                          (size_t)first_channel * PLANE;
+            __global const float *plane =
+                x + CHUNK_LANE(first_chunk + chunk) + (size_t)first_channel * PLANE;
             for (int c = 0; c < channels; c++) {
                 for (int jy = rows.first; jy < rows.last; jy++) {
                     __global const float *row =

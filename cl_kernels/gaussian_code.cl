@@ -1,12 +1,12 @@
-/* Codes that are drawn from a normal distribution, [FEATURES][BATCH]: engine/ops/gaussian_code.h has
- * the formulas.
+/* Codes that are drawn from a normal distribution, [FEATURES][BATCH]: engine/ops/gaussian_code.h
+ * has the formulas.
  *
  * Options: FEATURES, BATCH, LARGEST (log variance: exp is continued by its tangent beyond it),
- * INPUT_ACTIVATION (the one that produced what a gradient is with respect to), and how the work is cut:
- * VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of the
+ * INPUT_ACTIVATION (the one that produced what a gradient is with respect to), and how the work is
+ * cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of the
  * features). */
 
-#define SPLITS ((FEATURES + ROWS - 1) / ROWS)
+#define SPLITS CEIL_DIV(FEATURES, ROWS)
 
 /* A NaN stays one. */
 static inline vec bounded(vec log_variance) {
@@ -47,7 +47,8 @@ __kernel GROUP_ATTRIBUTE void divergence_parts(__global const float *restrict me
     const int first = LANE_BASE(get_group_id(0), VECTORS);
     /* Feature by feature, so that memory is read in runs. */
     vec part[VECTORS];
-    for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++)
+        part[j] = (vec)(0.0f);
     for (int f = first_row; f < end_row; f++)
         for (int j = 0; j < VECTORS; j++) {
             const size_t i = (size_t)f * BATCH + first + j * LANE_STRIDE;
@@ -63,7 +64,8 @@ __kernel GROUP_ATTRIBUTE void divergence_sum(__global const float *restrict part
                                              __global float *restrict divergences) {
     const int lane = LANE_BASE(get_group_id(0), 1);
     vec sum = (vec)(0.0f);
-    for (int s = 0; s < SPLITS; s++) sum += vec_load(parts + (size_t)s * BATCH + lane);
+    for (int s = 0; s < SPLITS; s++)
+        sum += vec_load(parts + (size_t)s * BATCH + lane);
     vec_store(sum, divergences + lane);
 }
 
@@ -72,7 +74,8 @@ __kernel GROUP_ATTRIBUTE void divergence_mean(__global const float *restrict div
                                               __global float *restrict losses, int slot, int n) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < n; i += GROUP_SIZE) sum += divergences[i];
+    for (int i = get_local_id(0); i < n; i += GROUP_SIZE)
+        sum += divergences[i];
     sum = group_sum(sum, room);
     if (get_local_id(0) == 0) losses[slot] = sum / (float)n;
 }

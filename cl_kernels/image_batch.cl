@@ -1,21 +1,20 @@
 /* Stored images, [image][height][width][channel] in bytes or floats, become a normalised batch
  * [CHANNELS][HEIGHT][WIDTH][BATCH].
  *
- * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH; CHANNELS,
- * HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized); PARTIAL (the
- * pixels at hand may lack images of the batch, whose lanes are left as they are); STAGED (the pixels at
- * hand are those of the batch, in order); PLANAR (not set: 0; the pixels are stored as
- * [image][channel][height][width]); LEAST and GREATEST (set where some values are beyond them, which
- * then count as these); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is cut: VECTORS of
- * the batch and STRIP pixels of a row per item.
+ * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH;
+ * CHANNELS, HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized);
+ * PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they are);
+ * STAGED (the pixels at hand are those of the batch, in order); PLANAR (not set: 0; the pixels are
+ * stored as [image][channel][height][width]); LEAST and GREATEST (set where some values are beyond
+ * them, which then count as these); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is
+ * cut: VECTORS of the batch and STRIP pixels of a row per item.
  *
  * An item takes a strip of each of its lanes' images in turn into a tile whose lanes are innermost,
  * then writes the tile out in whole vectors: both sides touch memory in runs. */
 
 #include "random.cl"
 
-#define DIRECT                                                                                     \
-    (CHANNELS == SOURCE_CHANNELS && HEIGHT == SOURCE_HEIGHT && WIDTH == SOURCE_WIDTH)
+#define DIRECT (CHANNELS == SOURCE_CHANNELS && HEIGHT == SOURCE_HEIGHT && WIDTH == SOURCE_WIDTH)
 /* Rows and columns around an image in the middle; negative ones are cut off. */
 #define ABOVE ((HEIGHT - SOURCE_HEIGHT) / 2)
 #define BEFORE ((WIDTH - SOURCE_WIDTH) / 2)
@@ -60,7 +59,7 @@ typedef float cell;
      STRIP * CHANNELS % VECTOR_WIDTH == 0)
 
 #if VECTOR_WIDTH == 1
-#define vec_from_bytes(p) ((float)*(p))
+#define vec_from_bytes(p) ((float)(p)[0])
 #else
 #define vec_from_bytes(p) WIDE(convert_float)(WIDE(vload)(0, p))
 #endif
@@ -106,11 +105,11 @@ static inline float2 source_position(int i, float ratio) {
 /* Column `lane` of the tile from one image. */
 static inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, strip s) {
 #if DIRECT
-    UNROLL for (int p = 0; p < STRIP; p++) {
+    UNROLL_FOR (int p = 0; p < STRIP; p++) {
         if (WIDTH % STRIP && p >= s.pixels) break;
         const int x = flip ? WIDTH - 1 - s.x - p : s.x + p;
         __global const pixel *from = image + (s.y * WIDTH + x) * PIXEL_STRIDE;
-        UNROLL for (int c = 0; c < CHANNELS; c++)
+        UNROLL_FOR (int c = 0; c < CHANNELS; c++)
 #if BYTE_TILE
             tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = from[c * CHANNEL_STRIDE];
 #else
@@ -156,7 +155,7 @@ static inline void fill_other(cell *tile, int lane, __global const float *out, b
                 keep ? (cell)out[((size_t)(c * HEIGHT + s.y) * WIDTH + s.x + p) * BATCH] : (cell)0;
 }
 
-#define OUT_PIXEL(c, p) (out + ((size_t)((c) * HEIGHT + s.y) * WIDTH + s.x + (p)) * BATCH)
+#define OUT_PIXEL(c, p) (out + ((size_t)(HEIGHT * (c) + s.y) * WIDTH + s.x + (p)) * BATCH)
 
 #if QUICK
 typedef WIDE(uchar) bytes;
@@ -175,31 +174,33 @@ static inline __global const uchar *strip_of(__global const uchar *pixels,
     return pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
 }
 
-/* rows[value of the strip] of lanes first .. from their images' strips, the pixels in stored order. */
-static inline void load_strips(bytes *rows, __global const uchar *pixels, __global const uint *chosen,
-                        int first, int n, uint low, strip s) {
+/* rows[value of the strip], for lanes first .., from their images' strips in stored order. */
+static inline void load_strips(bytes *rows, __global const uchar *pixels,
+                               __global const uint *chosen, int first, int n, uint low, strip s) {
     __global const uchar *from[VECTOR_WIDTH];
     for (int l = 0; l < VECTOR_WIDTH; l++)
         from[l] = strip_of(pixels, chosen, min(first + l, n - 1), low, s);
     /* Images lie anywhere: of each, the strip after the next is asked for. */
-    UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
+    UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++)
         prefetch_line(from[l] + 3 * STRIP * CHANNELS - 1, 0, 2);
     for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
         bytes part[VECTOR_WIDTH];
-        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++)
+        UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++)
             part[l] = ((__global const loose_bytes *)(from[l] + k))->v;
-        /* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
-        UNROLL for (int width = 1; width < VECTOR_WIDTH; width *= 2) {
+        /* Interleaving rows i and i + half, once per bit of the width, transposes. */
+        UNROLL_FOR (int width = 1; width < VECTOR_WIDTH; width *= 2) {
             bytes turned[VECTOR_WIDTH];
-            UNROLL for (int i = 0; i < VECTOR_WIDTH / 2; i++) {
+            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH / 2; i++) {
                 turned[2 * i].even = part[i].lo;
                 turned[2 * i].odd = part[i + VECTOR_WIDTH / 2].lo;
                 turned[2 * i + 1].even = part[i].hi;
                 turned[2 * i + 1].odd = part[i + VECTOR_WIDTH / 2].hi;
             }
-            UNROLL for (int i = 0; i < VECTOR_WIDTH; i++) part[i] = turned[i];
+            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
+                part[i] = turned[i];
         }
-        UNROLL for (int l = 0; l < VECTOR_WIDTH; l++) rows[k + l] = part[l];
+        UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++)
+            rows[k + l] = part[l];
     }
 }
 
@@ -208,8 +209,8 @@ static inline void mirror_strips(bytes *rows, __global const uint *flips) {
     const WIDE(int) turned = WIDE(vload)(0, flips) != (WIDE(uint))(0u);
     if (!any(turned)) return;
     const WIDE(char) flipped = WIDE(convert_char)(turned);
-    UNROLL for (int p = 0; p < STRIP / 2; p++)
-        UNROLL for (int c = 0; c < CHANNELS; c++) {
+    UNROLL_FOR (int p = 0; p < STRIP / 2; p++)
+        UNROLL_FOR (int c = 0; c < CHANNELS; c++) {
             bytes *left = rows + p * CHANNELS + c, *right = rows + (STRIP - 1 - p) * CHANNELS + c;
             const bytes was = *left;
             *left = select(was, *right, flipped);
@@ -217,11 +218,13 @@ static inline void mirror_strips(bytes *rows, __global const uint *flips) {
         }
 }
 
-/* Vectors whose strips wait in the L1 cache, so that each of their pixels is then written in one run. */
+/* Vectors whose strips wait in the L1 cache, so that each of their pixels is then written in one
+ * run. */
 #define SIDE_BY_SIDE 16
 
 static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
-                          __global float *out, int base, int vectors, int n, uint low, strip s) {
+                                 __global float *out, int base, int vectors, int n, uint low,
+                                 strip s) {
     bytes rows[SIDE_BY_SIDE][STRIP * CHANNELS];
     for (int j = 0; j < vectors; j++) {
         const int first = base + j * LANE_STRIDE;
@@ -238,7 +241,7 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
 }
 #endif
 
-/* pixels holds the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
+/* pixels: the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
 __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
                                      __global const uint *restrict chosen,
                                      __global float *restrict out, int n, uint low, uint count,
@@ -268,7 +271,7 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
                 fill_other(tile, l, out + lane, lane < n, s);
         }
         for (int p = 0; p < s.pixels; p++)
-            UNROLL for (int c = 0; c < CHANNELS; c++) {
+            UNROLL_FOR (int c = 0; c < CHANNELS; c++) {
                 const cell *row = tile + (p * CHANNELS + c) * VECTOR_WIDTH;
 #if BYTE_TILE
                 const vec v = vec_mask(vec_from_bytes(row) * scale + offset, first, n);

@@ -1,10 +1,10 @@
 /* A loss and its gradient in one pass over [FEATURES][BATCH], and the sum of its parts.
  *
- * Options: KIND (us_loss_kind), FEATURES, BATCH, INPUT_ACTIVATION (the one that produced y), and how
- * the work is cut: VECTORS per item side by side in the batch, ROWS features per item. Work-groups
- * are (lane groups, splits of the features); each leaves one part of the sum. */
+ * Options: KIND (us_loss_kind), FEATURES, BATCH, INPUT_ACTIVATION (the one that produced y), and
+ * how the work is cut: VECTORS per item side by side in the batch, ROWS features per item.
+ * Work-groups are (lane groups, splits of the features); each leaves one part of the sum. */
 
-#define SPLITS ((FEATURES + ROWS - 1) / ROWS)
+#define SPLITS CEIL_DIV(FEATURES, ROWS)
 #define LANE_GROUPS (OCCUPIED / (VECTORS * LANE_STRIDE))
 #define PARTS (SPLITS * LANE_GROUPS)
 
@@ -81,7 +81,8 @@ __kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
                                        int accumulate) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
+    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE)
+        sum += parts[i];
     sum = group_sum(sum, room);
     if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * sum;
 }

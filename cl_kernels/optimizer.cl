@@ -1,6 +1,6 @@
-/* Adam, AdamW and SGD on flat buffers. Options: KIND (us_optimizer_kind), COUNT (floats), VECTORS per
- * item, PARTS (work-groups, each taking VECTORS * LANE_STRIDE floats). COUNT need not be a multiple of
- * anything: the last item ends with single floats. */
+/* Adam, AdamW and SGD on flat buffers. Options: KIND (us_optimizer_kind), COUNT (floats), VECTORS
+ * per item, PARTS (work-groups, each taking VECTORS * LANE_STRIDE floats). COUNT need not be a
+ * multiple of anything: the last item ends with single floats. */
 
 #define ADAM 0
 #define ADAMW 1
@@ -50,7 +50,8 @@ __kernel GROUP_ATTRIBUTE void update(__global float *restrict parameters,
             const int i = start;
             UPDATE(vec, vec_load, vec_store)
         } else {
-            for (int i = start; i < COUNT; i++) UPDATE(float, LOAD_ONE, STORE_ONE)
+            for (int i = start; i < COUNT; i++)
+                UPDATE(float, LOAD_ONE, STORE_ONE)
         }
     }
 }
@@ -67,20 +68,22 @@ __kernel GROUP_ATTRIBUTE void norm_parts(__global const float *restrict gradient
             const vec g = vec_load(gradients + start);
             sum += g * g;
         } else {
-            for (int i = start; i < COUNT; i++) rest += gradients[i] * gradients[i];
+            for (int i = start; i < COUNT; i++)
+                rest += gradients[i] * gradients[i];
         }
     }
     const float total = group_sum(vec_sum(sum) + rest, room);
     if (get_local_id(0) == 0) parts[get_group_id(0)] = total;
 }
 
-/* One work-group: the factor min(1, limit / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. A NaN
- * stays one. */
+/* One work-group: the factor min(1, limit / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. A
+ * NaN stays one. */
 __kernel GROUP_ATTRIBUTE void norm_finish(__global const float *restrict parts,
                                           __global float *restrict coefficient, float limit) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
+    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE)
+        sum += parts[i];
     const float factor = limit / (sqrt(group_sum(sum, room)) + 1e-6f);
     if (get_local_id(0) == 0) coefficient[0] = factor > 1.0f ? 1.0f : factor;
 }

@@ -1,22 +1,26 @@
-/* What a device can do at most: arithmetic, by independent chains of fused multiply-adds in registers,
- * and memory, by copying. */
+/* What a device can do at most: arithmetic, by independent chains of fused multiply-adds in
+ * registers, and memory, by copying. */
 
 #define CHAINS 10
 
 __kernel GROUP_ATTRIBUTE void peak(const int rounds, const float a, const float b,
                                    __global float *restrict out) {
     vec chain[CHAINS];
-    UNROLL for (int i = 0; i < CHAINS; i++) chain[i] = (vec)(0.1f * i);
-    for (int r = 0; r < rounds; r++) UNROLL
-        for (int i = 0; i < CHAINS; i++) chain[i] = fma(chain[i], (vec)(a), (vec)(b));
+    UNROLL_FOR (int i = 0; i < CHAINS; i++)
+        chain[i] = (vec)(0.1f * i);
+    for (int r = 0; r < rounds; r++)
+        UNROLL_FOR (int i = 0; i < CHAINS; i++)
+            chain[i] = fma(chain[i], (vec)(a), (vec)(b));
     float sum = 0;
-    UNROLL for (int i = 0; i < CHAINS; i++) sum += vec_sum(chain[i]);
+    UNROLL_FOR (int i = 0; i < CHAINS; i++)
+        sum += vec_sum(chain[i]);
     out[get_global_id(0)] = sum;
 }
 
 __kernel GROUP_ATTRIBUTE void copy(__global const float *restrict from, __global float *restrict to,
                                    const int vectors) {
-    const size_t first = (size_t)get_group_id(0) * vectors * LANE_STRIDE + get_local_id(0) * VECTOR_WIDTH;
+    const size_t first =
+        (size_t)get_group_id(0) * vectors * LANE_STRIDE + get_local_id(0) * VECTOR_WIDTH;
     for (int j = 0; j < vectors; j++) {
         const size_t lane = first + (size_t)j * LANE_STRIDE;
         vec_store(vec_load(from + lane), to + lane);

@@ -1,7 +1,7 @@
 /* The reconstruction score of each lane, from [CHANNELS][PIXELS][BATCH].
  *
- * Options: KIND (us_pixel_score_kind), CHANNELS, PIXELS, BATCH, TOP (how many of the largest), and how
- * the work is cut: VECTORS of the batch and ROWS pixels per item. */
+ * Options: KIND (us_pixel_score_kind), CHANNELS, PIXELS, BATCH, TOP (how many of the largest), and
+ * how the work is cut: VECTORS of the batch and ROWS pixels per item. */
 
 #define ROOT_SUM 0
 #define MEAN 1
@@ -9,13 +9,13 @@
 #define TOP_K 3
 #define SUM 4
 #define RELATIVE 5
-#define SPLITS ((PIXELS + ROWS - 1) / ROWS)
+#define SPLITS CEIL_DIV(PIXELS, ROWS)
 
 typedef WIDE(uint) bits;
 typedef WIDE(int) counts;
 
-/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH], which for
- * RELATIVE those of the image's own size follow. */
+/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH],
+ * which for RELATIVE those of the image's own size follow. */
 __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
                                      __global const float *restrict y,
                                      __global float *restrict parts) {
@@ -23,10 +23,12 @@ __kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
     const int first_row = split * ROWS, end_row = min(first_row + ROWS, PIXELS);
     /* Pixel by pixel, so that memory is read in runs; the parts wait in the L1 cache meanwhile. */
     vec part[VECTORS];
-    for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++)
+        part[j] = (vec)(0.0f);
 #if KIND == RELATIVE
     vec size[VECTORS];
-    for (int j = 0; j < VECTORS; j++) size[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++)
+        size[j] = (vec)(0.0f);
 #endif
     for (int p = first_row; p < end_row; p++)
         for (int j = 0; j < VECTORS; j++) {
@@ -92,7 +94,7 @@ static inline vec combine_parts(__global const float *parts, int splits) {
 #endif
     }
     /* Those equal to the threshold fill the rest. */
-    const vec ties = WIDE(convert_float)((counts)(TOP) - above);
+    const vec ties = WIDE(convert_float)(TOP - above);
     return (sum + ties * WIDE(as_float)(threshold)) / (float)TOP;
 }
 #else
@@ -112,7 +114,8 @@ static inline vec combine_parts(__global const float *parts, int splits) {
     return total / (float)(CHANNELS * PIXELS);
 #elif KIND == RELATIVE
     vec size = (vec)(0.0f);
-    for (int s = splits; s < 2 * splits; s++) size += vec_load(parts + (size_t)s * BATCH);
+    for (int s = splits; s < 2 * splits; s++)
+        size += vec_load(parts + (size_t)s * BATCH);
     return sqrt(total) / (1.0f + sqrt(size));
 #else
     return total;

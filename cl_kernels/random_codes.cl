@@ -2,9 +2,9 @@
  * j * FEATURES + f in engine/base/random.h, so it depends neither on the batch's size nor on its
  * padding; random.cl is written here once more, for vectors. Or codes matched to real ones.
  *
- * Options: DISTRIBUTION (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream), and how the work
- * is cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of
- * the features). */
+ * Options: DISTRIBUTION (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream), and how the
+ * work is cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups,
+ * splits of the features). */
 
 #define NORMAL 0
 #define RECTIFIED_NORMAL 1
@@ -16,10 +16,10 @@ typedef WIDE(uint) words;
 
 /* Philox4x32-10: the first two words for the counter (low, high, substream, stream). */
 static inline void draw_words(ulong seed, uint substream, words low, words high, words *word0,
-                       words *word1) {
+                              words *word1) {
     uint key0 = (uint)seed, key1 = (uint)(seed >> 32);
     words c0 = low, c1 = high, c2 = (words)(substream), c3 = (words)((uint)NOISE_STREAM);
-    UNROLL for (int round = 0; round < 10; round++) {
+    UNROLL_FOR (int round = 0; round < 10; round++) {
         const words upper0 = mul_hi(c0, (words)(0xD2511F53u)), lower0 = c0 * 0xD2511F53u;
         const words upper1 = mul_hi(c2, (words)(0xCD9E8D57u)), lower1 = c2 * 0xCD9E8D57u;
         c0 = upper1 ^ c1 ^ key0;
@@ -45,8 +45,9 @@ static inline vec draw_values(words word0, words word1) {
 }
 
 /* With `base`, the numbers are added to it: noise on images or codes. */
-__kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base, __global float *restrict out,
-                                   int n, float scale, ulong seed, uint substream) {
+__kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base,
+                                   __global float *restrict out, int n, float scale, ulong seed,
+                                   uint substream) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {
@@ -66,8 +67,9 @@ __kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base, __global
 }
 
 /* out[f][j] = scale * codes[f][(j + shift) mod n] for j < n, shift being drawn for each feature. */
-__kernel GROUP_ATTRIBUTE void match(__global const float *restrict codes, __global float *restrict out,
-                                    int n, float scale, ulong seed, uint substream) {
+__kernel GROUP_ATTRIBUTE void match(__global const float *restrict codes,
+                                    __global float *restrict out, int n, float scale, ulong seed,
+                                    uint substream) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++) {
         uint drawn[4];

@@ -1,12 +1,13 @@
-/* Where branches of a network meet: outputs are added on the way forward, gradients on the way back.
- * Options: COUNT (floats of a tensor with its padded lanes), VECTORS (per item), ACTIVATION,
+/* Where branches of a network meet: outputs are added on the way forward, gradients on the way
+ * back. Options: COUNT (floats of a tensor with its padded lanes), VECTORS (per item), ACTIVATION,
  * INPUT_ACTIVATION. */
 
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 
 /* y = activation(a + b) */
 __kernel GROUP_ATTRIBUTE void forward(__global const float *restrict a,
-                                      __global const float *restrict b, __global float *restrict y) {
+                                      __global const float *restrict b,
+                                      __global float *restrict y) {
     const int first = ITEM_BASE;
     for (int j = 0; j < VECTORS; j++) {
         const int i = first + j * LANE_STRIDE;
@@ -14,9 +15,10 @@ __kernel GROUP_ATTRIBUTE void forward(__global const float *restrict a,
     }
 }
 
-/* sum = base + gradient times the derivative of the activation that produced x. sum may be base, which
- * may be NULL for zero. */
-__kernel GROUP_ATTRIBUTE void gradient_sum(__global const float *base, __global const float *restrict x,
+/* sum = base + gradient times the derivative of the activation that produced x. sum may be base,
+ * which may be NULL for zero. */
+__kernel GROUP_ATTRIBUTE void gradient_sum(__global const float *base,
+                                           __global const float *restrict x,
                                            __global const float *restrict gradient,
                                            __global float *sum) {
     const int first = ITEM_BASE;

@@ -1,13 +1,13 @@
 /* Geometric transformations of images, [CHANNELS][HEIGHT][WIDTH][BATCH]. What transformation t is:
  * engine/ops/transformation.h.
  *
- * Options: CHANNELS, HEIGHT, WIDTH, BATCH; FLIPS (1 or 2), SHIFTS (1 or 9), SHIFT_Y and SHIFT_X in pixels,
- * COUNT of the transformations; NOISE_STREAM (us_stream); VECTORS of the batch per item. Work-groups are
- * (lane groups, rows of all channels). */
+ * Options: CHANNELS, HEIGHT, WIDTH, BATCH; FLIPS (1 or 2), SHIFTS (1 or 9), SHIFT_Y and SHIFT_X in
+ * pixels, COUNT of the transformations; NOISE_STREAM (us_stream); VECTORS of the batch per item.
+ * Work-groups are (lane groups, rows of all channels). */
 
 #include "random.cl"
 
-/* One element each: the transformation of each image, drawn, or `fixed` where that is not negative. */
+/* Each element draws its image's transformation, or takes `fixed` if that is not negative. */
 __kernel void draw_labels(__global int *restrict labels, int fixed, ulong seed, uint substream) {
     const int lane = (int)get_global_id(0);
     if (lane >= BATCH) return;
@@ -44,8 +44,8 @@ static inline int source_pixel(int t, int y, int x) {
     return from_y * WIDTH + from_x;
 }
 
-/* Each image by its own transformation. Every lane reads elsewhere, so an item works on one lane after the
- * other; the row of a vector of lanes stays in the cache meanwhile. */
+/* Each image by its own transformation. Every lane reads elsewhere, so an item works on one lane
+ * after the other; the row of a vector of lanes stays in the cache meanwhile. */
 __kernel GROUP_ATTRIBUTE void transform_each(__global const float *restrict x,
                                              __global const int *restrict labels,
                                              __global float *restrict out, int n) {

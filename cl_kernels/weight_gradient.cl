@@ -25,13 +25,11 @@
  *
  * Twin of engine/ops/convolution/weight_gradient_direct.c. */
 #define TAPS (KERNEL_H * KERNEL_W)
-#define FIRST(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
-#define COUNT(tile_size, size) (((size) + (tile_size) - 1) / (tile_size))
 #define SUMS (TILE_SMALL * TILE_LARGE * TILE_TAPS)
 
-#define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
-#define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
-#define FOR_TAPS UNROLL for (int k = 0; k < TILE_TAPS; k++)
+#define FOR_SMALL UNROLL_FOR (int i = 0; i < TILE_SMALL; i++)
+#define FOR_LARGE UNROLL_FOR (int j = 0; j < TILE_LARGE; j++)
+#define FOR_TAPS UNROLL_FOR (int k = 0; k < TILE_TAPS; k++)
 
 /* What a work-group has: a tile of small channels, of large channels and of taps of kernel row ky,
  * with their first ones, and a split of the small rows. */
@@ -41,23 +39,23 @@ typedef struct piece {
 
 INLINE piece piece_of(size_t group) {
     piece p;
-    p.tap_tile = group % COUNT(TILE_TAPS, KERNEL_W);
-    group /= COUNT(TILE_TAPS, KERNEL_W);
+    p.tap_tile = group % CEIL_DIV(KERNEL_W, TILE_TAPS);
+    group /= CEIL_DIV(KERNEL_W, TILE_TAPS);
     p.ky = group % KERNEL_H;
     group /= KERNEL_H;
-    p.small_tile = group % COUNT(TILE_SMALL, SMALL_CHANNELS);
-    group /= COUNT(TILE_SMALL, SMALL_CHANNELS);
-    p.large_tile = group % COUNT(TILE_LARGE, LARGE_CHANNELS);
-    p.split = group / COUNT(TILE_LARGE, LARGE_CHANNELS);
-    p.s0 = FIRST(p.small_tile, TILE_SMALL, SMALL_CHANNELS);
-    p.l0 = FIRST(p.large_tile, TILE_LARGE, LARGE_CHANNELS);
-    p.kx0 = FIRST(p.tap_tile, TILE_TAPS, KERNEL_W);
+    p.small_tile = group % CEIL_DIV(SMALL_CHANNELS, TILE_SMALL);
+    group /= CEIL_DIV(SMALL_CHANNELS, TILE_SMALL);
+    p.large_tile = group % CEIL_DIV(LARGE_CHANNELS, TILE_LARGE);
+    p.split = group / CEIL_DIV(LARGE_CHANNELS, TILE_LARGE);
+    p.s0 = FIRST_OF_TILE(p.small_tile, TILE_SMALL, SMALL_CHANNELS);
+    p.l0 = FIRST_OF_TILE(p.large_tile, TILE_LARGE, LARGE_CHANNELS);
+    p.kx0 = FIRST_OF_TILE(p.tap_tile, TILE_TAPS, KERNEL_W);
     return p;
 }
 
 /* sums[small][large][tap], of the lanes from `lane` on. */
-PART void add_up(__global const float *restrict large, __global const float *restrict small, piece p,
-                 int lane, vec *sums) {
+PART void add_up(__global const float *restrict large, __global const float *restrict small,
+                 piece p, int lane, vec *sums) {
     const int ky = p.ky, kx0 = p.kx0, s0 = p.s0, l0 = p.l0, split = p.split;
     vec sum[TILE_SMALL][TILE_LARGE][TILE_TAPS];
     FOR_SMALL FOR_LARGE FOR_TAPS sum[i][j][k] = (vec)(0.0f);
@@ -71,9 +69,9 @@ PART void add_up(__global const float *restrict large, __global const float *res
             if (lx <= -TILE_TAPS || lx >= LARGE_WIDTH) continue;
             __global const float *s =
                 small + (((size_t)s0 * SMALL_HEIGHT + sy) * SMALL_WIDTH + sx) * BATCH + lane;
-            __global const float *l =
-                large + (((size_t)l0 * LARGE_HEIGHT + ly) * LARGE_WIDTH) * BATCH + lane +
-                (long)lx * BATCH;
+            __global const float *l = large +
+                                      (((size_t)l0 * LARGE_HEIGHT + ly) * LARGE_WIDTH) * BATCH +
+                                      lane + (long)lx * BATCH;
             if (lx >= 0 && lx + TILE_TAPS <= LARGE_WIDTH) {
                 for (int n = 0; n < OCCUPIED; n += LANE_STRIDE) {
                     vec v[TILE_LARGE][TILE_TAPS];
@@ -92,8 +90,9 @@ PART void add_up(__global const float *restrict large, __global const float *res
                     FOR_LARGE FOR_TAPS {
                         v[j][k] = (vec)(0.0f);
                         if (lx + k >= 0 && lx + k < LARGE_WIDTH)
-                            v[j][k] = vec_load(l + (size_t)j * (LARGE_HEIGHT * LARGE_WIDTH) * BATCH +
-                                               (size_t)k * BATCH + n);
+                            v[j][k] =
+                                vec_load(l + (size_t)j * (LARGE_HEIGHT * LARGE_WIDTH) * BATCH +
+                                         (size_t)k * BATCH + n);
                     }
                     FOR_SMALL {
                         const vec d =
@@ -114,7 +113,8 @@ INLINE void write_weight(piece p, int a, float total, __global float *partial, i
     const int s = p.s0 + a / (TILE_LARGE * TILE_TAPS);
     const int l = p.l0 + a / TILE_TAPS % TILE_LARGE;
     const int kx = p.kx0 + a % TILE_TAPS;
-    if (s < p.small_tile * TILE_SMALL || l < p.large_tile * TILE_LARGE || kx < p.tap_tile * TILE_TAPS)
+    if (s < p.small_tile * TILE_SMALL || l < p.large_tile * TILE_LARGE ||
+        kx < p.tap_tile * TILE_TAPS)
         return;
     __global float *to = partial + (size_t)p.split * WEIGHTS + (size_t)l * LARGE_STRIDE +
                          (size_t)s * SMALL_STRIDE + (size_t)(p.ky * KERNEL_W + kx) * TAP_STRIDE;
@@ -129,14 +129,17 @@ __kernel GROUP_ATTRIBUTE void weight_gradient(__global const float *restrict lar
     add_up(large, small, p, LANE_BASE(0, 0), sums);
 #if LANES
     __local float lanes[SUMS][GROUP_SIZE + 1];
-    UNROLL for (int a = 0; a < SUMS; a++) lanes[a][get_local_id(0)] = vec_sum(sums[a]);
+    UNROLL_FOR (int a = 0; a < SUMS; a++)
+        lanes[a][get_local_id(0)] = vec_sum(sums[a]);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int a = get_local_id(0); a < SUMS; a += GROUP_SIZE) {
         float total = 0.0f;
-        for (int item = 0; item < GROUP_SIZE; item++) total += lanes[a][item];
+        for (int item = 0; item < GROUP_SIZE; item++)
+            total += lanes[a][item];
         write_weight(p, a, total, partial, accumulate);
     }
 #else
-    for (int a = 0; a < SUMS; a++) write_weight(p, a, vec_sum(sums[a]), partial, accumulate);
+    for (int a = 0; a < SUMS; a++)
+        write_weight(p, a, vec_sum(sums[a]), partial, accumulate);
 #endif
 }

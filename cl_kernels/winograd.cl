@@ -40,12 +40,11 @@
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
-#define TILE_FIRST(tile) min((tile) * TILE_CHANNELS, OUT_CHANNELS - TILE_CHANNELS)
-#define TILES ((OUT_CHANNELS + TILE_CHANNELS - 1) / TILE_CHANNELS)
+#define TILE_FIRST(tile) FIRST_OF_TILE(tile, TILE_CHANNELS, OUT_CHANNELS)
+#define TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
 #define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS ((VECTORS + ITEM_VECTORS - 1) / ITEM_VECTORS)
-#define CHUNK_LANE(chunk)                                                                          \
-    ((size_t)min((chunk) * ITEM_VECTORS, VECTORS - ITEM_VECTORS) * LANE_STRIDE)
+#define CHUNKS CEIL_DIV(VECTORS, ITEM_VECTORS)
+#define CHUNK_LANE(chunk) ((size_t)FIRST_OF_TILE(chunk, ITEM_VECTORS, VECTORS) * LANE_STRIDE)
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 #define OUT_PLANE (OUT_HEIGHT * (size_t)OUT_WIDTH * BATCH)
 
@@ -54,13 +53,13 @@
  * that begin at the same g read the same window of inputs, and the others one up to SHIFTS - 1
  * pixels before it. A tile reads a patch of PATCH x PATCH input pixels, from FIRST_PIXEL + tile *
  * TILE_STEP on. */
-#define FIRST_POSITION(phase) ((PADDING - (phase) + STRIDE - 1) / STRIDE)
+#define FIRST_POSITION(phase) CEIL_DIV(PADDING - (phase), STRIDE)
 #if UP
 #define SHIFT_OF(phase) (FIRST_POSITION(0) - FIRST_POSITION(phase))
 #define SHIFTS (SHIFT_OF(STRIDE - 1) + 1)
 #define TERMS IN_BLOCK /* of a block */
-#define GRID_HEIGHT ((OUT_HEIGHT + STRIDE - 1) / STRIDE)
-#define GRID_WIDTH ((OUT_WIDTH + STRIDE - 1) / STRIDE)
+#define GRID_HEIGHT CEIL_DIV(OUT_HEIGHT, STRIDE)
+#define GRID_WIDTH CEIL_DIV(OUT_WIDTH, STRIDE)
 #define SETS PHASES
 #define PATCH (POINTS + SHIFTS - 1)
 #define TILE_STEP OUTPUTS
@@ -78,32 +77,36 @@
 #define SPREAD (STRIDE - 1)
 #define FIRST_OF_SET(phase) 0
 #endif
-#define ROWS ((GRID_HEIGHT + OUTPUTS - 1) / OUTPUTS)
-#define COLUMNS ((GRID_WIDTH + OUTPUTS - 1) / OUTPUTS)
+#define ROWS CEIL_DIV(GRID_HEIGHT, OUTPUTS)
+#define COLUMNS CEIL_DIV(GRID_WIDTH, OUTPUTS)
 #define WHOLE_TILES                                                                                \
     (GRID_HEIGHT % OUTPUTS == 0 && GRID_WIDTH % OUTPUTS == 0 && OUT_HEIGHT % GRID_HEIGHT == 0 &&   \
      OUT_WIDTH % GRID_WIDTH == 0)
 #define IN_BLOCKS (IN_CHANNELS / IN_BLOCK)
 #define OUT_BLOCK (ITEM_TILES * TILE_CHANNELS) /* with those that two tiles have counted twice */
-#define ITEMS (ROWS * COLUMNS * CHUNKS) /* of the same channels */
+#define ITEMS (ROWS * COLUMNS * CHUNKS)        /* of the same channels */
 #define GROUP_TILE(group)                                                                          \
     (ITEM_TILES < TILES ? min((int)((group) / ITEMS) * ITEM_TILES, TILES - ITEM_TILES) : 0)
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
 #define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
 #define GROUP_ROW(group) ((int)((group) % ITEMS / CHUNKS / COLUMNS))
-#define PATCH_FIRST(tile) ((tile) * TILE_STEP + FIRST_PIXEL)
+#define PATCH_FIRST(tile) (TILE_STEP * (tile) + FIRST_PIXEL)
 
 /* Largest first pixel over the windows of all tiles; FIRST_PIXEL is the smallest. */
+/* clang-format off */
 #define LAST_PIXEL(tiles) (((tiles) - 1) * TILE_STEP + FIRST_PIXEL + SPREAD)
+/* clang-format on */
 
 /* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the
  * plane, transformed. */
-INLINE void put_window(__global const float *plane, int top, int left, const int step, ROOM vec *to) {
+INLINE void put_window(__global const float *plane, int top, int left, const int step,
+                       ROOM vec *to) {
     vec d[PRODUCTS];
     load_window(plane, IN_HEIGHT, IN_WIDTH, top, FIRST_PIXEL, LAST_PIXEL(ROWS), left, FIRST_PIXEL,
                 LAST_PIXEL(COLUMNS), POINTS, step, d);
     transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
+    UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
+        to[i * INPUT_STEP] = d[i];
 }
 
 /* inputs[product][term][vector] of a block's windows (UP) or of those of all phases, from (top,
@@ -128,11 +131,13 @@ typedef struct place {
 } place;
 #if UP
 #define STEP STRIDE
+/* clang-format off */
 #define OUTPUT_FIRST(phase, tile)                                                                  \
     (STRIDE * (FIRST_POSITION(phase) + (tile) * OUTPUTS) + (phase) - PADDING)
+/* clang-format on */
 #else
 #define STEP 1
-#define OUTPUT_FIRST(phase, tile) ((tile) * OUTPUTS)
+#define OUTPUT_FIRST(phase, tile) (OUTPUTS * (tile))
 #endif
 
 /* Whether outputs (gradients, with an input) go past the caches. What a step of training writes
@@ -172,15 +177,15 @@ INLINE void prefetch_ahead(ahead to, int part) {
                     to.share * parts + part, PATCH_SHARES * parts, false);
     part += to.block * parts;
     if (!STREAMED(to.input))
-        prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images, part,
-                        IN_BLOCKS * parts, true);
+        prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
+                        part, IN_BLOCKS * parts, true);
     if (to.input)
         prefetch_window(to.input, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
                         part, IN_BLOCKS * parts, false);
 }
 
-#define FOR_CHANNELS UNROLL for (int i = 0; i < TILE_CHANNELS; i++)
-#define FOR_VECTORS UNROLL for (int j = 0; j < TILE_VECTORS; j++)
+#define FOR_CHANNELS UNROLL_FOR (int i = 0; i < TILE_CHANNELS; i++)
+#define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)
 
 /* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to
  * those of the blocks before it; channel by channel of each tile. The weights are
@@ -203,7 +208,7 @@ PART void multiply(__global const float *weights, const ROOM vec *inputs, ROOM v
                 } else {
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = (vec)(0.0f);
                 }
-                UNROLL_TWICE for (int term = 0; term < TERMS; term++) {
+                UNROLL_TWICE_FOR (int term = 0; term < TERMS; term++) {
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = from[j];
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)(w[i]), v[j], sum[i][j]);
@@ -234,9 +239,11 @@ INLINE vec apply_bend(bend by, vec v, vec sign) {
 #define OFFSET(i)                                                                                  \
     (((size_t)((i) / OUTPUTS) * OUT_WIDTH + (i) % OUTPUTS) * STEP * BATCH + v * LANE_STRIDE)
 #define EXISTS(i)                                                                                  \
-    (WHOLE_TILES || (at.y + (i) / OUTPUTS * STEP < OUT_HEIGHT &&                                   \
-                     at.x + (i) % OUTPUTS * STEP < OUT_WIDTH))
-#define FOR_OUTPUTS UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++) if (EXISTS(i))
+    (WHOLE_TILES ||                                                                                \
+     (at.y + (i) / OUTPUTS * STEP < OUT_HEIGHT && at.x + (i) % OUTPUTS * STEP < OUT_WIDTH))
+#define FOR_OUTPUTS                                                                                \
+    UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)                                             \
+        if (EXISTS(i))
 #define RESULT(i) m[(i) / OUTPUTS * POINTS + (i) % OUTPUTS]
 
 /* What a normalisation before does to a channel: x becomes (x - mean) * scale + shift. */
@@ -270,13 +277,14 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
                         sums *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
-        UNROLL for (int i = 0; i < PRODUCTS; i++)
+        UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
             m[i] = products[i * SUM_STEP + v];
         transform_output_2d(m, OUTPUTS);
 #if MOMENTS
         const vec base = m[0];
         vec first[OUTPUTS], second[OUTPUTS];
-        UNROLL for (int i = 0; i < OUTPUTS; i++) first[i] = second[i] = (vec)(0.0f);
+        UNROLL_FOR (int i = 0; i < OUTPUTS; i++)
+            first[i] = second[i] = (vec)(0.0f);
 #endif
         if (input) {
             FOR_OUTPUTS {
@@ -386,8 +394,8 @@ __kernel GROUP_ATTRIBUTE void winograd(__global const float *restrict x,
                                   TERMS * TILE_CHANNELS,
                      inputs, products, &next);
         }
-        const int rows = clamp((OUT_HEIGHT - at.y + STEP - 1) / STEP, 0, OUTPUTS);
-        const int columns = clamp((OUT_WIDTH - at.x + STEP - 1) / STEP, 0, OUTPUTS);
+        const int rows = clamp(CEIL_DIV(OUT_HEIGHT - at.y, STEP), 0, OUTPUTS);
+        const int columns = clamp(CEIL_DIV(OUT_WIDTH - at.x, STEP), 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
         for (int i = 0; i < last_tile + TILE_CHANNELS; i++) {
             const size_t first = i * OUT_PLANE + ((size_t)at.y * OUT_WIDTH + at.x) * BATCH + lane;
@@ -398,11 +406,12 @@ __kernel GROUP_ATTRIBUTE void winograd(__global const float *restrict x,
                 before = (normal){statistics[k], statistics[2 * OUT_CHANNELS + k],
                                   statistics[3 * OUT_CHANNELS + k]};
             sums taken;
-            write_outputs(products + sum_of * ITEM_VECTORS, at, bias ? bias[k] : 0.0f, bend_of(slope),
-                          input ? input + first : input, before, y + first,
+            write_outputs(products + sum_of * ITEM_VECTORS, at, bias ? bias[k] : 0.0f,
+                          bend_of(slope), input ? input + first : input, before, y + first,
                           1.0f / max(count, 1.0f), &taken);
 #if MOMENTS
-            __global float *to = parts + (size_t)(statistics ? 2 : 3) * k * stride + part * SETS + set;
+            __global float *to =
+                parts + (size_t)(statistics ? 2 : 3) * k * stride + part * SETS + set;
             if (parts && statistics)
                 put_sums(&taken, to, stride);
             else if (parts)

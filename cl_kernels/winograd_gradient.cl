@@ -33,21 +33,19 @@
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
-#define FIRST(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
-#define COUNT(tile_size, size) (((size) + (tile_size) - 1) / (tile_size))
 #define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS COUNT(ITEM_VECTORS, VECTORS)
-#define ROWS COUNT(OUTPUTS, SMALL_HEIGHT)
-#define COLUMNS COUNT(OUTPUTS, SMALL_WIDTH)
+#define CHUNKS CEIL_DIV(VECTORS, ITEM_VECTORS)
+#define ROWS CEIL_DIV(SMALL_HEIGHT, OUTPUTS)
+#define COLUMNS CEIL_DIV(SMALL_WIDTH, OUTPUTS)
 #define BLOCKS (ROWS * COLUMNS * CHUNKS)
 #define IMAGES (ITEM_VECTORS * VECTOR_WIDTH) /* of a block */
 #define LARGE_ROWS (PHASES * ITEM_LARGE)
-#define SMALL_VECTORS COUNT(VECTOR_WIDTH, ITEM_SMALL)
+#define SMALL_VECTORS CEIL_DIV(ITEM_SMALL, VECTOR_WIDTH)
 #define BIAS_CHANNELS (BIAS == 1 ? ITEM_SMALL : ITEM_LARGE)
 
 /* From a product to the next of either block, in floats. */
-#define LARGE_STEP ODD_LINES(LARGE_ROWS * IMAGES)
-#define SMALL_STEP ODD_LINES(IMAGES * SMALL_VECTORS * VECTOR_WIDTH)
+#define LARGE_STEP ODD_LINES((LARGE_ROWS * IMAGES))
+#define SMALL_STEP ODD_LINES((IMAGES * SMALL_VECTORS * VECTOR_WIDTH))
 
 /* Columns become rows, in place. */
 #if VECTOR_WIDTH == 1
@@ -65,18 +63,19 @@
 #define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23, a.s67, b.s67)
 #else
 #define LOW(a, b)                                                                                  \
-    (vec)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, a.s8, b.s8, a.s9, b.s9, a.sc, b.sc, a.sd,  \
-          b.sd)
+    (vec)(a.s0, b.s0, a.s1, b.s1, a.s4, b.s4, a.s5, b.s5, a.s8, b.s8, a.s9, b.s9, a.sc, b.sc,      \
+          a.sd, b.sd)
 #define HIGH(a, b)                                                                                 \
-    (vec)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, a.sa, b.sa, a.sb, b.sb, a.se, b.se, a.sf,  \
-          b.sf)
+    (vec)(a.s2, b.s2, a.s3, b.s3, a.s6, b.s6, a.s7, b.s7, a.sa, b.sa, a.sb, b.sb, a.se, b.se,      \
+          a.sf, b.sf)
 #define LOW_PAIRS(a, b) (vec)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd)
 #define HIGH_PAIRS(a, b) (vec)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef)
 #endif
 
 /* Within each 4 lanes of 4 vectors. */
 INLINE void transpose_quads(vec *v) {
-    const vec ab = LOW(v[0], v[1]), ba = HIGH(v[0], v[1]), cd = LOW(v[2], v[3]), dc = HIGH(v[2], v[3]);
+    const vec ab = LOW(v[0], v[1]), ba = HIGH(v[0], v[1]), cd = LOW(v[2], v[3]),
+              dc = HIGH(v[2], v[3]);
     v[0] = LOW_PAIRS(ab, cd);
     v[1] = HIGH_PAIRS(ab, cd);
     v[2] = LOW_PAIRS(ba, dc);
@@ -84,15 +83,16 @@ INLINE void transpose_quads(vec *v) {
 }
 
 INLINE void transpose(vec *v) {
-    UNROLL for (int i = 0; i < VECTOR_WIDTH / 4; i++) transpose_quads(v + 4 * i);
+    UNROLL_FOR (int i = 0; i < VECTOR_WIDTH / 4; i++)
+        transpose_quads(v + 4 * i);
 #if VECTOR_WIDTH == 8
-    UNROLL for (int i = 0; i < 4; i++) {
+    UNROLL_FOR (int i = 0; i < 4; i++) {
         const vec a = v[i], b = v[i + 4];
         v[i] = (vec)(a.lo, b.lo);
         v[i + 4] = (vec)(a.hi, b.hi);
     }
 #elif VECTOR_WIDTH == 16
-    UNROLL for (int i = 0; i < 4; i++) {
+    UNROLL_FOR (int i = 0; i < 4; i++) {
         const vec a = v[i], b = v[i + 4], c = v[i + 8], d = v[i + 12];
         v[i] = (vec)(a.lo.lo, b.lo.lo, c.lo.lo, d.lo.lo);
         v[i + 4] = (vec)(a.lo.hi, b.lo.hi, c.lo.hi, d.lo.hi);
@@ -106,7 +106,7 @@ INLINE void transpose(vec *v) {
 /* Which pixels of a window are added up depends on its phase: a loop over phases is unrolled for
  * that alone, as it takes long to compile. */
 #if BIAS == 2
-#define FOR_PHASES UNROLL for (int phase = 0; phase < PHASES; phase++)
+#define FOR_PHASES UNROLL_FOR (int phase = 0; phase < PHASES; phase++)
 #define LEAST_PHASE(phase) (phase)
 #define MOST_PHASE(phase) (phase)
 #else
@@ -116,22 +116,26 @@ INLINE void transpose(vec *v) {
 #endif
 
 /* The first pixel of one side of a tile's window of a phase. */
+/* clang-format off */
 #define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
+/* clang-format on */
 
 /* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS of
  * its pixels that belong to no other window, which are the first ones but for those of a phase that
  * begins beyond the border. */
-INLINE vec put_window(__global const float *plane, int tile_y, int tile_x, int y, int x, ROOM float *to) {
+INLINE vec put_window(__global const float *plane, int tile_y, int tile_x, int y, int x,
+                      ROOM float *to) {
     vec d[PRODUCTS], total = (vec)(0.0f);
     load_window(plane, LARGE_HEIGHT, LARGE_WIDTH, PIXEL_FIRST(tile_y, y),
                 PIXEL_FIRST(0, LEAST_PHASE(y)), PIXEL_FIRST(ROWS - 1, MOST_PHASE(y)),
                 PIXEL_FIRST(tile_x, x), PIXEL_FIRST(0, LEAST_PHASE(x)),
                 PIXEL_FIRST(COLUMNS - 1, MOST_PHASE(x)), POINTS, STRIDE, d);
     if (BIAS == 2)
-        UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+        UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)
             total += d[(i / OUTPUTS + (y < PADDING)) * POINTS + i % OUTPUTS + (x < PADDING)];
     transform_input_2d(d);
-    UNROLL for (int i = 0; i < PRODUCTS; i++) vec_store(d[i], to + i * LARGE_STEP);
+    UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
+        vec_store(d[i], to + i * LARGE_STEP);
     return total;
 }
 
@@ -153,12 +157,13 @@ PART void load_large(__global const float *large, int tile_y, int tile_x, int ve
 
 /* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image
  * to a vector; zeros beyond the border. sums[channel] grow by it. */
-INLINE void load_pixel(__global const float *small, int y, int x, int first, vec *t, ROOM vec *sums) {
+INLINE void load_pixel(__global const float *small, int y, int x, int first, vec *t,
+                       ROOM vec *sums) {
     __global const float *pixel =
         small + (((size_t)first * SMALL_HEIGHT + y) * SMALL_WIDTH + x) * BATCH;
     const bool there = (SMALL_HEIGHT % OUTPUTS == 0 || y < SMALL_HEIGHT) &&
                        (SMALL_WIDTH % OUTPUTS == 0 || x < SMALL_WIDTH);
-    UNROLL for (int c = 0; c < VECTOR_WIDTH; c++) {
+    UNROLL_FOR (int c = 0; c < VECTOR_WIDTH; c++) {
         t[c] = (vec)(0.0f);
         if (there && (ITEM_SMALL % VECTOR_WIDTH == 0 || first + c < ITEM_SMALL)) {
             t[c] = vec_load(pixel + (size_t)c * SMALL_HEIGHT * SMALL_WIDTH * BATCH);
@@ -181,10 +186,11 @@ PART void load_small(__global const float *small, int tile_y, int tile_x, int ve
             for (int n = 0; n < VECTOR_WIDTH; n++) {
                 ROOM vec *put = to + (v * VECTOR_WIDTH + n) * SMALL_VECTORS + s;
                 vec d[PRODUCTS];
-                UNROLL for (int i = 0; i < OUTPUTS * OUTPUTS; i++)
+                UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)
                     d[i / OUTPUTS * POINTS + i % OUTPUTS] = pixels[i * VECTOR_WIDTH + n];
                 transform_filter_2d(d, OUTPUTS);
-                UNROLL for (int i = 0; i < PRODUCTS; i++) put[i * SMALL_STEP / VECTOR_WIDTH] = d[i];
+                UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
+                    put[i * SMALL_STEP / VECTOR_WIDTH] = d[i];
             }
         }
 }
@@ -203,14 +209,14 @@ INLINE block find_block(int number) {
 /* Asks the caches for a share of what a block reads, from its first pixels on. */
 INLINE void prefetch_block(__global const float *large, __global const float *small, int part,
                            const int parts) {
-    prefetch_window(large, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH, POINTS * STRIDE, POINTS * STRIDE, 1,
-                    IMAGES, part, parts, false);
+    prefetch_window(large, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH, POINTS * STRIDE, POINTS * STRIDE,
+                    1, IMAGES, part, parts, false);
     prefetch_window(small, ITEM_SMALL, SMALL_HEIGHT, SMALL_WIDTH, OUTPUTS, OUTPUTS, 1, IMAGES, part,
                     parts, false);
 }
 
-#define FOR_LARGE UNROLL for (int j = 0; j < TILE_LARGE; j++)
-#define FOR_SMALL UNROLL for (int i = 0; i < TILE_SMALL; i++)
+#define FOR_LARGE UNROLL_FOR (int j = 0; j < TILE_LARGE; j++)
+#define FOR_SMALL UNROLL_FOR (int i = 0; i < TILE_SMALL; i++)
 
 /* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a
  * product reads stays in a first cache, and the sums come and go in the order in which they lie. On
@@ -234,7 +240,7 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
                 const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = sums[j * TILE_SMALL + i];
-                UNROLL_TWICE for (int n = 0; n < images; n++) {
+                UNROLL_TWICE_FOR (int n = 0; n < images; n++) {
                     vec d[TILE_SMALL];
                     FOR_SMALL d[i] = b[n * SMALL_VECTORS + i];
                     FOR_LARGE {
@@ -249,9 +255,9 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
 }
 
 /* Where the sums of a row and vector are among those of a product. */
+#define SUM_TILE(row, s) ((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL)
 #define SUM_AT(row, s)                                                                             \
-    ((((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL) * TILE_LARGE +        \
-      (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
+    ((SUM_TILE(row, s) * TILE_LARGE + (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
 
 /* Writes the weights between large channel l and the small ones of vector s, from lane `first` of
  * it to `last`. */
@@ -260,11 +266,11 @@ PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, 
     for (int phase = 0; phase < PHASES; phase++) {
         const ROOM vec *from = sums + SUM_AT(phase * ITEM_LARGE + l, s);
         vec m[PRODUCTS];
-        UNROLL for (int i = 0; i < PRODUCTS; i++)
+        UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
             m[i] = from[i * LARGE_ROWS * SMALL_VECTORS] *
                    (point_scales[i / POINTS] * point_scales[i % POINTS]);
         transform_output_2d(m, TAPS);
-        UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
+        UNROLL_FOR (int i = 0; i < TAPS * TAPS; i++) {
             const int ky = phase / STRIDE + i / TAPS * STRIDE;
             const int kx = phase % STRIDE + i % TAPS * STRIDE;
             if (ky >= kernel_size || kx >= kernel_size) continue;
@@ -291,17 +297,19 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(__global const float *restrict l
     ROOM vec small_block[PRODUCTS * SMALL_STEP / VECTOR_WIDTH];
     ROOM vec sums[PRODUCTS * LARGE_ROWS * SMALL_VECTORS], bias_sums[BIAS_CHANNELS];
     size_t group = get_group_id(0);
-    const int small_tile = group % COUNT(ITEM_SMALL, SMALL_CHANNELS);
-    group /= COUNT(ITEM_SMALL, SMALL_CHANNELS);
-    const int large_tile = group % COUNT(ITEM_LARGE, LARGE_CHANNELS);
-    const int split = group / COUNT(ITEM_LARGE, LARGE_CHANNELS);
-    const int s0 = FIRST(small_tile, ITEM_SMALL, SMALL_CHANNELS);
-    const int l0 = FIRST(large_tile, ITEM_LARGE, LARGE_CHANNELS);
+    const int small_tile = group % CEIL_DIV(SMALL_CHANNELS, ITEM_SMALL);
+    group /= CEIL_DIV(SMALL_CHANNELS, ITEM_SMALL);
+    const int large_tile = group % CEIL_DIV(LARGE_CHANNELS, ITEM_LARGE);
+    const int split = group / CEIL_DIV(LARGE_CHANNELS, ITEM_LARGE);
+    const int s0 = FIRST_OF_TILE(small_tile, ITEM_SMALL, SMALL_CHANNELS);
+    const int l0 = FIRST_OF_TILE(large_tile, ITEM_LARGE, LARGE_CHANNELS);
     large += (size_t)l0 * LARGE_HEIGHT * LARGE_WIDTH * BATCH;
     small += (size_t)s0 * SMALL_HEIGHT * SMALL_WIDTH * BATCH;
 
-    for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++) sums[i] = (vec)(0.0f);
-    for (int i = 0; i < BIAS_CHANNELS; i++) bias_sums[i] = (vec)(0.0f);
+    for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++)
+        sums[i] = (vec)(0.0f);
+    for (int i = 0; i < BIAS_CHANNELS; i++)
+        bias_sums[i] = (vec)(0.0f);
     const int end = (int)((long)(split + 1) * BLOCKS / SPLITS);
     for (int number = (int)((long)split * BLOCKS / SPLITS); number < end; number++) {
         const block now = find_block(number), next = find_block(min(number + 1, end - 1));

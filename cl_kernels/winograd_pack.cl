@@ -14,7 +14,7 @@
 INLINE float4 evaluate(const float4 *w, const int stride, const int count, const int row) {
     float4 value = w[(count - 1) * stride];
     if (row == POINTS - 1) return value;
-    UNROLL for (int i = count - 2; i >= 0; i--)
+    UNROLL_FOR (int i = count - 2; i >= 0; i--)
         value = fma(value, (float4)(point_values[row]), w[i * stride]);
     return value * point_scales[row];
 }
@@ -45,10 +45,10 @@ INLINE void store_channels(float4 v, int channels, __global float *to) {
  * of the tile], a set being a phase (up) or the only one. A work-group per input channel and tile.
  * The last channels of a tile are done with those before them where they are fewer than four. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weights,
-                                            __global float *restrict packed, int up, int kernel_size,
-                                            int stride, int out_channels, int tile_channels,
-                                            int in_stride, int tap_stride, int out_stride,
-                                            int block_terms) {
+                                            __global float *restrict packed, int up,
+                                            int kernel_size, int stride, int out_channels,
+                                            int tile_channels, int in_stride, int tap_stride,
+                                            int out_stride, int block_terms) {
     const int c = get_group_id(0), tile = get_group_id(1), tiles = get_num_groups(1);
     const int first = min(tile * tile_channels, out_channels - tile_channels);
     const int phases = stride * stride, terms = get_num_groups(0) * (up ? 1 : phases);
@@ -60,7 +60,7 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weigh
             __global const float *from =
                 weights + (size_t)c * in_stride + (size_t)(first + k) * out_stride;
             float4 w[TAPS * TAPS], columns[POINTS * TAPS];
-            UNROLL for (int i = 0; i < TAPS * TAPS; i++) {
+            UNROLL_FOR (int i = 0; i < TAPS * TAPS; i++) {
                 const int jy = up ? TAPS - 1 - i / TAPS : i / TAPS;
                 const int jx = up ? TAPS - 1 - i % TAPS : i % TAPS;
                 const int ky = phase / stride + jy * stride, kx = phase % stride + jx * stride;
@@ -68,15 +68,15 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weigh
                 w[i] = load_channels(from + (ky * kernel_size + kx) * (size_t)tap_stride,
                                      exists ? channels : 0, out_stride);
             }
-            UNROLL for (int i = 0; i < POINTS; i++)
-                UNROLL for (int x = 0; x < TAPS; x++)
+            UNROLL_FOR (int i = 0; i < POINTS; i++)
+                UNROLL_FOR (int x = 0; x < TAPS; x++)
                     columns[i * TAPS + x] = evaluate(w + x, TAPS, TAPS, i);
             const int set = up ? phase : 0, term = up ? c : c * phases + phase;
             const int block = set * (terms / block_terms) + term / block_terms;
-            __global float *to =
-                packed + block * PRODUCTS * step +
-                ((size_t)tile * block_terms + term % block_terms) * tile_channels + k;
-            UNROLL for (int i = 0; i < PRODUCTS; i++)
+            __global float *to = packed + block * PRODUCTS * step +
+                                 ((size_t)tile * block_terms + term % block_terms) * tile_channels +
+                                 k;
+            UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
                 store_channels(evaluate(columns + i / POINTS * TAPS, 1, TAPS, i % POINTS), channels,
                                to + i * step);
         }

@@ -1,5 +1,5 @@
-/* The points of Winograd's minimal filtering: values of polynomials at 0, 1 and infinity (3 points),
- * -1 (4), 2 (5). */
+/* The points of Winograd's minimal filtering: values of polynomials at 0, 1 and infinity (3
+ * points), -1 (4), 2 (5). */
 #define POINTS (OUTPUTS + TAPS - 1)
 #define PRODUCTS (POINTS * POINTS)
 

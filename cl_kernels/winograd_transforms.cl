@@ -4,8 +4,8 @@
  *
  *     y = A^T [(G w) * (B^T d)].
  *
- * B^T depends on the points alone, so that a gradient, which correlates inputs with OUTPUTS values and
- * wants TAPS, shares it. In two dimensions each is applied along columns and then along rows. */
+ * B^T depends on the points alone, so that a gradient, which correlates inputs with OUTPUTS values
+ * and wants TAPS, shares it. In two dimensions each is applied along columns, then along rows. */
 #include "winograd_points.cl"
 
 /* B^T d in place, the elements `stride` apart. */
@@ -31,15 +31,17 @@ INLINE void transform_input(vec *d, const int stride) {
 }
 
 INLINE void transform_input_2d(vec *d) {
-    UNROLL for (int x = 0; x < POINTS; x++) transform_input(d + x, POINTS);
-    UNROLL for (int y = 0; y < POINTS; y++) transform_input(d + y * POINTS, 1);
+    UNROLL_FOR (int x = 0; x < POINTS; x++)
+        transform_input(d + x, POINTS);
+    UNROLL_FOR (int y = 0; y < POINTS; y++)
+        transform_input(d + y * POINTS, 1);
 }
 
-/* G d without its scales, from the first `count` (constant) elements of d, in place: the values of the
- * polynomial with these coefficients. */
+/* G d without its scales, from the first `count` (constant) elements of d, in place: the values of
+ * the polynomial with these coefficients. */
 INLINE void transform_filter(vec *d, const int stride, const int count) {
     vec even = d[0], odd = d[stride], at_two = d[0] + 2.0f * d[stride];
-    UNROLL for (int i = 2; i < count; i++) {
+    UNROLL_FOR (int i = 2; i < count; i++) {
         if (i % 2)
             odd += d[i * stride];
         else
@@ -54,8 +56,10 @@ INLINE void transform_filter(vec *d, const int stride, const int count) {
 
 /* From rows and columns 0 to count - 1 of d. */
 INLINE void transform_filter_2d(vec *d, const int count) {
-    UNROLL for (int x = 0; x < count; x++) transform_filter(d + x, POINTS, count);
-    UNROLL for (int y = 0; y < POINTS; y++) transform_filter(d + y * POINTS, 1, count);
+    UNROLL_FOR (int x = 0; x < count; x++)
+        transform_filter(d + x, POINTS, count);
+    UNROLL_FOR (int y = 0; y < POINTS; y++)
+        transform_filter(d + y * POINTS, 1, count);
 }
 
 /* A^T m: the first `count` (constant) elements of y, `stride` apart like those of m, in place. */
@@ -71,7 +75,7 @@ INLINE void transform_output(vec *m, const int stride, const int count) {
 #else
     const vec m3 = (vec)(0.0f);
 #endif
-    UNROLL for (int i = 0; i < count; i++) {
+    UNROLL_FOR (int i = 0; i < count; i++) {
         vec y = i % 2 ? odd : even;
         if (i == 0) y += m0;
         if (POINTS == 5) y = i == 0 ? y + m3 : fma((vec)((float)(1 << i)), m3, y);
@@ -82,6 +86,8 @@ INLINE void transform_output(vec *m, const int stride, const int count) {
 
 /* Leaves the count x count results at rows and columns 0 to count - 1 of m. */
 INLINE void transform_output_2d(vec *m, const int count) {
-    UNROLL for (int x = 0; x < POINTS; x++) transform_output(m + x, POINTS, count);
-    UNROLL for (int y = 0; y < count; y++) transform_output(m + y * POINTS, 1, count);
+    UNROLL_FOR (int x = 0; x < POINTS; x++)
+        transform_output(m + x, POINTS, count);
+    UNROLL_FOR (int y = 0; y < count; y++)
+        transform_output(m + y * POINTS, 1, count);
 }
