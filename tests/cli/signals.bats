@@ -76,11 +76,12 @@ cold() {
 }
 
 @test "a terminal that goes away does not keep a run from saving" {
-    python3 - "$UNSEEN" train "$TESTS/tiny.json" --train "$DATA/train.npy" --epochs 100000 --out gone <<'END'
+    python3 - "${plain[@]}" "$UNSEEN" train "$TESTS/tiny.json" --train "$DATA/train.npy" \
+        --epochs 100000 --out gone <<'END'
 import os, pty, sys
 child, terminal = pty.fork()
 if child == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[1], sys.argv[1:])
 seen = b""
 while b"epoch 3/" not in seen:
     seen += os.read(terminal, 4096)
