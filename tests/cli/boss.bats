@@ -34,7 +34,7 @@ interrupted_once() {
         grep -q '^epoch' broken.log || ! kill -0 $pid 2>/dev/null && break
         sleep 0.02
     done
-    kill -INT $pid 2>/dev/null || true
+    kill -TERM $pid 2>/dev/null || true
     wait $pid || true
 }
 

@@ -64,7 +64,8 @@ take_winners() {
 }
 
 @test "interrupted: exit code 130, and it goes on" {
-    "$UNSEEN" tune "$TESTS/tiny.json" --json >first.json 2>first.log &
+    # A shell has commands in the background ignore SIGINT.
+    env --default-signal=INT "$UNSEEN" tune "$TESTS/tiny.json" --json >first.json 2>first.log &
     pid=$!
     for _ in $(seq 1 1200); do
         [ "$(grep -c ' ms' first.log)" -ge 1 ] && break

@@ -34,7 +34,7 @@ setup() {
         grep -q '^epoch' broken.log || ! kill -0 $pid 2>/dev/null && break
         sleep 0.02
     done
-    kill -INT $pid 2>/dev/null || true
+    kill -TERM $pid 2>/dev/null || true
     wait $pid || true
     succeeds run --resume --out broken
     for file in model.safetensors prediction.csv scores.csv; do
