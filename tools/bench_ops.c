@@ -172,7 +172,8 @@ static void bench_pass(const char *what, const us_convolution_problem *problem,
             choice = us_tunable_default(&us_convolution_tunable, &device->facts, problem);
         ops[i] = (operation){.pass = *on};
         use_side(i);
-        check(us_convolution_create(device, problem, &choice, &ops[i].convolution, &failure));
+        check(us_convolution_create(&(us_build){.device = device}, problem, &choice,
+                                    &ops[i].convolution, &failure));
     }
     report(what, ops, flops);
     for (int i = 0; i < side_count; i++)

@@ -32,7 +32,6 @@ static unseen_status create_inputs(us_detector *detector, unseen_error *error) {
 unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
                                  bool training, us_detector **out, unseen_error *error) {
     *out = NULL;
-    const us_purpose purpose = device->purpose;
     us_detector *detector = calloc(1, sizeof *detector);
     if (!detector) return us_fail_memory(error, "a detector");
     detector->spec = spec;
@@ -46,10 +45,8 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                    spec->scoring.top_k, spec->input, detector->padded,
                                    &detector->pixel_score, error));
     US_CHECK(create_inputs(detector, error));
-    device->purpose = training ? US_PURPOSE_TRAINING : US_PURPOSE_SCORING;
     US_CHECK(spec->type->create(detector, training, error));
 done:
-    device->purpose = purpose;
     if (status == UNSEEN_OK)
         *out = detector;
     else

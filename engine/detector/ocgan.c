@@ -160,9 +160,9 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_NORMAL, image, batch, &g->noise, error));
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_UNIFORM, code, batch, &g->codes, error));
     US_TRY(us_bounded_step_create(device, code, batch, &g->mining_step, error));
-    US_TRY(us_gradient_sum_create(device, code, batch,
-                                  us_network_output_activation(detector->networks[ENCODER]),
-                                  &g->gradient_sum, error));
+    US_TRY(us_gradient_sum_create(
+        &(us_build){.device = device, .purpose = US_PURPOSE_TRAINING}, code, batch,
+        us_network_output_activation(detector->networks[ENCODER]), &g->gradient_sum, error));
     US_TRY(us_buffer_create(device, image_bytes, "noisy images", &g->noisy, error));
     US_TRY(us_buffer_create(device, code_bytes, "random codes", &g->sample, error));
     US_TRY(us_buffer_create(device, code_bytes, "latent gradient", &g->latent_gradient, error));

@@ -98,15 +98,16 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     if (!t) return us_fail_memory(error, "a detector");
     detector->state = t;
     us_device *device = detector->device;
+    const us_purpose purpose = training ? US_PURPOSE_TRAINING : US_PURPOSE_SCORING;
     us_shape input = detector->spec->input;
     us_transformations set = transformation_set(detector->spec);
     size_t lane_bytes = (size_t)detector->padded * sizeof(float);
     t->count = us_transformations_count(&set);
     t->classifier = detector->networks[0];
     US_TRY(us_tape_create(t->classifier, training, &t->tape, error));
-    US_TRY(
-        us_transformation_create(device, &set, input, detector->padded, &t->transformation, error));
-    US_TRY(us_class_entropy_create(device, t->count, detector->padded,
+    US_TRY(us_transformation_create(device, purpose, &set, input, detector->padded,
+                                    &t->transformation, error));
+    US_TRY(us_class_entropy_create(device, purpose, t->count, detector->padded,
                                    us_network_output_activation(t->classifier), &t->entropy,
                                    error));
     US_TRY(us_buffer_create(device, (size_t)detector->padded * sizeof(int32_t),

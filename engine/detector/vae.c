@@ -117,7 +117,8 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
                        us_network_output_activation(detector->networks[DECODER]), &v->loss, error));
     US_TRY(us_random_codes_create(device, US_DISTRIBUTION_NORMAL, networks[MEAN].out,
                                   detector->padded, &v->draw, error));
-    US_TRY(us_gradient_sum_create(device, networks[ENCODER].out, detector->padded,
+    US_TRY(us_gradient_sum_create(&(us_build){.device = device, .purpose = US_PURPOSE_TRAINING},
+                                  networks[ENCODER].out, detector->padded,
                                   (us_activation){.kind = US_ACTIVATION_NONE}, &v->sum, error));
     return create_buffers(detector, v, error);
 }

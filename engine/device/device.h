@@ -19,7 +19,7 @@ typedef enum us_purpose {
     US_PURPOSE_IMAGES,
 } us_purpose;
 
-/* What is being enqueued, for profiles. */
+/* What a kernel does, for profiles. */
 typedef enum us_pass {
     US_PASS_OTHER,
     US_PASS_IMAGES,
@@ -54,8 +54,6 @@ typedef struct us_device {
     cl_int order_lost; /* not CL_SUCCESS: the driver failed to order commands, so that all fail */
     char notice[1024]; /* what its user should know about drivers and caches, or nothing */
     uint64_t allocated_bytes, peak_bytes; /* of buffers, views and host bytes not counted */
-    us_purpose purpose;                   /* of kernels created from now on */
-    us_label label;                       /* of what is enqueued from now on */
     us_profile *profile;                  /* under way, or NULL: see profile.h */
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch[US_SCRATCHES];
@@ -142,14 +140,21 @@ unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scr
 
 typedef struct us_kernel us_kernel;
 
+/* What a kernel is created for. */
+typedef struct us_build {
+    us_device *device;
+    us_purpose purpose;
+    us_label label; /* of its launches in profiles */
+} us_build;
+
 /* The kernel NAME of cl_kernels/SOURCE.cl with options ("-DC=3 -DH=64 ...", appended to the
  * device's own: -DVECTOR_WIDTH=, -DGROUP_SIZE=, -DLANES=0/1 and the language's). common.cl is put
  * before every source; a line `#include "random.cl"` is replaced by that file. UNSEEN_KERNEL_DIR in
  * the environment names a folder whose files stand in for the embedded ones.
  *
- * Nothing is compiled before the first launch: by then all that wait of the device's purpose are
+ * Nothing is compiled before the first launch: by then all that wait of the same purpose are
  * compiled together, which is much the faster. */
-unseen_status us_kernel_create(us_device *device, const char *source, const char *name,
+unseen_status us_kernel_create(const us_build *build, const char *source, const char *name,
                                us_kernel **kernel, unseen_error *error, const char *options, ...)
     __attribute__((format(printf, 6, 7)));
 

@@ -18,6 +18,7 @@ struct us_kernel {
     uint32_t reads; /* bit i: argument i is memory that is only read */
     size_t elements_group;
     char name[64], source[64];
+    us_label label;
 };
 
 static unseen_status fail_kernel(const us_kernel *kernel, unseen_error *error, cl_int code,
@@ -81,7 +82,7 @@ unseen_status us_kernel_build(us_kernel *kernel, unseen_error *error) {
     return status;
 }
 
-unseen_status us_kernel_create(us_device *device, const char *source, const char *name,
+unseen_status us_kernel_create(const us_build *build, const char *source, const char *name,
                                us_kernel **kernel, unseen_error *error, const char *options, ...) {
     *kernel = NULL;
     us_kernel *made = calloc(1, sizeof *made);
@@ -95,11 +96,13 @@ unseen_status us_kernel_create(us_device *device, const char *source, const char
         free(made);
         return us_fail_memory(error, name);
     }
-    made->device = device;
+    made->device = build->device;
+    made->label = build->label;
     snprintf(made->name, sizeof made->name, "%s", name);
     snprintf(made->source, sizeof made->source, "%s", source);
 
-    unseen_status status = us_program_find(device, source, formatted, &made->program, error);
+    unseen_status status =
+        us_program_find(build->device, build->purpose, source, formatted, &made->program, error);
     free(formatted);
     if (status != UNSEEN_OK) {
         us_kernel_destroy(made);
@@ -199,6 +202,7 @@ unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_er
     US_TRY(us_kernel_build(kernel, error));
     us_command command;
     us_command_begin(&command, kernel->device);
+    command.timer.label = kernel->label;
     va_list arguments;
     va_start(arguments, types);
     unseen_status status = set_arguments(kernel, &command, error, types, arguments);
@@ -219,6 +223,7 @@ unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_err
     US_TRY(us_kernel_build(kernel, error));
     us_command command;
     us_command_begin(&command, kernel->device);
+    command.timer.label = kernel->label;
     va_list arguments;
     va_start(arguments, types);
     unseen_status status = set_arguments(kernel, &command, error, types, arguments);

@@ -162,7 +162,7 @@ unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const cha
         return UNSEEN_OK;
     }
     *launch = (us_launch){
-        .label = device->label,
+        .label = timer->label,
         .enqueued = timer->enqueued - profile->begun,
         .returned = returned - profile->begun,
         .started = timer->enqueued - profile->begun,

@@ -40,6 +40,7 @@ void us_profile_release(us_profile *profile); /* NULL is fine */
 /* Stands before and behind a call that enqueues a command and, where *event is not NULL, stores its
  * event there. Without a profile both do nothing. */
 typedef struct us_launch_timer {
+    us_label label; /* nothing, unless it is set between the two */
     double enqueued;
     cl_event event;
     cl_event *wanted; /* &event, or NULL without a profile */

@@ -128,8 +128,8 @@ static void release(us_device *device, us_program *program) {
     free(program);
 }
 
-unseen_status us_program_find(us_device *device, const char *source, const char *options,
-                              us_program **program, unseen_error *error) {
+unseen_status us_program_find(us_device *device, us_purpose purpose, const char *source,
+                              const char *options, us_program **program, unseen_error *error) {
     *program = NULL;
     us_program *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a program");
@@ -151,7 +151,7 @@ unseen_status us_program_find(us_device *device, const char *source, const char 
             goto done;
         }
     made->alone = !us_source_can_merge(options);
-    made->purpose = device->purpose;
+    made->purpose = purpose;
     made->users = 1;
     made->next = device->programs;
     device->programs = made;

@@ -25,10 +25,10 @@ typedef struct us_program {
                       for a size of its grid, and takes runs with other sizes for each other. */
 } us_program;
 
-/* Finds SOURCE.cl with `options` among the device's programs, or adds it there, not built yet. Each
- * finding is a use, which us_program_leave ends. */
-unseen_status us_program_find(us_device *device, const char *source, const char *options,
-                              us_program **program, unseen_error *error);
+/* Finds SOURCE.cl with `options` among the device's programs, whatever their purpose, or adds it
+ * there, not built yet. Each finding is a use, which us_program_leave ends. */
+unseen_status us_program_find(us_device *device, us_purpose purpose, const char *source,
+                              const char *options, us_program **program, unseen_error *error);
 void us_program_leave(us_device *device, us_program *program); /* NULL is fine */
 
 /* Builds it with the device's own options and its own, unless it is built. */

@@ -73,6 +73,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
     const us_layer_spec *spec = stage->spec;
     us_layer_plan plan = {
         .device = network->device,
+        .label = {.network = network->spec->name, .layer = stage->index},
         .attributes = spec->attributes,
         .in = spec->in,
         .out = spec->out,
@@ -102,8 +103,10 @@ static unseen_status create_sums(us_network *network, unseen_error *error) {
         if (step->derivative)
             activation = step->stage == US_NETWORK_INPUT ? network->options.input_activation
                                                          : plan->stages[step->stage].activation;
-        US_TRY(us_gradient_sum_create(network->device,
-                                      us_stage_shape(network->spec, plan, step->stage),
+        const us_build build = {network->device,
+                                US_PURPOSE_TRAINING,
+                                {network->spec->name, step->layer, US_PASS_BACKWARD}};
+        US_TRY(us_gradient_sum_create(&build, us_stage_shape(network->spec, plan, step->stage),
                                       network->batch, activation, &network->sums[i], error));
     }
     return UNSEEN_OK;
@@ -116,11 +119,7 @@ static unseen_status create_layers(us_network *network, unseen_error *error) {
         if (planned->folds) US_TRY(create_folded(network, &network->stages[planned->input], error));
     }
     if (!network->options.training) return UNSEEN_OK;
-    us_purpose purpose = network->device->purpose;
-    network->device->purpose = US_PURPOSE_TRAINING;
-    unseen_status status = create_sums(network, error);
-    network->device->purpose = purpose;
-    return status;
+    return create_sums(network, error);
 }
 
 static unseen_status plan(us_network *network, unseen_error *error) {

@@ -91,13 +91,9 @@ static us_buffer *output_of(const us_tape *tape, int stage) {
     return tape->y[tape->backward ? stage : tape->network->plan.stages[stage].slot];
 }
 
-static void set_label(us_network *network, int layer, us_pass pass) {
-    network->device->label = (us_label){network->spec->name, layer, pass};
-}
-
-static unseen_status finish_label(us_network *network, int layer, const char *pass,
-                                  unseen_status status, unseen_error *error) {
-    network->device->label = (us_label){0};
+/* Says where a pass failed, if it did. */
+static unseen_status finish_pass(const us_network *network, int layer, const char *pass,
+                                 unseen_status status, unseen_error *error) {
     if (status == UNSEEN_OK) return status;
     const us_layer_spec *spec = &network->spec->layers[layer];
     us_error_context(error, "layer %s.%s (%s), %s", network->spec->name, spec->path,
@@ -185,10 +181,9 @@ unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *
         bool folds = !training && network->plan.stages[s].folds;
         us_target *compared = s == network->plan.count - 1 ? target : NULL;
         if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
-        set_label(network, stage->index, US_PASS_FORWARD);
         unseen_status status =
             folds ? run_folded(&pass, s, compared, error) : run_stage(&pass, s, compared, error);
-        US_TRY(finish_label(network, stage->index, "forward", status, error));
+        US_TRY(finish_pass(network, stage->index, "forward", status, error));
         tape->output = output_of(tape, s);
     }
     network->has_scored = !training;
@@ -260,10 +255,9 @@ unseen_status us_network_backward(us_network *network, us_tape *tape,
     us_parts sums = {0};
     for (int i = 0; i < network->plan.step_count; i++) {
         const us_gradient_step *step = &network->plan.steps[i];
-        set_label(network, step->layer, US_PASS_BACKWARD);
         unseen_status status = step->is_sum ? add_gradients(network, tape, i, args, error)
                                             : run_backward(network, tape, i, &sums, args, error);
-        US_TRY(finish_label(network, step->layer, "backward", status, error));
+        US_TRY(finish_pass(network, step->layer, "backward", status, error));
     }
     return UNSEEN_OK;
 }

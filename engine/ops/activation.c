@@ -59,19 +59,20 @@ static void destroy(void *pointer) {
 static unseen_status create(const us_layer_plan *plan, us_activation activation, void **out,
                             unseen_error *error) {
     *out = NULL;
-    us_device *device = plan->device;
+    const us_build ahead = us_layer_build(plan, US_PASS_FORWARD);
+    const us_build back = us_layer_build(plan, US_PASS_BACKWARD);
     us_elementwise cut;
-    US_TRY(us_elementwise_plan(&device->facts, plan->in, plan->batch, &cut, error));
+    US_TRY(us_elementwise_plan(&plan->device->facts, plan->in, plan->batch, &cut, error));
     us_activation_layer *layer = calloc(1, sizeof *layer);
     if (!layer) return us_fail_memory(error, "an activation layer");
     layer->groups = cut.groups;
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, activation, plan->input_activation);
     unseen_status status =
-        us_kernel_create(device, "activation", "forward", &layer->forward, error,
+        us_kernel_create(&ahead, "activation", "forward", &layer->forward, error,
                          "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status == UNSEEN_OK)
-        status = us_kernel_create(device, "activation", "backward", &layer->backward, error,
+        status = us_kernel_create(&back, "activation", "backward", &layer->backward, error,
                                   "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status != UNSEEN_OK) {
         destroy(layer);

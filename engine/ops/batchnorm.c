@@ -89,25 +89,28 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
                                     unseen_error *error) {
     const struct {
         const char *name;
+        us_pass pass;
         us_kernel **kernel;
     } kernels[] = {
-        {"statistics", &layer->take_moments},
-        {"finish_statistics", &layer->finish_statistics},
-        {"running_statistics", &layer->running_statistics},
-        {"apply", &layer->apply},
-        {"fold", &layer->fold},
-        {"gradient_sums", &layer->gradient_sums},
-        {"finish_gradients", &layer->finish_gradients},
-        {"input_gradient", &layer->input_gradient},
+        {"statistics", US_PASS_FORWARD, &layer->take_moments},
+        {"finish_statistics", US_PASS_FORWARD, &layer->finish_statistics},
+        {"running_statistics", US_PASS_FORWARD, &layer->running_statistics},
+        {"apply", US_PASS_FORWARD, &layer->apply},
+        {"fold", US_PASS_FORWARD, &layer->fold},
+        {"gradient_sums", US_PASS_BACKWARD, &layer->gradient_sums},
+        {"finish_gradients", US_PASS_BACKWARD, &layer->finish_gradients},
+        {"input_gradient", US_PASS_BACKWARD, &layer->input_gradient},
     };
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, plan->activation, plan->input_activation);
     int step = 8;
     while (layer->tuning.vectors % step)
         step /= 2;
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        US_TRY(us_kernel_create(layer->device, "batchnorm", kernels[i].name, kernels[i].kernel,
-                                error, "-DSTEP=%d %s", step, options));
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        const us_build build = us_layer_build(plan, kernels[i].pass);
+        US_TRY(us_kernel_create(&build, "batchnorm", kernels[i].name, kernels[i].kernel, error,
+                                "-DSTEP=%d %s", step, options));
+    }
     return UNSEEN_OK;
 }
 

@@ -17,8 +17,9 @@ unseen_status us_bounded_step_create(us_device *device, us_shape shape, int batc
     us_bounded_step *step = calloc(1, sizeof *step);
     if (!step) return us_fail_memory(error, "steps of codes");
     step->groups = plan.groups;
+    const us_build build = {.device = device, .purpose = US_PURPOSE_TRAINING};
     unseen_status status =
-        us_kernel_create(device, "bounded_step", "bounded_step", &step->kernel, error,
+        us_kernel_create(&build, "bounded_step", "bounded_step", &step->kernel, error,
                          "-DCOUNT=%zu -DVECTORS=%d", plan.count, plan.vectors);
     if (status == UNSEEN_OK)
         *out = step;

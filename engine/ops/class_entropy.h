@@ -8,7 +8,7 @@
 typedef struct us_class_entropy us_class_entropy;
 
 /* activation: the one that produced y. */
-unseen_status us_class_entropy_create(us_device *device, int classes, int batch,
+unseen_status us_class_entropy_create(us_device *device, us_purpose purpose, int classes, int batch,
                                       us_activation activation, us_class_entropy **out,
                                       unseen_error *error);
 void us_class_entropy_destroy(us_class_entropy *entropy);

@@ -23,8 +23,10 @@ unseen_status us_corruption_create(us_device *device, unsigned kinds, bool norma
     corruption->groups[0] = (size_t)(occupied / vectors);
     corruption->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     corruption->groups[2] = 1;
+    const us_build build = {
+        .device = device, .purpose = US_PURPOSE_TRAINING, .label.pass = US_PASS_IMAGES};
     unseen_status status = us_kernel_create(
-        device, "corruption", "corrupt", &corruption->corrupt, error,
+        &build, "corruption", "corrupt", &corruption->corrupt, error,
         "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DKINDS=0x%xu -DKIND_COUNT=%d "
         "-DNORMAL=%d -DCORRUPTION_STREAM=%d -DVECTORS=%d",
         shape.channels, shape.height, shape.width, batch, packed, count, normal,

@@ -9,8 +9,19 @@ typedef struct us_gaussian_code_tuning {
     int rows;    /* features per work-item */
 } us_gaussian_code_tuning;
 
-/* One for each kernel of cl_kernels/gaussian_code.cl; the first two are all that scoring needs. */
-enum { PARTS, SUM, MEAN, SAMPLE, MEAN_GRADIENT, LOG_VARIANCE_GRADIENT, KERNELS };
+/* Kernels of cl_kernels/gaussian_code.cl. The first two are all that scoring needs; the loss takes
+ * the same ones of its own, which profiles tell from those. */
+enum {
+    SCORE_PARTS,
+    SCORE_SUM,
+    LOSS_PARTS,
+    LOSS_SUM,
+    MEAN,
+    SAMPLE,
+    MEAN_GRADIENT,
+    LOG_VARIANCE_GRADIENT,
+    KERNELS
+};
 
 struct us_gaussian_code {
     us_device *device;
@@ -30,27 +41,27 @@ static us_gaussian_code_tuning gaussian_code_tuning_default(const us_device_fact
 
 static unseen_status create_kernels(us_gaussian_code *code, const us_gaussian_code_plan *plan,
                                     const us_gaussian_code_tuning *tuning, unseen_error *error) {
-    static const char *const names[KERNELS] = {"divergence_parts", "divergence_sum",
-                                               "divergence_mean",  "sample",
-                                               "mean_gradient",    "log_variance_gradient"};
-    us_device *device = code->device;
-    const us_purpose purpose = device->purpose;
+    static const char *const names[KERNELS] = {
+        "divergence_parts", "divergence_sum", "divergence_parts", "divergence_sum",
+        "divergence_mean",  "sample",         "mean_gradient",    "log_variance_gradient"};
     unseen_status status = UNSEEN_OK;
-    for (int i = 0; i < (plan->training ? KERNELS : SUM + 1) && status == UNSEEN_OK; i++) {
+    for (int i = 0; i < (plan->training ? KERNELS : SCORE_SUM + 1) && status == UNSEEN_OK; i++) {
         char activation[US_ACTIVATION_OPTIONS];
         us_activation produced = {US_ACTIVATION_NONE, 0};
         if (i == MEAN_GRADIENT) produced = plan->mean_activation;
         if (i == LOG_VARIANCE_GRADIENT) produced = plan->log_variance_activation;
         us_activation_options(activation, (us_activation){US_ACTIVATION_NONE, 0}, produced);
-        device->purpose = i <= SUM ? US_PURPOSE_SCORING : purpose;
-        status = us_kernel_create(device, "gaussian_code", names[i], &code->kernels[i], error,
+        us_build build = {.device = code->device, .label.pass = US_PASS_LOSS};
+        if (i == SCORE_PARTS || i == SCORE_SUM) build.label.pass = US_PASS_SCORE;
+        if (i == SAMPLE) build.label.pass = US_PASS_OTHER;
+        build.purpose = i <= LOSS_SUM ? US_PURPOSE_SCORING : US_PURPOSE_TRAINING;
+        status = us_kernel_create(&build, "gaussian_code", names[i], &code->kernels[i], error,
                                   "-DFEATURES=%zu -DBATCH=%d -DLARGEST=%.9ef -DVECTORS=%d "
                                   "-DROWS=%d %s",
                                   us_shape_size(plan->shape), plan->batch,
                                   US_GAUSSIAN_LARGEST_LOG_VARIANCE, tuning->vectors, tuning->rows,
                                   activation);
     }
-    device->purpose = purpose;
     return status;
 }
 
@@ -99,26 +110,27 @@ unseen_status us_gaussian_code_sample(us_gaussian_code *code, const us_gaussian_
                          values->log_variance, values->noise, z, values->n);
 }
 
-static unseen_status diverge(us_gaussian_code *code, const us_gaussian_code_values *values,
-                             us_buffer *divergences, unseen_error *error) {
+/* first: of the kernels that take parts and sum them up. */
+static unseen_status diverge(us_gaussian_code *code, int first,
+                             const us_gaussian_code_values *values, us_buffer *divergences,
+                             unseen_error *error) {
     us_buffer *parts;
     US_TRY(us_device_scratch(code->device, code->parts_bytes, &parts, error));
-    US_TRY(us_kernel_run(code->kernels[PARTS], code->groups, error, "bbbi", values->mean,
+    US_TRY(us_kernel_run(code->kernels[first], code->groups, error, "bbbi", values->mean,
                          values->log_variance, parts, values->n));
-    return us_kernel_run(code->kernels[SUM], code->sum_groups, error, "bb", parts, divergences);
+    return us_kernel_run(code->kernels[first + 1], code->sum_groups, error, "bb", parts,
+                         divergences);
 }
 
 unseen_status us_gaussian_code_divergence(us_gaussian_code *code,
                                           const us_gaussian_code_values *values,
                                           us_buffer *divergences, unseen_error *error) {
-    code->device->label = (us_label){.pass = US_PASS_SCORE};
-    return diverge(code, values, divergences, error);
+    return diverge(code, SCORE_PARTS, values, divergences, error);
 }
 
 unseen_status us_gaussian_code_loss(us_gaussian_code *code, const us_gaussian_code_values *values,
                                     us_buffer *losses, int slot, unseen_error *error) {
-    code->device->label = (us_label){.pass = US_PASS_LOSS};
-    US_TRY(diverge(code, values, code->divergences, error));
+    US_TRY(diverge(code, LOSS_PARTS, values, code->divergences, error));
     return us_kernel_run(code->kernels[MEAN], (size_t[]){1, 1, 1}, error, "bbii", code->divergences,
                          losses, slot, values->n);
 }
@@ -127,7 +139,6 @@ unseen_status us_gaussian_code_backward(us_gaussian_code *code,
                                         const us_gaussian_code_values *values,
                                         const us_gaussian_code_gradients *gradients,
                                         unseen_error *error) {
-    code->device->label = (us_label){.pass = US_PASS_LOSS};
     const double scale = (double)gradients->weight / values->n;
     US_TRY(us_kernel_run(code->kernels[MEAN_GRADIENT], code->groups, error, "bbbif", values->mean,
                          gradients->dz, gradients->mean, values->n, scale));

@@ -149,9 +149,11 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
                  (int)source->black, (int)source->white);
     const char *const names[] = {"choose", "gather"};
     us_kernel **const kernels[] = {&loader->choose, &loader->gather};
+    const us_build build = {
+        .device = device, .purpose = US_PURPOSE_IMAGES, .label.pass = US_PASS_IMAGES};
     for (int i = 0; i < 2; i++)
         US_TRY(us_kernel_create(
-            device, "image_batch", names[i], kernels[i], error,
+            &build, "image_batch", names[i], kernels[i], error,
             "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d -DSOURCE_WIDTH=%d "
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DSTAGED=%d%s "
             "-DSHUFFLE_STREAM=%d "
@@ -232,7 +234,6 @@ unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_
                        "batches of %d",
                        (long long)args->first, (long long)(args->first + args->n - 1),
                        (long long)loader->selected, loader->batch);
-    loader->device->label = (us_label){.pass = US_PASS_IMAGES};
     if (loader->staged) US_TRY(stage(loader, args, error));
     const size_t lanes = (size_t)(loader->batch / loader->device->facts.group_size);
     US_TRY(us_kernel_run(loader->choose, (size_t[]){lanes, 1, 1}, error, "bbuuiiiUu",

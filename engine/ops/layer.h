@@ -47,6 +47,7 @@ typedef struct us_tensor_spec {
 
 typedef struct us_layer_plan {
     us_device *device;
+    us_label label;         /* its network and place there, for profiles */
     const void *attributes; /* what type->keys read; outlives the layer */
     us_shape in, out;
     int batch;                      /* us_device_pad of what the user asked for */
@@ -56,6 +57,13 @@ typedef struct us_layer_plan {
     bool training; /* passes backward will follow: their kernels are created, too, so that they are
                       compiled together with those of other layers */
 } us_layer_plan;
+
+/* What a layer's kernels of a pass are created for. Those of backward passes, too, are compiled
+ * with those of scoring, unless the layer sets another purpose. */
+static inline us_build us_layer_build(const us_layer_plan *plan, us_pass pass) {
+    return (us_build){
+        plan->device, US_PURPOSE_SCORING, {plan->label.network, plan->label.layer, pass}};
+}
 
 /* What BatchNorm takes its statistics from. */
 typedef enum us_training {

@@ -48,10 +48,12 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
     const char *const names[] = {"loss_parts", "loss_sum", "errors_sum"};
     us_kernel **const kernels[] = {&loss->parts, &loss->sum, &loss->errors_sum};
+    const us_build build = {
+        .device = device, .purpose = US_PURPOSE_TRAINING, .label.pass = US_PASS_LOSS};
     us_buffer *scratch;
     unseen_status status = us_device_scratch(device, loss->parts_bytes, &scratch, error);
     for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
-        status = us_kernel_create(device, "loss", names[i], kernels[i], error,
+        status = us_kernel_create(&build, "loss", names[i], kernels[i], error,
                                   "-DKIND=%d -DFEATURES=%zu -DBATCH=%d -DOCCUPIED=%d -DVECTORS=%d "
                                   "-DROWS=%d %s",
                                   kind, features, batch, us_device_occupied(&device->facts, batch),
@@ -91,7 +93,6 @@ static unseen_status add_errors(us_loss *loss, const us_loss_args *args, double 
 }
 
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error) {
-    loss->device->label = (us_label){.pass = US_PASS_LOSS};
     const double mean = 1 / (loss->features * args->n), scale = (double)args->weight * mean;
     const double told = args->plain_loss ? mean : scale;
     if (args->errors.count > 0) return add_errors(loss, args, told, error);

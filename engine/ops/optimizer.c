@@ -25,8 +25,8 @@ static us_optimizer_tuning optimizer_tuning_default(const us_device_facts *devic
     return tuning;
 }
 
-unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, size_t floats,
-                                  us_optimizer **out, unseen_error *error) {
+unseen_status us_optimizer_create(us_device *device, const char *network, us_optimizer_kind kind,
+                                  size_t floats, us_optimizer **out, unseen_error *error) {
     *out = NULL;
     const us_optimizer_tuning tuning = optimizer_tuning_default(&device->facts, floats);
     const size_t per_group = (size_t)tuning.vectors * (size_t)us_device_lanes(&device->facts);
@@ -45,13 +45,15 @@ unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, siz
     } kernels[] = {{"update", &optimizer->update},
                    {"norm_parts", &optimizer->norm_parts},
                    {"norm_finish", &optimizer->norm_finish}};
+    const us_build build = {
+        device, US_PURPOSE_TRAINING, {.network = network, .pass = US_PASS_UPDATE}};
     us_buffer *scratch;
     unseen_status status;
     US_CHECK(us_device_scratch(device, optimizer->groups * sizeof(float), &scratch, error));
     US_CHECK(us_buffer_create(device, sizeof(float), "gradient clipping", &optimizer->coefficient,
                               error));
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        US_CHECK(us_kernel_create(device, "optimizer", kernels[i].name, kernels[i].kernel, error,
+        US_CHECK(us_kernel_create(&build, "optimizer", kernels[i].name, kernels[i].kernel, error,
                                   "-DKIND=%d -DCOUNT=%zu -DVECTORS=%d -DPARTS=%zu", kind, floats,
                                   tuning.vectors, optimizer->groups));
     *out = optimizer;

@@ -12,8 +12,9 @@ typedef enum us_optimizer_kind {
 
 typedef struct us_optimizer us_optimizer;
 
-unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, size_t floats,
-                                  us_optimizer **optimizer, unseen_error *error);
+/* network: its name, for profiles, which must outlive them; or NULL. */
+unseen_status us_optimizer_create(us_device *device, const char *network, us_optimizer_kind kind,
+                                  size_t floats, us_optimizer **optimizer, unseen_error *error);
 void us_optimizer_destroy(us_optimizer *optimizer);
 
 typedef struct us_optimizer_args {

@@ -55,10 +55,11 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     score->scratch_bytes = kept * (size_t)batch * sizeof(float);
     const char *const names[] = {"errors", "combine"};
     us_kernel **const kernels[] = {&score->errors, &score->combine};
+    const us_build build = {.device = device, .label.pass = US_PASS_SCORE};
     us_buffer *scratch;
     unseen_status status = us_device_scratch(device, score->scratch_bytes, &scratch, error);
     for (int i = 0; i < 2 && status == UNSEEN_OK; i++)
-        status = us_kernel_create(device, "pixel_score", names[i], kernels[i], error,
+        status = us_kernel_create(&build, "pixel_score", names[i], kernels[i], error,
                                   "-DKIND=%d -DCHANNELS=%d -DPIXELS=%zu -DBATCH=%d -DTOP=%zu "
                                   "-DVECTORS=%d -DROWS=%d",
                                   kind, shape.channels, pixels, batch,
@@ -87,7 +88,6 @@ us_target us_pixel_score_target(const us_pixel_score *score, us_buffer *x) {
 
 unseen_status us_pixel_score_run(us_pixel_score *score, us_buffer *x, us_buffer *y,
                                  const us_errors *errors, us_buffer *scores, unseen_error *error) {
-    score->device->label = (us_label){.pass = US_PASS_SCORE};
     if (errors && errors->count > 0)
         return us_kernel_run(score->combine, score->combine_groups, error, "bib", errors->buffer,
                              errors->count, scores);

@@ -38,7 +38,9 @@ static unseen_status create_kernel(us_device *device, const char *name,
     groups[0] = (size_t)(us_device_vectors(&device->facts, batch) / tuning.vectors);
     groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     groups[2] = 1;
-    return us_kernel_create(device, "random_codes", name, kernel, error,
+    const us_build build = {
+        .device = device, .purpose = US_PURPOSE_TRAINING, .label.pass = US_PASS_IMAGES};
+    return us_kernel_create(&build, "random_codes", name, kernel, error,
                             "-DDISTRIBUTION=%d -DFEATURES=%zu -DBATCH=%d -DNOISE_STREAM=%d "
                             "-DVECTORS=%d -DROWS=%d",
                             distribution, features, batch, US_STREAM_NOISE, tuning.vectors,

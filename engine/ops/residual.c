@@ -18,19 +18,19 @@ static void destroy(void *pointer) {
     us_gradient_sum_destroy(pointer);
 }
 
-static unseen_status create_kernel(us_device *device, const char *name, us_shape shape, int batch,
-                                   us_activation own, us_activation input, us_gradient_sum **out,
-                                   unseen_error *error) {
+static unseen_status create_kernel(const us_build *build, const char *name, us_shape shape,
+                                   int batch, us_activation own, us_activation input,
+                                   us_gradient_sum **out, unseen_error *error) {
     *out = NULL;
     us_elementwise plan;
-    US_TRY(us_elementwise_plan(&device->facts, shape, batch, &plan, error));
+    US_TRY(us_elementwise_plan(&build->device->facts, shape, batch, &plan, error));
     us_gradient_sum *sum = calloc(1, sizeof *sum);
     if (!sum) return us_fail_memory(error, "a residual layer");
     sum->groups = plan.groups;
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, own, input);
     unseen_status status =
-        us_kernel_create(device, "residual", name, &sum->kernel, error,
+        us_kernel_create(build, "residual", name, &sum->kernel, error,
                          "-DCOUNT=%zu -DVECTORS=%d %s", plan.count, plan.vectors, options);
     if (status == UNSEEN_OK)
         *out = sum;
@@ -51,8 +51,9 @@ static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
 
 static unseen_status create(const us_layer_plan *plan, void **layer, unseen_error *error) {
     us_residual *residual;
+    const us_build build = us_layer_build(plan, US_PASS_FORWARD);
     unseen_status status =
-        create_kernel(plan->device, "forward", plan->out, plan->batch, plan->activation,
+        create_kernel(&build, "forward", plan->out, plan->batch, plan->activation,
                       (us_activation){.kind = US_ACTIVATION_NONE}, &residual, error);
     *layer = residual;
     return status;
@@ -91,10 +92,10 @@ const us_layer_type us_residual_layer = {
 
 /* ---- sums of gradients ---- */
 
-unseen_status us_gradient_sum_create(us_device *device, us_shape shape, int batch,
+unseen_status us_gradient_sum_create(const us_build *build, us_shape shape, int batch,
                                      us_activation activation, us_gradient_sum **sum,
                                      unseen_error *error) {
-    return create_kernel(device, "gradient_sum", shape, batch,
+    return create_kernel(build, "gradient_sum", shape, batch,
                          (us_activation){.kind = US_ACTIVATION_NONE}, activation, sum, error);
 }
 

@@ -9,7 +9,7 @@ typedef struct us_gradient_sum us_gradient_sum;
 
 /* activation: that produced x, where `gradient` lacks its derivative; else NONE. batch is padded.
  */
-unseen_status us_gradient_sum_create(us_device *device, us_shape shape, int batch,
+unseen_status us_gradient_sum_create(const us_build *build, us_shape shape, int batch,
                                      us_activation activation, us_gradient_sum **sum,
                                      unseen_error *error);
 void us_gradient_sum_destroy(us_gradient_sum *sum);

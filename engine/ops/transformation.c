@@ -10,9 +10,9 @@ struct us_transformation {
     int batch;
 };
 
-unseen_status us_transformation_create(us_device *device, const us_transformations *set,
-                                       us_shape shape, int batch, us_transformation **out,
-                                       unseen_error *error) {
+unseen_status us_transformation_create(us_device *device, us_purpose purpose,
+                                       const us_transformations *set, us_shape shape, int batch,
+                                       us_transformation **out, unseen_error *error) {
     *out = NULL;
     us_transformation *transformation = calloc(1, sizeof *transformation);
     if (!transformation) return us_fail_memory(error, "transformations");
@@ -25,10 +25,11 @@ unseen_status us_transformation_create(us_device *device, const us_transformatio
     const char *const names[] = {"draw_labels", "transform_each", "transform_all"};
     us_kernel **const kernels[] = {&transformation->draw, &transformation->each,
                                    &transformation->all};
+    const us_build build = {.device = device, .purpose = purpose, .label.pass = US_PASS_IMAGES};
     unseen_status status = UNSEEN_OK;
     for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
         status = us_kernel_create(
-            device, "transformation", names[i], kernels[i], error,
+            &build, "transformation", names[i], kernels[i], error,
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DFLIPS=%d -DSHIFTS=%d "
             "-DSHIFT_Y=%d -DSHIFT_X=%d -DCOUNT=%d -DNOISE_STREAM=%d -DVECTORS=%d",
             shape.channels, shape.height, shape.width, batch, set->flips, set->shifts, set->shift_y,

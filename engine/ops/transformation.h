@@ -24,9 +24,9 @@ static inline int us_transformations_count(const us_transformations *set) {
 
 typedef struct us_transformation us_transformation;
 
-unseen_status us_transformation_create(us_device *device, const us_transformations *set,
-                                       us_shape shape, int batch, us_transformation **out,
-                                       unseen_error *error);
+unseen_status us_transformation_create(us_device *device, us_purpose purpose,
+                                       const us_transformations *set, us_shape shape, int batch,
+                                       us_transformation **out, unseen_error *error);
 void us_transformation_destroy(us_transformation *transformation);
 
 /* labels: `batch` int32_t. That of image j is floor(w COUNT / 2^32), w word 0 of (seed,

@@ -69,8 +69,8 @@ static unseen_status check_sum(residual_test *t, bool with_base, us_test_values 
     US_TRY(us_test_values_upload(&t->a, 0, error));
     US_TRY(us_test_values_upload(&t->b, 0, error));
     us_gradient_sum *adder;
-    US_TRY(us_gradient_sum_create(t->test->device, t->wanted->shape, t->batch,
-                                  t->wanted->activation, &adder, error));
+    US_TRY(us_gradient_sum_create(&(us_build){.device = t->test->device}, t->wanted->shape,
+                                  t->batch, t->wanted->activation, &adder, error));
     const us_gradient_sum_args args = {.base = with_base ? t->a.device : NULL,
                                        .x = t->x.device,
                                        .gradient = t->b.device,

@@ -212,7 +212,7 @@ static unseen_status check_optimizer(us_selftest *test, const optimizer_case *wa
         if (i < 2) us_test_values_random(test, all[i], 1, 0);
         US_TRY(us_test_values_upload(all[i], 0, error));
     }
-    US_TRY(us_optimizer_create(test->device, wanted->kind, count, &t->optimizer, error));
+    US_TRY(us_optimizer_create(test->device, NULL, wanted->kind, count, &t->optimizer, error));
     us_optimizer_args args = wanted->numbers;
     args.parameters = t->parameters.device;
     args.gradients = t->gradients.device;

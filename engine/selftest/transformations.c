@@ -113,8 +113,8 @@ static unseen_status run_transformations(us_selftest *test, int number, unseen_e
     US_CHECK(us_test_values_upload(&x, 7, error));
     US_CHECK(us_buffer_create(test->device, (size_t)batch * sizeof(int32_t), "the self-test",
                               &labels, error));
-    US_CHECK(us_transformation_create(test->device, &wanted->set, wanted->shape, batch,
-                                      &transformation, error));
+    US_CHECK(us_transformation_create(test->device, US_PURPOSE_SCORING, &wanted->set, wanted->shape,
+                                      batch, &transformation, error));
     US_CHECK(check_transformations(test, wanted, transformation, &x, &out, labels, room, error));
 done:
     us_transformation_destroy(transformation);
@@ -173,8 +173,8 @@ static unseen_status create_entropy(us_selftest *test, const entropy_case *wante
     unseen_status status = us_buffer_write(t->labels, 0, labels, bytes, error);
     free(labels);
     US_TRY(status);
-    return us_class_entropy_create(test->device, wanted->classes, batch, wanted->activation,
-                                   &t->entropy, error);
+    return us_class_entropy_create(test->device, US_PURPOSE_SCORING, wanted->classes, batch,
+                                   wanted->activation, &t->entropy, error);
 }
 
 /* The entropies are added to what was there; the loss is the mean of both, as the sum is taken of

@@ -293,12 +293,9 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
         .white = ends.white,
         .fit = dataset->fit,
     };
-    us_purpose purpose = device->purpose;
     US_TRY(us_images_check(images, error)); /* from here on the driver's threads read them */
-    device->purpose = US_PURPOSE_IMAGES;
     unseen_status status =
         us_image_loader_create(device, &source, selection, count, shape, batch, loader, error);
-    device->purpose = purpose;
     if (status != UNSEEN_OK) us_error_context(error, "%s", images->path);
     return status;
 }

@@ -15,7 +15,8 @@ static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error)
         size_t floats = us_network_floats(network), bytes = floats * sizeof(float);
         us_optimizer_kind kind = (us_optimizer_kind)settings->optimizers[i].type;
         if (!floats) continue;
-        US_TRY(us_optimizer_create(trainer->device, kind, floats, &trainer->optimizers[i], error));
+        US_TRY(us_optimizer_create(trainer->device, us_network_get_spec(network)->name, kind,
+                                   floats, &trainer->optimizers[i], error));
         US_TRY(
             us_buffer_create(trainer->device, bytes, "first moments", &trainer->moment1[i], error));
         if (kind != US_OPTIMIZER_SGD)
@@ -67,9 +68,7 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
     trainer->events = events;
     trainer->seed = us_trainer_seed(config, 0);
     us_progress_begin(&trainer->progress);
-    trainer->device->purpose = US_PURPOSE_TRAINING;
     unseen_status status = create_optimizers(trainer, error);
-    trainer->device->purpose = US_PURPOSE_SCORING;
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
     if (status == UNSEEN_OK) status = us_detector_initialize(detector, trainer->seed, error);
@@ -134,8 +133,6 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
     };
-    trainer->device->label =
-        (us_label){.network = us_network_get_spec(updated)->name, .pass = US_PASS_UPDATE};
     return us_optimizer_run(trainer->optimizers[network], &args, error);
 }
 

@@ -195,7 +195,8 @@ static void kernels_only_read_what_they_declare_const(void **state) {
     us_buffer *parts = create(device), *sums = create(device);
     const us_uses *from = parts->uses, *to = sums->uses;
     cl_event before = from->written;
-    TEST_OK(us_kernel_create(device, "sum_splits", "sum_splits", &kernel, &error, "%s", " "));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "sum_splits", "sum_splits", &kernel,
+                             &error, "%s", " "));
     TEST_OK(us_kernel_run_elements(kernel, 16, &error, "billibb", parts, 2, (int64_t)16, (int64_t)0,
                                    0, sums, NULL));
     if (device->out_of_order) {
@@ -221,7 +222,8 @@ static void a_chain_keeps_its_order(void **state) {
     float *values = malloc(2 * FLOATS * sizeof *values);
     assert_non_null(values);
     const size_t half = FLOATS * sizeof(float);
-    TEST_OK(us_kernel_create(device, "sum_splits", "sum_splits", &kernel, &error, "%s", " "));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "sum_splits", "sum_splits", &kernel,
+                             &error, "%s", " "));
     TEST_OK(us_buffer_create(device, 2 * half, "test", &parts, &error));
     TEST_OK(us_buffer_view(parts, 0, half, &low, &error));
     TEST_OK(us_buffer_view(parts, half, half, &high, &error));

@@ -130,7 +130,8 @@ static void check_pass(const operands *o, const us_convolution_problem *problem,
     bool up = problem->pass == US_CONVOLUTION_UP;
     us_shape out = us_convolution_out(problem);
     us_buffer *y = upload(o->device, want, us_shape_size(out), 0, o->batch);
-    TEST_OK(us_convolution_create(o->device, problem, choice, &convolution, &error));
+    TEST_OK(us_convolution_create(&(us_build){.device = o->device}, problem, choice, &convolution,
+                                  &error));
     us_convolution_args args = {.large = up ? y : o->large_on,
                                 .small = up ? o->small_on : y,
                                 .weights = o->weights_on,
@@ -259,7 +260,8 @@ static size_t check_weight_gradients(us_device *device, const geometry *g, const
                                     .small = o.small_on,
                                     .weights = upload(device, twice, weights, 0, 1),
                                     .bias = upload(device, bias, outputs, 0, 1)};
-        TEST_OK(us_convolution_create(device, &problem, &choice, &convolution, &error));
+        TEST_OK(us_convolution_create(&(us_build){.device = device}, &problem, &choice,
+                                      &convolution, &error));
         for (int pass = 0; pass < 2; pass++) {
             args.accumulate = pass == 1;
             TEST_OK(us_convolution_run(convolution, &args, &error));

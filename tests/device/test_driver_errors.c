@@ -111,7 +111,8 @@ static void kernels_are_not_built_where_arithmetic_is_not_known(void **state) {
     us_device *device = test_device_open();
     us_kernel *kernel;
     unseen_error error;
-    TEST_OK(us_kernel_create(device, "sum_splits", "sum_splits", &kernel, &error, "%s", " "));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "sum_splits", "sum_splits", &kernel,
+                             &error, "%s", " "));
     failing = CL_DEVICE_SINGLE_FP_CONFIG;
     code = CL_OUT_OF_RESOURCES;
     assert_int_not_equal(us_kernel_build(kernel, &error), UNSEEN_OK);

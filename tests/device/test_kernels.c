@@ -86,7 +86,8 @@ static int teardown(void **state) {
 static us_kernel *take(us_device *device, const char *source, const char *name) {
     unseen_error error;
     us_kernel *kernel;
-    TEST_OK(us_kernel_create(device, source, name, &kernel, &error, "-DEXTRA=%d", 2));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, source, name, &kernel, &error,
+                             "-DEXTRA=%d", 2));
     return kernel;
 }
 
@@ -210,7 +211,7 @@ static void common_functions_work(void **state) {
     TEST_OK(us_buffer_from_host(device, in, bytes, "test", &x, &error));
     TEST_OK(us_buffer_create(device, bytes, "test", &y, &error));
     us_kernel *kernel;
-    TEST_OK(us_kernel_create(device, "launch", "vectors", &kernel, &error,
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "launch", "vectors", &kernel, &error,
                              "-DACTIVATION=2 -DSLOPE=%af", 0.25));
     const size_t groups[3] = {2, 1, 1};
     TEST_OK(us_kernel_run(kernel, groups, &error, "bbi", y, x, n));
@@ -264,7 +265,8 @@ static void functions_are_exact_enough(void **state) {
 static void failed_builds_show_the_log(void **state) {
     unseen_error error;
     us_kernel *kernel;
-    TEST_OK(us_kernel_create(*state, "broken", "k", &kernel, &error, "-DEXTRA=%d", 9));
+    TEST_OK(us_kernel_create(&(us_build){.device = *state}, "broken", "k", &kernel, &error,
+                             "-DEXTRA=%d", 9));
     assert_int_equal(us_kernel_build(kernel, &error), UNSEEN_FAILURE);
     us_kernel_destroy(kernel);
     assert_non_null(strstr(error.message, "broken.cl"));
@@ -276,20 +278,24 @@ static void failed_builds_show_the_log(void **state) {
 static void missing_things_are_named(void **state) {
     unseen_error error;
     us_kernel *kernel;
-    assert_int_equal(us_kernel_create(*state, "absent", "k", &kernel, &error, "%s", ""),
-                     UNSEEN_FAILURE);
+    assert_int_equal(
+        us_kernel_create(&(us_build){.device = *state}, "absent", "k", &kernel, &error, "%s", ""),
+        UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "absent.cl"));
-    TEST_OK(us_kernel_create(*state, "launch", "k", &kernel, &error, "%s", ""));
+    TEST_OK(
+        us_kernel_create(&(us_build){.device = *state}, "launch", "k", &kernel, &error, "%s", ""));
     const size_t groups[3] = {1, 1, 1};
     assert_int_equal(us_kernel_run(kernel, groups, &error, ""), UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "kernel k of launch.cl"));
     us_kernel_destroy(kernel);
-    assert_int_equal(us_kernel_create(*state, "lost", "k", &kernel, &error, "%s", ""),
-                     UNSEEN_FAILURE);
+    assert_int_equal(
+        us_kernel_create(&(us_build){.device = *state}, "lost", "k", &kernel, &error, "%s", ""),
+        UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "nowhere.cl"));
     assert_non_null(strstr(error.message, "lost.cl:2"));
-    assert_int_equal(us_kernel_create(*state, "circle", "k", &kernel, &error, "%s", ""),
-                     UNSEEN_FAILURE);
+    assert_int_equal(
+        us_kernel_create(&(us_build){.device = *state}, "circle", "k", &kernel, &error, "%s", ""),
+        UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "circle.cl"));
 }
 
@@ -297,7 +303,8 @@ static void a_wrong_kernel_folder_is_an_error(void **state) {
     unseen_error error;
     us_kernel *kernel;
     setenv("UNSEEN_KERNEL_DIR", "/nonexistent/kernels", 1);
-    unseen_status status = us_kernel_create(*state, "random", "k", &kernel, &error, "%s", "");
+    unseen_status status =
+        us_kernel_create(&(us_build){.device = *state}, "random", "k", &kernel, &error, "%s", "");
     setenv("UNSEEN_KERNEL_DIR", folder, 1);
     assert_int_equal(status, UNSEEN_BAD_INPUT);
     assert_non_null(strstr(error.message, "/nonexistent/kernels"));
@@ -342,7 +349,8 @@ static int result_of_changing(us_device *device) {
     int got = -1;
     const size_t groups[3] = {1, 1, 1};
     TEST_OK(us_buffer_create(device, 4, "test", &out, &error));
-    TEST_OK(us_kernel_create(device, "changing", "k", &kernel, &error, "-DEXTRA=%d", 1));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "changing", "k", &kernel, &error,
+                             "-DEXTRA=%d", 1));
     TEST_OK(us_kernel_run(kernel, groups, &error, "b", out));
     TEST_OK(us_buffer_read(out, 0, &got, 4, &error));
     us_kernel_destroy(kernel);
@@ -397,8 +405,10 @@ static void waiting_programs_are_built_as_one(void **state) {
     float got;
     put("scoped.cl", scoped_text);
     TEST_OK(us_buffer_create(device, 4, "test", &out, &error));
-    TEST_OK(us_kernel_create(device, "scoped", "k", &one, &error, "-DEXTRA=%d", 1));
-    TEST_OK(us_kernel_create(device, "scoped", "k", &seven, &error, "-DEXTRA=%d", 7));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "scoped", "k", &one, &error,
+                             "-DEXTRA=%d", 1));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "scoped", "k", &seven, &error,
+                             "-DEXTRA=%d", 7));
     TEST_OK(us_kernel_run(seven, groups, &error, "b", out));
     TEST_OK(us_buffer_read(out, 0, &got, 4, &error));
     assert_true(got == 114.5f);
@@ -411,18 +421,20 @@ static void waiting_programs_are_built_as_one(void **state) {
     us_kernel_destroy(seven);
     us_buffer_destroy(out);
     us_program *latest = device->programs;
-    TEST_OK(us_kernel_create(device, "launch", "where", &other, &error, "-DEXTRA=%d", 11));
-    device->purpose = US_PURPOSE_TRAINING;
-    TEST_OK(us_kernel_create(device, "launch", "where", &one, &error, "-DEXTRA=%d", 12));
-    device->purpose = US_PURPOSE_SCORING;
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "launch", "where", &other, &error,
+                             "-DEXTRA=%d", 11));
+    const us_build training = {.device = device, .purpose = US_PURPOSE_TRAINING};
+    TEST_OK(us_kernel_create(&training, "launch", "where", &one, &error, "-DEXTRA=%d", 12));
     TEST_OK(us_kernel_build(other, &error));
     assert_null(device->programs->program); /* of another purpose */
     us_kernel_destroy(one);
     us_kernel_destroy(other);
     assert_ptr_equal(device->programs->next, latest); /* what nobody built is forgotten */
 
-    TEST_OK(us_kernel_create(device, "launch", "where", &one, &error, "-DEXTRA=%d", 13));
-    TEST_OK(us_kernel_create(device, "broken", "k", &broken, &error, "-DEXTRA=%d", 13));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "launch", "where", &one, &error,
+                             "-DEXTRA=%d", 13));
+    TEST_OK(us_kernel_create(&(us_build){.device = device}, "broken", "k", &broken, &error,
+                             "-DEXTRA=%d", 13));
     TEST_OK(us_kernel_build(one, &error));
     assert_int_equal(us_kernel_build(broken, &error), UNSEEN_FAILURE);
     assert_non_null(strstr(error.message, "building broken.cl"));

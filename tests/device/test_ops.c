@@ -324,10 +324,10 @@ static void wrong_sizes_are_refused(void **state) {
     us_device *device = *state;
     unseen_error error;
     us_optimizer *optimizer = NULL;
-    assert_int_equal(us_optimizer_create(device, US_OPTIMIZER_ADAM, 0, &optimizer, &error),
+    assert_int_equal(us_optimizer_create(device, NULL, US_OPTIMIZER_ADAM, 0, &optimizer, &error),
                      UNSEEN_BAD_INPUT);
     assert_int_equal(
-        us_optimizer_create(device, US_OPTIMIZER_ADAM, (size_t)INT32_MAX, &optimizer, &error),
+        us_optimizer_create(device, NULL, US_OPTIMIZER_ADAM, (size_t)INT32_MAX, &optimizer, &error),
         UNSEEN_BAD_INPUT);
     assert_null(optimizer);
     us_pixel_score *score = NULL;

@@ -9,13 +9,16 @@
 static const double tolerance = 1e-4;
 
 typedef struct work {
-    us_kernel *kernel;
+    us_kernel *kernel, *other; /* the same one, with labels of their own */
     us_buffer *out, *copy;
 } work;
 
 static void begin_work(us_device *device, work *w) {
     unseen_error error;
-    TEST_OK(us_kernel_create(device, "peak", "peak", &w->kernel, &error, "%s", ""));
+    us_build build = {.device = device, .label = {"encoder", 3, US_PASS_FORWARD}};
+    TEST_OK(us_kernel_create(&build, "peak", "peak", &w->kernel, &error, "%s", ""));
+    build.label.pass = US_PASS_WEIGHT_GRADIENT;
+    TEST_OK(us_kernel_create(&build, "peak", "peak", &w->other, &error, "%s", ""));
     TEST_OK(
         us_buffer_create(device, (size_t)device->facts.group_size * 4, "test", &w->out, &error));
     TEST_OK(
@@ -24,14 +27,15 @@ static void begin_work(us_device *device, work *w) {
 
 static void end_work(work *w) {
     us_kernel_destroy(w->kernel);
+    us_kernel_destroy(w->other);
     us_buffer_destroy(w->out);
     us_buffer_destroy(w->copy);
 }
 
-static void launch(work *w, int rounds) {
+static void launch(work *w, us_kernel *kernel, int rounds) {
     unseen_error error;
     const size_t groups[3] = {1, 1, 1};
-    TEST_OK(us_kernel_run(w->kernel, groups, &error, "iffb", rounds, 0.5, 0.25, w->out));
+    TEST_OK(us_kernel_run(kernel, groups, &error, "iffb", rounds, 0.5, 0.25, w->out));
 }
 
 enum { STEPS = 20000000 };
@@ -41,20 +45,17 @@ static void check(us_device *device, bool by_host) {
     us_profile *profile;
     work w;
     begin_work(device, &w);
-    launch(&w, 1); /* compiles it */
+    launch(&w, w.kernel, 1); /* compiles it */
     cl_command_queue plain = device->queue;
     TEST_OK(us_profile_begin(device, &error));
     if (by_host) device->profile->by_host = true;
-    device->label = (us_label){"encoder", 3, US_PASS_FORWARD};
-    launch(&w, 1000);
-    device->label.pass = US_PASS_WEIGHT_GRADIENT;
-    launch(&w, STEPS);
-    device->label = (us_label){0};
+    launch(&w, w.kernel, 1000);
+    launch(&w, w.other, STEPS);
     TEST_OK(us_buffer_copy(w.copy, 0, w.out, 0, w.out->bytes, &error));
     TEST_OK(us_profile_take(device, &profile, &error));
     assert_ptr_equal(device->queue, plain);
     assert_null(device->profile);
-    launch(&w, 1); /* not recorded */
+    launch(&w, w.kernel, 1); /* not recorded */
 
     assert_int_equal(profile->count, 3);
     const us_launch *launches = profile->launches;
@@ -95,11 +96,11 @@ static void results_are_the_same(void **state) {
     float plain[64], timed[64];
     work w;
     begin_work(device, &w);
-    launch(&w, 100);
+    launch(&w, w.kernel, 100);
     TEST_OK(us_buffer_read(w.out, 0, plain, w.out->bytes, &error));
     TEST_OK(us_buffer_zero(w.out, &error));
     TEST_OK(us_profile_begin(device, &error));
-    launch(&w, 100);
+    launch(&w, w.kernel, 100);
     TEST_OK(us_buffer_read(w.out, 0, timed, w.out->bytes, &error));
     TEST_OK(us_profile_take(device, &profile, &error));
     assert_memory_equal(plain, timed, w.out->bytes);
@@ -115,7 +116,7 @@ static void a_device_closes_in_the_middle(void **state) {
     work w;
     begin_work(device, &w);
     TEST_OK(us_profile_begin(device, &error));
-    launch(&w, 10);
+    launch(&w, w.kernel, 10);
     end_work(&w);
     us_device_close(device);
 }

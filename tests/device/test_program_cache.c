@@ -157,7 +157,8 @@ static int run_cached(us_device *device) {
     us_kernel *kernel;
     us_buffer *out;
     int got = -1;
-    TEST_OK(us_kernel_create(device, "cached", "k", &kernel, &error, "%s", ""));
+    TEST_OK(
+        us_kernel_create(&(us_build){.device = device}, "cached", "k", &kernel, &error, "%s", ""));
     TEST_OK(us_buffer_create(device, sizeof got, "test", &out, &error));
     TEST_OK(us_kernel_run_elements(kernel, 1, &error, "b", out));
     TEST_OK(us_buffer_read(out, 0, &got, sizeof got, &error));

@@ -109,7 +109,7 @@ static void check_optimizer(const golden_case *c) {
     float *gradients = golden_floats(c, "gradients", steps * floats);
     float *after = golden_floats(c, "after", steps * floats);
     us_optimizer *optimizer;
-    TEST_OK(us_optimizer_create(device, kind, floats, &optimizer, &error));
+    TEST_OK(us_optimizer_create(device, NULL, kind, floats, &optimizer, &error));
     us_optimizer_args args = {
         .parameters = golden_buffer(device, parameters, floats),
         .gradients = golden_buffer(device, NULL, floats),

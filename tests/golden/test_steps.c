@@ -149,8 +149,8 @@ static void set_up(subject *s, const golden_case *c) {
     for (int i = 0; i < spec->network_count; i++) {
         size_t floats = us_network_floats(s->detector->networks[i]);
         assert_int_equal(s->config->training.optimizers[i].type, US_OPTIMIZER_ADAM);
-        TEST_OK(
-            us_optimizer_create(s->device, US_OPTIMIZER_ADAM, floats, &s->optimizers[i], &error));
+        TEST_OK(us_optimizer_create(s->device, NULL, US_OPTIMIZER_ADAM, floats, &s->optimizers[i],
+                                    &error));
         s->moment1[i] = golden_buffer(s->device, NULL, floats);
         s->moment2[i] = golden_buffer(s->device, NULL, floats);
     }

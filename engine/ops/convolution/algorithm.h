@@ -38,7 +38,7 @@ static inline us_buffer *us_convolution_y(const us_convolution_problem *problem,
 /* What us_algorithm.implementation points to. `parameters` is the algorithm's own struct, `state`
  * what create made; on failure *state is NULL or must be destroyed all the same. */
 typedef struct us_convolution_implementation {
-    unseen_status (*create)(us_device *device, const us_convolution_problem *problem,
+    unseen_status (*create)(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error);
     void (*destroy)(void *state); /* NULL is fine */
 

@@ -117,14 +117,15 @@ static int count_errors(const us_device_facts *device, const us_convolution_prob
     return parts <= MOST ? (int)parts : 0;
 }
 
-static unseen_status create(us_device *device, const us_convolution_problem *problem,
+static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const direct *d = parameters;
     const us_shape out = us_convolution_out(problem);
-    const bool phases = by_phases(&device->facts, problem, d->channels);
-    const int length = row_length(&device->facts, problem, d->channels);
+    const bool phases = by_phases(device, problem, d->channels);
+    const int length = row_length(device, problem, d->channels);
     int runs = us_divide_up(length, d->pixels);
-    int chunks = us_divide_up(us_device_vectors(&device->facts, problem->batch), d->vectors);
+    int chunks = us_divide_up(us_device_vectors(device, problem->batch), d->vectors);
     const us_gather_cut cut = {
         .channels = d->channels,
         .vectors = d->vectors,
@@ -132,9 +133,9 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
         .row_groups = phases ? length : 0,
         .groups = (size_t)out.height * (size_t)us_divide_up(out.channels, d->channels) *
                   (size_t)runs * (phases ? 1 : (size_t)chunks),
-        .error_parts = count_errors(&device->facts, problem, d->channels, runs),
+        .error_parts = count_errors(device, problem, d->channels, runs),
     };
-    return us_gather_create(device, problem, &cut, state, error);
+    return us_gather_create(build, problem, &cut, state, error);
 }
 
 static const us_convolution_implementation implementation = {

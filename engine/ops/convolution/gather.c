@@ -31,16 +31,17 @@ int us_gather_vectors_choices(const us_device_facts *device, const us_convolutio
                             choices);
 }
 
-static unseen_status build(us_device *device, const us_convolution_problem *p,
-                           const us_gather_cut *cut, const char *name, us_kernel **kernel,
-                           unseen_error *error) {
+static unseen_status create_kernel(const us_build *build, const us_convolution_problem *p,
+                                   const us_gather_cut *cut, const char *name, us_kernel **kernel,
+                                   unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const bool compared = cut->error_parts > 0;
     const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, p->activation,
                           compared ? p->activation : p->input_activation);
     return us_kernel_create(
-        device, "gather", name, kernel, error,
+        build, "gather", name, kernel, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d "
@@ -48,11 +49,10 @@ static unseen_status build(us_device *device, const us_convolution_problem *p,
         "-DBIAS=%d %s -DTILE_CHANNELS=%d -DTILE_VECTORS=%d -DTILE_RUN=%d -DSTAGED=%d "
         "-DBY_PHASES=%d -DROW_GROUPS=%d -DCOMPARED=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
-        out.width, p->batch, us_device_occupied(&device->facts, p->batch), p->kernel[0],
-        p->kernel[1], p->stride[0], p->stride[1], p->padding[0], p->padding[1],
-        us_convolution_in_stride(p), p->tap_stride, us_convolution_out_stride(p), p->bias,
-        activations, cut->channels, cut->vectors, cut->run, cut->staged, cut->row_groups > 0,
-        cut->row_groups, compared);
+        out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
+        p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
+        p->tap_stride, us_convolution_out_stride(p), p->bias, activations, cut->channels,
+        cut->vectors, cut->run, cut->staged, cut->row_groups > 0, cut->row_groups, compared);
 }
 
 /* 0 where the kernel reads the weights as they are. */
@@ -68,7 +68,7 @@ static size_t count_packed_bytes(const us_convolution_problem *problem, size_t c
     return tiles * (size_t)us_convolution_in(problem).channels * taps * channels * sizeof(float);
 }
 
-unseen_status us_gather_create(us_device *device, const us_convolution_problem *problem,
+unseen_status us_gather_create(const us_build *build, const us_convolution_problem *problem,
                                const us_gather_cut *cut, void **state, unseen_error *error) {
     gather *made = calloc(1, sizeof *made);
     *state = made;
@@ -77,12 +77,12 @@ unseen_status us_gather_create(us_device *device, const us_convolution_problem *
     made->groups = cut->groups;
     made->tiles = (size_t)us_divide_up(us_convolution_out(problem).channels, cut->channels);
     made->packed_bytes = count_packed_bytes(problem, (size_t)cut->channels, made->tiles);
-    US_TRY(build(device, problem, cut, "gather", &made->gather, error));
+    US_TRY(create_kernel(build, problem, cut, "gather", &made->gather, error));
     if (made->packed_bytes > 0)
-        US_TRY(build(device, problem, cut, "gather_pack", &made->pack, error));
+        US_TRY(create_kernel(build, problem, cut, "gather_pack", &made->pack, error));
     made->errors.count = cut->error_parts;
     if (cut->error_parts == 0) return UNSEEN_OK;
-    return us_buffer_create(device,
+    return us_buffer_create(build->device,
                             (size_t)cut->error_parts * (size_t)problem->batch * sizeof(float),
                             "errors of a comparison", &made->errors.buffer, error);
 }

@@ -33,7 +33,7 @@ int us_gather_vectors_choices(const us_device_facts *device, const us_convolutio
                               int *choices);
 
 /* As of us_convolution_implementation. */
-unseen_status us_gather_create(us_device *device, const us_convolution_problem *problem,
+unseen_status us_gather_create(const us_build *build, const us_convolution_problem *problem,
                                const us_gather_cut *cut, void **state, unseen_error *error);
 void us_gather_destroy(void *state);
 size_t us_gather_packed_bytes(const void *state);

@@ -70,13 +70,13 @@ static us_convolution_problem common_problem(const convolution_layer *layer,
     };
 }
 
-static unseen_status build(const convolution_layer *layer, const us_convolution_problem *problem,
-                           us_convolution **made, unseen_error *error) {
+static unseen_status create_pass(const us_build *build, const us_convolution_problem *problem,
+                                 us_convolution **made, unseen_error *error) {
     us_choice choice;
-    us_device *device = layer->plan.device;
+    us_device *device = build->device;
     US_TRY(us_tuning_choose(device->tuning, &device->facts, &us_convolution_tunable, problem,
                             &choice, error));
-    return us_convolution_create(device, problem, &choice, made, error);
+    return us_convolution_create(build, problem, &choice, made, error);
 }
 
 static unseen_status build_forward(convolution_layer *layer, bool folded, unseen_error *error) {
@@ -89,7 +89,15 @@ static unseen_status build_forward(convolution_layer *layer, bool folded, unseen
     problem.activation = folded ? plan->fusion.normalized_activation : plan->activation;
     problem.moments = plan->fusion.is_normalized;
     problem.compared = plan->fusion.compared;
-    return build(layer, &problem, forward, error);
+    const us_build build = us_layer_build(plan, US_PASS_FORWARD);
+    return create_pass(&build, &problem, forward, error);
+}
+
+/* Kernels of backward passes are many and slow to compile: scoring does without. */
+static us_build gradient_build(const convolution_layer *layer, us_pass pass) {
+    us_build build = us_layer_build(&layer->plan, pass);
+    build.purpose = US_PURPOSE_TRAINING;
+    return build;
 }
 
 static unseen_status build_backward(convolution_layer *layer, unseen_error *error) {
@@ -98,7 +106,8 @@ static unseen_status build_backward(convolution_layer *layer, unseen_error *erro
         common_problem(layer, layer->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP);
     problem.input_activation = layer->plan.input_activation;
     problem.moments = layer->plan.fusion.is_normalized || layer->plan.fusion.input_is_normalized;
-    return build(layer, &problem, &layer->backward, error);
+    const us_build build = gradient_build(layer, US_PASS_INPUT_GRADIENT);
+    return create_pass(&build, &problem, &layer->backward, error);
 }
 
 static unseen_status build_gradient(convolution_layer *layer, unseen_error *error) {
@@ -106,7 +115,8 @@ static unseen_status build_gradient(convolution_layer *layer, unseen_error *erro
     us_convolution_problem problem = common_problem(layer, US_CONVOLUTION_WEIGHTS);
     problem.bias = layer->attributes.bias && !layer->plan.fusion.is_normalized;
     problem.bias_of_large = layer->transposed;
-    return build(layer, &problem, &layer->gradient, error);
+    const us_build build = gradient_build(layer, US_PASS_WEIGHT_GRADIENT);
+    return create_pass(&build, &problem, &layer->gradient, error);
 }
 
 unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transposed, void **layer,
@@ -118,11 +128,8 @@ unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transp
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
     made->transposed = transposed;
     unseen_status status = build_forward(made, false, error);
-    us_purpose purpose = plan->device->purpose;
-    plan->device->purpose = US_PURPOSE_TRAINING;
     if (status == UNSEEN_OK && plan->training) status = build_gradient(made, error);
     if (status == UNSEEN_OK && plan->training) status = build_backward(made, error);
-    plan->device->purpose = purpose;
     if (status == UNSEEN_OK)
         *layer = made;
     else
@@ -190,10 +197,7 @@ static unseen_status run_weight_gradient(convolution_layer *layer, const us_laye
 unseen_status us_convolution_layer_backward(void *pointer, const us_layer_backward *args,
                                             unseen_error *error) {
     convolution_layer *layer = pointer;
-    us_device *device = layer->plan.device;
-    device->label.pass = US_PASS_INPUT_GRADIENT;
     if (args->dx) /* first, as the layer before waits for it */
         US_TRY(run_input_gradient(layer, args, error));
-    device->label.pass = US_PASS_WEIGHT_GRADIENT;
     return args->gradients ? run_weight_gradient(layer, args, error) : UNSEEN_OK;
 }

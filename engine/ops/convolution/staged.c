@@ -112,11 +112,12 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
-static unseen_status create(us_device *device, const us_convolution_problem *problem,
+static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const staged *s = parameters;
     const us_shape out = us_convolution_out(problem);
-    int groups = us_divide_up(count_chunks(&device->facts, problem, s->vectors), s->chunks);
+    int groups = us_divide_up(count_chunks(device, problem, s->vectors), s->chunks);
     const us_gather_cut cut = {
         .channels = s->channels,
         .vectors = s->vectors,
@@ -124,7 +125,7 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
         .staged = s->inputs,
         .groups = (size_t)out.height * (size_t)out.width * (size_t)groups,
     };
-    return us_gather_create(device, problem, &cut, state, error);
+    return us_gather_create(build, problem, &cut, state, error);
 }
 
 static const us_convolution_implementation implementation = {

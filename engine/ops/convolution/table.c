@@ -16,21 +16,21 @@ struct us_convolution {
     us_buffer *kept; /* packed weights, for us_reuse; NULL until asked for */
 };
 
-unseen_status us_convolution_create(us_device *device, const us_convolution_problem *problem,
+unseen_status us_convolution_create(const us_build *build, const us_convolution_problem *problem,
                                     const us_choice *choice, us_convolution **convolution,
                                     unseen_error *error) {
     *convolution = NULL;
     us_convolution *made = calloc(1, sizeof *made);
     if (!made) return us_fail_memory(error, "a convolution");
-    made->device = device;
+    made->device = build->device;
     made->by = us_convolution_algorithms[choice->algorithm]->implementation;
     unseen_status status =
-        made->by->create(device, problem, choice->parameters, &made->state, error);
+        made->by->create(build, problem, choice->parameters, &made->state, error);
     if (status == UNSEEN_OK && made->by->packed_bytes)
         made->packed_bytes = made->by->packed_bytes(made->state);
     us_buffer *scratch;
     if (status == UNSEEN_OK && made->packed_bytes > 0)
-        status = us_device_scratch(device, made->packed_bytes, &scratch, error);
+        status = us_device_scratch(build->device, made->packed_bytes, &scratch, error);
     if (status == UNSEEN_OK)
         *convolution = made;
     else

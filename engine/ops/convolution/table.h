@@ -8,7 +8,7 @@ extern const us_algorithm *const us_convolution_algorithms[]; /* NULL ends */
 
 typedef struct us_convolution us_convolution;
 
-unseen_status us_convolution_create(us_device *device, const us_convolution_problem *problem,
+unseen_status us_convolution_create(const us_build *build, const us_convolution_problem *problem,
                                     const us_choice *choice, us_convolution **convolution,
                                     unseen_error *error);
 void us_convolution_destroy(us_convolution *convolution); /* NULL is fine */

@@ -152,7 +152,8 @@ static double expected(const void *problem, const float *const *operands, int ou
 static unseen_status create(us_device *device, const void *problem, const us_choice *choice,
                             void **operation, unseen_error *error) {
     us_convolution *made;
-    unseen_status status = us_convolution_create(device, problem, choice, &made, error);
+    unseen_status status =
+        us_convolution_create(&(us_build){.device = device}, problem, choice, &made, error);
     *operation = made;
     return status;
 }

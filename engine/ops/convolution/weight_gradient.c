@@ -27,22 +27,23 @@ static size_t scratch_bytes(const us_weight_gradient *gradient) {
     return (weights > bias ? weights : bias) * sizeof(float);
 }
 
-unseen_status us_weight_gradient_prepare(us_device *device, us_weight_gradient *gradient,
+unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradient *gradient,
                                          unseen_error *error) {
     const us_shape biased = us_convolution_biased(&gradient->problem);
     const int pixels = biased.height * biased.width;
     gradient->bias_splits = us_smaller(
-        us_divide_up(us_weight_gradient_wanted_groups(&device->facts), biased.channels), pixels);
+        us_divide_up(us_weight_gradient_wanted_groups(&build->device->facts), biased.channels),
+        pixels);
     if (gradient->problem.bias && !gradient->takes_bias)
-        US_TRY(us_kernel_create(device, "bias_gradient", "bias_gradient", &gradient->bias, error,
+        US_TRY(us_kernel_create(build, "bias_gradient", "bias_gradient", &gradient->bias, error,
                                 "-DBATCH=%d -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",
                                 gradient->problem.batch, biased.channels, pixels,
                                 gradient->bias_splits));
     if (gradient->bias || gradient->splits > 1)
-        US_TRY(us_kernel_create(device, "sum_splits", "sum_splits", &gradient->sum, error, " "));
+        US_TRY(us_kernel_create(build, "sum_splits", "sum_splits", &gradient->sum, error, " "));
     us_buffer *scratch;
     if (scratch_bytes(gradient) == 0) return UNSEEN_OK;
-    return us_device_scratch(device, scratch_bytes(gradient), &scratch, error);
+    return us_device_scratch(build->device, scratch_bytes(gradient), &scratch, error);
 }
 
 void us_weight_gradient_destroy(void *state) {

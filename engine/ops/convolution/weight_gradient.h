@@ -35,7 +35,7 @@ bool us_weight_gradient_valid_splits(const us_device_facts *device,
                                      const us_convolution_problem *problem, int splits);
 
 /* Makes what is needed beside the kernel, which is there. */
-unseen_status us_weight_gradient_prepare(us_device *device, us_weight_gradient *gradient,
+unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradient *gradient,
                                          unseen_error *error);
 
 /* As of us_convolution_implementation. */

@@ -117,8 +117,9 @@ static unseen_status launch(const us_weight_gradient *gradient, const us_convolu
                          (int32_t)accumulate);
 }
 
-static unseen_status create(us_device *device, const us_convolution_problem *p,
+static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const direct *d = parameters;
     us_weight_gradient *made = calloc(1, sizeof *made);
     *state = made;
@@ -128,7 +129,7 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
     made->splits = d->splits;
     made->launch = launch;
     US_TRY(us_kernel_create(
-        device, "weight_gradient", "weight_gradient", &made->kernel, error,
+        build, "weight_gradient", "weight_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d "
@@ -136,11 +137,10 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
         "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
         "-DSPLITS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, us_device_occupied(&device->facts, p->batch), p->kernel[0],
-        p->kernel[1], p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride,
-        p->tap_stride, p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps,
-        d->splits));
-    return us_weight_gradient_prepare(device, made, error);
+        p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
+        p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
+        p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps, d->splits));
+    return us_weight_gradient_prepare(build, made, error);
 }
 
 static const us_convolution_implementation implementation = {

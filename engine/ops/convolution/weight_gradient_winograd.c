@@ -228,8 +228,9 @@ static unseen_status launch(const us_weight_gradient *gradient, const us_convolu
                          (int32_t)p->tap_stride, (int32_t)p->small_stride);
 }
 
-static unseen_status create(us_device *device, const us_convolution_problem *p,
+static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const winograd *w = parameters;
     us_weight_gradient *made = calloc(1, sizeof *made);
     *state = made;
@@ -241,17 +242,17 @@ static unseen_status create(us_device *device, const us_convolution_problem *p,
     made->launch = launch;
     int bias = !made->takes_bias ? 0 : p->bias_of_large ? 2 : 1;
     US_TRY(us_kernel_create(
-        device, "winograd_gradient", "winograd_gradient", &made->kernel, error,
+        build, "winograd_gradient", "winograd_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DSTRIDE=%d -DPADDING=%d "
         "-DTAPS=%d "
         "-DOUTPUTS=%d -DTILE_SMALL=%d -DTILE_LARGE=%d -DITEM_SMALL=%d -DITEM_LARGE=%d "
         "-DITEM_VECTORS=%d -DSPLITS=%d -DBIAS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, us_device_occupied(&device->facts, p->batch), p->stride[0],
-        p->padding[0], count_taps(p), w->outputs, w->small, w->large, w->item_small, w->item_large,
-        w->vectors, w->splits, bias));
-    return us_weight_gradient_prepare(device, made, error);
+        p->small.width, p->batch, us_device_occupied(device, p->batch), p->stride[0], p->padding[0],
+        count_taps(p), w->outputs, w->small, w->large, w->item_small, w->item_large, w->vectors,
+        w->splits, bias));
+    return us_weight_gradient_prepare(build, made, error);
 }
 
 static const us_convolution_implementation implementation = {

@@ -261,14 +261,16 @@ static double slope_of(us_activation activation) {
 /* The options name nothing that can be an argument without loss of speed: every kernel that layers
  * share is one less to compile. A convolution's input gradient and the forward pass of the
  * transposed convolution that mirrors it share theirs. */
-static unseen_status build(us_device *device, state *made, const winograd *w, unseen_error *error) {
+static unseen_status build_kernels(const us_build *build, state *made, const winograd *w,
+                                   unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const us_convolution_problem *p = &made->problem;
     const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
-    US_TRY(us_kernel_create(device, "winograd_pack", "winograd_pack", &made->pack, error,
+    US_TRY(us_kernel_create(build, "winograd_pack", "winograd_pack", &made->pack, error,
                             "-DTAPS=%d -DOUTPUTS=%d", count_taps(p), w->outputs));
     us_activation own = p->activation, input = p->input_activation;
     return us_kernel_create(
-        device, "winograd", "winograd", &made->winograd, error,
+        build, "winograd", "winograd", &made->winograd, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DSTRIDE=%d -DPADDING=%d -DTAPS=%d "
         "-DACTIVATION=%d "
@@ -276,16 +278,17 @@ static unseen_status build(us_device *device, state *made, const winograd *w, un
         "-DITEM_VECTORS=%d -DITEM_TILES=%d -DIN_BLOCK=%d "
         "-DINPUT_STEP=%zu -DSUM_STEP=%zu -DMOMENTS=%d",
         is_up(p), in.channels, in.height, in.width, out.channels, out.height, out.width, p->batch,
-        us_device_occupied(&device->facts, p->batch), p->stride[0], p->padding[0], count_taps(p),
+        us_device_occupied(device, p->batch), p->stride[0], p->padding[0], count_taps(p),
         is_bent(own) ? 0 : own.kind, is_bent(input) ? 0 : input.kind, w->outputs, w->channels,
-        w->vectors, w->item_vectors, count_item_tiles(&device->facts, p, w), w->inputs,
-        value_vectors(&device->facts, w, block_terms(p, w)),
-        value_vectors(&device->facts, w, count_item_tiles(&device->facts, p, w) * w->channels),
+        w->vectors, w->item_vectors, count_item_tiles(device, p, w), w->inputs,
+        value_vectors(device, w, block_terms(p, w)),
+        value_vectors(device, w, count_item_tiles(device, p, w) * w->channels),
         made->takes_moments);
 }
 
-static unseen_status create(us_device *device, const us_convolution_problem *problem,
+static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **out, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const winograd *w = parameters;
     state *made = calloc(1, sizeof *made);
     *out = made;
@@ -299,14 +302,14 @@ static unseen_status create(us_device *device, const us_convolution_problem *pro
                          (size_t)us_convolution_in(problem).channels * made->tiles *
                          (size_t)w->channels * sizeof(float);
     int step = (is_up(problem) ? problem->stride[0] : 1) * w->outputs;
-    int vectors = us_device_vectors(&device->facts, problem->batch);
+    int vectors = us_device_vectors(device, problem->batch);
     made->items = (size_t)us_divide_up(to.height, step) * (size_t)us_divide_up(to.width, step) *
                   (size_t)us_divide_up(vectors, w->item_vectors);
-    made->groups = made->items * (size_t)us_divide_up((int64_t)made->tiles,
-                                                      count_item_tiles(&device->facts, problem, w));
+    made->groups = made->items *
+                   (size_t)us_divide_up((int64_t)made->tiles, count_item_tiles(device, problem, w));
     /* Not where work-items overlap. */
     made->takes_moments = problem->moments && vectors % w->item_vectors == 0;
-    return build(device, made, w, error);
+    return build_kernels(build, made, w, error);
 }
 
 static void destroy(void *pointer) {

@@ -172,17 +172,18 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
-static unseen_status create(us_device *device, const us_product_problem *problem,
+static unseen_status create(const us_build *build, const us_product_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
-    const us_product_size size = us_product_sizes(&device->facts, problem);
+    const us_device_facts *device = &build->device->facts;
+    const us_product_size size = us_product_sizes(device, problem);
     blocks b = *(const blocks *)parameters;
     *state = NULL;
-    clamp_to(&b, device->facts.vector_width, size);
-    const size_t copied = copied_bytes(&b, problem->form, device->facts.vector_width);
-    if (copied > device->facts.local_bytes)
+    clamp_to(&b, device->vector_width, size);
+    const size_t copied = copied_bytes(&b, problem->form, device->vector_width);
+    if (copied > device->local_bytes)
         return us_fail(error, UNSEEN_FAILURE,
                        "%s: a dense layer's blocks take %zu bytes of local memory, which has %zu",
-                       device->facts.name, copied, (size_t)device->facts.local_bytes);
+                       device->name, copied, (size_t)device->local_bytes);
     us_product_launch launch = {
         .cut = {.tile_rows = b.tile_rows,
                 .tile_vectors = b.tile_vectors,
@@ -192,7 +193,7 @@ static unseen_status create(us_device *device, const us_product_problem *problem
                 .chunk_tiles = b.chunk_tiles,
                 .block = b.block},
         .columns = (size_t)us_divide_up(
-            us_divide_up(us_product_row_vectors(&device->facts, size.width), b.tile_vectors),
+            us_divide_up(us_product_row_vectors(device, size.width), b.tile_vectors),
             b.item_columns),
         .rows =
             (size_t)us_divide_up(size.rows, (int64_t)b.tile_rows * b.chunk_tiles * b.item_chunks),
@@ -200,7 +201,7 @@ static unseen_status create(us_device *device, const us_product_problem *problem
     /* Sums that are whole in registers can be compared there: see dense.cl. */
     if (problem->compared && b.slice >= size.terms && b.block >= size.terms)
         launch.error_parts = (int)launch.rows;
-    return us_product_kernels_create(device, problem, &launch, state, error);
+    return us_product_kernels_create(build, problem, &launch, state, error);
 }
 
 static const us_product_implementation implementation = {

@@ -42,9 +42,10 @@ static bool needs_combine(const us_product_problem *problem) {
            (problem->bias || problem->activation.kind != US_ACTIVATION_NONE);
 }
 
-static unseen_status create(us_device *device, const us_product_problem *problem,
+static unseen_status create(const us_build *build, const us_product_problem *problem,
                             const void *parameters, void **out, unseen_error *error) {
-    const us_product_size size = us_product_sizes(&device->facts, problem);
+    const us_device_facts *device = &build->device->facts;
+    const us_product_size size = us_product_sizes(device, problem);
     const bool weight = problem->form == US_PRODUCT_WEIGHT;
     (void)parameters;
     *out = NULL;
@@ -52,7 +53,7 @@ static unseen_status create(us_device *device, const us_product_problem *problem
     state *made = calloc(1, sizeof *made);
     *out = made;
     if (!made) return us_fail_memory(error, "a dense layer");
-    made->device = device;
+    made->device = build->device;
     made->form = problem->form;
     /* It takes all lanes: dy is zero in those that hold no image. */
     made->product = (us_clblast_product){.m = (size_t)size.rows,
@@ -61,13 +62,13 @@ static unseen_status create(us_device *device, const us_product_problem *problem
                                          .a_transposed = problem->form == US_PRODUCT_FORWARD,
                                          .b_transposed = weight};
     const us_product_cut cut = {1, 1, size.terms, 1, 1, 1, 1};
-    us_product_combine_groups(&device->facts, problem, &cut, made->combine_groups);
+    us_product_combine_groups(device, problem, &cut, made->combine_groups);
     made->bias_groups = (size_t)us_divide_up(problem->out, US_PRODUCT_BIAS_ROWS);
     if (weight && problem->bias)
-        return us_product_build(device, problem, &cut, false, "bias_gradient", &made->bias_gradient,
+        return us_product_build(build, problem, &cut, false, "bias_gradient", &made->bias_gradient,
                                 error);
     if (!needs_combine(problem)) return UNSEEN_OK;
-    return us_product_build(device, problem, &cut, false, "combine", &made->combine, error);
+    return us_product_build(build, problem, &cut, false, "combine", &made->combine, error);
 }
 
 static void destroy(void *pointer) {

@@ -64,10 +64,11 @@ static int count_columns(const us_device_facts *device, const us_product_problem
     return us_divide_up(us_product_sizes(device, problem).width, tile) * tile;
 }
 
-unseen_status us_product_build(us_device *device, const us_product_problem *problem,
+unseen_status us_product_build(const us_build *build, const us_product_problem *problem,
                                const us_product_cut *cut, bool compared, const char *name,
                                us_kernel **kernel, unseen_error *error) {
-    const us_product_size size = us_product_sizes(&device->facts, problem);
+    const us_device_facts *device = &build->device->facts;
+    const us_product_size size = us_product_sizes(device, problem);
     const us_product_form form = problem->form;
     const bool forward = form == US_PRODUCT_FORWARD;
     char activations[US_ACTIVATION_OPTIONS];
@@ -76,10 +77,10 @@ unseen_status us_product_build(us_device *device, const us_product_problem *prob
     /* weight is [in][out]; x of the weight's gradient [in][batch] */
     const int a_row = forward ? 1 : form == US_PRODUCT_INPUT ? problem->out : problem->batch;
     const int a_step = forward ? problem->out : 1;
-    const int columns = count_columns(&device->facts, problem, cut);
-    const bool vectors = device->facts.execution == US_EXECUTION_VECTOR;
+    const int columns = count_columns(device, problem, cut);
+    const bool vectors = device->execution == US_EXECUTION_VECTOR;
     return us_kernel_create(
-        device, "dense", name, kernel, error,
+        build, "dense", name, kernel, error,
         "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
         "-DBIAS=%d -DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d "
         "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d "
@@ -87,7 +88,7 @@ unseen_status us_product_build(us_device *device, const us_product_problem *prob
         form, size.rows, size.terms, columns, size.width, problem->batch, a_row, a_step,
         problem->bias, cut->tile_rows, cut->tile_vectors, cut->slice, cut->item_columns,
         cut->item_chunks, cut->chunk_tiles, cut->block,
-        vectors ? columns / us_device_lanes(&device->facts) : 1, US_PRODUCT_BIAS_ROWS, compared,
+        vectors ? columns / us_device_lanes(device) : 1, US_PRODUCT_BIAS_ROWS, compared,
         activations);
 }
 
@@ -114,48 +115,49 @@ typedef struct kernels {
 } kernels;
 
 /* Slices' sums are combined in [slice][row][column], panels are of whole tiles. */
-static unseen_status create_kernels(kernels *k, us_device *device,
+static unseen_status create_kernels(kernels *k, const us_build *build,
                                     const us_product_problem *problem, const us_product_cut *cut,
                                     unseen_error *error) {
-    const us_product_size size = us_product_sizes(&device->facts, problem);
-    const int columns = count_columns(&device->facts, problem, cut);
+    const us_device_facts *device = &build->device->facts;
+    const us_product_size size = us_product_sizes(device, problem);
+    const int columns = count_columns(device, problem, cut);
     const bool weight = problem->form == US_PRODUCT_WEIGHT;
     us_buffer *scratch;
-    US_TRY(us_product_build(device, problem, cut, k->errors.count > 0, "product", &k->multiply,
-                            error));
+    US_TRY(
+        us_product_build(build, problem, cut, k->errors.count > 0, "product", &k->multiply, error));
     if (k->groups[2] > 1) {
         const int row = weight ? size.width : problem->batch;
         k->scratch_bytes = k->groups[2] * (size_t)size.rows * (size_t)row * sizeof(float);
-        us_product_combine_groups(&device->facts, problem, cut, k->combine_groups);
-        US_TRY(us_device_scratch(device, k->scratch_bytes, &scratch, error));
-        return us_product_build(device, problem, cut, k->errors.count > 0, "combine", &k->combine,
+        us_product_combine_groups(device, problem, cut, k->combine_groups);
+        US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
+        return us_product_build(build, problem, cut, k->errors.count > 0, "combine", &k->combine,
                                 error);
     }
-    if (!weight || device->facts.execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
-    k->panel_groups = (size_t)(columns / us_device_lanes(&device->facts));
+    if (!weight || device->execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
+    k->panel_groups = (size_t)(columns / us_device_lanes(device));
     k->scratch_bytes = (size_t)size.terms * (size_t)columns * sizeof(float);
-    US_TRY(us_device_scratch(device, k->scratch_bytes, &scratch, error));
-    return us_product_build(device, problem, cut, false, "panels", &k->panels, error);
+    US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
+    return us_product_build(build, problem, cut, false, "panels", &k->panels, error);
 }
 
-unseen_status us_product_kernels_create(us_device *device, const us_product_problem *problem,
+unseen_status us_product_kernels_create(const us_build *build, const us_product_problem *problem,
                                         const us_product_launch *launch, void **state,
                                         unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     kernels *k = calloc(1, sizeof *k);
     *state = k;
     if (!k) return us_fail_memory(error, "a dense layer");
-    k->device = device;
+    k->device = build->device;
     k->form = problem->form;
     k->groups[0] = launch->columns;
     k->groups[1] = launch->rows;
-    k->groups[2] =
-        (size_t)us_divide_up(us_product_sizes(&device->facts, problem).terms, launch->cut.slice);
+    k->groups[2] = (size_t)us_divide_up(us_product_sizes(device, problem).terms, launch->cut.slice);
     k->errors.count = launch->error_parts;
     if (k->errors.count > 0)
-        US_TRY(us_buffer_create(device,
+        US_TRY(us_buffer_create(build->device,
                                 (size_t)k->errors.count * (size_t)problem->batch * sizeof(float),
                                 "errors of a comparison", &k->errors.buffer, error));
-    return create_kernels(k, device, problem, &launch->cut, error);
+    return create_kernels(k, build, problem, &launch->cut, error);
 }
 
 void us_product_kernels_destroy(void *state) {

@@ -33,7 +33,7 @@ bool us_product_valid_slice(const us_device_facts *device, const us_product_prob
 int us_product_slice_choices(const us_product_problem *problem, int terms, int *choices);
 
 /* A kernel of dense.cl. compared: it can compare its output. */
-unseen_status us_product_build(us_device *device, const us_product_problem *problem,
+unseen_status us_product_build(const us_build *build, const us_product_problem *problem,
                                const us_product_cut *cut, bool compared, const char *name,
                                us_kernel **kernel, unseen_error *error);
 
@@ -48,7 +48,7 @@ typedef struct us_product_launch {
     size_t columns, rows;
     int error_parts;
 } us_product_launch;
-unseen_status us_product_kernels_create(us_device *device, const us_product_problem *problem,
+unseen_status us_product_kernels_create(const us_build *build, const us_product_problem *problem,
                                         const us_product_launch *launch, void **state,
                                         unseen_error *error);
 void us_product_kernels_destroy(void *state);

@@ -67,17 +67,18 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
-static unseen_status create(us_device *device, const us_product_problem *problem,
+static unseen_status create(const us_build *build, const us_product_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
     const lanes *l = parameters;
-    const us_product_size size = us_product_sizes(&device->facts, problem);
+    const us_product_size size = us_product_sizes(device, problem);
     const us_product_launch launch = {
         .cut = {.tile_rows = l->tile_rows, .tile_vectors = l->tile_vectors, .slice = l->slice},
-        .columns = (size_t)us_divide_up(us_product_row_vectors(&device->facts, size.width),
-                                        l->tile_vectors),
+        .columns =
+            (size_t)us_divide_up(us_product_row_vectors(device, size.width), l->tile_vectors),
         .rows = (size_t)us_divide_up(size.rows, l->tile_rows),
     };
-    return us_product_kernels_create(device, problem, &launch, state, error);
+    return us_product_kernels_create(build, problem, &launch, state, error);
 }
 
 static const us_product_implementation implementation = {

@@ -8,7 +8,6 @@
 #include "tuning/tuning.h"
 
 typedef struct dense_layer {
-    us_device *device;
     bool has_bias, bias_learns;             /* not where a normalisation follows */
     us_product *products[US_PRODUCT_FORMS]; /* by form */
 } dense_layer;
@@ -42,13 +41,15 @@ unseen_status us_dense_create(const us_layer_plan *plan, const us_choice *choice
     *out = NULL;
     dense_layer *layer = calloc(1, sizeof *layer);
     if (!layer) return us_fail_memory(error, "a dense layer");
-    layer->device = plan->device;
     layer->has_bias = ((const us_dense_attributes *)plan->attributes)->bias;
     layer->bias_learns = layer->has_bias && !plan->fusion.is_normalized;
+    static const us_pass passes[US_PRODUCT_FORMS] = {US_PASS_FORWARD, US_PASS_INPUT_GRADIENT,
+                                                     US_PASS_WEIGHT_GRADIENT};
     for (int form = 0; form < US_PRODUCT_FORMS; form++) {
         const us_product_problem problem = product_problem(plan, form);
-        unseen_status status = us_product_create(plan->device, &problem, &choices[form],
-                                                 &layer->products[form], error);
+        const us_build build = us_layer_build(plan, passes[form]);
+        unseen_status status =
+            us_product_create(&build, &problem, &choices[form], &layer->products[form], error);
         if (status == UNSEEN_OK) continue;
         destroy(layer);
         return status;
@@ -81,13 +82,11 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     const dense_layer *layer = pointer;
-    layer->device->label.pass = US_PASS_INPUT_GRADIENT;
     if (args->dx) { /* first, as the layer before waits for it */
         const us_product_args product = {
             .in = args->dx, .out = args->dy, .weight = args->tensors[0], .x = args->x};
         US_TRY(us_product_run(layer->products[US_PRODUCT_INPUT], &product, error));
     }
-    layer->device->label.pass = US_PASS_WEIGHT_GRADIENT;
     if (!args->gradients) return UNSEEN_OK;
     const us_product_args product = {.in = args->x,
                                      .out = args->dy,

@@ -27,7 +27,7 @@ us_product_size us_product_sizes(const us_device_facts *device, const us_product
     }
 }
 
-unseen_status us_product_create(us_device *device, const us_product_problem *problem,
+unseen_status us_product_create(const us_build *build, const us_product_problem *problem,
                                 const us_choice *choice, us_product **product,
                                 unseen_error *error) {
     *product = NULL;
@@ -35,7 +35,7 @@ unseen_status us_product_create(us_device *device, const us_product_problem *pro
     if (!made) return us_fail_memory(error, "a dense layer");
     made->by = us_product_algorithms[choice->algorithm]->implementation;
     unseen_status status =
-        made->by->create(device, problem, choice->parameters, &made->state, error);
+        made->by->create(build, problem, choice->parameters, &made->state, error);
     if (status == UNSEEN_OK)
         *product = made;
     else

@@ -44,7 +44,7 @@ us_product_size us_product_sizes(const us_device_facts *device, const us_product
 
 /* What us_algorithm.implementation points to; as us_convolution_implementation. */
 typedef struct us_product_implementation {
-    unseen_status (*create)(us_device *device, const us_product_problem *problem,
+    unseen_status (*create)(const us_build *build, const us_product_problem *problem,
                             const void *parameters, void **state, unseen_error *error);
     void (*destroy)(void *state); /* NULL is fine */
     unseen_status (*run)(void *state, const us_product_args *args, unseen_error *error);
@@ -58,7 +58,7 @@ extern const us_algorithm *const us_product_algorithms[]; /* NULL ends */
 
 typedef struct us_product us_product;
 
-unseen_status us_product_create(us_device *device, const us_product_problem *problem,
+unseen_status us_product_create(const us_build *build, const us_product_problem *problem,
                                 const us_choice *choice, us_product **product, unseen_error *error);
 void us_product_destroy(us_product *product); /* NULL is fine */
 

@@ -64,7 +64,8 @@ static double expected(const void *problem, const float *const *operands, int ou
 static unseen_status create(us_device *device, const void *problem, const us_choice *choice,
                             void **operation, unseen_error *error) {
     us_product *made;
-    unseen_status status = us_product_create(device, problem, choice, &made, error);
+    unseen_status status =
+        us_product_create(&(us_build){.device = device}, problem, choice, &made, error);
     *operation = made;
     return status;
 }
