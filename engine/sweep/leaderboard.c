@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "base/file.h"
+#include "base/folder.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
 static const char *const statuses[] = {"waiting", "done", "diverged", "failed", "interrupted"};

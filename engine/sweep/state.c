@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/folder.h"
 #include "base/event.h"
 #include "base/file.h"
+#include "base/folder.h"
 
 /* ---- identities ---- */
 

@@ -67,6 +67,10 @@ static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
     return dataset->selected_count < batch ? (int)dataset->selected_count : batch;
 }
 
+/* How many batches the host enqueues before it waits for the first of them: enough that the device
+ * never waits for the host. */
+enum { US_STEPS_IN_FLIGHT = 2 };
+
 /* A loader for some of the images (selection NULL: all). */
 unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
                                 int batch, const uint32_t *selection, int64_t count,

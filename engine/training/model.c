@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/random.h"
+#include "device/fence.h"
 #include "evaluation/metrics.h"
-#include "training/trainer.h"
 #include "training/variety.h"
 
 enum { CALIBRATION_IMAGES = 4096 };
