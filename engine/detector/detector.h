@@ -179,23 +179,4 @@ int us_detector_loss_count(const us_detector_type *type);
 int us_detector_judges_before(const us_detector_type *type, int network);
 int us_detector_judge_count(const us_detector_type *type);
 
-/* ---- scores ---- */
-
-/* What training images score, for standardising and for the threshold. */
-typedef struct us_calibration {
-    double mean[US_DETECTOR_MAX_COLUMNS], deviation[US_DETECTOR_MAX_COLUMNS];
-    double threshold;
-} us_calibration;
-
-/* Mean and deviation of the columns (count each). A non-finite column is
- * UNSEEN_DIVERGED, and so is a constant one of a detector with judges; elsewhere that is
- * UNSEEN_FAILURE. The message names the column and its network. */
-unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
-                                     int64_t count, us_calibration *calibration,
-                                     unseen_error *error);
-
-/* One score from an image's columns. With a single column, that column. */
-double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
-                        const double *columns);
-
 #endif

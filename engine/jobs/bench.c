@@ -39,11 +39,13 @@ static unseen_status time_training(bench *b, double *rate, unseen_error *error) 
 }
 
 static unseen_status time_scoring(bench *b, double *rate, unseen_error *error) {
+    const us_dataset *dataset = &b->subject.dataset;
+    const us_scored_images scored = {
+        .dataset = dataset, .count = dataset->images.count, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS], started = us_clock();
     int64_t images = 0;
     do {
-        US_TRY(us_model_columns(b->subject.detector, &b->subject.dataset, NULL,
-                                b->subject.dataset.images.count, "scoring", NULL, columns, error));
+        US_TRY(us_model_columns(b->subject.detector, &scored, columns, error));
         us_columns_release(columns);
         images += b->subject.dataset.images.count;
     } while (us_clock() - started < round_seconds);

@@ -275,9 +275,9 @@ void us_dataset_unmake(us_dataset *dataset) {
     *dataset = (us_dataset){0};
 }
 
-unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
-                                int batch, const uint32_t *selection, int64_t count,
-                                us_image_loader **loader, unseen_error *error) {
+unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
+                                const uint32_t *selection, int64_t count, us_image_loader **loader,
+                                unseen_error *error) {
     const us_images *images = &dataset->images;
     us_range_ends ends = us_range_get(dataset->scale.range);
     us_image_source source = {
@@ -293,11 +293,12 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
         .white = ends.white,
         .fit = dataset->fit,
     };
+    us_device *device = detector->device;
     us_purpose purpose = device->purpose;
     US_TRY(us_images_check(images, error)); /* from here on the driver's threads read them */
     device->purpose = US_PURPOSE_IMAGES;
-    unseen_status status =
-        us_image_loader_create(device, &source, selection, count, shape, batch, loader, error);
+    unseen_status status = us_image_loader_create(
+        device, &source, selection, count, detector->spec->input, detector->padded, loader, error);
     device->purpose = purpose;
     if (status != UNSEEN_OK) us_error_context(error, "%s", images->path);
     return status;

@@ -71,9 +71,9 @@ static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
  * never waits for the host. */
 enum { US_STEPS_IN_FLIGHT = 2 };
 
-/* A loader for some of the images (selection NULL: all). */
-unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
-                                int batch, const uint32_t *selection, int64_t count,
-                                us_image_loader **loader, unseen_error *error);
+/* A loader of the detector's batches, for some of the images (selection NULL: all). */
+unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
+                                const uint32_t *selection, int64_t count, us_image_loader **loader,
+                                unseen_error *error);
 
 #endif

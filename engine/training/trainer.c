@@ -27,13 +27,12 @@ static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error)
 
 static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
     const us_dataset *data = trainer->dataset;
-    us_detector *detector = trainer->detector;
-    us_shape shape = detector->spec->input;
-    US_TRY(us_dataset_loader(data, trainer->device, shape, detector->padded, data->selected,
-                             data->selected_count, &trainer->loader, error));
+    const us_detector *detector = trainer->detector;
+    US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &trainer->loader,
+                             error));
     if (!data->held_out_count) return UNSEEN_OK;
-    return us_dataset_loader(data, trainer->device, shape, detector->padded, data->held_out,
-                             data->held_out_count, &trainer->held_out_loader, error);
+    return us_dataset_loader(data, detector, data->held_out, data->held_out_count,
+                             &trainer->held_out_loader, error);
 }
 
 static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
