@@ -128,7 +128,7 @@ static bool is_still_there(const char *path, int descriptor) {
            named.st_dev == locked.st_dev && named.st_ino == locked.st_ino;
 }
 
-/* File systems without locks are let be. */
+/* On a file system without locks, the folder is used unlocked. */
 static unseen_status create_and_lock(us_claim *claim, unseen_error *error) {
     for (int attempt = 0; attempt < 100; attempt++) {
         US_TRY(us_folder_create(claim->path, error));

@@ -1,4 +1,4 @@
-/* What every detector shares on a device: its networksand their tensors. */
+/* What every detector shares on a device: its networks and their tensors. */
 #include "detector/detector.h"
 
 #include <stdlib.h>

@@ -47,7 +47,7 @@ static const us_key keys[] = {
 typedef struct vae {
     us_tape *tapes[NETWORKS];
     us_gaussian_code *code;
-    /* Of training only: */
+    /* Used in training only: */
     us_loss *loss;
     us_random_codes *draw;
     us_gradient_sum *sum; /* of both heads' gradients */

@@ -100,7 +100,7 @@ static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
     return status;
 }
 
-/* The measurements take turns, so that a machine that slows down slows all of them. */
+/* The measurements alternate, so that a machine that slows down slows all of them. */
 static unseen_status measure(bench *b, unseen_error *error) {
     double train[ROUNDS], score[ROUNDS], peak[ROUNDS], memory[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {

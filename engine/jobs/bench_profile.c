@@ -25,7 +25,7 @@ static double layer_flops(const us_layer_spec *layer, us_pass pass, int images) 
     return us_layer_spec_flops(layer) * images * (pass == US_PASS_BACKWARD ? 2 : 1);
 }
 
-/* Reading what comes in and the weights once, and writing what goes out once. */
+/* The least traffic: inputs and weights are read once, outputs are written once. */
 static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) {
     double in = (double)us_shape_size(layer->in) * images;
     double out = (double)us_shape_size(layer->out) * images;
@@ -57,7 +57,7 @@ static double other_bytes(const us_bench_subject *subject, const us_label *label
     }
 }
 
-/* How often a step or a scoring batch does what a row tells of. */
+/* How often a step or a scoring batch does what a row describes. */
 static int passes_of(const us_detector_spec *spec, int network, const us_bench_row *row) {
     const us_passes passes = us_detector_passes(spec, network);
     if (row->phase == US_BENCH_SCORING) return passes.scoring;
@@ -199,9 +199,9 @@ void us_bench_rows_release(us_bench_rows *rows) {
     memset(rows, 0, sizeof *rows);
 }
 
-/* ---- telling ---- */
+/* ---- JSON ---- */
 
-/* In the order of a step read forwards: images, networks layer by layer, the rest. */
+/* Rows are sorted in the order of a forward pass: images, networks layer by layer, the rest. */
 static int place(const us_detector_spec *spec, const us_bench_row *row) {
     int network = network_index(spec, row->label.network);
     if (network < 0) return row->label.pass == US_PASS_IMAGES ? 0 : 100000;

@@ -18,7 +18,7 @@
 #include "training/variety.h"
 #include "tuning/tuning.h"
 
-/* Everything that a run holds, so that one function can let go of it. */
+/* Everything that a run holds, released by one function. */
 typedef struct run {
     const unseen_config *config;
     const unseen_run_options *options;

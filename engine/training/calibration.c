@@ -33,7 +33,8 @@ static unseen_status not_finite(const us_detector_spec *spec, int column, unseen
         c->name, c->network);
 }
 
-/* Where networks play against each other, that is how a game ends; elsewhere nobody knows why. */
+/* Where networks play against each other, a constant score means that the game has collapsed;
+ * elsewhere the cause is unknown. */
 static unseen_status constant(const us_detector_spec *spec, int column, double value,
                               unseen_error *error) {
     const struct us_detector_column *c = &spec->type->columns[column];

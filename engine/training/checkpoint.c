@@ -15,7 +15,7 @@ static const char *const moment_names[] = {"moment1", "moment2"};
 
 /* ---- the JSON in the metadata ---- */
 
-/* Doubles travel as text with every digit; JSON has no word for infinity or NaN. */
+/* Doubles are stored as text with every digit, as JSON has no infinity and no NaN. */
 static bool add_double(cJSON *object, const char *name, double value) {
     char text[40];
     us_locale locale = us_locale_enter();

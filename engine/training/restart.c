@@ -1,4 +1,4 @@
-/* Starting again with other random numbers, where training has come to nothing. */
+/* Restarts: training that diverged or collapsed begins again with other random numbers. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "training/log.h"
 #include "training/trainer_internal.h"
 
-/* Of 53 bits, which is what a config's seed and JSON can hold. */
+/* The seed has 53 bits, which is what a config and JSON can hold. */
 uint64_t us_trainer_seed(const unseen_config *config, int restarts) {
     uint32_t words[4];
     uint64_t seed = (uint64_t)config->training.seed;
@@ -15,7 +15,7 @@ uint64_t us_trainer_seed(const unseen_config *config, int restarts) {
     return ((uint64_t)words[0] << 32 | words[1]) >> 11;
 }
 
-/* Everything on the device as it is when a trainer has been created. */
+/* Resets everything on the device to what it is when a trainer has been created. */
 static unseen_status begin_again(us_trainer *trainer, unseen_error *error) {
     US_TRY(us_device_finish(trainer->device, error));
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)

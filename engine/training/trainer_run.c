@@ -1,4 +1,4 @@
-/* A training's epochs. */
+/* The loop over epochs and steps, with what they report. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -85,7 +85,8 @@ static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_arg
     return us_trainer_step(trainer, batch->n, error);
 }
 
-/* The same, its profile written. The file is forgotten, so that it is one step. */
+/* The same, with its profile written to trainer->trace, which is cleared so that one step alone is
+ * traced. */
 static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *batch,
                                 unseen_error *error) {
     const char *path = trainer->trace;
@@ -104,7 +105,7 @@ static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *
     return status;
 }
 
-/* On the device, for the epoch: no judge's spread has been measured. */
+/* Marks the spreads of judges on the device as not measured, for a whole epoch. */
 static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
     if (trainer->signals.count == trainer->signals.loss_count) return UNSEEN_OK;
     size_t floats = (size_t)trainer->signals.steps_per_epoch * (size_t)trainer->signals.count;
@@ -171,7 +172,7 @@ static bool send_held_out(const us_trainer *trainer, int64_t done) {
     return us_event_send(trainer->events, &event);
 }
 
-/* Interrupted, the epoch's steps are done, and resuming measures again. */
+/* If this is interrupted, the epoch's steps are done, and a resumed run measures again. */
 static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
     us_detector *detector = trainer->detector;
     int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
@@ -209,7 +210,7 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     return status;
 }
 
-/* The last epoch's, that stopping looks at. */
+/* The loss of the last epoch that stopping is decided by. */
 static double judged_loss(const us_trainer *trainer) {
     const us_progress *progress = &trainer->progress;
     return isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
@@ -220,8 +221,8 @@ static us_stopping_reason stopping_of(const us_trainer *trainer) {
                                judged_loss(trainer));
 }
 
-/* No epoch is left, or there is a reason to stop. Told by the config, not by the checkpoint: more
- * epochs or fewer may be asked for than when that was saved. */
+/* No epoch is left, or there is a reason to stop. The config decides, not the checkpoint: more
+ * epochs or fewer may be asked for than when it was saved. */
 static bool is_finished(const us_trainer *trainer) {
     return trainer->progress.epoch >= trainer->config->training.epochs ||
            stopping_of(trainer) != US_STOPPING_NONE;
@@ -289,8 +290,9 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
     while (!is_finished(trainer)) {
         trainer->epoch_started = us_clock();
         trainer->images_this_epoch = 0;
-        /* Says whether anything is unsaved before kernels are compiled. A stop is heard after the
-         * step, so that whoever resumes again and again gets on. */
+        /* This reports whether anything is unsaved before kernels are compiled. Its answer, whether
+         * to stop, is ignored until the first step is done, so that a run that is resumed again and
+         * again still makes progress. */
         send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));

@@ -69,7 +69,8 @@ static unseen_status mean_image_loss(const us_verdict_subject *subject, double *
     return status;
 }
 
-/* NaN: the first loss is none that is known here. */
+/* The loss of a model that gives the same for every image; NaN where the first loss is of another
+ * kind. */
 static unseen_status constant_loss(const us_verdict_subject *subject, double *loss,
                                    unseen_error *error) {
     const us_detector *detector = subject->detector;
@@ -81,7 +82,7 @@ static unseen_status constant_loss(const us_verdict_subject *subject, double *lo
     return UNSEEN_OK;
 }
 
-/* Networks that play against each other may pay for that with reconstruction. */
+/* Where networks play against each other, a worse reconstruction may be part of the game. */
 static bool is_game(const us_detector_type *type) {
     for (int i = 0; type->losses[i].name; i++)
         if (type->losses[i].game == US_GAME_ADVERSARIAL) return true;
