@@ -267,7 +267,7 @@ static unseen_status deceive(us_judge *judge, const us_detector_step *step, us_b
     return us_judge_learn(judge, &args, error);
 }
 
-/* Gradients of codes are at the codes themselves until both are there. */
+/* Gradients are taken with respect to the codes themselves until both have been added. */
 static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detector_step *step,
                            unseen_error *error) {
     us_reconstruction *r = &g->reconstruction;

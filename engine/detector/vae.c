@@ -153,7 +153,7 @@ static unseen_status run(us_detector *detector, int network, us_buffer *x, int n
                               error);
 }
 
-/* Encodes images; *values are without noise. */
+/* Encodes images; *values are the codes without noise. */
 static unseen_status encode(us_detector *detector, us_buffer *x, int n, us_training training,
                             us_gaussian_code_values *values, unseen_error *error) {
     vae *v = detector->state;

@@ -168,7 +168,7 @@ void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
 
 /* ---- scores ---- */
 
-/* Some of the training images, the same for the same seed. */
+/* Selects some of the training images, the same ones for the same seed. */
 static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t count,
                             uint32_t **selection, unseen_error *error) {
     *selection = malloc((size_t)count * sizeof **selection);

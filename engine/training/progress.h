@@ -1,4 +1,4 @@
-/* Where a training stands. */
+/* The state of a training beside its tensors. */
 #ifndef US_TRAINING_PROGRESS_H
 #define US_TRAINING_PROGRESS_H
 

@@ -8,7 +8,7 @@
 
 typedef struct us_trainer us_trainer;
 
-/* All of it outlives the trainer. */
+/* Everything passed in outlives the trainer. */
 typedef struct us_trainer_options {
     const unseen_config *config;
     us_detector *detector;
