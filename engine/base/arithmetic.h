@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* a / b rounded up, of a >= 0 and b > 0. */
+/* a / b rounded up, for a >= 0 and b > 0. */
 static inline int us_divide_up(int64_t a, int64_t b) {
     return (int)((a + b - 1) / b);
 }

@@ -12,7 +12,7 @@ typedef struct us_digest_text {
     char text[33];
 } us_digest_text;
 
-/* The digest of bytes at hand. */
+/* The digest of bytes in memory. */
 us_digest_text us_digest(const void *bytes, size_t size);
 
 /* The digest of bytes that come in pieces; equal to us_digest of all of them in a row. */

@@ -49,7 +49,7 @@ static unseen_status open_for_reading(const char *path, int flags, int *descript
     return UNSEEN_OK;
 }
 
-/* Reads up to `room` bytes; fewer only at the end of the file. -1: errno tells. */
+/* Reads up to `room` bytes; fewer only at the end of the file. -1: errno says why. */
 static ssize_t read_up_to(int descriptor, char *bytes, size_t room) {
     size_t used = 0;
     while (used < room) {
@@ -167,8 +167,9 @@ static char *temporary_path(const char *folder, long process, int attempt) {
     return asprintf(&path, "%s/.unseen-%ld-%d.tmp", folder, process, attempt) < 0 ? NULL : path;
 }
 
-/* A writer holds its temporary by a lock, so that nobody takes it for one of a dead process, whose
- * number may be another's on another machine. File systems without locks are let be. */
+/* A writer locks its temporary file, so that another process does not take it for that of a dead
+ * one; process numbers are no proof, as another machine may use the same. Without locks in the file
+ * system, the temporary file is used unlocked. */
 static bool hold_temporary(int descriptor) {
     struct stat about;
     if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;

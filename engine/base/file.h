@@ -13,7 +13,7 @@
 unseen_status us_file_read(const char *path, size_t limit, char **bytes, size_t *size,
                            unseen_error *error);
 
-/* The same of a file that is open already, and is about what fstat said. */
+/* The same for a file that is open already; `about` is what fstat said of it. */
 unseen_status us_file_read_open(int descriptor, const struct stat *about, const char *path,
                                 size_t limit, char **bytes, size_t *size, unseen_error *error);
 
@@ -42,7 +42,7 @@ unseen_status us_file_check(const char *path, unseen_error *error);
  * does so, too. */
 void us_file_sweep(const char *folder);
 
-/* The three in one, for bytes at hand. */
+/* Writes a whole file from bytes in memory: begin, write and commit in one call. */
 unseen_status us_file_write(const char *path, const void *bytes, size_t size, unseen_error *error);
 
 /* Creates a folder and its parents; an existing folder is fine. Fails when it is not writable. */

@@ -90,7 +90,7 @@ static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_erro
                    claim->path, stranger, kinds[claim->kind].name);
 }
 
-/* A pipe, a device or a folder where a file is to be is nothing to write to. */
+/* Refuses a pipe, a device or a folder in the place of a file that will be written. */
 static unseen_status check_places(const us_claim *claim, unseen_error *error) {
     for (const char *const *name = kinds[claim->kind].files; *name; name++) {
         struct stat about;
@@ -121,14 +121,14 @@ static size_t existing_part(const char *path) {
     return length;
 }
 
-/* Another claim may have been withdrawn, and its folder removed, before this lock was had. */
+/* Another claim may have been withdrawn, and its folder removed, before the lock was taken. */
 static bool is_still_there(const char *path, int descriptor) {
     struct stat named, locked;
     return stat(path, &named) == 0 && fstat(descriptor, &locked) == 0 &&
            named.st_dev == locked.st_dev && named.st_ino == locked.st_ino;
 }
 
-/* File systems without locks are let be. */
+/* On a file system without locks, the folder is used unlocked. */
 static unseen_status create_and_lock(us_claim *claim, unseen_error *error) {
     for (int attempt = 0; attempt < 100; attempt++) {
         US_TRY(us_folder_create(claim->path, error));

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-/* The files in the folder of a run, */
+/* The files in the folder of a run. */
 #define US_RUN_CONFIG "config.json"
 #define US_RUN_LOG "log.jsonl"
 #define US_RUN_CHECKPOINTS "checkpoint" /* a folder */
@@ -16,7 +16,7 @@
 #define US_RUN_SCORES "scores.csv"
 #define US_RUN_METRICS "metrics.json"
 #define US_RUN_REPORT "report.html"
-/* and in that of a sweep. */
+/* The files in the folder of a sweep. */
 #define US_SWEEP_DOCUMENT "sweep.json"
 #define US_SWEEP_LEADERBOARD "leaderboard.csv"
 

@@ -17,7 +17,7 @@ static bool read_numbers(us_table *table, int column, int64_t *numbers) {
     return true;
 }
 
-/* Whether there is each number from 0 to count - 1. */
+/* Whether each number from 0 to count - 1 occurs. */
 static unseen_status are_places(const int64_t *numbers, int64_t count, bool *places,
                                 unseen_error *error) {
     unsigned char *seen = calloc((size_t)count, 1);
@@ -131,7 +131,7 @@ static unseen_status read_names(us_table *table, us_ids *ids, unseen_error *erro
     return UNSEEN_OK;
 }
 
-/* Reads all that ids are, but for what they were called. */
+/* Reads everything of the ids but the names of their columns. */
 static unseen_status read_ids(us_table *table, int values, us_ids *ids, unseen_error *error) {
     int64_t *numbers = NULL;
     ids->lines = malloc((size_t)table->rows * sizeof *ids->lines);
@@ -309,7 +309,7 @@ static int64_t *index_rows(const us_ids *ids, int64_t *low, int64_t *span) {
     return rows;
 }
 
-/* Numbers under a name of their own are each there once, whatever they are needed for. */
+/* Numbers in a column of their own must be distinct, even where they are not needed. */
 static unseen_status check_twice(const us_ids *ids, unseen_error *error) {
     int64_t twice;
     bool places;
@@ -321,7 +321,7 @@ static unseen_status check_twice(const us_ids *ids, unseen_error *error) {
     return twice < 0 ? UNSEEN_OK : fail_twice(ids, false, twice, error);
 }
 
-/* The usual case; false: sorting must tell. */
+/* The usual case; false: sorting must decide. */
 static bool join_dense(const us_ids *labels, const us_ids *images, int64_t *order) {
     int64_t low, span, found = 0;
     if (labels->count != images->count) return false;

@@ -96,7 +96,7 @@ bool us_utf8_valid(const char *text);
 /* UNSEEN_BAD_INPUT where a path is no UTF-8, and so cannot be kept in JSON to be read again. */
 unseen_status us_json_check_name(const char *path, unseen_error *error);
 
-/* Members that may have nothing to say: null for a number that is not finite, as JSON has no NaN,
+/* Add members that may be unknown: null for a number that is not finite, as JSON has no NaN,
  * and for a text that is NULL. false: no memory. */
 bool us_json_add_number(cJSON *object, const char *name, double value);
 bool us_json_add_string(cJSON *object, const char *name, const char *text);

@@ -92,8 +92,8 @@ static bool put(cJSON *parent, const char *name, cJSON *existing, cJSON *item) {
     return done;
 }
 
-/* Everything that can be wrong is found before the first object is created: below a created one
- * there is nothing to disagree with. */
+/* All errors are found before the first object is created: nothing below a created object can be
+ * wrong. */
 static unseen_status apply(us_json *root, const pieces *path, cJSON **value, const char *override,
                            unseen_error *error) {
     us_json at = *root;

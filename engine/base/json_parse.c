@@ -1,4 +1,4 @@
-/* Texts become trees: cJSON builds them, but it is lenient (nesting, control characters, numbers,
+/* Parsing: cJSON builds the tree, but it is lenient (nesting, control characters, numbers,
  * text after the value, duplicate keys) and knows no lines, so the grammar is checked before. */
 #include <math.h>
 #include <stdarg.h>
@@ -128,7 +128,7 @@ static int hexadecimal(const scanner *s, size_t at) {
     return value;
 }
 
-/* From the backslash on. */
+/* Checks an escape, which begins at the backslash. */
 static unseen_status scan_escape(scanner *s) {
     char c = s->at + 1 < s->length ? s->text[s->at + 1] : '\0';
     if (c != 'u') {

@@ -39,8 +39,8 @@ static bool replace_page(uintptr_t address) {
     return false;
 }
 
-/* What is not ours goes to whoever was there before, once where that is all that it asked for: a
- * handler that returns meets the same fault again. */
+/* A fault outside our mappings goes to the handler that was installed before, and only once where
+ * it was installed with SA_RESETHAND: a handler that returns meets the same fault again. */
 static void pass_on(int number, siginfo_t *info, void *context) {
     struct sigaction next = previous;
     if (next.sa_flags & SA_RESETHAND) previous = (struct sigaction){.sa_handler = SIG_DFL};

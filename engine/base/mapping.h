@@ -1,7 +1,7 @@
 /* Files mapped into memory. A file that loses pages while it is mapped, as when another program
- * truncates it, raises SIGBUS in whoever touches them, be it a thread of a driver. Here the lost
- * pages become zeros instead, and us_mapping_check tells of them: whoever reads a mapping asks it
- * before a result is believed.
+ * truncates it, raises SIGBUS in the thread that reads them, which may be a driver's. Here the lost
+ * pages become zeros instead, and us_mapping_check reports them: the reader of a mapping calls it
+ * before it uses a result.
  *
  * Signals have no owner but the process, so a handler of SIGBUS and a small table of mappings are
  * the library's one global state. The handler is there while a file is mapped. What it does not

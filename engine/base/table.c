@@ -129,7 +129,7 @@ static int try_separator(us_table *table, char separator, bool *fits) {
     return first;
 }
 
-/* A first line "sep=;" tells spreadsheets what separates cells, and is no part of the table. */
+/* A first line "sep=;" names the separator for spreadsheets; it is no part of the table. */
 static bool take_separator(us_table *table) {
     static const char word[] = "sep=";
     const char *at = table->first + strlen(word);

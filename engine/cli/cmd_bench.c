@@ -80,7 +80,7 @@ static void figures(cli_table *table, double seconds, double whole, double gflop
     figure(table, "%.1f", gbytes);
 }
 
-/* The names stand only where they are other ones than in the row above. */
+/* Names are printed only where they differ from those in the row above. */
 static void name_layer(cli_table *table, const cJSON *layer, const cJSON *above) {
     const char *network = cli_text(layer, "network"), *type = cli_text(layer, "layer");
     const char *pass = cli_text(layer, "pass");

@@ -28,7 +28,7 @@ static void print_score(const cJSON *result) {
     cli_table_end(&table, 0);
 }
 
-/* Warnings were events, which --quiet has kept back. */
+/* With --quiet, warnings were not printed as events. */
 static void print_score_quiet(const cJSON *result) {
     print_score(result);
     cli_print_warnings(result);

@@ -22,7 +22,7 @@ static unseen_status config_name(const unseen_config *config, char **name) {
     return UNSEEN_BAD_INPUT;
 }
 
-/* runs/NAME. That no earlier run there is lost is the library's care. */
+/* runs/NAME. The library takes care that no earlier run there is lost. */
 static unseen_status default_folder(const unseen_config *config, char **folder) {
     char *name = NULL;
     unseen_status status = config_name(config, &name);
@@ -54,7 +54,8 @@ static void print_job(const cJSON *result) {
     cli_table_end(&table, 0);
 }
 
-/* Warnings were events, which --quiet has kept back: but a result that means little says so. */
+/* With --quiet, warnings were not printed as events; a result that means little must still say so.
+ */
 static void print_job_quiet(const cJSON *result) {
     print_job(result);
     cli_print_warnings(result);

@@ -18,7 +18,7 @@ size_t cli_character(const char *text) {
     return size;
 }
 
-/* Those of ASCII and those that Latin-1 added, which terminals obey, too. */
+/* Control characters of ASCII and of Latin-1, which terminals obey, too. */
 static bool is_control(const char *text, size_t size) {
     unsigned char c = (unsigned char)*text;
     return size == 0 || (size == 1 && (c < ' ' || c == 0x7f)) ||

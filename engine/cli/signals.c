@@ -11,7 +11,7 @@
 
 #include "unseen.h"
 
-/* Ctrl-\ (SIGQUIT) is none of them: it ends a program that does not end otherwise. */
+/* Ctrl-\ (SIGQUIT) is not among them: it ends a program that does not end otherwise. */
 static const struct {
     int number;
     bool insists; /* a second one ends the program at once */
@@ -51,7 +51,7 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* As if the signal had never been caught. */
+/* Ends the program as the signal would have if it had not been caught. */
 static void end_by(int number) {
     sigset_t one;
     sigemptyset(&one);

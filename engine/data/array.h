@@ -34,7 +34,7 @@ typedef struct us_array {
     unsigned char *heap;       /* or this */
 } us_array;
 
-/* Opens a file whose format is told by its content. A plain file that is neither .npy nor IDX is
+/* Opens a file; its content decides the format. A plain file that is neither .npy nor IDX is
  * not an error here: header.format is US_ARRAY_OTHER, and data and header.bytes are the whole file.
  * A file that is shorter or longer than its header says is an error (NumPy ignores what follows an
  * array; here it would hide that arrays were appended or a header is wrong). */

@@ -8,7 +8,7 @@
 
 #include "data/convert.h"
 
-/* What a file that is no array may be instead, told by its first bytes. */
+/* Guesses from its first bytes what a file that is no array is instead. */
 static unseen_status fail_format(const us_array *array, const char *path, unseen_error *error) {
     static const struct {
         const char *start;

@@ -20,7 +20,7 @@ typedef struct us_images {
     char *path;
 } us_images;
 
-/* Opens .npy (versions 1 to 3) or IDX, plain or gzip. The format is told by the content, not the
+/* Opens .npy (versions 1 to 3) or IDX, plain or gzip. The content decides the format, not the
  * name. Plain files of uint8 and little-endian float32 are mapped; .gz is inflated to the heap;
  * other numbers and Fortran order are converted to it (convert.h). At most INT32_MAX images, and as
  * many values in each. A file longer than its header says is an error. Non-finite floats are an

@@ -157,7 +157,7 @@ static unseen_status read_auto(const us_array_header *header, const us_layout_re
     if (count == 0) return fail_shape(header, request, path, error);
     int found = keep(readings, &count, request, is_exact);
     if (found == 0) {
-        /* Of four axes only few leave a choice, and then there is no telling. */
+        /* Few shapes with four axes can be read in several ways; nothing decides between these. */
         found = keep(readings, &count, request, header->rank == 4 ? is_possible : is_plausible);
         if (found > 1 && keep(readings, &count, request, is_grey_set) == 1) found = 1;
         if (found == 0 && keep(readings, &count, request, is_readable) > 0) found = 1;

@@ -18,7 +18,7 @@ typedef struct us_range_ends {
     double black, white;
 } us_range_ends;
 
-/* Of any range but US_RANGE_AUTO. */
+/* The numbers of black and white; any range but US_RANGE_AUTO. */
 us_range_ends us_range_get(us_range range);
 
 /* Whether values are in a range, with room for what rounding leaves behind: beyond its ends by at

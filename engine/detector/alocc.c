@@ -1,16 +1,16 @@
 /* alocc: adversarially learned one-class classifier (Sabokrou et al., CVPR 2018). A refiner R,
  * which is decoder(encoder(.)), learns to undo noise on images of the one kind, and a discriminator
  * D to tell its results from images. What R has not learned to refine comes out spoilt, so D(R(x))
- * tells more than D(x). One step:
+ * separates the kinds better than D(x). One step:
  *   1. r = R(x + noise), batch statistics;
  *   2. D's losses on x (target 1) and on r (target 0), each a batch of its own; D learns;
  *   3. D as it has just become, whose parameters stay as they are: the loss on r with target 1, and
  *      its gradient with respect to r, times adversarial_weight;
  *   4. reconstruction_weight times the gradient of the mean squared error of r against x (without
  *      the noise) is added; R learns from the sum.
- * D's running statistics see x, r and r in every step. The losses told are without their weights.
- * An image scores minus D's logit of R(x) and of x, both without noise, and its reconstruction
- * error. */
+ * D's running statistics see x, r and r in every step. The losses reported are without their
+ * weights. An image scores minus D's logit of R(x) and of x, both without noise, and its
+ * reconstruction error. */
 #include <stdlib.h>
 
 #include "detector/judge.h"

@@ -1,7 +1,6 @@
-/* What every detector shares on a device: its networks, their tensors, and how scores combine. */
+/* What every detector shares on a device: its networks and their tensors. */
 #include "detector/detector.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,73 +88,5 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
         US_TRY(us_network_load(detector->networks[i], file, error));
-    return UNSEEN_OK;
-}
-
-/* ---- scores ---- */
-
-static double weighted(const us_detector_spec *spec, const us_calibration *calibration,
-                       const double *columns, int i) {
-    double value = columns[i];
-    if (spec->scoring.combine != US_COMBINE_SUM)
-        value = (value - calibration->mean[i]) / calibration->deviation[i];
-    return spec->scoring.weights[i] * value;
-}
-
-double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
-                        const double *columns) {
-    int count = us_detector_column_count(spec->type);
-    if (count == 1) return columns[0];
-    double result = weighted(spec, calibration, columns, 0);
-    for (int i = 1; i < count; i++) {
-        double value = weighted(spec, calibration, columns, i);
-        if (spec->scoring.combine == US_COMBINE_MAXIMUM)
-            result = fmax(result, value);
-        else
-            result += value;
-    }
-    return result;
-}
-
-static unseen_status not_finite(const us_detector_spec *spec, int column, unseen_error *error) {
-    const struct us_detector_column *c = &spec->type->columns[column];
-    return us_fail(
-        error, UNSEEN_DIVERGED,
-        "training diverged: the %s scores of training images, by the %s, are not finite; "
-        "a lower /training/optimizer/learning_rate or a /training/clip_norm may help",
-        c->name, c->network);
-}
-
-/* Where networks play against each other, that is how a game ends; elsewhere nobody knows why. */
-static unseen_status constant(const us_detector_spec *spec, int column, double value,
-                              unseen_error *error) {
-    const struct us_detector_column *c = &spec->type->columns[column];
-    if (us_detector_judge_count(spec->type) > 0)
-        return us_fail(error, UNSEEN_DIVERGED,
-                       "training collapsed: the %s score, by the %s, is %g for every training "
-                       "image: it says nothing; a lower learning rate in /training/optimizers/%s, "
-                       "another /training/seed or /training/collapse/restarts may help",
-                       c->name, c->network, value, c->network);
-    return us_fail(error, UNSEEN_FAILURE,
-                   "the %s score, by the %s, is %g for every training image: it says nothing",
-                   c->name, c->network, value);
-}
-
-unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
-                                     int64_t count, us_calibration *calibration,
-                                     unseen_error *error) {
-    for (int c = 0; c < us_detector_column_count(spec->type); c++) {
-        double sum = 0, squares = 0;
-        for (int64_t i = 0; i < count; i++)
-            sum += columns[c][i];
-        double mean = sum / (double)count;
-        for (int64_t i = 0; i < count; i++)
-            squares += (columns[c][i] - mean) * (columns[c][i] - mean);
-        double deviation = sqrt(squares / (double)count);
-        if (!isfinite(deviation)) return not_finite(spec, c, error);
-        if (deviation == 0 && count > 1) return constant(spec, c, mean, error);
-        calibration->mean[c] = mean;
-        calibration->deviation[c] = deviation > 0 ? deviation : 1;
-    }
     return UNSEEN_OK;
 }

@@ -79,7 +79,8 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                  bool training, us_detector **detector, unseen_error *error);
 void us_detector_destroy(us_detector *detector);
 
-/* The batch in detector->x is at work; from now on, x is another one's place. */
+/* Called once the work on the batch in detector->x is enqueued: x becomes the buffer for the next
+ * batch. */
 void us_detector_next_batch(us_detector *detector);
 
 unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unseen_error *error);
@@ -109,8 +110,8 @@ typedef struct us_passes {
     int scoring;           /* for an image's scores */
 } us_passes;
 
-/* What a loss may not do without its network having collapsed (training/collapse.h). Every loss
- * must be finite. */
+/* Which values of a loss mean that its network has collapsed (training/collapse.h). Every loss must
+ * be finite. */
 typedef enum us_game {
     US_GAME_NONE,        /* nothing else: it is no part of a game between networks */
     US_GAME_JUDGE,       /* explode: of a judge that nobody learns against, and so may win */
@@ -134,7 +135,7 @@ struct us_detector_type {
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     struct us_detector_loss {
         const char *name;
-        const char *network; /* that it is told of */
+        const char *network; /* that messages name for it */
         us_game game;
     } losses[US_DETECTOR_MAX_LOSSES + 1];
     /* Ends with a NULL name. sign: of the device's number, so that larger is more anomalous. */
@@ -167,8 +168,8 @@ struct us_detector_type {
 
 extern const us_detector_type *const us_detector_types[]; /* detector_table.c; NULL-terminated */
 
-/* Of a network. Unless the type counts otherwise, every pass backward is for the parameters, and
- * for the input where that is another network's; and one pass scores. */
+/* The passes of a network. Unless the type counts otherwise, every backward pass computes gradients
+ * of the parameters, and of the input where that is another network's output; one pass scores. */
 us_passes us_detector_passes(const us_detector_spec *spec, int network);
 
 int us_detector_column_count(const us_detector_type *type);
@@ -178,24 +179,5 @@ int us_detector_loss_count(const us_detector_type *type);
  */
 int us_detector_judges_before(const us_detector_type *type, int network);
 int us_detector_judge_count(const us_detector_type *type);
-
-/* ---- scores ---- */
-
-/* What training images score, for standardising and for the threshold. */
-typedef struct us_calibration {
-    double mean[US_DETECTOR_MAX_COLUMNS], deviation[US_DETECTOR_MAX_COLUMNS];
-    double threshold;
-} us_calibration;
-
-/* Mean and deviation of the columns (count each). A non-finite column is
- * UNSEEN_DIVERGED, and so is a constant one of a detector with judges; elsewhere that is
- * UNSEEN_FAILURE. The message names the column and its network. */
-unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
-                                     int64_t count, us_calibration *calibration,
-                                     unseen_error *error);
-
-/* One score from an image's columns. With a single column, that column. */
-double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
-                        const double *columns);
 
 #endif

@@ -37,7 +37,7 @@ unseen_status us_judge_check(const us_detector_spec *spec, const us_json *config
                         name, out.channels, out.height, out.width);
 }
 
-/* A single image has none. */
+/* A single image has no spread. */
 static unseen_status measure_spread(us_judge *judge, int n, unseen_error *error) {
     const us_detector *detector = judge->detector;
     if (!detector->spreads || n < 2) return UNSEEN_OK;

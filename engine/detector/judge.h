@@ -29,7 +29,7 @@ unseen_status us_judge_check(const us_detector_spec *spec, const us_json *config
 typedef struct us_judge_args {
     us_buffer *x; /* as the network's input */
     int n;
-    float target; /* 1: of the kind that the network shall recognise, 0: of the other */
+    float target; /* 1: of the kind that the network learns to recognise, 0: of the other */
     float weight; /* of the loss, its gradients included */
     /* Gradients of the parameters are wanted; accumulate: added to what is there. */
     bool parameters, accumulate;

@@ -56,8 +56,8 @@ void us_negatives_divide(const us_negative_shares *shares, int n, double u, int 
         begin[i] = (int)fmin(fmax(ceil(until[i] * n - u), 0), n);
 }
 
-/* In evaluation mode, so that the images come from the very function that decodes real codes when
- * scoring. */
+/* Decodes in evaluation mode, so that the images come from the same function that decodes real
+ * codes when scoring. */
 static unseen_status decode(us_negatives *negatives, const us_detector_step *step, us_buffer *codes,
                             unseen_error *error) {
     const float scale = (float)negatives->settings->scale;

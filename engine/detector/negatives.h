@@ -7,14 +7,14 @@
 #include "ops/corruption.h"
 #include "ops/random_codes.h"
 
-/* Beyond us_distribution: codes matched to those of the batch. */
+/* One more kind than us_distribution has: codes matched to those of the batch. */
 enum { US_CODES_MATCHED = US_DISTRIBUTION_UNIFORM + 1 };
 
 typedef struct us_negative_shares {
     double codes, noise, corrupted; /* in any unit; not all 0 */
 } us_negative_shares;
 
-/* What a config says of them. */
+/* Their settings in a config. */
 typedef struct us_negatives_settings {
     us_negative_shares shares;
     int codes; /* us_distribution, or US_CODES_MATCHED */

@@ -1,6 +1,6 @@
 /* OCGAN (Perera, Nallapati, Xiang, "OCGAN: one-class novelty detection using GANs with constrained
  * latent representations", arXiv 1903.08550): a denoising autoencoder whose codes fill the cube
- * (-1, 1)^d, every point of which is to decode into an image of the normal class. Then an anomalous
+ * (-1, 1)^d, every point of which must decode into an image of the normal class. Then an anomalous
  * image cannot be reconstructed. One step, with batch statistics throughout: 0. code = encoder(x +
  * noise), r = decoder(code); s uniform in the cube, f = decoder(s);
  *   1. the classifier learns to tell r (label 1) from f (0);
@@ -249,7 +249,8 @@ static unseen_status mine(ocgan *g, const ocgan_attributes *a, int n, unseen_err
     return UNSEEN_OK;
 }
 
-/* A frozen judge shall take x for real: its part of the generator's loss, and the gradient. */
+/* The generator's loss from a frozen judge, which is small where the judge takes x for real, and
+ * its gradient. */
 static unseen_status deceive(us_judge *judge, const us_detector_step *step, us_buffer *x,
                              double weight, us_buffer *dx, bool first, unseen_error *error) {
     us_judge_args args = {
@@ -266,7 +267,7 @@ static unseen_status deceive(us_judge *judge, const us_detector_step *step, us_b
     return us_judge_learn(judge, &args, error);
 }
 
-/* Gradients of codes are at the codes themselves until both are there. */
+/* Gradients are taken with respect to the codes themselves until both have been added. */
 static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detector_step *step,
                            unseen_error *error) {
     us_reconstruction *r = &g->reconstruction;
@@ -317,7 +318,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     return learn(g, a, step, error);
 }
 
-/* Those of an epoch with mining. */
+/* The passes of an epoch with mining. */
 static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
     int mined = ((const ocgan_attributes *)spec->attributes)->mining_steps;
     if (network == ENCODER) return;

@@ -1,6 +1,6 @@
 /* transformations: a classifier that learns which geometric transformation an image has undergone
- * (Golan and El-Yaniv, arXiv 1805.10917). Whoever has seen what is usual can tell; on an image of
- * another kind the classifier is at a loss. One step:
+ * (Golan and El-Yaniv, arXiv 1805.10917). It recognises the transformation of images like
+ * those it was trained on, and is uncertain on others. One step:
  *   1. each image of the batch is transformed in a way drawn for it;
  *   2. the classifier learns the cross entropy of its scores with what was drawn.
  * An image scores the sum, over all transformations, of the cross entropy after undergoing it:
@@ -162,7 +162,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     return step->update(step->user, 0, error);
 }
 
-/* Drawn alike each time, so that one epoch's loss compares with another's. */
+/* The transformations drawn are the same each time, so that the losses of epochs are comparable. */
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
                               int slot, unseen_error *error) {
     return judge_drawn(detector->state, x, n, 0, (uint32_t)slot, NULL, losses, slot, error);

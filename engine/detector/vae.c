@@ -47,7 +47,7 @@ static const us_key keys[] = {
 typedef struct vae {
     us_tape *tapes[NETWORKS];
     us_gaussian_code *code;
-    /* Of training only: */
+    /* Used in training only: */
     us_loss *loss;
     us_random_codes *draw;
     us_gradient_sum *sum; /* of both heads' gradients */
@@ -154,7 +154,7 @@ static unseen_status run(us_detector *detector, int network, us_buffer *x, int n
                               error);
 }
 
-/* Encodes images; *values are without noise. */
+/* Encodes images; *values are the codes without noise. */
 static unseen_status encode(us_detector *detector, us_buffer *x, int n, us_training training,
                             us_gaussian_code_values *values, unseen_error *error) {
     vae *v = detector->state;

@@ -1,6 +1,6 @@
 /* Numbers in files have a decimal point. The library never calls setlocale, but its caller may
- * have: strtod and printf then follow that locale. So whoever reads or writes numbers switches the
- * calling thread (and no other) to the C locale meanwhile. */
+ * have: strtod and printf then follow that locale. Code that reads or writes numbers therefore
+ * switches the calling thread (and no other) to the C locale meanwhile. */
 #ifndef US_EVALUATION_LOCALE_H
 #define US_EVALUATION_LOCALE_H
 

@@ -37,9 +37,9 @@ typedef struct us_metrics {
 unseen_status us_metrics_compute(const double *scores, const unsigned char *anomalous, int64_t n,
                                  us_metrics *metrics, unseen_error *error);
 
-/* Adds the fields that unseen_evaluate documents, but "columns", to object. "warnings" (an array
- * that may be there already) is told what the reader must know: an AUC below one half, or one whose
- * interval holds one half. */
+/* Adds the fields that unseen_evaluate documents, but "columns", to object. The array
+ * "warnings" (which may be there already) gets what the reader must know: that the AUC is below one
+ * half, or that its interval contains one half. */
 unseen_status us_metrics_to_json(const us_metrics *metrics, cJSON *object, unseen_error *error);
 
 /* All fields of unseen_evaluate: those of column 0, and "columns" with every column's. `anomalous`

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/folder.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "evaluation/locale.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report_charts.h"

@@ -4,7 +4,7 @@
 
 #include "evaluation/report_page.h"
 
-/* In the units of the view box; the picture is scaled to the width of its column. */
+/* Sizes are in units of the view box; the picture is scaled to the width of its column. */
 enum { WIDTH = 480, HEIGHT = 320, LEFT = 76, RIGHT = 26, TOP = 12, BOTTOM = 48, MAX_TICKS = 12 };
 
 static double place(const us_axis *axis, double value) {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "evaluation/metrics.h"
 
 double us_run_number(const cJSON *object, const char *name) {

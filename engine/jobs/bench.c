@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/output.h"
 #include "jobs/bench.h"
@@ -16,58 +17,37 @@ enum { ROUNDS = 5 };
 static const double round_seconds = 1.0;
 
 typedef struct bench {
-    const unseen_config *config;
+    us_bench_subject subject;
     const unseen_events *events;
-    us_dataset dataset;
     us_device *device;
-    us_detector *detector;
-    us_trainer *trainer;
     us_bench_rows rows;
     double started, seconds_to_first_step;
     double train_rate, score_rate, peak, memory_peak;
     double host_bytes, device_bytes; /* at most in use; 0: not known */
 } bench;
 
-unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error) {
-    us_image_batch_args batch = {
-        .out = trainer->detector->x,
-        .first = position % US_BENCH_BATCHES * trainer->detector->batch,
-        .n = trainer->detector->batch,
-        .shuffle = true,
-        .seed = 1,
-    };
-    US_TRY(us_image_batch_load(trainer->loader, &batch, error));
-    trainer->progress.step = 0; /* the losses are not looked at */
-    /* The last epoch's step: some parts begin only after a few. */
-    const int warmup = us_detector_warmup_epochs(trainer->detector->spec);
-    const int last = trainer->config->training.epochs - 1;
-    trainer->progress.epoch = last > warmup ? last : warmup;
-    US_TRY(us_trainer_step(trainer, batch.n, error));
-    us_fence *fence = &trainer->fences[position % US_STEPS_IN_FLIGHT];
-    US_TRY(us_fence_wait(fence, trainer->device, error));
-    return us_fence_set(fence, trainer->device, error);
-}
-
 /* Images per second of training over about a second. */
 static unseen_status time_training(bench *b, double *rate, unseen_error *error) {
     int64_t steps = 0;
     double started = us_clock();
     do {
-        US_TRY(us_bench_train(b->trainer, steps++, error));
+        US_TRY(us_trainer_rehearse(b->subject.trainer, steps++, error));
     } while (us_clock() - started < round_seconds);
     US_TRY(us_device_finish(b->device, error));
-    *rate = (double)(steps * b->detector->batch) / (us_clock() - started);
+    *rate = (double)(steps * b->subject.detector->batch) / (us_clock() - started);
     return UNSEEN_OK;
 }
 
 static unseen_status time_scoring(bench *b, double *rate, unseen_error *error) {
+    const us_dataset *dataset = &b->subject.dataset;
+    const us_scored_images scored = {
+        .dataset = dataset, .count = dataset->images.count, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS], started = us_clock();
     int64_t images = 0;
     do {
-        US_TRY(us_model_columns(b->detector, &b->dataset, NULL, b->dataset.images.count, "scoring",
-                                NULL, columns, error));
+        US_TRY(us_model_columns(b->subject.detector, &scored, columns, error));
         us_columns_release(columns);
-        images += b->dataset.images.count;
+        images += b->subject.dataset.images.count;
     } while (us_clock() - started < round_seconds);
     *rate = (double)images / (us_clock() - started);
     return UNSEEN_OK;
@@ -89,7 +69,7 @@ static unseen_status warm_up(bench *b, unseen_error *error) {
     double unused;
     us_event_message(b->events, UNSEEN_EVENT_MESSAGE, "building kernels for %s",
                      b->device->facts.name);
-    US_TRY(us_bench_train(b->trainer, 0, error));
+    US_TRY(us_trainer_rehearse(b->subject.trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
     b->seconds_to_first_step = us_clock() - b->started;
     US_TRY(time_scoring(b, &unused, error));
@@ -109,17 +89,18 @@ static unseen_status check_trace(const unseen_config *config, const unseen_bench
 
 static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
     us_profile *step = NULL;
-    US_TRY(us_bench_profile(b->trainer, &b->rows, trace ? &step : NULL, error));
+    US_TRY(us_bench_profile(&b->subject, &b->rows, trace ? &step : NULL, error));
     if (b->rows.by_host)
         us_event_message(b->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST, b->device->facts.name);
     unseen_status status = UNSEEN_OK;
     if (trace)
-        status = us_trace_write(step, &b->config->detector, b->device->facts.name, trace, error);
+        status =
+            us_trace_write(step, &b->subject.config->detector, b->device->facts.name, trace, error);
     us_profile_release(step);
     return status;
 }
 
-/* The measurements take turns, so that a machine that slows down slows all of them. */
+/* The measurements alternate, so that a machine that slows down slows all of them. */
 static unseen_status measure(bench *b, unseen_error *error) {
     double train[ROUNDS], score[ROUNDS], peak[ROUNDS], memory[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
@@ -146,12 +127,12 @@ static unseen_status measure(bench *b, unseen_error *error) {
 }
 
 static unseen_status describe(const bench *b, char **json, unseen_error *error) {
-    double gflops = b->train_rate * us_detector_training_flops(&b->config->detector) * 1e-9;
+    double gflops = b->train_rate * us_detector_training_flops(&b->subject.config->detector) * 1e-9;
     cJSON *object = cJSON_CreateObject();
     bool complete =
         cJSON_AddStringToObject(object, "device", b->device->facts.name) &&
-        cJSON_AddStringToObject(object, "config", b->config->name) &&
-        cJSON_AddNumberToObject(object, "batch", b->config->training.batch) &&
+        cJSON_AddStringToObject(object, "config", b->subject.config->name) &&
+        cJSON_AddNumberToObject(object, "batch", b->subject.config->training.batch) &&
         cJSON_AddNumberToObject(object, "train_images_per_second", b->train_rate) &&
         cJSON_AddNumberToObject(object, "score_images_per_second", b->score_rate) &&
         cJSON_AddNumberToObject(object, "gflops", gflops) &&
@@ -162,37 +143,40 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
         cJSON_AddNumberToObject(object, "seconds_to_first_step", b->seconds_to_first_step) &&
         cJSON_AddNumberToObject(object, "peak_gbytes_per_second", b->memory_peak * 1e-9) &&
         cJSON_AddStringToObject(object, "layers_timed_by", b->rows.by_host ? "host" : "device");
-    cJSON *layers = us_bench_rows_json(&b->rows, &b->config->detector, b->peak);
+    cJSON *layers = us_bench_rows_json(&b->rows, &b->subject.config->detector, b->peak);
     complete = cJSON_AddItemToObject(object, "layers", layers) && complete;
     *json = complete ? us_json_print(object) : NULL;
     cJSON_Delete(object);
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
+static unseen_status set_up(us_bench_subject *subject, us_device *device, unseen_error *error) {
+    const unseen_config *config = subject->config;
+    const int batch = config->training.batch;
+    US_TRY(us_dataset_make_up(config, (int64_t)batch * US_BENCH_BATCHES, &subject->dataset, error));
+    US_TRY(us_detector_create(device, &config->detector, batch, true, &subject->detector, error));
+    const us_trainer_options options = {
+        .config = config, .detector = subject->detector, .dataset = &subject->dataset};
+    return us_trainer_create(&options, &subject->trainer, error);
+}
+
 unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    bench b = {.config = config, .events = events, .started = us_clock()};
+    bench b = {.subject.config = config, .events = events, .started = us_clock()};
     unseen_status status = check_trace(config, options, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) status = us_tuning_open(&b.device->facts, &b.device->tuning, error);
-    if (status == UNSEEN_OK)
-        status = us_dataset_make_up(config, (int64_t)config->training.batch * US_BENCH_BATCHES,
-                                    &b.dataset, error);
-    if (status == UNSEEN_OK)
-        status = us_detector_create(b.device, &config->detector, config->training.batch, true,
-                                    &b.detector, error);
-    if (status == UNSEEN_OK)
-        status = us_trainer_create(config, b.detector, &b.dataset, NULL, NULL, &b.trainer, error);
+    if (status == UNSEEN_OK) status = set_up(&b.subject, b.device, error);
     if (status == UNSEEN_OK) status = warm_up(&b, error);
     if (status == UNSEEN_OK) status = profile(&b, options->profile, error);
     if (status == UNSEEN_OK) status = measure(&b, error);
     if (status == UNSEEN_OK) status = describe(&b, json, error);
     us_bench_rows_release(&b.rows);
-    us_trainer_destroy(b.trainer);
-    us_detector_destroy(b.detector);
+    us_trainer_destroy(b.subject.trainer);
+    us_detector_destroy(b.subject.detector);
     if (b.device) us_tuning_close(&b.device->tuning);
-    if (us_device_close(b.device)) us_dataset_unmake(&b.dataset);
+    if (us_device_close(b.device)) us_dataset_unmake(&b.subject.dataset);
     return status;
 }

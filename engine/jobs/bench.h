@@ -23,18 +23,23 @@ typedef struct us_bench_rows {
     bool by_host;                    /* timed by the host, for want of a better clock */
 } us_bench_rows;
 
-/* Profiles training steps and scoring batches on the images in the trainer's loader, and gives
- * medians. *step, where asked for, is the profile of the last training step. */
-unseen_status us_bench_profile(us_trainer *trainer, us_bench_rows *rows, us_profile **step,
-                               unseen_error *error);
+/* What is measured. */
+typedef struct us_bench_subject {
+    const unseen_config *config;
+    us_dataset dataset; /* made up, of US_BENCH_BATCHES whole batches */
+    us_detector *detector;
+    us_trainer *trainer;
+} us_bench_subject;
+
+enum { US_BENCH_BATCHES = 8 };
+
+/* Profiles training steps and scoring batches, and gives medians. *step, where asked for, is the
+ * profile of the last training step. */
+unseen_status us_bench_profile(const us_bench_subject *subject, us_bench_rows *rows,
+                               us_profile **step, unseen_error *error);
 void us_bench_rows_release(us_bench_rows *rows);
 
 /* The rows as an array of objects; NULL: no memory. peak: FLOP/s. */
 cJSON *us_bench_rows_json(const us_bench_rows *rows, const us_detector_spec *spec, double peak);
-
-/* A training step on the trainer's batches, of which there are BATCHES, without waiting for more
- * than the step before the last one. */
-enum { US_BENCH_BATCHES = 8 };
-unseen_status us_bench_train(us_trainer *trainer, int64_t position, unseen_error *error);
 
 #endif

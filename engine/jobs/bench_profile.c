@@ -25,7 +25,7 @@ static double layer_flops(const us_layer_spec *layer, us_pass pass, int images) 
     return us_layer_spec_flops(layer) * images * (pass == US_PASS_BACKWARD ? 2 : 1);
 }
 
-/* Reading what comes in and the weights once, and writing what goes out once. */
+/* The least traffic: inputs and weights are read once, outputs are written once. */
 static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) {
     double in = (double)us_shape_size(layer->in) * images;
     double out = (double)us_shape_size(layer->out) * images;
@@ -36,9 +36,9 @@ static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) 
     return floats * sizeof(float);
 }
 
-static double other_bytes(const us_trainer *trainer, const us_label *label, int network) {
-    const us_detector *detector = trainer->detector;
-    const us_images *images = &trainer->dataset->images;
+static double other_bytes(const us_bench_subject *subject, const us_label *label, int network) {
+    const us_detector *detector = subject->detector;
+    const us_images *images = &subject->dataset.images;
     double floats = (double)us_shape_size(detector->spec->input) * detector->batch;
     double pixels = (double)images->height * images->width * images->channels * detector->batch;
     switch (label->pass) {
@@ -48,7 +48,7 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
     case US_PASS_UPDATE: { /* parameters and moments are read and written, gradients read */
         if (network < 0) return 0;
         int moments =
-            trainer->config->training.optimizers[network].type == US_OPTIMIZER_SGD ? 1 : 2;
+            subject->config->training.optimizers[network].type == US_OPTIMIZER_SGD ? 1 : 2;
         return (double)us_network_floats(detector->networks[network]) * (3 + 2 * moments) *
                sizeof(float);
     }
@@ -57,7 +57,7 @@ static double other_bytes(const us_trainer *trainer, const us_label *label, int 
     }
 }
 
-/* How often a step or a scoring batch does what a row tells of. */
+/* How often a step or a scoring batch does what a row describes. */
 static int passes_of(const us_detector_spec *spec, int network, const us_bench_row *row) {
     const us_passes passes = us_detector_passes(spec, network);
     if (row->phase == US_BENCH_SCORING) return passes.scoring;
@@ -74,12 +74,12 @@ static int passes_of(const us_detector_spec *spec, int network, const us_bench_r
 }
 
 /* The work of a row, all passes of a step through the network together. */
-static void count_work(const us_trainer *trainer, us_bench_row *row) {
-    const us_detector_spec *spec = trainer->detector->spec;
+static void count_work(const us_bench_subject *subject, us_bench_row *row) {
+    const us_detector_spec *spec = subject->detector->spec;
     const us_label *label = &row->label;
-    int network = network_index(spec, label->network), images = trainer->detector->batch;
+    int network = network_index(spec, label->network), images = subject->detector->batch;
     if (network < 0 || !is_of_layer(label->pass)) {
-        row->bytes = other_bytes(trainer, label, network);
+        row->bytes = other_bytes(subject, label, network);
         return;
     }
     const us_layer_spec *layer = &spec->networks[network].layers[label->layer];
@@ -115,7 +115,7 @@ static double launch_seconds(us_profile *const *sessions, size_t launch) {
     return us_median(seconds, SESSIONS);
 }
 
-static unseen_status add_rows(const us_trainer *trainer, us_bench_phase phase,
+static unseen_status add_rows(const us_bench_subject *subject, us_bench_phase phase,
                               us_profile *const *sessions, us_bench_rows *rows,
                               unseen_error *error) {
     for (int s = 1; s < SESSIONS; s++)
@@ -133,38 +133,38 @@ static unseen_status add_rows(const us_trainer *trainer, us_bench_phase phase,
         rows->seconds[phase] += seconds;
     }
     for (int i = first; i < rows->count; i++)
-        count_work(trainer, &rows->rows[i]);
+        count_work(subject, &rows->rows[i]);
     rows->by_host |= sessions[0]->by_host;
     return UNSEEN_OK;
 }
 
-static unseen_status score_once(us_trainer *trainer, us_buffer *const *columns,
+static unseen_status score_once(const us_bench_subject *subject, us_buffer *const *columns,
                                 unseen_error *error) {
-    us_detector *detector = trainer->detector;
-    us_image_batch_args batch = {.out = detector->x, .n = detector->batch};
-    US_TRY(us_image_batch_load(trainer->loader, &batch, error));
-    return detector->spec->type->score(detector, detector->x, batch.n, columns, error);
+    us_detector *detector = subject->detector;
+    US_TRY(us_trainer_load_first_batch(subject->trainer, error));
+    return detector->spec->type->score(detector, detector->x, detector->batch, columns, error);
 }
 
-static unseen_status run_session(us_trainer *trainer, us_bench_phase phase,
+static unseen_status run_session(const us_bench_subject *subject, us_bench_phase phase,
                                  us_buffer *const *columns, us_profile **session,
                                  unseen_error *error) {
-    US_TRY(us_profile_begin(trainer->device, error));
-    unseen_status status = phase == US_BENCH_TRAINING ? us_bench_train(trainer, 0, error)
-                                                      : score_once(trainer, columns, error);
+    US_TRY(us_profile_begin(subject->detector->device, error));
+    unseen_status status = phase == US_BENCH_TRAINING
+                               ? us_trainer_rehearse(subject->trainer, 0, error)
+                               : score_once(subject, columns, error);
     unseen_status taken =
-        us_profile_take(trainer->device, session, status == UNSEEN_OK ? error : NULL);
+        us_profile_take(subject->detector->device, session, status == UNSEEN_OK ? error : NULL);
     return status == UNSEEN_OK ? taken : status;
 }
 
-static unseen_status profile_phase(us_trainer *trainer, us_bench_phase phase,
+static unseen_status profile_phase(const us_bench_subject *subject, us_bench_phase phase,
                                    us_buffer *const *columns, us_bench_rows *rows,
                                    us_profile **last, unseen_error *error) {
     us_profile *sessions[SESSIONS] = {0};
     unseen_status status = UNSEEN_OK;
     for (int s = 0; s < SESSIONS && status == UNSEEN_OK; s++)
-        status = run_session(trainer, phase, columns, &sessions[s], error);
-    if (status == UNSEEN_OK) status = add_rows(trainer, phase, sessions, rows, error);
+        status = run_session(subject, phase, columns, &sessions[s], error);
+    if (status == UNSEEN_OK) status = add_rows(subject, phase, sessions, rows, error);
     if (status == UNSEEN_OK && last) {
         *last = sessions[SESSIONS - 1];
         sessions[SESSIONS - 1] = NULL;
@@ -174,19 +174,20 @@ static unseen_status profile_phase(us_trainer *trainer, us_bench_phase phase,
     return status;
 }
 
-unseen_status us_bench_profile(us_trainer *trainer, us_bench_rows *rows, us_profile **step,
-                               unseen_error *error) {
+unseen_status us_bench_profile(const us_bench_subject *subject, us_bench_rows *rows,
+                               us_profile **step, unseen_error *error) {
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS] = {0};
-    const us_detector *detector = trainer->detector;
+    const us_detector *detector = subject->detector;
     unseen_status status = UNSEEN_OK;
     memset(rows, 0, sizeof *rows);
     for (int c = 0; c < us_detector_column_count(detector->spec->type); c++)
-        US_CHECK(us_buffer_create(trainer->device, (size_t)detector->padded * sizeof(float),
-                                  "scores", &columns[c], error));
-    US_CHECK(profile_phase(trainer, US_BENCH_TRAINING, columns, rows, step, error));
+        US_CHECK(us_buffer_create(subject->detector->device,
+                                  (size_t)detector->padded * sizeof(float), "scores", &columns[c],
+                                  error));
+    US_CHECK(profile_phase(subject, US_BENCH_TRAINING, columns, rows, step, error));
     /* The first batch does what later ones need not do again while parameters stay. */
-    US_CHECK(score_once(trainer, columns, error));
-    US_CHECK(profile_phase(trainer, US_BENCH_SCORING, columns, rows, NULL, error));
+    US_CHECK(score_once(subject, columns, error));
+    US_CHECK(profile_phase(subject, US_BENCH_SCORING, columns, rows, NULL, error));
 done:
     for (int c = 0; c < US_DETECTOR_MAX_COLUMNS; c++)
         us_buffer_destroy(columns[c]);
@@ -198,9 +199,9 @@ void us_bench_rows_release(us_bench_rows *rows) {
     memset(rows, 0, sizeof *rows);
 }
 
-/* ---- telling ---- */
+/* ---- JSON ---- */
 
-/* In the order of a step read forwards: images, networks layer by layer, the rest. */
+/* Rows are sorted in the order of a forward pass: images, networks layer by layer, the rest. */
 static int place(const us_detector_spec *spec, const us_bench_row *row) {
     int network = network_index(spec, row->label.network);
     if (network < 0) return row->label.pass == US_PASS_IMAGES ? 0 : 100000;

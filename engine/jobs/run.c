@@ -10,6 +10,7 @@
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "jobs/results.h"
+#include "training/checkpoint.h"
 #include "training/model.h"
 #include "training/origin.h"
 #include "training/trace.h"
@@ -17,7 +18,7 @@
 #include "training/variety.h"
 #include "tuning/tuning.h"
 
-/* Everything that a run holds, so that one function can let go of it. */
+/* Everything that a run holds, released by one function. */
 typedef struct run {
     const unseen_config *config;
     const unseen_run_options *options;
@@ -226,7 +227,7 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 static unseen_status resume(run *r, unseen_error *error) {
     bool checkpoint;
     US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
-    if (checkpoint) return us_checkpoint_load(r->trainer, error);
+    if (checkpoint) return us_trainer_load(r->trainer, error);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s holds no checkpoint: training starts from the beginning", r->options->out);
     return UNSEEN_OK;
@@ -250,10 +251,16 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(choose_kernels(r, error));
     int batch = us_dataset_batch(&r->training, settings->batch);
     US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));
-    US_TRY(us_trainer_create(r->config, r->detector, &r->training, r->options->out, r->events,
-                             &r->trainer, error));
-    r->trainer->trace = r->options->profile;
-    r->trainer->origin = r->origin;
+    const us_trainer_options training = {
+        .config = r->config,
+        .detector = r->detector,
+        .dataset = &r->training,
+        .folder = r->options->out,
+        .trace = r->options->profile,
+        .origin = r->origin,
+        .events = r->events,
+    };
+    US_TRY(us_trainer_create(&training, &r->trainer, error));
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
@@ -290,7 +297,7 @@ static unseen_status write_scores(run *r, unseen_error *error) {
 }
 
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
-    const us_progress *progress = &r->trainer->progress;
+    const us_progress *progress = us_trainer_progress(r->trainer);
     int64_t parameters = 0;
     for (int i = 0; i < r->config->detector.network_count; i++)
         parameters += us_network_spec_parameters(&r->config->detector.networks[i]);

@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/output.h"
-#include "tuning/tuning.h"
 #include "evaluation/metrics.h"
 #include "jobs/results.h"
 #include "training/model.h"
+#include "tuning/tuning.h"
 
 typedef struct scoring {
     unseen_config *config;

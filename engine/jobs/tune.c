@@ -1,7 +1,7 @@
 /* unseen_tune: which kernels a config needs, for tuning/tuner.c to search their parameters. */
-#include "tuning/tuner.h"
-#include "jobs/bench.h"
 #include "training/model.h"
+#include "training/trainer.h"
+#include "tuning/tuner.h"
 
 /* A detector at work, on as few images as make a batch. */
 typedef struct rehearsal {
@@ -14,13 +14,15 @@ typedef struct rehearsal {
 static unseen_status rehearse(const unseen_config *config, us_device *device, rehearsal *r,
                               unseen_error *error) {
     int batch = config->training.batch;
+    const us_scored_images scored = {.dataset = &r->dataset, .count = batch, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS];
     US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));
     US_TRY(us_detector_create(device, &config->detector, batch, true, &r->detector, error));
-    US_TRY(us_trainer_create(config, r->detector, &r->dataset, NULL, NULL, &r->trainer, error));
-    US_TRY(us_bench_train(r->trainer, 0, error));
-    US_TRY(
-        us_model_columns(r->detector, &r->dataset, NULL, batch, "scoring", NULL, columns, error));
+    const us_trainer_options options = {
+        .config = config, .detector = r->detector, .dataset = &r->dataset};
+    US_TRY(us_trainer_create(&options, &r->trainer, error));
+    US_TRY(us_trainer_rehearse(r->trainer, 0, error));
+    US_TRY(us_model_columns(r->detector, &scored, columns, error));
     us_columns_release(columns);
     return UNSEEN_OK;
 }

@@ -62,7 +62,8 @@ unseen_status us_network_load_like(const us_network *network, us_buffer *flat, c
 
 /* ---- passes ---- */
 
-/* backward: keeps what us_network_backward needs; otherwise a few buffers take turns. */
+/* backward: keeps what us_network_backward needs; otherwise activations share a few reused buffers.
+ */
 unseen_status us_tape_create(us_network *network, bool backward, us_tape **tape,
                              unseen_error *error);
 void us_tape_destroy(us_tape *tape);

@@ -82,7 +82,7 @@ static void plan_stages(const us_network_spec *spec, const us_network_plan_optio
                 continue;
             }
         }
-        /* Not behind a view, which may make other channels. */
+        /* A normalization does not follow a view here, which may have other channels. */
         bool normalizes =
             sole && layer->type->is_normalization &&
             memcmp(&layer->in, &spec->layers[previous->layer].out, sizeof layer->in) == 0;
@@ -272,9 +272,8 @@ static void plan_gradients(gradient_planner *p) {
 
 /* ---- all of it ---- */
 
-/* At a time, each output's gradient has a slot, and what is added to one, and their sum; and one
- * rests.
- */
+/* Slots in use at once, at most: one for each output's gradient, one for what is added to it, one
+ * for their sum, and one that is held back. */
 static bool create_slots(us_slots *slots, int stages) {
     size_t most = (size_t)stages + 4;
     slots->floats = calloc(most, sizeof *slots->floats);

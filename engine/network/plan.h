@@ -36,13 +36,14 @@ typedef struct us_gradient_step {
     int layer;                /* in the spec, which the step counts as a part of */
 } us_gradient_step;
 
-/* Slots of memory: the floats of an image that each must hold. One that is free again rests until
- * another one is, so that what is written next need not wait for those who still read. */
+/* Slots of memory: the floats of an image that each must hold. A slot that becomes free is held
+ * back until another one becomes free, so that the next write need not wait for kernels that still
+ * read it. */
 typedef struct us_slots {
     size_t *floats;
-    int *users; /* while planning; of the one that rests too */
+    int *users; /* while planning; the slot held back counts one */
     int count;
-    int resting; /* its number, from 1; 0: none */
+    int resting; /* the number of the slot held back, from 1; 0: none */
 } us_slots;
 
 typedef struct us_network_plan {
@@ -66,7 +67,7 @@ unseen_status us_network_plan_make(const us_network_spec *spec,
                                    unseen_error *error);
 void us_network_plan_release(us_network_plan *plan);
 
-/* Of what a stage puts out; US_NETWORK_INPUT: of what the network is given. */
+/* The shape of a stage's output; US_NETWORK_INPUT: of the network's input. */
 us_shape us_stage_shape(const us_network_spec *spec, const us_network_plan *plan, int stage);
 
 #endif

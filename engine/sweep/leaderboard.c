@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "base/file.h"
+#include "base/folder.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
 static const char *const statuses[] = {"waiting", "done", "diverged", "failed", "interrupted"};
@@ -44,7 +44,7 @@ typedef struct place {
     double value; /* the smaller the better; NaN: unranked */
 } place;
 
-/* Entries lie in the order of the plan, which decides where nothing else does. */
+/* Entries are in the order of the plan, which decides between equal ones. */
 static int compare(const void *a, const void *b) {
     const place *one = a, *other = b;
     bool first = !isnan(one->value), second = !isnan(other->value);
@@ -178,7 +178,7 @@ static void put_cell(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-/* Nothing stands for null. */
+/* A null is an empty cell. */
 static bool put_value(FILE *out, const cJSON *value) {
     fputc(',', out);
     if (!value || cJSON_IsNull(value)) return true;

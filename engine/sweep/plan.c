@@ -43,7 +43,7 @@ typedef struct axes {
 
 /* ---- lists ---- */
 
-/* Takes text over, also when it fails. NULL is the lack of memory that made it. */
+/* Takes ownership of text, also when it fails. A text of NULL means that memory ran out. */
 static unseen_status add(us_overrides *list, char *text, unseen_error *error) {
     char **items = text ? reallocarray(list->items, list->count + 1, sizeof *items) : NULL;
     if (!items) {

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/folder.h"
 #include "base/event.h"
 #include "base/file.h"
+#include "base/folder.h"
 
 /* ---- identities ---- */
 
@@ -58,7 +58,8 @@ static bool put(FILE *out, const cJSON *value) {
     return true;
 }
 
-/* What two configs of the same run may differ in: words for people, and how a path is written. */
+/* Removes what two configs of the same run may differ in: words for people, and how a path is
+ * written. */
 static bool normalize(cJSON *config, const us_data_settings *files, const char *range) {
     cJSON_DeleteItemFromObjectCaseSensitive(config, "$schema");
     cJSON_DeleteItemFromObjectCaseSensitive(config, "description");
@@ -292,7 +293,7 @@ static unseen_status look_into(us_entry *entry, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-/* The numbers that are taken, each once or more. */
+/* The numbers of folders that are in use, each once or more. */
 typedef struct numbers {
     size_t *items, count, largest;
 } numbers;

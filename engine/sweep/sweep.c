@@ -1,4 +1,4 @@
-/* unseen_sweep: runs what is still to be run of a plan. */
+/* unseen_sweep: runs those runs of a plan that are not done. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

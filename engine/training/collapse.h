@@ -1,6 +1,6 @@
-/* When a game between networks has collapsed: for a window of steps on end a judge gave the same
- * logit for every image of a batch, or a loss of the game was all but zero, so that its network has
- * won and the others learn nothing more, or beyond all measure. */
+/* Detects that a game between networks has collapsed. For a window of consecutive steps, either a
+ * judge gave the same logit for every image of a batch, or a loss of the game was nearly zero (its
+ * network has won, and the others learn nothing more) or far too large. */
 #ifndef US_TRAINING_COLLAPSE_H
 #define US_TRAINING_COLLAPSE_H
 
@@ -15,22 +15,22 @@ typedef enum us_symptom {
     US_SYMPTOM_CONSTANT, /* a judge's logits */
 } us_symptom;
 
-/* The steps on end with the same symptom. */
+/* Consecutive steps with the same symptom. */
 typedef struct us_symptom_run {
     int symptom;           /* us_symptom */
     int64_t first, length; /* steps, counted since the start of training */
 } us_symptom_run;
 
-/* Of each signal that a step gives: the losses, then the spread of each judge's logits. */
+/* The runs of all signals of a step: of the losses, then of the spread of each judge's logits. */
 typedef struct us_collapse {
     us_symptom_run runs[US_MAX_SIGNALS];
-    int64_t next; /* the step to be looked at next */
+    int64_t next; /* the step to be checked next */
 } us_collapse;
 
 us_symptom us_collapse_of_loss(const us_collapse_settings *settings, us_game game, double loss);
 us_symptom us_collapse_of_spread(const us_collapse_settings *settings, double spread);
 
-/* Takes in what a step showed; true: so did the whole window. */
+/* Adds a step's symptom; true: all steps of a whole window had it. */
 bool us_collapse_extend(const us_collapse_settings *settings, us_symptom_run *run,
                         us_symptom symptom, int64_t step);
 

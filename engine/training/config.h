@@ -17,9 +17,10 @@ typedef struct us_stopping {
     double loss_below;          /* 0: off, as no loss is negative */
 } us_stopping;
 
-/* When a game between networks has collapsed (collapse.h), and what to do then. */
+/* The bounds beyond which a game between networks has collapsed (collapse.h), and what to do then.
+ */
 typedef struct us_collapse_settings {
-    int window; /* steps on end */
+    int window; /* consecutive steps */
     double smallest_loss, largest_loss, smallest_spread;
     int restarts; /* at most, of diverged trainings too */
 } us_collapse_settings;

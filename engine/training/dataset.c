@@ -30,7 +30,7 @@ static unseen_status choose_range(const unseen_config *config, const us_scale *t
     return us_images_clip(images, ends, whose, &dataset->clipped, error);
 }
 
-/* Of two ranges of values, whether one has little of the other. */
+/* Whether two ranges of values overlap little. */
 static bool is_elsewhere(const us_scale *a, const us_scale *b) {
     double low = a->lowest > b->lowest ? a->lowest : b->lowest;
     double high = a->highest < b->highest ? a->highest : b->highest;
@@ -39,7 +39,7 @@ static bool is_elsewhere(const us_scale *a, const us_scale *b) {
     return high - low < wider / 16;
 }
 
-/* What may well be wrong, although it need not be. */
+/* Warns of values that are probably wrong, but not certainly. */
 static void warn(const us_dataset *dataset, const us_scale *training, const unseen_events *events) {
     const us_images *images = &dataset->images;
     const us_scale *scale = &dataset->scale;
@@ -72,7 +72,7 @@ static void warn(const us_dataset *dataset, const us_scale *training, const unse
                          images->path, scale->lowest, scale->highest, us_range_names[scale->range]);
 }
 
-/* What the file was taken for, in a line. */
+/* Reports in a line how the file was understood. */
 static void tell(const us_dataset *dataset, const char *what, const unseen_events *events) {
     const us_images *images = &dataset->images;
     char clipped[96] = "";
@@ -275,9 +275,9 @@ void us_dataset_unmake(us_dataset *dataset) {
     *dataset = (us_dataset){0};
 }
 
-unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
-                                int batch, const uint32_t *selection, int64_t count,
-                                us_image_loader **loader, unseen_error *error) {
+unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
+                                const uint32_t *selection, int64_t count, us_image_loader **loader,
+                                unseen_error *error) {
     const us_images *images = &dataset->images;
     us_range_ends ends = us_range_get(dataset->scale.range);
     us_image_source source = {
@@ -295,7 +295,8 @@ unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us
     };
     US_TRY(us_images_check(images, error)); /* from here on the driver's threads read them */
     unseen_status status =
-        us_image_loader_create(device, &source, selection, count, shape, batch, loader, error);
+        us_image_loader_create(detector->device, &source, selection, count, detector->spec->input,
+                               detector->padded, loader, error);
     if (status != UNSEEN_OK) us_error_context(error, "%s", images->path);
     return status;
 }

@@ -25,7 +25,7 @@ typedef struct us_dataset {
 } us_dataset;
 
 /* The training images: of the normal class where /data/train_labels is set, less the held-out
- * share. Tells what the file was taken for, and warns of what looks wrong with it. */
+ * share. Reports how the file was understood, and warns of what looks wrong with it. */
 unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
                                        us_dataset *dataset, unseen_error *error);
 
@@ -36,7 +36,7 @@ typedef struct us_dataset_source {
     const us_scale *training; /* what their numbers mean: as in the images trained on */
 } us_dataset_source;
 
-/* For a file that is scored by the run whose training images are given. */
+/* The layout to expect of a file that is scored by the run whose training images are given. */
 us_layout_request us_dataset_layout(const unseen_config *config, const us_dataset *training);
 
 /* All images of a file. Images that were plainly scaled otherwise than those trained on are an
@@ -67,9 +67,13 @@ static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
     return dataset->selected_count < batch ? (int)dataset->selected_count : batch;
 }
 
-/* A loader for some of the images (selection NULL: all). */
-unseen_status us_dataset_loader(const us_dataset *dataset, us_device *device, us_shape shape,
-                                int batch, const uint32_t *selection, int64_t count,
-                                us_image_loader **loader, unseen_error *error);
+/* How many batches the host enqueues before it waits for the first of them: enough that the device
+ * never waits for the host. */
+enum { US_STEPS_IN_FLIGHT = 2 };
+
+/* A loader of the detector's batches, for some of the images (selection NULL: all). */
+unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
+                                const uint32_t *selection, int64_t count, us_image_loader **loader,
+                                unseen_error *error);
 
 #endif

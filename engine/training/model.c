@@ -4,68 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/event.h"
 #include "base/random.h"
+#include "device/fence.h"
 #include "evaluation/metrics.h"
-#include "training/trainer.h"
 #include "training/variety.h"
 
 enum { CALIBRATION_IMAGES = 4096 };
 
 /* ---- the file ---- */
 
-static cJSON *calibration_to_json(const us_detector_type *type, const us_calibration *calibration) {
-    int count = us_detector_column_count(type);
-    cJSON *object = cJSON_CreateObject();
-    bool complete =
-        cJSON_AddNumberToObject(object, "threshold", calibration->threshold) &&
-        cJSON_AddItemToObject(object, "mean", cJSON_CreateDoubleArray(calibration->mean, count)) &&
-        cJSON_AddItemToObject(object, "deviation",
-                              cJSON_CreateDoubleArray(calibration->deviation, count));
-    if (complete) return object;
-    cJSON_Delete(object);
-    return NULL;
-}
-
-static bool read_array(const cJSON *array, int count, double *values) {
-    if (cJSON_GetArraySize(array) != count) return false;
-    int i = 0;
-    for (const cJSON *item = array->child; item; item = item->next) {
-        if (!cJSON_IsNumber(item)) return false;
-        values[i++] = item->valuedouble;
-    }
-    return true;
-}
-
-static unseen_status calibration_from_json(const us_detector_type *type, const us_safetensors *file,
-                                           us_calibration *calibration, unseen_error *error) {
-    const char *text = us_safetensors_metadata(file, "calibration");
-    cJSON *object = text ? cJSON_Parse(text) : NULL;
-    int count = us_detector_column_count(type);
-    const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
-    bool complete =
-        cJSON_IsNumber(threshold) &&
-        read_array(cJSON_GetObjectItemCaseSensitive(object, "mean"), count, calibration->mean) &&
-        read_array(cJSON_GetObjectItemCaseSensitive(object, "deviation"), count,
-                   calibration->deviation);
-    if (complete) calibration->threshold = threshold->valuedouble;
-    cJSON_Delete(object);
-    if (complete) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: its metadata lacks the calibration that scoring needs; models come from "
-                   "`unseen run` or `unseen train`",
-                   file->path);
-}
-
 static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error) {
-    cJSON *object = calibration_to_json(config->detector.type, calibration);
-    char *text = object ? us_json_print_line(object) : NULL;
-    cJSON_Delete(object);
-    if (!text) return us_fail_memory(error, "the calibration");
-    unseen_status status = us_safetensors_add_metadata(builder, "calibration", text, error);
-    unseen_string_free(text);
-    US_TRY(status);
+    US_TRY(us_calibration_save(config->detector.type, calibration, builder, error));
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
     US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));
     return us_safetensors_add_metadata(builder, "name", config->name, error);
@@ -87,7 +39,7 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
                             unseen_error *error) {
     us_safetensors file;
     US_TRY(us_safetensors_open(path, &file, error));
-    unseen_status status = calibration_from_json(detector->spec->type, &file, calibration, error);
+    unseen_status status = us_calibration_load(detector->spec->type, &file, calibration, error);
     if (status == UNSEEN_OK) status = us_detector_load(detector, &file, error);
     if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
@@ -107,18 +59,17 @@ typedef struct scoring_pass {
 } scoring_pass;
 
 static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
-                                const us_dataset *dataset, const uint32_t *selection, int64_t count,
-                                unseen_error *error) {
+                                const us_scored_images *of, unseen_error *error) {
     memset(pass, 0, sizeof *pass);
     us_device *device = detector->device;
     size_t lane_bytes = (size_t)detector->padded * sizeof(float);
     pass->detector = detector;
-    pass->images = &dataset->images;
+    pass->images = &of->dataset->images;
     pass->column_count = us_detector_column_count(detector->spec->type);
-    US_TRY(us_dataset_loader(dataset, device, detector->spec->input, detector->padded, selection,
-                             count, &pass->loader, error));
+    US_TRY(
+        us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
     for (int c = 0; c < pass->column_count; c++) {
-        if (!(pass->scores[c] = malloc((size_t)count * sizeof(float))))
+        if (!(pass->scores[c] = malloc((size_t)of->count * sizeof(float))))
             return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
     }
@@ -148,37 +99,38 @@ static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, unsee
     return UNSEEN_OK;
 }
 
-static unseen_status send_progress(const unseen_events *events, const char *what, int64_t done,
-                                   int64_t count, double started, unseen_error *error) {
+static unseen_status send_progress(const us_scored_images *of, int64_t done, double started,
+                                   unseen_error *error) {
     double rate = (double)done / (us_clock() - started + 1e-9);
     unseen_event event = {
         .kind = UNSEEN_EVENT_PROGRESS,
-        .text = what,
+        .text = of->what,
         .done = done,
-        .total = count,
+        .total = of->count,
         .loss = NAN,
         .held_out_loss = NAN,
         .images_per_second = rate,
-        .seconds_left = done > 0 ? (double)(count - done) / rate : -1,
+        .seconds_left = done > 0 ? (double)(of->count - done) / rate : -1,
     };
-    if (!us_event_send(events, &event)) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", what);
+    if (!us_event_send(of->events, &event)) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", of->what);
 }
 
 /* The host stays a few batches ahead, so that the device never waits for it. */
-static unseen_status score_all(scoring_pass *pass, int64_t count, const char *what,
-                               const unseen_events *events, unseen_error *error) {
+static unseen_status score_all(scoring_pass *pass, const us_scored_images *of,
+                               unseen_error *error) {
+    const int64_t count = of->count;
     us_device *device = pass->detector->device;
     int64_t size = pass->detector->batch, batches = (count + size - 1) / size;
     double started = us_clock();
-    US_TRY(send_progress(events, what, 0, count, started, error));
+    US_TRY(send_progress(of, 0, started, error));
     for (int64_t b = 0; b < batches + US_STEPS_IN_FLIGHT; b++) {
         us_fence *fence = &pass->fences[b % US_STEPS_IN_FLIGHT];
         const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;
         US_TRY(us_fence_wait(fence, device, error));
         US_TRY(us_images_check(pass->images, error));
         if (b >= US_STEPS_IN_FLIGHT)
-            US_TRY(send_progress(events, what, done < count ? done : count, count, started, error));
+            US_TRY(send_progress(of, done < count ? done : count, started, error));
         if (b >= batches) continue;
         US_TRY(score_batch(pass, first, (int)(count - first < size ? count - first : size), error));
         US_TRY(us_fence_set(fence, device, error));
@@ -186,20 +138,19 @@ static unseen_status score_all(scoring_pass *pass, int64_t count, const char *wh
     return UNSEEN_OK;
 }
 
-unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
-                               const uint32_t *selection, int64_t count, const char *what,
-                               const unseen_events *events,
+unseen_status us_model_columns(us_detector *detector, const us_scored_images *of,
                                double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
+    const int64_t count = of->count;
     scoring_pass pass;
     memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
-    unseen_status status = begin_pass(&pass, detector, dataset, selection, count, error);
+    unseen_status status = begin_pass(&pass, detector, of, error);
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         if (!(columns[c] = malloc((size_t)count * sizeof(double))))
             status = us_fail_memory(error, "scores");
-    if (status == UNSEEN_OK) status = score_all(&pass, count, what, events, error);
+    if (status == UNSEEN_OK) status = score_all(&pass, of, error);
     unseen_status end = us_device_finish(detector->device, status == UNSEEN_OK ? error : NULL);
     if (status == UNSEEN_OK) status = end;
-    if (status == UNSEEN_OK) status = us_images_check(&dataset->images, error);
+    if (status == UNSEEN_OK) status = us_images_check(&of->dataset->images, error);
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         for (int64_t i = 0; i < count; i++)
             columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];
@@ -217,15 +168,7 @@ void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
 
 /* ---- scores ---- */
 
-static double combine(const us_detector_spec *spec, const us_calibration *calibration,
-                      double *const *columns, int64_t image) {
-    double parts[US_DETECTOR_MAX_COLUMNS];
-    for (int c = 0; c < us_detector_column_count(spec->type); c++)
-        parts[c] = columns[c][image];
-    return us_score_combine(spec, calibration, parts);
-}
-
-/* Some of the training images, the same for the same seed. */
+/* Selects some of the training images, the same ones for the same seed. */
 static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t count,
                             uint32_t **selection, unseen_error *error) {
     *selection = malloc((size_t)count * sizeof **selection);
@@ -252,9 +195,13 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
         US_TRY(sample(training, seed, count, &sampled, error));
         selection = sampled;
     }
+    const us_scored_images of = {.dataset = training,
+                                 .selection = selection,
+                                 .count = count,
+                                 .what = "calibrating",
+                                 .events = events};
     double *columns[US_DETECTOR_MAX_COLUMNS], *combined = NULL;
-    unseen_status status = us_model_columns(detector, training, selection, count, "calibrating",
-                                            events, columns, error);
+    unseen_status status = us_model_columns(detector, &of, columns, error);
     /* Identical images are one: their scores are no sign of a collapse. */
     int64_t different = us_dataset_alike(training, selection, count) ? 1 : count;
     if (status == UNSEEN_OK)
@@ -263,7 +210,7 @@ unseen_status us_model_calibrate(us_detector *detector, const us_dataset *traini
         status = us_fail_memory(error, "scores");
     if (status == UNSEEN_OK) {
         for (int64_t i = 0; i < count; i++)
-            combined[i] = combine(detector->spec, calibration, columns, i);
+            combined[i] = us_score_combine(detector->spec, calibration, columns, i);
         calibration->threshold =
             us_threshold_for_rate(combined, count, detector->spec->scoring.false_positive_rate);
     }
@@ -291,11 +238,13 @@ unseen_status us_model_score(us_detector *detector, const us_calibration *calibr
                              us_scores *scores, unseen_error *error) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
     int64_t count = dataset->images.count;
-    US_TRY(us_model_columns(detector, dataset, NULL, count, "scoring", events, columns, error));
+    const us_scored_images of = {
+        .dataset = dataset, .count = count, .what = "scoring", .events = events};
+    US_TRY(us_model_columns(detector, &of, columns, error));
     unseen_status status = us_model_scores(detector->spec->type, count, scores, error);
     if (status == UNSEEN_OK) {
         for (int64_t i = 0; i < count; i++)
-            scores->values[0][i] = combine(detector->spec, calibration, columns, i);
+            scores->values[0][i] = us_score_combine(detector->spec, calibration, columns, i);
         for (int c = 1; c < scores->columns; c++)
             memcpy(scores->values[c], columns[c - 1], (size_t)count * sizeof(double));
         /* Identical images have one score; different ones that do are a collapse. */

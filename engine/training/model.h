@@ -3,6 +3,7 @@
 #define US_TRAINING_MODEL_H
 
 #include "evaluation/scores.h"
+#include "training/calibration.h"
 #include "training/dataset.h"
 
 /* model.safetensors: PyTorch's names and layouts; the calibration is in its metadata. */
@@ -12,11 +13,18 @@ unseen_status us_model_save(const unseen_config *config, const us_detector *dete
 unseen_status us_model_load(us_detector *detector, us_calibration *calibration, const char *path,
                             unseen_error *error);
 
-/* The detector's columns (heap, count each; released with us_columns_release) for a selection of
- * images (NULL: all). UNSEEN_INTERRUPTED when the caller asks to stop. */
-unseen_status us_model_columns(us_detector *detector, const us_dataset *dataset,
-                               const uint32_t *selection, int64_t count, const char *what,
-                               const unseen_events *events,
+/* Images to be scored. */
+typedef struct us_scored_images {
+    const us_dataset *dataset;
+    const uint32_t *selection; /* NULL: all */
+    int64_t count;             /* of the selection, or of the dataset */
+    const char *what;          /* "scoring": what progress and messages call it */
+    const unseen_events *events;
+} us_scored_images;
+
+/* The detector's columns of images: heap, count each; released with us_columns_release.
+ * UNSEEN_INTERRUPTED when the caller asks to stop. */
+unseen_status us_model_columns(us_detector *detector, const us_scored_images *images,
                                double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error);
 void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]);
 

@@ -69,9 +69,9 @@ static unseen_status add_digest(cJSON *origin, const us_data_file *file, bool wh
 
 /* ---- the config ---- */
 
-/* What no step of the training depends on: words, how images are scored, how often checkpoints are
- * written, when to end. The cosine schedule is made for a number of epochs. Files are known by
- * their digests, whatever they are called. */
+/* Removes the keys that no training step depends on: words, how images are scored, how often
+ * checkpoints are written, when to end. The number of epochs stays with a cosine schedule, which
+ * depends on it. Files are compared by digest, whatever their names. */
 static void leave_out(cJSON *config, const us_data_settings *files) {
     static const char *const roots[] = {"$schema", "name", "description", "scoring"};
     static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
@@ -114,7 +114,7 @@ unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data
 
 /* ---- comparing ---- */
 
-/* Where two values first differ. */
+/* The first place at which two values differ. */
 typedef struct difference {
     const cJSON *before, *now; /* NULL: absent */
     char pointer[256];

@@ -1,12 +1,12 @@
-/* Starting again with other random numbers, where training has come to nothing. */
+/* Restarts: training that diverged or collapsed begins again with other random numbers. */
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/random.h"
-#include "training/trainer.h"
+#include "training/log.h"
+#include "training/trainer_internal.h"
 
-/* Of 53 bits, which is what a config's seed and JSON can hold. */
+/* The seed has 53 bits, which is what a config and JSON can hold. */
 uint64_t us_trainer_seed(const unseen_config *config, int restarts) {
     uint32_t words[4];
     uint64_t seed = (uint64_t)config->training.seed;
@@ -15,19 +15,7 @@ uint64_t us_trainer_seed(const unseen_config *config, int restarts) {
     return ((uint64_t)words[0] << 32 | words[1]) >> 11;
 }
 
-void us_progress_begin(us_progress *progress) {
-    *progress = (us_progress){
-        .stopping.best = INFINITY,
-        .loss = NAN,
-        .held_out_loss = NAN,
-        .first_loss = NAN,
-        .restarts = progress->restarts,
-        .records = progress->records,
-        .seconds = progress->seconds,
-    };
-}
-
-/* Everything on the device as it is when a trainer has been created. */
+/* Resets everything on the device to what it is when a trainer has been created. */
 static unseen_status begin_again(us_trainer *trainer, unseen_error *error) {
     US_TRY(us_device_finish(trainer->device, error));
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
@@ -55,8 +43,8 @@ unseen_status us_trainer_restart(us_trainer *trainer, unseen_error *error) {
     us_event_message(trainer->events, UNSEEN_EVENT_WARNING,
                      "%s; restart %d of %d: from the beginning, with the seed %" PRIu64,
                      reason.message, progress->restarts, most, trainer->seed);
-    if (trainer->folder) US_TRY(us_log_restart(trainer, reason.message, error));
+    if (trainer->folder)
+        US_TRY(us_log_restart(trainer->folder, reason.message, trainer->seed, progress, error));
     us_progress_begin(progress);
-    trainer->unsaved = false;
-    return trainer->folder ? us_checkpoint_save(trainer, error) : UNSEEN_OK;
+    return us_trainer_save(trainer, error);
 }

@@ -17,7 +17,7 @@ typedef enum us_stopping_reason {
     US_STOPPING_LOSS_BELOW,
 } us_stopping_reason;
 
-/* Takes in an epoch's loss (held out, or else the training loss). */
+/* Records an epoch's loss (held out, or else the training loss). */
 void us_stopping_update(const us_stopping *stopping, us_stopping_state *state, double loss);
 
 /* Whether to stop after an epoch with that loss, the last one taken in; NaN: before the first. */

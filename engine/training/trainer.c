@@ -1,10 +1,10 @@
-#include "training/trainer.h"
+#include "training/trainer_internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "training/trace.h"
+#include "training/checkpoint.h"
+#include "training/verdict.h"
 
 /* ---- creation ---- */
 
@@ -28,13 +28,12 @@ static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error)
 
 static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
     const us_dataset *data = trainer->dataset;
-    us_detector *detector = trainer->detector;
-    us_shape shape = detector->spec->input;
-    US_TRY(us_dataset_loader(data, trainer->device, shape, detector->padded, data->selected,
-                             data->selected_count, &trainer->loader, error));
+    const us_detector *detector = trainer->detector;
+    US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &trainer->loader,
+                             error));
     if (!data->held_out_count) return UNSEEN_OK;
-    return us_dataset_loader(data, trainer->device, shape, detector->padded, data->held_out,
-                             data->held_out_count, &trainer->held_out_loader, error);
+    return us_dataset_loader(data, detector, data->held_out, data->held_out_count,
+                             &trainer->held_out_loader, error);
 }
 
 static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
@@ -43,35 +42,38 @@ static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
     int64_t most = trainer->dataset->selected_count > trainer->dataset->held_out_count
                        ? trainer->dataset->selected_count
                        : trainer->dataset->held_out_count;
-    trainer->loss_count = us_detector_loss_count(detector->spec->type);
-    trainer->signal_count = trainer->loss_count + us_detector_judge_count(detector->spec->type);
-    trainer->steps_per_epoch = (trainer->dataset->selected_count + batch - 1) / batch;
-    size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)trainer->signal_count;
-    trainer->host_signals = calloc(floats, sizeof *trainer->host_signals);
-    if (!trainer->host_signals) return us_fail_memory(error, "losses");
-    return us_buffer_create(trainer->device, floats * sizeof(float), "losses", &trainer->signals,
-                            error);
+    us_signals *signals = &trainer->signals;
+    signals->type = detector->spec->type;
+    signals->loss_count = us_detector_loss_count(signals->type);
+    signals->count = signals->loss_count + us_detector_judge_count(signals->type);
+    signals->steps_per_epoch = (trainer->dataset->selected_count + batch - 1) / batch;
+    size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)signals->count;
+    signals->values = calloc(floats, sizeof *signals->values);
+    if (!signals->values) return us_fail_memory(error, "losses");
+    return us_buffer_create(trainer->device, floats * sizeof(float), "losses",
+                            &trainer->device_signals, error);
 }
 
-unseen_status us_trainer_create(const unseen_config *config, us_detector *detector,
-                                const us_dataset *dataset, const char *folder,
-                                const unseen_events *events, us_trainer **out,
+unseen_status us_trainer_create(const us_trainer_options *options, us_trainer **out,
                                 unseen_error *error) {
     *out = NULL;
     us_trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer) return us_fail_memory(error, "a trainer");
-    trainer->config = config;
-    trainer->device = detector->device;
-    trainer->detector = detector;
-    trainer->dataset = dataset;
-    trainer->folder = folder;
-    trainer->events = events;
-    trainer->seed = us_trainer_seed(config, 0);
+    trainer->config = options->config;
+    trainer->device = options->detector->device;
+    trainer->detector = options->detector;
+    trainer->dataset = options->dataset;
+    trainer->folder = options->folder;
+    trainer->trace = options->trace;
+    trainer->origin = options->origin;
+    trainer->events = options->events;
+    trainer->seed = us_trainer_seed(trainer->config, 0);
     us_progress_begin(&trainer->progress);
     unseen_status status = create_optimizers(trainer, error);
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
-    if (status == UNSEEN_OK) status = us_detector_initialize(detector, trainer->seed, error);
+    if (status == UNSEEN_OK)
+        status = us_detector_initialize(trainer->detector, trainer->seed, error);
     if (status == UNSEEN_OK)
         *out = trainer;
     else
@@ -81,7 +83,7 @@ unseen_status us_trainer_create(const unseen_config *config, us_detector *detect
 
 void us_trainer_destroy(us_trainer *trainer) {
     if (!trainer) return;
-    /* Reads may still be on their way to host_signals: for ever, where the device does not answer.
+    /* Reads may still be on their way to the signals: for ever, where the device does not answer.
      */
     bool ended = us_device_finish(trainer->device, NULL) == UNSEEN_OK;
     for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
@@ -91,26 +93,25 @@ void us_trainer_destroy(us_trainer *trainer) {
     }
     us_image_loader_destroy(trainer->loader);
     us_image_loader_destroy(trainer->held_out_loader);
-    us_buffer_destroy(trainer->signals);
+    us_buffer_destroy(trainer->device_signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
-    if (ended) free(trainer->host_signals);
+    if (ended) free(trainer->signals.values);
     free(trainer);
 }
 
 /* ---- a step ---- */
 
-/* Of the whole training, from 0. */
-static int64_t global_step(const us_trainer *trainer) {
-    return trainer->progress.epoch * trainer->steps_per_epoch + trainer->progress.step;
+int64_t us_trainer_global_step(const us_trainer *trainer) {
+    return trainer->progress.epoch * trainer->signals.steps_per_epoch + trainer->progress.step;
 }
 
-static double learning_rate(const us_trainer *trainer, int network, int64_t step) {
+double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t step) {
     const us_training_settings *settings = &trainer->config->training;
     return settings->optimizers[network].learning_rate *
            us_schedule_factor(&settings->schedule, step,
-                              settings->epochs * trainer->steps_per_epoch,
-                              trainer->steps_per_epoch);
+                              settings->epochs * trainer->signals.steps_per_epoch,
+                              trainer->signals.steps_per_epoch);
 }
 
 static unseen_status update_network(void *user, int network, unseen_error *error) {
@@ -118,14 +119,14 @@ static unseen_status update_network(void *user, int network, unseen_error *error
     const us_optimizer_settings *settings = &trainer->config->training.optimizers[network];
     us_network *updated = trainer->detector->networks[network];
     if (!trainer->optimizers[network]) return UNSEEN_OK;
-    int64_t step = global_step(trainer);
+    int64_t step = us_trainer_global_step(trainer);
     us_optimizer_args args = {
         .parameters = us_network_parameters(updated),
         .gradients = us_network_gradients(updated),
         .moment1 = trainer->moment1[network],
         .moment2 = trainer->moment2[network],
         .step = ++trainer->progress.updates[network],
-        .learning_rate = learning_rate(trainer, network, step),
+        .learning_rate = us_trainer_learning_rate(trainer, network, step),
         .beta1 = settings->betas[0],
         .beta2 = settings->betas[1],
         .epsilon = settings->epsilon,
@@ -140,303 +141,93 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
     us_detector_step step = {
         .x = trainer->detector->x,
         .n = n,
-        .step = global_step(trainer),
+        .step = us_trainer_global_step(trainer),
         .epoch = trainer->progress.epoch,
         .seed = trainer->seed,
-        .losses = trainer->signals,
-        .slot = (int)(trainer->progress.step * trainer->signal_count),
+        .losses = trainer->device_signals,
+        .slot = (int)(trainer->progress.step * trainer->signals.count),
         .update = update_network,
         .user = trainer,
     };
-    trainer->detector->spreads = trainer->signals;
-    trainer->detector->spread_slot = step.slot + trainer->loss_count;
+    trainer->detector->spreads = trainer->device_signals;
+    trainer->detector->spread_slot = step.slot + trainer->signals.loss_count;
     US_TRY(trainer->detector->spec->type->train(trainer->detector, &step, error));
     us_detector_next_batch(trainer->detector);
     trainer->progress.step++;
-    size_t offset = (size_t)step.slot, bytes = (size_t)trainer->signal_count * sizeof(float);
-    return us_buffer_read_later(trainer->signals, offset * sizeof(float),
-                                trainer->host_signals + offset, bytes, error);
+    size_t offset = (size_t)step.slot, bytes = (size_t)trainer->signals.count * sizeof(float);
+    return us_buffer_read_later(trainer->device_signals, offset * sizeof(float),
+                                trainer->signals.values + offset, bytes, error);
 }
 
-static int batch_size(const us_trainer *trainer, int64_t step) {
-    int64_t left = trainer->dataset->selected_count - step * trainer->detector->batch;
-    return left < trainer->detector->batch ? (int)left : trainer->detector->batch;
+/* ---- what others get to see ---- */
+
+const us_progress *us_trainer_progress(const us_trainer *trainer) {
+    return &trainer->progress;
 }
 
-/* ---- an epoch ---- */
-
-/* Mean over the images of the first `steps` batches. */
-static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
-    double sum = 0;
-    int64_t images = 0;
-    for (int64_t s = 0; s < steps; s++) {
-        int n = batch_size(trainer, s);
-        sum += (double)n * trainer->host_signals[s * trainer->signal_count + loss];
-        images += n;
-    }
-    return images ? sum / (double)images : NAN;
+static us_checkpoint checkpoint_of(us_trainer *trainer) {
+    return (us_checkpoint){.folder = trainer->folder,
+                           .origin = trainer->origin,
+                           .config = trainer->config,
+                           .events = trainer->events,
+                           .detector = trainer->detector,
+                           .moment1 = trainer->moment1,
+                           .moment2 = trainer->moment2,
+                           .images = trainer->dataset->selected_count,
+                           .signals = &trainer->signals,
+                           .progress = &trainer->progress};
 }
 
-static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t known_steps) {
-    int64_t done = trainer->progress.step * trainer->detector->batch;
-    int64_t total = trainer->dataset->selected_count;
-    if (done > total) done = total;
-    double elapsed = us_clock() - trainer->epoch_started;
-    double rate = elapsed > 0 ? (double)trainer->images_this_epoch / elapsed : 0;
-    int epochs = trainer->config->training.epochs;
-    int left = epochs - trainer->progress.epoch - 1;
-    unseen_event event = {
-        .kind = kind,
-        .text = "training",
-        .epoch = trainer->progress.epoch + 1,
-        .epochs = epochs,
-        .done = done,
-        .total = total,
-        .loss =
-            known_steps ? trainer->host_signals[(known_steps - 1) * trainer->signal_count] : NAN,
-        .held_out_loss = NAN,
-        .images_per_second = rate,
-        .seconds_left =
-            rate > 0 ? ((double)(total - done) + (double)left * (double)total) / rate : -1,
-        .unsaved = trainer->unsaved,
-    };
-    if (kind == UNSEEN_EVENT_EPOCH) {
-        event.loss = trainer->progress.loss;
-        event.held_out_loss = trainer->progress.held_out_loss;
-    }
-    return us_event_send(trainer->events, &event);
-}
-
-/* Waits for all steps so far; with their signals checked, the state is worth saving. */
-static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *error) {
-    US_TRY(us_device_finish(trainer->device, error));
-    US_TRY(us_images_check(&trainer->dataset->images, error));
-    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
-        us_fence_drop(&trainer->fences[i]);
-    for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
-        US_TRY(us_trainer_check_step(trainer, s, error));
-    return UNSEEN_OK;
-}
-
-static unseen_status save(us_trainer *trainer, unseen_error *error) {
-    US_TRY(us_checkpoint_save(trainer, error));
+unseen_status us_trainer_save(us_trainer *trainer, unseen_error *error) {
+    const us_checkpoint checkpoint = checkpoint_of(trainer);
+    if (trainer->folder) US_TRY(us_checkpoint_save(&checkpoint, error));
     trainer->unsaved = false;
     return UNSEEN_OK;
 }
 
-static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
-    US_TRY(settle(trainer, 0, error));
-    if (trainer->folder) US_TRY(save(trainer, error));
-    return us_fail(error, UNSEEN_INTERRUPTED,
-                   "interrupted in epoch %d; a checkpoint is saved: continue with --resume",
-                   trainer->progress.epoch + 1);
+unseen_status us_trainer_load(us_trainer *trainer, unseen_error *error) {
+    const us_checkpoint checkpoint = checkpoint_of(trainer);
+    US_TRY(us_checkpoint_load(&checkpoint, error));
+    trainer->seed = us_trainer_seed(trainer->config, trainer->progress.restarts);
+    return UNSEEN_OK;
 }
 
-static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
-                                   unseen_error *error) {
-    US_TRY(us_image_batch_load(trainer->loader, batch, error));
-    return us_trainer_step(trainer, batch->n, error);
-}
-
-/* The same, its profile written. The file is forgotten, so that it is one step. */
-static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *batch,
-                                unseen_error *error) {
-    const char *path = trainer->trace;
-    us_profile *profile = NULL;
-    trainer->trace = NULL;
-    US_TRY(us_profile_begin(trainer->device, error));
-    unseen_status status = load_and_step(trainer, batch, error);
-    if (status == UNSEEN_OK) status = us_profile_take(trainer->device, &profile, error);
-    if (status == UNSEEN_OK && profile->by_host)
-        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST,
-                         trainer->device->facts.name);
-    if (status == UNSEEN_OK)
-        status = us_trace_write(profile, trainer->detector->spec, trainer->device->facts.name, path,
-                                error);
-    us_profile_release(profile);
-    return status;
-}
-
-/* On the device, for the epoch: no judge's spread has been measured. */
-static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
-    if (trainer->signal_count == trainer->loss_count) return UNSEEN_OK;
-    size_t floats = (size_t)trainer->steps_per_epoch * (size_t)trainer->signal_count;
-    float *none = malloc(floats * sizeof *none);
-    if (!none) return us_fail_memory(error, "losses");
-    for (size_t i = 0; i < floats; i++)
-        none[i] = i % (size_t)trainer->signal_count < (size_t)trainer->loss_count ? 0 : -1;
-    unseen_status status = us_buffer_write(trainer->signals, 0, none, floats * sizeof *none, error);
-    free(none);
-    return status;
-}
-
-static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
-    const us_training_settings *settings = &trainer->config->training;
-    US_TRY(clear_signals(trainer, error));
-    while (trainer->progress.step < trainer->steps_per_epoch) {
-        int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
-        us_image_batch_args batch = {
-            .out = trainer->detector->x,
-            .first = step * trainer->detector->batch,
-            .n = batch_size(trainer, step),
-            .shuffle = true,
-            .flip = settings->flip,
-            .seed = trainer->seed,
-            .epoch = (uint32_t)trainer->progress.epoch,
-        };
-        /* The first step of a process compiles kernels, so it is traced only if it is the only one
-         * of its epoch. */
-        bool compiled = trainer->images_this_epoch > 0 || step + 1 == trainer->steps_per_epoch;
-        if (trainer->trace && compiled)
-            US_TRY(trace_step(trainer, &batch, error));
-        else
-            US_TRY(load_and_step(trainer, &batch, error));
-        trainer->images_this_epoch += batch.n;
-        trainer->unsaved = trainer->folder != NULL;
-
-        /* The host stays this many steps ahead: enough that the device never waits for it. */
-        us_fence *fence = &trainer->fences[step % US_STEPS_IN_FLIGHT];
-        US_TRY(us_fence_set(fence, trainer->device, error));
-        us_fence *oldest = &trainer->fences[(step + 1) % US_STEPS_IN_FLIGHT];
-        bool waited = oldest->event != NULL;
-        US_TRY(us_fence_wait(oldest, trainer->device, error));
-        US_TRY(us_images_check(&trainer->dataset->images, error));
-        if (waited && known > 0) US_TRY(us_trainer_check_step(trainer, known - 1, error));
-        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
-            return interrupt(trainer, error);
-    }
-    return settle(trainer, trainer->steps_per_epoch - US_STEPS_IN_FLIGHT, error);
-}
-
-static bool send_held_out(const us_trainer *trainer, int64_t done) {
-    const unseen_event event = {
-        .kind = UNSEEN_EVENT_PROGRESS,
-        .text = "held-out images",
-        .done = done,
-        .total = trainer->dataset->held_out_count,
-        .loss = NAN,
-        .held_out_loss = NAN,
-        .seconds_left = -1,
-        .unsaved = trainer->unsaved,
+unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error) {
+    const us_verdict_subject subject = {
+        .detector = trainer->detector,
+        .loader = trainer->loader,
+        .images = trainer->dataset->selected_count,
+        .flip = trainer->config->training.flip,
+        .seed = trainer->seed,
+        .steps = trainer->progress.epoch * trainer->signals.steps_per_epoch,
+        .progress = &trainer->progress,
     };
-    return us_event_send(trainer->events, &event);
+    return us_verdict(&subject, doubt, room, error);
 }
 
-/* Interrupted, the epoch's steps are done, and resuming measures again. */
-static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
-    us_detector *detector = trainer->detector;
-    int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
-    double sum = 0;
-    *loss = NAN;
-    if (!count) return UNSEEN_OK;
-    for (int64_t first = 0; first < count; first += batch) {
-        int n = count - first < batch ? (int)(count - first) : (int)batch;
-        us_image_batch_args args = {.out = detector->x, .first = first, .n = n};
-        US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
-        US_TRY(detector->spec->type->validate(detector, detector->x, n, trainer->signals,
-                                              (int)(first / batch), error));
-        us_detector_next_batch(detector);
-        us_fence *fence = &trainer->fences[first / batch % US_STEPS_IN_FLIGHT];
-        US_TRY(us_fence_wait(fence, trainer->device, error));
-        US_TRY(us_fence_set(fence, trainer->device, error));
-        if (send_held_out(trainer, first + n) && first + n < count)
-            return interrupt(trainer, error);
-    }
-    int64_t batches = (count + batch - 1) / batch;
-    float *losses = malloc((size_t)batches * sizeof *losses);
-    if (!losses) return us_fail_memory(error, "losses");
-    unseen_status status =
-        us_buffer_read(trainer->signals, 0, losses, (size_t)batches * sizeof *losses, error);
-    for (int64_t b = 0; b < batches; b++) {
-        int64_t n = count - b * batch < batch ? count - b * batch : batch;
-        sum += (double)n * losses[b];
-    }
-    free(losses);
-    *loss = sum / (double)count;
-    if (status == UNSEEN_OK) status = us_images_check(&trainer->dataset->images, error);
-    if (status == UNSEEN_OK && !isfinite(*loss))
-        return us_trainer_diverged(trainer, "held-out loss", *loss, trainer->progress.step - 1,
-                                   error);
-    return status;
+/* ---- measuring ---- */
+
+unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_error *error) {
+    const int batch = trainer->detector->batch;
+    const us_image_batch_args args = {
+        .out = trainer->detector->x,
+        .first = position % (trainer->dataset->selected_count / batch) * batch,
+        .n = batch,
+        .shuffle = true,
+        .seed = 1,
+    };
+    US_TRY(us_image_batch_load(trainer->loader, &args, error));
+    const int warmup = us_detector_warmup_epochs(trainer->detector->spec);
+    const int last = trainer->config->training.epochs - 1;
+    trainer->progress.step = 0;
+    trainer->progress.epoch = last > warmup ? last : warmup;
+    US_TRY(us_trainer_step(trainer, batch, error));
+    us_fence *fence = &trainer->fences[position % US_STEPS_IN_FLIGHT];
+    US_TRY(us_fence_wait(fence, trainer->device, error));
+    return us_fence_set(fence, trainer->device, error);
 }
 
-/* The last epoch's, that stopping looks at. */
-static double judged_loss(const us_trainer *trainer) {
-    const us_progress *progress = &trainer->progress;
-    return isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
-}
-
-us_stopping_reason us_trainer_stopping(const us_trainer *trainer) {
-    return us_stopping_reached(&trainer->config->training.stopping, &trainer->progress.stopping,
-                               judged_loss(trainer));
-}
-
-/* No epoch is left, or there is a reason to stop. Told by the config, not by the checkpoint: more
- * epochs or fewer may be asked for than when that was saved. */
-static bool is_finished(const us_trainer *trainer) {
-    return trainer->progress.epoch >= trainer->config->training.epochs ||
-           us_trainer_stopping(trainer) != US_STOPPING_NONE;
-}
-
-static void tell_of_stopping(const us_trainer *trainer) {
-    const us_stopping *stopping = &trainer->config->training.stopping;
-    if (trainer->progress.epoch >= trainer->config->training.epochs) return;
-    switch (us_trainer_stopping(trainer)) {
-    case US_STOPPING_NONE:
-        return;
-    case US_STOPPING_CONVERGED:
-        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
-                         "the loss has converged: no improvement in %d epochs", stopping->patience);
-        return;
-    case US_STOPPING_LOSS_BELOW:
-        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
-                         "training stops: the %s loss is %g, below /training/stopping/loss_below, "
-                         "%g",
-                         isnan(trainer->progress.held_out_loss) ? "training" : "held-out",
-                         judged_loss(trainer), stopping->loss_below);
-        return;
-    }
-}
-
-static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
-    us_progress *progress = &trainer->progress;
-    double losses[US_DETECTOR_MAX_LOSSES], seconds = us_clock() - trainer->epoch_started;
-    double rate = learning_rate(trainer, 0, global_step(trainer) - 1);
-    for (int i = 0; i < trainer->loss_count; i++)
-        losses[i] = mean_loss(trainer, trainer->steps_per_epoch, i);
-    progress->loss = losses[0];
-    US_TRY(measure_held_out(trainer, &progress->held_out_loss, error));
-    progress->seconds += us_clock() - trainer->epoch_started;
-    bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
-
-    if (progress->epoch >= us_detector_warmup_epochs(trainer->detector->spec))
-        us_stopping_update(&trainer->config->training.stopping, &progress->stopping,
-                           judged_loss(trainer));
-    progress->epoch++;
-    progress->step = 0;
-    tell_of_stopping(trainer);
-    if (trainer->folder) {
-        US_TRY(us_log_append(trainer, losses, rate, seconds, error));
-        bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
-        if (due || is_finished(trainer) || stop) US_TRY(save(trainer, error));
-    }
-    if (stop && !is_finished(trainer))
-        return us_fail(error, UNSEEN_INTERRUPTED,
-                       "interrupted after epoch %d; a checkpoint is saved: continue with --resume",
-                       progress->epoch);
-    return UNSEEN_OK;
-}
-
-unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
-    if (trainer->folder) US_TRY(us_log_rewind(trainer, error));
-    while (!is_finished(trainer)) {
-        trainer->epoch_started = us_clock();
-        trainer->images_this_epoch = 0;
-        /* Says whether anything is unsaved before kernels are compiled. A stop is heard after the
-         * step, so that whoever resumes again and again gets on. */
-        send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
-        US_TRY(run_epoch(trainer, error));
-        US_TRY(end_epoch(trainer, error));
-    }
-    return UNSEEN_OK;
+unseen_status us_trainer_load_first_batch(us_trainer *trainer, unseen_error *error) {
+    const us_image_batch_args batch = {.out = trainer->detector->x, .n = trainer->detector->batch};
+    return us_image_batch_load(trainer->loader, &batch, error);
 }

@@ -1,11 +1,9 @@
-/* What a training has come to: its loss beside that of a model that gives the same for every image,
- * and beside that of the model before its first step. */
+#include "training/verdict.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "training/trainer.h"
 
 enum { SAMPLE = 256, SAMPLE_VALUES = 1 << 26, ENOUGH_STEPS = 100 };
 static const double far_above = 1.5; /* beyond what noise or a few first steps do */
@@ -18,18 +16,18 @@ typedef struct moments {
     int64_t images;
 } moments;
 
-static unseen_status add_batch(us_trainer *trainer, int64_t first, int n, float *values, moments *m,
-                               unseen_error *error) {
-    us_detector *detector = trainer->detector;
+static unseen_status add_batch(const us_verdict_subject *subject, int64_t first, int n,
+                               float *values, moments *m, unseen_error *error) {
+    us_detector *detector = subject->detector;
     us_image_batch_args batch = {.out = detector->x,
                                  .first = first,
                                  .n = n,
                                  .shuffle = true,
-                                 .flip = trainer->config->training.flip,
-                                 .seed = trainer->seed,
+                                 .flip = subject->flip,
+                                 .seed = subject->seed,
                                  .epoch = UINT32_MAX};
     size_t padded = (size_t)detector->padded;
-    US_TRY(us_image_batch_load(trainer->loader, &batch, error));
+    US_TRY(us_image_batch_load(subject->loader, &batch, error));
     US_TRY(us_buffer_read(detector->x, 0, values, m->pixels * padded * sizeof *values, error));
     for (size_t p = 0; p < m->pixels; p++)
         for (int i = 0; i < n; i++) {
@@ -43,10 +41,11 @@ static unseen_status add_batch(us_trainer *trainer, int64_t first, int n, float 
 
 /* The mean squared error of the images' own mean, from a sample of them as the networks see them.
  */
-static unseen_status mean_image_loss(us_trainer *trainer, double *loss, unseen_error *error) {
-    const us_detector *detector = trainer->detector;
+static unseen_status mean_image_loss(const us_verdict_subject *subject, double *loss,
+                                     unseen_error *error) {
+    const us_detector *detector = subject->detector;
     size_t pixels = us_shape_size(detector->spec->input);
-    int64_t most = SAMPLE_VALUES / (int64_t)pixels, count = trainer->dataset->selected_count;
+    int64_t most = SAMPLE_VALUES / (int64_t)pixels, count = subject->images;
     if (most > SAMPLE) most = SAMPLE;
     if (most < detector->batch) most = detector->batch;
     if (count > most) count = most;
@@ -58,7 +57,7 @@ static unseen_status mean_image_loss(us_trainer *trainer, double *loss, unseen_e
         m.sum && m.squares && values ? UNSEEN_OK : us_fail_memory(error, "a mean image");
     for (int64_t first = 0; status == UNSEEN_OK && first < count; first += detector->batch) {
         int64_t n = count - first < detector->batch ? count - first : detector->batch;
-        status = add_batch(trainer, first, (int)n, values, &m, error);
+        status = add_batch(subject, first, (int)n, values, &m, error);
     }
     double spread = 0, images = (double)m.images;
     for (size_t p = 0; status == UNSEEN_OK && p < pixels; p++)
@@ -70,33 +69,36 @@ static unseen_status mean_image_loss(us_trainer *trainer, double *loss, unseen_e
     return status;
 }
 
-/* NaN: the first loss is none that is known here. */
-static unseen_status constant_loss(us_trainer *trainer, double *loss, unseen_error *error) {
-    const us_detector *detector = trainer->detector;
+/* The loss of a model that gives the same for every image; NaN where the first loss is of another
+ * kind. */
+static unseen_status constant_loss(const us_verdict_subject *subject, double *loss,
+                                   unseen_error *error) {
+    const us_detector *detector = subject->detector;
     const char *name = detector->spec->type->losses[0].name;
     *loss = NAN;
-    if (strcmp(name, "reconstruction") == 0) return mean_image_loss(trainer, loss, error);
+    if (strcmp(name, "reconstruction") == 0) return mean_image_loss(subject, loss, error);
     if (strcmp(name, "cross_entropy") == 0)
         *loss = log((double)us_shape_size(detector->spec->networks[0].out));
     return UNSEEN_OK;
 }
 
-/* Networks that play against each other may pay for that with reconstruction. */
+/* Where networks play against each other, a worse reconstruction may be part of the game. */
 static bool is_game(const us_detector_type *type) {
     for (int i = 0; type->losses[i].name; i++)
         if (type->losses[i].game == US_GAME_ADVERSARIAL) return true;
     return false;
 }
 
-unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error) {
-    const us_progress *progress = &trainer->progress;
-    const us_detector_type *type = trainer->detector->spec->type;
+unseen_status us_verdict(const us_verdict_subject *subject, char *doubt, size_t room,
+                         unseen_error *error) {
+    const us_progress *progress = subject->progress;
+    const us_detector_type *type = subject->detector->spec->type;
     const char *name = type->losses[0].name;
     double loss = progress->loss, first = progress->first_loss, constant;
     bool worse = loss > far_above * first;
     *doubt = '\0';
-    if (!worse && progress->epoch * trainer->steps_per_epoch < ENOUGH_STEPS) return UNSEEN_OK;
-    US_TRY(constant_loss(trainer, &constant, error));
+    if (!worse && subject->steps < ENOUGH_STEPS) return UNSEEN_OK;
+    US_TRY(constant_loss(subject, &constant, error));
     worse = worse && loss > far_above * constant;
     if (worse && !is_game(type))
         return us_fail(error, UNSEEN_DIVERGED,

@@ -1,0 +1,32 @@
+/* Checkpoints, FOLDER/checkpoint/state.safetensors: the model, the optimizers' moments and where
+ * the training stands, in one safetensors file in PyTorch's layouts, so that any device can
+ * continue.
+ */
+#ifndef US_TRAINING_CHECKPOINT_H
+#define US_TRAINING_CHECKPOINT_H
+
+#include "base/event.h"
+#include "training/progress.h"
+
+/* What is saved, and where it is loaded into. */
+typedef struct us_checkpoint {
+    const char *folder; /* of the run */
+    const char *origin; /* what the run began with: see origin.h */
+    const unseen_config *config;
+    const unseen_events *events;
+    us_detector *detector;
+    us_buffer *const *moment1, *const *moment2; /* of each network; NULL: it has none */
+    int64_t images;                             /* that are trained on */
+    us_signals *signals;
+    us_progress *progress;
+} us_checkpoint;
+
+unseen_status us_checkpoint_save(const us_checkpoint *c, unseen_error *error);
+unseen_status us_checkpoint_load(const us_checkpoint *c, unseen_error *error);
+
+/* Makes the device's kernels those that the checkpoint in a run's folder was made with, or warns
+ * that this is another device. */
+unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
+                                   const unseen_events *events, unseen_error *error);
+
+#endif

@@ -1,0 +1,43 @@
+/* The state of a trainer, for trainer.c (its parts and one step), trainer_run.c (epochs) and
+ * restart.c. */
+#ifndef US_TRAINING_TRAINER_INTERNAL_H
+#define US_TRAINING_TRAINER_INTERNAL_H
+
+#include "base/clock.h"
+#include "device/fence.h"
+#include "training/trainer.h"
+
+struct us_trainer {
+    const unseen_config *config;
+    us_device *device;
+    us_detector *detector;
+    const us_dataset *dataset;
+    const char *folder, *trace, *origin; /* see us_trainer_options */
+    const unseen_events *events;
+
+    us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];
+    us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS];
+    us_image_loader *loader, *held_out_loader;
+    uint64_t seed; /* of the training since its last restart */
+    us_signals signals;
+    us_buffer *device_signals; /* the same, as steps write them */
+    us_fence fences[US_STEPS_IN_FLIGHT];
+    us_progress progress;
+    bool unsaved;              /* steps have been made since the last checkpoint */
+    double epoch_started;      /* seconds of the clock */
+    int64_t images_this_epoch; /* trained on by this process */
+};
+
+/* One step on the batch in detector->x of n images, without waiting. */
+unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
+
+/* The step under way, counted since the start of the training, from 0. */
+int64_t us_trainer_global_step(const us_trainer *trainer);
+double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t step);
+
+/* Saves a checkpoint, where there is a folder. */
+unseen_status us_trainer_save(us_trainer *trainer, unseen_error *error);
+
+uint64_t us_trainer_seed(const unseen_config *config, int restarts);
+
+#endif

@@ -1,0 +1,301 @@
+/* The loop over epochs and steps, with what they report. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "training/log.h"
+#include "training/trace.h"
+#include "training/trainer_internal.h"
+
+static int batch_size(const us_trainer *trainer, int64_t step) {
+    int64_t left = trainer->dataset->selected_count - step * trainer->detector->batch;
+    return left < trainer->detector->batch ? (int)left : trainer->detector->batch;
+}
+
+/* ---- an epoch ---- */
+
+/* Mean over the images of the first `steps` batches. */
+static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
+    double sum = 0;
+    int64_t images = 0;
+    for (int64_t s = 0; s < steps; s++) {
+        int n = batch_size(trainer, s);
+        sum += (double)n * trainer->signals.values[s * trainer->signals.count + loss];
+        images += n;
+    }
+    return images ? sum / (double)images : NAN;
+}
+
+static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t known_steps) {
+    int64_t done = trainer->progress.step * trainer->detector->batch;
+    int64_t total = trainer->dataset->selected_count;
+    if (done > total) done = total;
+    double elapsed = us_clock() - trainer->epoch_started;
+    double rate = elapsed > 0 ? (double)trainer->images_this_epoch / elapsed : 0;
+    int epochs = trainer->config->training.epochs;
+    int left = epochs - trainer->progress.epoch - 1;
+    unseen_event event = {
+        .kind = kind,
+        .text = "training",
+        .epoch = trainer->progress.epoch + 1,
+        .epochs = epochs,
+        .done = done,
+        .total = total,
+        .loss =
+            known_steps ? trainer->signals.values[(known_steps - 1) * trainer->signals.count] : NAN,
+        .held_out_loss = NAN,
+        .images_per_second = rate,
+        .seconds_left =
+            rate > 0 ? ((double)(total - done) + (double)left * (double)total) / rate : -1,
+        .unsaved = trainer->unsaved,
+    };
+    if (kind == UNSEEN_EVENT_EPOCH) {
+        event.loss = trainer->progress.loss;
+        event.held_out_loss = trainer->progress.held_out_loss;
+    }
+    return us_event_send(trainer->events, &event);
+}
+
+static unseen_status check_step(us_trainer *trainer, int64_t step, unseen_error *error) {
+    return us_signals_check(&trainer->signals, &trainer->config->training.collapse, step,
+                            &trainer->progress, error);
+}
+
+/* Waits for all steps so far; with their signals checked, the state is worth saving. */
+static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *error) {
+    US_TRY(us_device_finish(trainer->device, error));
+    US_TRY(us_images_check(&trainer->dataset->images, error));
+    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
+        us_fence_drop(&trainer->fences[i]);
+    for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
+        US_TRY(check_step(trainer, s, error));
+    return UNSEEN_OK;
+}
+
+static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
+    US_TRY(settle(trainer, 0, error));
+    US_TRY(us_trainer_save(trainer, error));
+    return us_fail(error, UNSEEN_INTERRUPTED,
+                   "interrupted in epoch %d; a checkpoint is saved: continue with --resume",
+                   trainer->progress.epoch + 1);
+}
+
+static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                   unseen_error *error) {
+    US_TRY(us_image_batch_load(trainer->loader, batch, error));
+    return us_trainer_step(trainer, batch->n, error);
+}
+
+/* The same, with its profile written to trainer->trace, which is cleared so that one step alone is
+ * traced. */
+static unseen_status trace_step(us_trainer *trainer, const us_image_batch_args *batch,
+                                unseen_error *error) {
+    const char *path = trainer->trace;
+    us_profile *profile = NULL;
+    trainer->trace = NULL;
+    US_TRY(us_profile_begin(trainer->device, error));
+    unseen_status status = load_and_step(trainer, batch, error);
+    if (status == UNSEEN_OK) status = us_profile_take(trainer->device, &profile, error);
+    if (status == UNSEEN_OK && profile->by_host)
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE, US_TIMED_BY_HOST,
+                         trainer->device->facts.name);
+    if (status == UNSEEN_OK)
+        status = us_trace_write(profile, trainer->detector->spec, trainer->device->facts.name, path,
+                                error);
+    us_profile_release(profile);
+    return status;
+}
+
+/* Marks the spreads of judges on the device as not measured, for a whole epoch. */
+static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
+    if (trainer->signals.count == trainer->signals.loss_count) return UNSEEN_OK;
+    size_t floats = (size_t)trainer->signals.steps_per_epoch * (size_t)trainer->signals.count;
+    float *none = malloc(floats * sizeof *none);
+    if (!none) return us_fail_memory(error, "losses");
+    for (size_t i = 0; i < floats; i++)
+        none[i] = i % (size_t)trainer->signals.count < (size_t)trainer->signals.loss_count ? 0 : -1;
+    unseen_status status =
+        us_buffer_write(trainer->device_signals, 0, none, floats * sizeof *none, error);
+    free(none);
+    return status;
+}
+
+static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
+    const us_training_settings *settings = &trainer->config->training;
+    US_TRY(clear_signals(trainer, error));
+    while (trainer->progress.step < trainer->signals.steps_per_epoch) {
+        int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
+        us_image_batch_args batch = {
+            .out = trainer->detector->x,
+            .first = step * trainer->detector->batch,
+            .n = batch_size(trainer, step),
+            .shuffle = true,
+            .flip = settings->flip,
+            .seed = trainer->seed,
+            .epoch = (uint32_t)trainer->progress.epoch,
+        };
+        /* The first step of a process compiles kernels, so it is traced only if it is the only one
+         * of its epoch. */
+        bool compiled =
+            trainer->images_this_epoch > 0 || step + 1 == trainer->signals.steps_per_epoch;
+        if (trainer->trace && compiled)
+            US_TRY(trace_step(trainer, &batch, error));
+        else
+            US_TRY(load_and_step(trainer, &batch, error));
+        trainer->images_this_epoch += batch.n;
+        trainer->unsaved = trainer->folder != NULL;
+
+        /* The host stays this many steps ahead: enough that the device never waits for it. */
+        us_fence *fence = &trainer->fences[step % US_STEPS_IN_FLIGHT];
+        US_TRY(us_fence_set(fence, trainer->device, error));
+        us_fence *oldest = &trainer->fences[(step + 1) % US_STEPS_IN_FLIGHT];
+        bool waited = oldest->event != NULL;
+        US_TRY(us_fence_wait(oldest, trainer->device, error));
+        US_TRY(us_images_check(&trainer->dataset->images, error));
+        if (waited && known > 0) US_TRY(check_step(trainer, known - 1, error));
+        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
+            return interrupt(trainer, error);
+    }
+    return settle(trainer, trainer->signals.steps_per_epoch - US_STEPS_IN_FLIGHT, error);
+}
+
+static bool send_held_out(const us_trainer *trainer, int64_t done) {
+    const unseen_event event = {
+        .kind = UNSEEN_EVENT_PROGRESS,
+        .text = "held-out images",
+        .done = done,
+        .total = trainer->dataset->held_out_count,
+        .loss = NAN,
+        .held_out_loss = NAN,
+        .seconds_left = -1,
+        .unsaved = trainer->unsaved,
+    };
+    return us_event_send(trainer->events, &event);
+}
+
+/* If this is interrupted, the epoch's steps are done, and a resumed run measures again. */
+static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
+    us_detector *detector = trainer->detector;
+    int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
+    double sum = 0;
+    *loss = NAN;
+    if (!count) return UNSEEN_OK;
+    for (int64_t first = 0; first < count; first += batch) {
+        int n = count - first < batch ? (int)(count - first) : (int)batch;
+        us_image_batch_args args = {.out = detector->x, .first = first, .n = n};
+        US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
+        US_TRY(detector->spec->type->validate(detector, detector->x, n, trainer->device_signals,
+                                              (int)(first / batch), error));
+        us_detector_next_batch(detector);
+        us_fence *fence = &trainer->fences[first / batch % US_STEPS_IN_FLIGHT];
+        US_TRY(us_fence_wait(fence, trainer->device, error));
+        US_TRY(us_fence_set(fence, trainer->device, error));
+        if (send_held_out(trainer, first + n) && first + n < count)
+            return interrupt(trainer, error);
+    }
+    int64_t batches = (count + batch - 1) / batch;
+    float *losses = malloc((size_t)batches * sizeof *losses);
+    if (!losses) return us_fail_memory(error, "losses");
+    unseen_status status =
+        us_buffer_read(trainer->device_signals, 0, losses, (size_t)batches * sizeof *losses, error);
+    for (int64_t b = 0; b < batches; b++) {
+        int64_t n = count - b * batch < batch ? count - b * batch : batch;
+        sum += (double)n * losses[b];
+    }
+    free(losses);
+    *loss = sum / (double)count;
+    if (status == UNSEEN_OK) status = us_images_check(&trainer->dataset->images, error);
+    if (status == UNSEEN_OK && !isfinite(*loss))
+        return us_progress_not_finite(&trainer->progress, "held-out loss", *loss,
+                                      trainer->progress.step - 1, error);
+    return status;
+}
+
+/* The loss of the last epoch that stopping is decided by. */
+static double judged_loss(const us_trainer *trainer) {
+    const us_progress *progress = &trainer->progress;
+    return isnan(progress->held_out_loss) ? progress->loss : progress->held_out_loss;
+}
+
+static us_stopping_reason stopping_of(const us_trainer *trainer) {
+    return us_stopping_reached(&trainer->config->training.stopping, &trainer->progress.stopping,
+                               judged_loss(trainer));
+}
+
+/* No epoch is left, or there is a reason to stop. The config decides, not the checkpoint: more
+ * epochs or fewer may be asked for than when it was saved. */
+static bool is_finished(const us_trainer *trainer) {
+    return trainer->progress.epoch >= trainer->config->training.epochs ||
+           stopping_of(trainer) != US_STOPPING_NONE;
+}
+
+static void tell_of_stopping(const us_trainer *trainer) {
+    const us_stopping *stopping = &trainer->config->training.stopping;
+    if (trainer->progress.epoch >= trainer->config->training.epochs) return;
+    switch (stopping_of(trainer)) {
+    case US_STOPPING_NONE:
+        return;
+    case US_STOPPING_CONVERGED:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "the loss has converged: no improvement in %d epochs", stopping->patience);
+        return;
+    case US_STOPPING_LOSS_BELOW:
+        us_event_message(trainer->events, UNSEEN_EVENT_MESSAGE,
+                         "training stops: the %s loss is %g, below /training/stopping/loss_below, "
+                         "%g",
+                         isnan(trainer->progress.held_out_loss) ? "training" : "held-out",
+                         judged_loss(trainer), stopping->loss_below);
+        return;
+    }
+}
+
+static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
+    us_progress *progress = &trainer->progress;
+    double losses[US_DETECTOR_MAX_LOSSES], seconds = us_clock() - trainer->epoch_started;
+    double rate = us_trainer_learning_rate(trainer, 0, us_trainer_global_step(trainer) - 1);
+    for (int i = 0; i < trainer->signals.loss_count; i++)
+        losses[i] = mean_loss(trainer, trainer->signals.steps_per_epoch, i);
+    progress->loss = losses[0];
+    US_TRY(measure_held_out(trainer, &progress->held_out_loss, error));
+    progress->seconds += us_clock() - trainer->epoch_started;
+    bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
+
+    if (progress->epoch >= us_detector_warmup_epochs(trainer->detector->spec))
+        us_stopping_update(&trainer->config->training.stopping, &progress->stopping,
+                           judged_loss(trainer));
+    progress->epoch++;
+    progress->step = 0;
+    tell_of_stopping(trainer);
+    if (trainer->folder) {
+        const us_log_epoch record = {
+            .type = trainer->signals.type,
+            .losses = losses,
+            .learning_rate = rate,
+            .images_per_second = (double)trainer->images_this_epoch / seconds,
+            .seconds = seconds,
+            .stopping = stopping_of(trainer),
+        };
+        US_TRY(us_log_append(trainer->folder, &record, progress, error));
+        bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;
+        if (due || is_finished(trainer) || stop) US_TRY(us_trainer_save(trainer, error));
+    }
+    if (stop && !is_finished(trainer))
+        return us_fail(error, UNSEEN_INTERRUPTED,
+                       "interrupted after epoch %d; a checkpoint is saved: continue with --resume",
+                       progress->epoch);
+    return UNSEEN_OK;
+}
+
+unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
+    if (trainer->folder) US_TRY(us_log_rewind(trainer->folder, &trainer->progress, error));
+    while (!is_finished(trainer)) {
+        trainer->epoch_started = us_clock();
+        trainer->images_this_epoch = 0;
+        /* This reports whether anything is unsaved before kernels are compiled. Its answer, whether
+         * to stop, is ignored until the first step is done, so that a run that is resumed again and
+         * again still makes progress. */
+        send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
+        US_TRY(run_epoch(trainer, error));
+        US_TRY(end_epoch(trainer, error));
+    }
+    return UNSEEN_OK;
+}
