@@ -24,9 +24,9 @@ unseen_status us_corruption_create(us_device *device, unsigned kinds, bool norma
     corruption->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     corruption->groups[2] = 1;
     unseen_status status = us_kernel_create(
-        device, "corruption", "corrupt", &corruption->corrupt, error,
+        device, "corruption", "corruption_apply", &corruption->corrupt, error,
         "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DKINDS=0x%xu -DKIND_COUNT=%d "
-        "-DNORMAL=%d -DCORRUPTION_STREAM=%d -DVECTORS=%d",
+        "-DNORMAL_NOISE=%d -DCORRUPTION_STREAM=%d -DVECTORS=%d",
         shape.channels, shape.height, shape.width, batch, packed, count, normal,
         US_STREAM_CORRUPTION, vectors);
     if (status != UNSEEN_OK) {

@@ -42,9 +42,9 @@ unseen_status us_optimizer_create(us_device *device, us_optimizer_kind kind, siz
     const struct {
         const char *name;
         us_kernel **kernel;
-    } kernels[] = {{"update", &optimizer->update},
-                   {"norm_parts", &optimizer->norm_parts},
-                   {"norm_finish", &optimizer->norm_finish}};
+    } kernels[] = {{"optimizer_update", &optimizer->update},
+                   {"optimizer_norm_parts", &optimizer->norm_parts},
+                   {"optimizer_norm_finish", &optimizer->norm_finish}};
     us_buffer *scratch;
     unseen_status status;
     US_CHECK(us_device_scratch(device, optimizer->groups * sizeof(float), &scratch, error));

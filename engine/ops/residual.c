@@ -52,7 +52,7 @@ static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
 static unseen_status create(const us_layer_plan *plan, void **layer, unseen_error *error) {
     us_residual *residual;
     unseen_status status =
-        create_kernel(plan->device, "forward", plan->out, plan->batch, plan->activation,
+        create_kernel(plan->device, "residual_forward", plan->out, plan->batch, plan->activation,
                       (us_activation){.kind = US_ACTIVATION_NONE}, &residual, error);
     *layer = residual;
     return status;
@@ -94,7 +94,7 @@ const us_layer_type us_residual_layer = {
 unseen_status us_gradient_sum_create(us_device *device, us_shape shape, int batch,
                                      us_activation activation, us_gradient_sum **sum,
                                      unseen_error *error) {
-    return create_kernel(device, "gradient_sum", shape, batch,
+    return create_kernel(device, "residual_gradient_sum", shape, batch,
                          (us_activation){.kind = US_ACTIVATION_NONE}, activation, sum, error);
 }
 

@@ -15,7 +15,7 @@ typedef struct work {
 
 static void begin_work(us_device *device, work *w) {
     unseen_error error;
-    TEST_OK(us_kernel_create(device, "peak", "peak", &w->kernel, &error, "%s", ""));
+    TEST_OK(us_kernel_create(device, "peak", "peak_arithmetic", &w->kernel, &error, "%s", ""));
     TEST_OK(
         us_buffer_create(device, (size_t)device->facts.group_size * 4, "test", &w->out, &error));
     TEST_OK(
@@ -58,7 +58,7 @@ static void check(us_device *device, bool by_host) {
 
     assert_int_equal(profile->count, 3);
     const us_launch *launches = profile->launches;
-    assert_string_equal(launches[0].name, "peak");
+    assert_string_equal(launches[0].name, "peak_arithmetic");
     assert_string_equal(launches[2].name, "copy");
     assert_string_equal(launches[0].label.network, "encoder");
     assert_int_equal(launches[0].label.layer, 3);

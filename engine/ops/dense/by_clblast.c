@@ -64,10 +64,10 @@ static unseen_status create(us_device *device, const us_product_problem *problem
     us_product_combine_groups(&device->facts, problem, &cut, made->combine_groups);
     made->bias_groups = (size_t)us_divide_up(problem->out, US_PRODUCT_BIAS_ROWS);
     if (weight && problem->bias)
-        return us_product_build(device, problem, &cut, false, "bias_gradient", &made->bias_gradient,
-                                error);
+        return us_product_build(device, problem, &cut, false, "dense_bias_gradient",
+                                &made->bias_gradient, error);
     if (!needs_combine(problem)) return UNSEEN_OK;
-    return us_product_build(device, problem, &cut, false, "combine", &made->combine, error);
+    return us_product_build(device, problem, &cut, false, "dense_combine", &made->combine, error);
 }
 
 static void destroy(void *pointer) {
