@@ -1,17 +1,39 @@
-/* BatchNorm over [channels][pixels][batch], one mean and variance per channel.
+/* BatchNorm: each channel's mean is taken away, and it is divided by its standard deviation,
  *
- * Options: ACTIVATION, INPUT_ACTIVATION, and STEP, the vectors that are taken at a time. Shapes are
- * arguments, so that all layers share their kernels, and how the work is cut: `vectors` per item
- * side by side in the batch (a multiple of STEP), `rows` pixels and `item_channels` channels per
- * item. Work-groups are (lane groups, splits of the pixels, channels).
+ *     y = a((x - mean) / sqrt(variance + epsilon) * weight + bias)
  *
- * Sums over a channel come in parts, laid out [channel][value][part], `stride` (whole vectors) to a
- * value; entries beyond the last part are zeros. They are taken here or by the layer that computes
- * what is summed. A part's mean and sum of squared deviations are combined with the others' as in
- * Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances"
- * (1979); within a part the mean is taken first, so a mean far beyond the deviation does no harm.
+ * over the images and pixels of x and y, [channel][pixel][batch]. The kernels in their order:
  *
- * saved[4][channels] is what us_backward_fusion.statistics says: y = (x - mean) * scale + shift. */
+ *     forward, training     batchnorm_moments, batchnorm_statistics, batchnorm_apply
+ *     forward, scoring      batchnorm_running_statistics, batchnorm_apply
+ *     backward              batchnorm_gradient_sums, batchnorm_gradients, batchnorm_input_gradient
+ *     before scoring        batchnorm_running_statistics, batchnorm_fold
+ *
+ * Kernels that read x or dy have work-groups (lane groups, splits of the pixels, channels):
+ *
+ *     channel c      <- vectors ->                sums over a channel come in parts, one of each
+ *                   +------+------+               work-group: [channel][value][part]. A value has
+ *      rows pixels  | part | part |               `stride` floats, whole vectors; those after the
+ *                   +------+------+               last part are zeros. The layer that computes x or
+ *      rows pixels  | part | part |               dy may have taken the parts already.
+ *                   +------+------+
+ *
+ * Parts are combined, by one work-group per channel, as in Chan, Golub, LeVeque, "Updating formulae
+ * and a pairwise algorithm for computing sample variances" (1979). Within a part the mean is taken
+ * first, so a mean that is large beside the deviation loses no precision.
+ *
+ * saved[4][channels] is us_backward_fusion.statistics: mean, 1 / deviation, scale and shift, with
+ * y = a((x - mean) * scale + shift).
+ *
+ * Options
+ *     STEP    vectors taken at a time, each with sums of its own; divides `vectors` (1, 2, 4, 8)
+ *     ACTIVATION, SLOPE, INPUT_ACTIVATION, INPUT_SLOPE   see common.cl
+ *
+ * Arguments, not options, so that all layers share their kernels: channels, pixels and batch (its
+ * lanes in memory); `vectors` of the batch (all of them on CPUs, 1 on GPUs), `rows` pixels and
+ * `item_channels` channels of an item.
+ *
+ * Twin of engine/ops/batchnorm.c, whose SHAPE_TYPES are SHAPE here. */
 
 #define SHAPE int channels, int pixels, int batch, int vectors, int rows, int item_channels
 #define FIRST_ROW ((int)get_group_id(1) * rows)
@@ -23,10 +45,10 @@
          c < end; c++)
 #define FOR_STEP UNROLL_FOR (int k = 0; k < STEP; k++)
 
-/* Puts a value of the work-group's part. */
+/* Writes a value of the work-group's part. */
 #define PUT(parts, values, value, number)                                                          \
-    (parts)[((size_t)c * (values) + (value)) * stride + get_group_id(1) * get_num_groups(0) +      \
-            get_group_id(0)] = (number)
+    ((parts)[((size_t)c * (values) + (value)) * stride + get_group_id(1) * get_num_groups(0) +     \
+             get_group_id(0)] = (number))
 
 /* The sums of d and d^2 over an item's part of a channel, where d = value - shift. */
 static inline float2 deviation_sums(__global const float *x, int count, int batch, int vectors,
@@ -34,8 +56,7 @@ static inline float2 deviation_sums(__global const float *x, int count, int batc
     vec sums[STEP], squares[STEP];
     FOR_STEP sums[k] = squares[k] = (vec)(0.0f);
     for (int r = 0; r < count; r++, x += batch)
-        for (int j = 0; j < vectors; j += STEP)
-            FOR_STEP {
+        for (int j = 0; j < vectors; j += STEP) FOR_STEP {
                 const int lane = (j + k) * LANE_STRIDE;
                 const vec d = vec_mask(vec_load(x + lane) - shift, FIRST_LANE + lane, n);
                 sums[k] += d;
@@ -56,13 +77,11 @@ static inline float2 part_moments(__global const float *x, int count, int batch,
     FOR_STEP sums[k] = (vec)(0.0f);
     __global const float *row = x;
     for (int r = 0; r < count; r++, row += batch)
-        for (int j = 0; j < vectors; j += STEP)
-            FOR_STEP {
+        for (int j = 0; j < vectors; j += STEP) FOR_STEP {
                 const int lane = (j + k) * LANE_STRIDE;
                 sums[k] += vec_mask(vec_load(row + lane), FIRST_LANE + lane, n);
             }
-    UNROLL_FOR (int k = 1; k < STEP; k++)
-        sums[0] += sums[k];
+    UNROLL_FOR (int k = 1; k < STEP; k++) sums[0] += sums[k];
     const float guess = group_sum(vec_sum(sums[0]), room) * scale;
     float2 d = deviation_sums(x, count, batch, vectors, n, guess);
     d.x = group_sum(d.x, room);
@@ -71,8 +90,9 @@ static inline float2 part_moments(__global const float *x, int count, int batch,
 }
 
 /* Values of a part: its count, mean and sum of squared deviations. */
-__kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
-                                         __global float *restrict parts, int stride, int n, SHAPE) {
+__kernel GROUP_ATTRIBUTE void batchnorm_moments(__global const float *restrict x,
+                                                __global float *restrict parts, int stride, int n,
+                                                SHAPE) {
     __local float room[GROUP_SIZE];
     const int group_lanes = vectors * LANE_STRIDE;
     const int count = END_ROW - FIRST_ROW;
@@ -87,7 +107,7 @@ __kernel GROUP_ATTRIBUTE void statistics(__global const float *restrict x,
     }
 }
 
-/* The parts that an item of the work-group, which has a channel, adds up. */
+/* The parts that an item adds up, in a work-group that has one channel. */
 #define FOR_PARTS                                                                                  \
     for (int i = (int)get_local_id(0) * VECTOR_WIDTH; i < stride; i += GROUP_SIZE * VECTOR_WIDTH)
 
@@ -100,15 +120,16 @@ static inline void save(__global float *saved, int c, int channels, float mean, 
     saved[3 * channels + c] = bias ? bias[c] : 0.0f;
 }
 
-/* Saves, and the running statistics move by `momentum` towards the mean and the unbiased variance
- * (biased where there is a single value). weight and bias may be NULL, for 1 and 0. */
-__kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict parts, int stride,
-                                                __global const float *restrict weight,
-                                                __global const float *restrict bias,
-                                                __global float *restrict saved,
-                                                __global float *restrict running_mean,
-                                                __global float *restrict running_variance,
-                                                float momentum, float epsilon) {
+/* Saves a channel's statistics. The running ones move by `momentum` towards the mean and the
+ * unbiased variance (biased if there is a single value). weight and bias may be NULL, which means 1
+ * and 0. */
+__kernel GROUP_ATTRIBUTE void batchnorm_statistics(__global const float *restrict parts, int stride,
+                                                   __global const float *restrict weight,
+                                                   __global const float *restrict bias,
+                                                   __global float *restrict saved,
+                                                   __global float *restrict running_mean,
+                                                   __global float *restrict running_variance,
+                                                   float momentum, float epsilon) {
     __local float room[GROUP_SIZE];
     const int c = get_group_id(0), channels = get_num_groups(0);
     __global const float *counts = parts + (size_t)c * 3 * stride, *means = counts + stride,
@@ -127,44 +148,45 @@ __kernel GROUP_ATTRIBUTE void finish_statistics(__global const float *restrict p
     const float all = group_sum(vec_sum(square), room);
     if (get_local_id(0) != 0) return;
     save(saved, c, channels, mean, all / count, epsilon, weight, bias);
-    if (momentum == 0.0f) return; /* they stay, even beside values that are not finite */
+    if (momentum == 0.0f) return; /* unchanged, even if there are values that are not finite */
     running_mean[c] += momentum * (mean - running_mean[c]);
     running_variance[c] += momentum * (all / max(count - 1.0f, 1.0f) - running_variance[c]);
 }
 
 /* For scoring: the same from the running statistics. */
-__kernel void running_statistics(__global const float *restrict running_mean,
-                                 __global const float *restrict running_variance,
-                                 __global const float *restrict weight,
-                                 __global const float *restrict bias,
-                                 __global float *restrict saved, float epsilon, int channels) {
+__kernel void batchnorm_running_statistics(__global const float *restrict running_mean,
+                                           __global const float *restrict running_variance,
+                                           __global const float *restrict weight,
+                                           __global const float *restrict bias,
+                                           __global float *restrict saved, float epsilon,
+                                           int channels) {
     const int c = get_global_id(0);
     if (c < channels)
         save(saved, c, channels, running_mean[c], running_variance[c], epsilon, weight, bias);
 }
 
-__kernel GROUP_ATTRIBUTE void apply(__global const float *restrict x,
-                                    __global const float *restrict saved,
-                                    __global float *restrict y, SHAPE) {
+__kernel GROUP_ATTRIBUTE void batchnorm_apply(__global const float *restrict x,
+                                              __global const float *restrict saved,
+                                              __global float *restrict y, SHAPE) {
     FOR_CHANNELS {
         const float mean = saved[c];
         const float scale = saved[2 * channels + c], shift = saved[3 * channels + c];
         size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
-            for (int j = 0; j < vectors; j += STEP)
-                FOR_STEP {
+            for (int j = 0; j < vectors; j += STEP) FOR_STEP {
                     const size_t i = start + (j + k) * LANE_STRIDE;
                     vec_stream(activate((vec_load(x + i) - mean) * scale + shift), y + i);
                 }
     }
 }
 
-/* Values of a part: the sums of dy and dy (x - mean); dy is 0 in padded lanes. Only where the layer
- * that gave dy has not taken them. */
-__kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
-                                            __global const float *restrict dy,
-                                            __global const float *restrict saved,
-                                            __global float *restrict parts, int stride, SHAPE) {
+/* Values of a part: the sums of dy and of dy (x - mean); dy is 0 in padded lanes. Launched only if
+ * the layer that computed dy has not taken them. */
+__kernel GROUP_ATTRIBUTE void batchnorm_gradient_sums(__global const float *restrict x,
+                                                      __global const float *restrict dy,
+                                                      __global const float *restrict saved,
+                                                      __global float *restrict parts, int stride,
+                                                      SHAPE) {
     __local float room[GROUP_SIZE];
     FOR_CHANNELS {
         const float mean = saved[c];
@@ -172,8 +194,7 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
         vec sums[STEP], products[STEP];
         FOR_STEP sums[k] = products[k] = (vec)(0.0f);
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
-            for (int j = 0; j < vectors; j += STEP)
-                FOR_STEP {
+            for (int j = 0; j < vectors; j += STEP) FOR_STEP {
                     const size_t i = start + (j + k) * LANE_STRIDE;
                     const vec d = vec_load(dy + i);
                     sums[k] += d;
@@ -194,12 +215,12 @@ __kernel GROUP_ATTRIBUTE void gradient_sums(__global const float *restrict x,
 
 /* means: [mean of dy][mean of dy xhat, divided by the deviation], over `count` values. The
  * gradients may be NULL. */
-__kernel GROUP_ATTRIBUTE void finish_gradients(__global const float *restrict parts, int stride,
-                                               __global const float *restrict saved,
-                                               __global float *restrict means,
-                                               __global float *restrict weight_gradient,
-                                               __global float *restrict bias_gradient, float count,
-                                               int accumulate) {
+__kernel GROUP_ATTRIBUTE void batchnorm_gradients(__global const float *restrict parts, int stride,
+                                                  __global const float *restrict saved,
+                                                  __global float *restrict means,
+                                                  __global float *restrict weight_gradient,
+                                                  __global float *restrict bias_gradient,
+                                                  float count, int accumulate) {
     __local float room[GROUP_SIZE];
     const int c = get_group_id(0), channels = get_num_groups(0);
     parts += (size_t)c * 2 * stride;
@@ -220,18 +241,17 @@ __kernel GROUP_ATTRIBUTE void finish_gradients(__global const float *restrict pa
 
 /* dx = weight / deviation (dy - mean(dy) - xhat mean(dy xhat)), times the derivative of the
  * activation that produced x; 0 in padded lanes. */
-__kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
-                                             __global const float *restrict dy,
-                                             __global const float *restrict saved,
-                                             __global const float *restrict means,
-                                             __global float *restrict dx, int n, SHAPE) {
+__kernel GROUP_ATTRIBUTE void batchnorm_input_gradient(__global const float *restrict x,
+                                                       __global const float *restrict dy,
+                                                       __global const float *restrict saved,
+                                                       __global const float *restrict means,
+                                                       __global float *restrict dx, int n, SHAPE) {
     FOR_CHANNELS {
         const float mean = saved[c], sum = means[c], product = means[channels + c];
         const float scale = saved[2 * channels + c];
         size_t start = START;
         for (int r = FIRST_ROW; r < END_ROW; r++, start += batch)
-            for (int j = 0; j < vectors; j += STEP)
-                FOR_STEP {
+            for (int j = 0; j < vectors; j += STEP) FOR_STEP {
                     const int lane = (j + k) * LANE_STRIDE;
                     const size_t i = start + lane;
                     const vec value = vec_load(x + i);
@@ -242,14 +262,14 @@ __kernel GROUP_ATTRIBUTE void input_gradient(__global const float *restrict x,
     }
 }
 
-/* For scoring: the convolution before with this layer after it is a convolution with other weights
- * and another bias. A work-group has a row of the weights; the first one gives the bias too.
- * `from_bias` may be NULL, for 0. */
-__kernel GROUP_ATTRIBUTE void fold(__global const float *restrict saved,
-                                   __global const float *restrict from,
-                                   __global const float *restrict from_bias,
-                                   __global float *restrict to, __global float *restrict to_bias,
-                                   int channels) {
+/* For scoring: the layer before and this one become one layer with other weights and another bias.
+ * A work-group has a row of the weights, and the first one also computes the bias. from_bias may be
+ * NULL, which means 0. */
+__kernel GROUP_ATTRIBUTE void batchnorm_fold(__global const float *restrict saved,
+                                             __global const float *restrict from,
+                                             __global const float *restrict from_bias,
+                                             __global float *restrict to,
+                                             __global float *restrict to_bias, int channels) {
     const size_t row = (size_t)get_group_id(0) * channels;
     for (int c = get_local_id(0); c < channels; c += GROUP_SIZE) {
         const float scale = saved[2 * channels + c];

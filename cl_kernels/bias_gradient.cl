@@ -19,11 +19,9 @@ __kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
     vec sum[4] = {(vec)(0.0f), (vec)(0.0f), (vec)(0.0f), (vec)(0.0f)};
     size_t n = first;
     for (; n + 4 * LANE_STRIDE <= last; n += 4 * LANE_STRIDE) {
-        UNROLL_FOR (int j = 0; j < 4; j++)
-            sum[j] += vec_load(d + n + j * LANE_STRIDE);
+        UNROLL_FOR (int j = 0; j < 4; j++) sum[j] += vec_load(d + n + j * LANE_STRIDE);
     }
-    for (; n < last; n += LANE_STRIDE)
-        sum[0] += vec_load(d + n);
+    for (; n < last; n += LANE_STRIDE) sum[0] += vec_load(d + n);
     const float own = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
 #if LANES
     __local float lanes[GROUP_SIZE];
@@ -31,8 +29,7 @@ __kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
     barrier(CLK_LOCAL_MEM_FENCE);
     if (get_local_id(0) == 0) {
         float total = 0.0f;
-        for (int item = 0; item < GROUP_SIZE; item++)
-            total += lanes[item];
+        for (int item = 0; item < GROUP_SIZE; item++) total += lanes[item];
         partial[(size_t)split * BIAS_CHANNELS + channel] = total;
     }
 #else

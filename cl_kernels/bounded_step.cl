@@ -1,5 +1,14 @@
-/* A step along a direction, kept within limits. Options: COUNT (floats of a tensor with its padded
- * lanes), VECTORS (per item). */
+/* A step along a direction, kept within limits:
+ *
+ *     y = min(max(y + scale d, low), high)
+ *
+ * Any tensor of floats; work is cut as in activation.cl.
+ *
+ * Options
+ *     COUNT      floats of the tensor, those of padded lanes included (16384)
+ *     VECTORS    vectors of an item (512 on CPUs, 4 on GPUs)
+ *
+ * Twin of engine/ops/bounded_step.c. */
 
 /* y + scale d, kept within the limits by comparisons that a NaN fails. */
 __kernel GROUP_ATTRIBUTE void bounded_step(__global float *restrict y,

@@ -12,16 +12,16 @@
 /* clang-format off */
 #define CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
 /* clang-format on */
-/* First of the tile_size things of a tile of `size`: the last tile is moved back to fit. */
+/* Where a tile begins. The last tile is moved back to fit. */
 #define FIRST_OF_TILE(tile, tile_size, size) min((tile) * (tile_size), (size) - (tile_size))
 #define UNROLL_FOR _Pragma("unroll") for
-#define UNROLL_TWICE_FOR _Pragma("unroll 2") for /* so that counting is half the work */
-/* For helpers that a compiler may find too large to inline: PoCL 3.1 then gives wrong results for
- * those with __local arguments. */
+#define UNROLL_TWICE_FOR _Pragma("unroll 2") for /* half as many steps of the counter */
+/* For helpers with __local arguments that a compiler may find too large to inline: PoCL 3.1 gives
+ * wrong results if they are not inlined. */
 #define INLINE static inline __attribute__((always_inline))
-/* PoCL compiles a kernel three times over, but for functions that it does not inline. So large
- * kernels are made of PARTs, which do not ask for ids, and where work-items are alone in their
- * work-groups keep in ROOM what work-groups would share. */
+/* PoCL compiles the body of a kernel three times over, but functions that it does not inline once.
+ * Large kernels therefore consist of PARTs, which do not ask for ids. Where work-items are alone in
+ * their work-groups, ROOM is private memory, else memory that the work-group shares. */
 #if defined(POCL_DEVICE_ADDRESS_BITS) && GROUP_SIZE == 1
 #define ROOM __private
 #define PART static __attribute__((noinline))
@@ -86,11 +86,12 @@ static inline float vec_sum(vec v) {
 #define LINE 16 /* floats of a CPU's cache line */
 #define LINES(floats) CEIL_DIV(floats, LINE)
 
-/* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a
+/* Rounds up to an odd number of cache lines: addresses that far apart fall into different sets of a
  * cache. */
 #define ODD_LINES(floats) ((LINES(floats) | 1) * LINE)
 
-/* Asks a CPU's cache for what will soon be read (WRITE 0) or written (1): for its LEVEL 1 or 2. */
+/* Asks a CPU to load a line that will soon be read (WRITE 0) or written (1) into its cache of LEVEL
+ * 1 or 2. */
 #if !LANES && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)
 #define prefetch_line(address, WRITE, LEVEL)                                                       \
@@ -101,8 +102,8 @@ static inline float vec_sum(vec v) {
 #define prefetch_line(address, WRITE, LEVEL) (void)0
 #endif
 
-/* Stores a vector, at a multiple of its size, past a CPU's caches: of lines that are written whole
- * and so need not be read first. */
+/* Stores a vector, at a multiple of its size, past a CPU's caches: lines that are written whole
+ * need not be read first. */
 #if !LANES && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)
 #define vec_stream(v, p) __builtin_nontemporal_store(v, (__global vec *)(p))
@@ -112,7 +113,7 @@ static inline float vec_sum(vec v) {
 #define vec_stream(v, p) vec_store(v, p)
 #endif
 
-/* In each lane yes where the condition (a comparison of vectors) holds, else no. */
+/* Takes `yes` in each lane where the condition (a comparison of vectors) holds, else `no`. */
 #if VECTOR_WIDTH == 1
 #define vec_choose(no, yes, condition) ((condition) ? (yes) : (no))
 #else
@@ -126,8 +127,8 @@ static inline float vec_sum(vec v) {
 #define vec_mask(x, first, n) select((vec)(0.0f), (x), vec_lanes(first) < (n))
 #endif
 
-/* The sum of v over the items of a work-group, given to each of them and added up in a fixed order.
- * Every item calls it; room is the kernel's `__local float room[GROUP_SIZE]`. */
+/* The sum of v over the items of a work-group, in the order of the items; each of them receives it.
+ * Every item must call it. room is the kernel's `__local float room[GROUP_SIZE]`. */
 #if GROUP_SIZE == 1
 #define group_sum(v, room) (v)
 #else
@@ -135,16 +136,15 @@ static inline float group_sum(float v, __local float *room) {
     room[get_local_id(0)] = v;
     barrier(CLK_LOCAL_MEM_FENCE);
     float sum = 0.0f;
-    for (int i = 0; i < GROUP_SIZE; i++)
-        sum += room[i];
+    for (int i = 0; i < GROUP_SIZE; i++) sum += room[i];
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
 #endif
 
-/* Activations by the numbers of us_activation_kind in engine/ops/layer.h. ACTIVATION (with SLOPE)
- * is applied to what a kernel writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it reads.
- * */
+/* Activations by the numbers of us_activation_kind in engine/ops/activation.h. A kernel applies
+ * ACTIVATION (with SLOPE) to what it writes; INPUT_ACTIVATION (with INPUT_SLOPE) produced what it
+ * reads. */
 #ifndef ACTIVATION
 #define ACTIVATION 0
 #endif
@@ -171,7 +171,8 @@ static inline vec hyperbolic_tangent(vec v) {
     return x * (p / q);
 }
 
-/* By comparisons that a NaN fails, so that it goes through as in PyTorch (fmax would make it 0). */
+/* Written with comparisons that a NaN fails, so that it stays one, as in PyTorch (fmax would make
+ * it 0). */
 static inline vec activate(vec v) {
 #if ACTIVATION == 1
     return vec_choose(v, (vec)(0.0f), v < (vec)(0.0f));

@@ -1,5 +1,14 @@
-/* Outputs compared with images on their way: us_target in engine/ops/layer.h. Options: COMPARED,
- * and INPUT_ACTIVATION, which is then the one that gives the outputs. */
+/* Included by kernels that can compare their outputs with images while they have them at hand
+ * (us_target in engine/ops/fusion.h), rather than write them for a loss or a score to read:
+ *
+ *     errors[part][n]  sums of (y - target)^2 over the outputs of a part
+ *     dy               scale (y - target), before the activation of y, written in place of y
+ *
+ * target and dy are laid out as y. A part is what one work-group computes.
+ *
+ * Options
+ *     COMPARED    1: a target may be given; whether it is, its pointer says at run time
+ *     INPUT_ACTIVATION   if COMPARED: the one that gives the outputs */
 typedef struct comparison {
     __global const float *target; /* as the outputs; NULL: they are not compared */
     __global float *errors;       /* [part][BATCH] */

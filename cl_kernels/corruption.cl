@@ -1,13 +1,23 @@
-/* Images made wrong on purpose, [CHANNELS][HEIGHT][WIDTH][BATCH]. What each kind of corruption is,
- * and which random numbers decide it: engine/ops/corruption.h.
+/* Images made wrong on purpose: each is one of base, a noise image, or an image of x corrupted in a
+ * way drawn for it. engine/ops/corruption.h says what each kind does and which random numbers
+ * decide it.
  *
- * Options: CHANNELS, HEIGHT, WIDTH, BATCH; KINDS (us_corruption_kind, four bits each) and
- * KIND_COUNT, the kinds to draw from; NORMAL (noise images are normal, not uniform);
- * CORRUPTION_STREAM (us_stream); and VECTORS of the batch per item. Work-groups are (lane groups,
- * rows of all channels).
+ * x, base and out are [CHANNELS][HEIGHT][WIDTH][BATCH]. Work-groups are (lane groups, rows of all
+ * channels), and an item has one row of VECTORS vectors of images:
  *
- * Every lane does something else, so an item works on one lane after the other; the row of a vector
- * of lanes stays in the cache meanwhile. */
+ *                 lanes
+ *     pixel 0     n0 n1 n2 ..      every lane may do something else, so an item does one lane
+ *     pixel 1     n0 n1 n2 ..      after the other (down a column); meanwhile the row of a vector
+ *     ..                           of lanes stays in the cache
+ *
+ * Options
+ *     CHANNELS, HEIGHT, WIDTH, BATCH   of the images in memory
+ *     KINDS, KIND_COUNT   the kinds to draw from (us_corruption_kind), four bits each (0x54u, 2)
+ *     NORMAL_NOISE        1: noise images are normally distributed, 0: uniformly
+ *     CORRUPTION_STREAM   of random numbers (us_stream)
+ *     VECTORS             of the batch of an item (all on CPUs, 1 on GPUs)
+ *
+ * Twin of engine/ops/corruption.c. */
 
 #include "random.cl"
 
@@ -53,7 +63,7 @@ static inline float within_range(float v) {
 
 static inline void noise_image(row r, ulong seed, uint substream, ulong first) {
     for (int x = 0; x < WIDTH; x++) {
-#if NORMAL
+#if NORMAL_NOISE
         const float v =
             within_range(us_random_normal(seed, CORRUPTION_STREAM, substream, first + x));
 #else
@@ -71,7 +81,7 @@ static inline void add_noise(row r, float scale, ulong seed, uint substream, ulo
     }
 }
 
-/* A rectangle of `other`, or of `grey` where that is NULL. */
+/* Pastes a rectangle of `other`, or of `grey` if that is NULL. */
 static inline void paste(row r, const uint a[4], const uint b[4], __global const float *other,
                          float grey) {
     const int height = side(a[1], HEIGHT), width = side(a[2], WIDTH);
@@ -133,17 +143,15 @@ static inline void rotate_image(row r, uint word) {
 
 static inline float column_sum(__global const float *plane, int top, int bottom, int x) {
     float sum = 0.0f;
-    for (int y = top; y <= bottom; y++)
-        sum += pixel(plane, y, x);
+    for (int y = top; y <= bottom; y++) sum += pixel(plane, y, x);
     return sum;
 }
 
-/* The mean over a box, of its pixels within the image; the box moves along the row. */
+/* The mean of the pixels within a box that lie within the image; the box moves along the row. */
 static inline void blur(row r, int radius) {
     const int top = max(r.y - radius, 0), bottom = min(r.y + radius, HEIGHT - 1);
     float sum = 0.0f;
-    for (int x = 0; x < min(radius, WIDTH); x++)
-        sum += column_sum(r.plane, top, bottom, x);
+    for (int x = 0; x < min(radius, WIDTH); x++) sum += column_sum(r.plane, top, bottom, x);
     for (int x = 0; x < WIDTH; x++) {
         if (x + radius < WIDTH) sum += column_sum(r.plane, top, bottom, x + radius);
         if (x - radius > 0) sum -= column_sum(r.plane, top, bottom, x - radius - 1);
@@ -181,10 +189,10 @@ static inline void corrupt_row(row r, int lane, int n, ulong seed, uint substrea
 }
 
 /* base may be NULL where noise_begin is 0. */
-__kernel GROUP_ATTRIBUTE void corrupt(__global const float *restrict x,
-                                      __global const float *restrict base,
-                                      __global float *restrict out, int n, int noise_begin,
-                                      int corrupted_begin, ulong seed, uint substream) {
+__kernel GROUP_ATTRIBUTE void corruption_apply(__global const float *restrict x,
+                                               __global const float *restrict base,
+                                               __global float *restrict out, int n, int noise_begin,
+                                               int corrupted_begin, ulong seed, uint substream) {
     const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
     const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH,
                  start = (size_t)y * WIDTH * BATCH;

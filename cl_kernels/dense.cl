@@ -17,7 +17,7 @@
  *
  * Options
  *     FORM                       0 to 2, see above
- *     M, R, WIDTH, COLUMNS       rows, terms, columns that exist, columns of whole tiles
+ *     M, R, L, COLUMNS       rows, terms, columns that exist, columns of whole tiles
  *     BATCH                      lanes of the batch in memory
  *     A_ROW, A_STEP              A(m, r) is a[m * A_ROW + r * A_STEP]
  *     BIAS, ACTIVATION, INPUT_ACTIVATION   what becomes of a whole sum
@@ -43,10 +43,10 @@
 
 #define TILE_WIDTH (TILE_VECTORS * LANE_STRIDE)
 #define SLICES CEIL_DIV(R, SLICE)
-#define C_ROW (FORM == WEIGHT ? WIDTH : BATCH)
+#define C_ROW (FORM == WEIGHT ? L : BATCH)
 
 #if LANES
-/* An item reads A and B where they are; of a weight's gradient, B is what `panels` left. */
+/* An item reads A and B where they are; for weight gradients, B is the output of dense_panels. */
 #define A_IN_PLACE 1
 #define A_SPACE __global
 #define B_SPACE __global
@@ -54,14 +54,13 @@
 #define TILE_A_STEP A_STEP
 #define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : BATCH)
 #else
-/* An item copies, for one chunk of its rows after the other, a block of A to where a tile's terms
- * lie side by side: in A itself they may be so far apart, by powers of two, that they would fight
- * for the same few places of a cache. B's, of weights' gradients alone, are copied to be
- * transposed. */
+/* For each chunk of its rows, an item copies a block of A to where a tile's terms lie side by side:
+ * in A they may be so far apart, by powers of two, that they compete for the same few sets of a
+ * cache. B is copied only for weight gradients, which need it transposed. */
 #define ROWS_OF_CHUNK (CHUNK_TILES * TILE_ROWS)
 #define ROWS_OF_ITEM (ITEM_CHUNKS * ROWS_OF_CHUNK)
 #define PANEL_B (BLOCK * TILE_WIDTH + LINE)
-/* Rows of a batch are no powers of two apart (us_device_pad). */
+/* Rows of a batch are not powers of two apart (us_device_pad). */
 #define B_IN_PLACE (FORM != WEIGHT)
 #if B_IN_PLACE
 #define B_SPACE __global
@@ -70,7 +69,7 @@
 #define B_SPACE ROOM
 #define TILE_B_STEP TILE_WIDTH
 #endif
-/* Rows of A that are short enough lie well where they are. */
+/* Short rows of A need no copy. */
 #define A_IN_PLACE (A_STEP == 1 && A_ROW <= BLOCK)
 #if A_IN_PLACE
 #define A_SPACE __global
@@ -80,12 +79,12 @@
 #define A_SPACE ROOM
 #define TILE_A_ROW (A_STEP == 1 ? BLOCK : 1)
 #define TILE_A_STEP (A_STEP == 1 ? 1 : TILE_ROWS)
-#define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write a vector too many */
+#define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write one vector too many */
 #define WHOLE_ROWS (CEIL_DIV(TILE_ROWS, VECTOR_WIDTH) * VECTOR_WIDTH)
 #endif
 #endif
 
-/* What becomes of a whole sum. `extra` is the bias (forward) or x (input). */
+/* Finishes a complete sum. `extra` is the bias (forward) or x (input). */
 static inline vec finish(vec sum, int m, int l, __global const float *extra) {
 #if FORM == FORWARD
     if (BIAS) sum += extra[m];
@@ -98,31 +97,29 @@ static inline vec finish(vec sum, int m, int l, __global const float *extra) {
 }
 
 /* Only the columns of weights' gradients may end within a vector. */
-#if FORM == WEIGHT && WIDTH % (TILE_VECTORS * LANE_STRIDE)
+#if FORM == WEIGHT && L % (TILE_VECTORS * LANE_STRIDE)
 static inline vec load_c(__global const float *c, int l) {
-    if (l + VECTOR_WIDTH <= WIDTH) return vec_load(c);
+    if (l + VECTOR_WIDTH <= L) return vec_load(c);
     float lanes[VECTOR_WIDTH];
-    for (int k = 0; k < VECTOR_WIDTH; k++)
-        lanes[k] = l + k < WIDTH ? c[k] : 0.0f;
+    for (int k = 0; k < VECTOR_WIDTH; k++) lanes[k] = l + k < L ? c[k] : 0.0f;
     return vec_load(lanes);
 }
 
 static inline void store_c(vec v, __global float *c, int l) {
-    if (l + VECTOR_WIDTH <= WIDTH) {
+    if (l + VECTOR_WIDTH <= L) {
         vec_store(v, c);
         return;
     }
     float lanes[VECTOR_WIDTH];
     vec_store(v, lanes);
-    for (int k = 0; k < VECTOR_WIDTH && l + k < WIDTH; k++)
-        c[k] = lanes[k];
+    for (int k = 0; k < VECTOR_WIDTH && l + k < L; k++) c[k] = lanes[k];
 }
 #else
 #define load_c(c, l) vec_load(c)
 #define store_c(v, c, l) vec_store(v, c)
 #endif
 
-#define STEP 32 /* terms between prefetches */
+#define PREFETCH_TERMS 32 /* terms between prefetches */
 
 #define FOR_ROWS UNROLL_FOR (int i = 0; i < TILE_ROWS; i++)
 #define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)
@@ -134,9 +131,9 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define PREFETCH_SHARE(next) (void)0
 typedef int ahead;
 #else
-/* What the next copies read: `left` lines in rows of `lines`, `skip` floats between rows. While
- * tiles are multiplied, memory has nothing else to do, so every STEP terms of a tile ask for their
- * share. */
+/* The lines that the next copies read: `left` lines in rows of `lines`, `skip` floats between rows.
+ * Multiplying tiles leaves memory idle, so every PREFETCH_TERMS terms of a tile prefetch a share of
+ * them. */
 typedef struct {
     __global const float *from;
     int line, lines, skip, left;
@@ -150,7 +147,7 @@ typedef struct {
 #define LINES_B                                                                                    \
     (FORM == WEIGHT ? ITEM_COLUMNS * TILE_WIDTH * LINES(BLOCK)                                     \
                     : BLOCK * LINES(ITEM_COLUMNS * TILE_WIDTH))
-#define STEPS (ITEM_COLUMNS * CHUNK_TILES * CEIL_DIV(BLOCK, STEP))
+#define STEPS (ITEM_COLUMNS * CHUNK_TILES * CEIL_DIV(BLOCK, PREFETCH_TERMS))
 #define SHARE CEIL_DIV(LINES_A + LINES_B, STEPS)
 
 static inline void prefetch_share(ahead *next) {
@@ -184,20 +181,20 @@ static inline stretch stretch_of_a(__global const float *a, int m0, int block) {
 }
 
 static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
-    const int columns = min(ITEM_COLUMNS * TILE_WIDTH, WIDTH - l0), terms = min(BLOCK, R - block);
+    const int columns = min(ITEM_COLUMNS * TILE_WIDTH, L - l0), terms = min(BLOCK, R - block);
     return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * BATCH + block, columns, terms, BATCH)
                           : stretch_of(b + (size_t)block * BATCH + l0, terms, columns, BATCH);
 }
 #define PREFETCH_SHARE(next) prefetch_share(next)
 #endif
 
-/* One tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c holds
- * nothing yet; end: the sums are whole. */
+/* Computes one tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c
+ * holds nothing yet; end: the sums are complete. */
 PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int terms, int m0, int l,
                         __global float *c, bool begin, bool end, __global const float *extra,
                         ahead *next, const comparison *with, ROOM float *errors) {
     vec sums[TILE_ROWS][TILE_VECTORS];
-    /* Beyond the last row of A the tile's first one is read, and nothing is written. */
+    /* Beyond the last row of A, the tile's first row is read and nothing is written. */
     int row[TILE_ROWS];
     FOR_ROWS row[i] = (!A_IN_PLACE || ROW_EXISTS ? i : 0) * TILE_A_ROW;
     __global float *to = c + (size_t)m0 * C_ROW + l;
@@ -219,9 +216,9 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
             FOR_VECTORS prefetch_line(at + j * LANE_STRIDE, 0, 1);
         }
     }
-    for (int start = 0; start < terms; start += STEP) {
+    for (int start = 0; start < terms; start += PREFETCH_TERMS) {
         PREFETCH_SHARE(next);
-        UNROLL_TWICE_FOR (int r = start; r < min(start + STEP, terms); r++) {
+        UNROLL_TWICE_FOR (int r = start; r < min(start + PREFETCH_TERMS, terms); r++) {
             vec terms_b[TILE_VECTORS];
             FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
             FOR_ROWS {
@@ -257,15 +254,13 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
 }
 
 #if LANES
-/* accumulate: only of weights' gradients. slices: where SLICES > 1, [SLICES][M][C_ROW] for the
- * sums; else NULL, and they go to c. */
-__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
-                                      __global const float *restrict b,
-                                      __global const float *restrict extra,
-                                      __global float *restrict c, __global float *restrict slices,
-                                      __global float *restrict bias_gradient, int accumulate,
-                                      __global const float *restrict target,
-                                      __global float *restrict errors, float scale, int n) {
+/* accumulate: used for weight gradients only. slices: receives the sums, [SLICES][M][C_ROW], if
+ * SLICES > 1; else NULL, and the sums go to c. */
+__kernel GROUP_ATTRIBUTE void dense_product(
+    __global const float *restrict a, __global const float *restrict b,
+    __global const float *restrict extra, __global float *restrict c,
+    __global float *restrict slices, __global float *restrict bias_gradient, int accumulate,
+    __global const float *restrict target, __global float *restrict errors, float scale, int n) {
     const int tile = (int)get_group_id(0), m0 = (int)get_group_id(1) * TILE_ROWS;
     const int slice = get_group_id(2), begin = slice * SLICE, end = min(begin + SLICE, R);
     const int lane = (int)get_local_id(0);
@@ -276,20 +271,20 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
                   extra, 0, 0, 0);
 }
 
-/* dy [WIDTH][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond WIDTH, and an
+/* dy [L][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond L, and an
  * item adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
-__kernel GROUP_ATTRIBUTE void panels(__global const float *restrict dy,
-                                     __global float *restrict out,
-                                     __global float *restrict bias_gradient, int accumulate) {
+__kernel GROUP_ATTRIBUTE void dense_panels(__global const float *restrict dy,
+                                           __global float *restrict out,
+                                           __global float *restrict bias_gradient, int accumulate) {
     const int l = (int)get_global_id(0);
     __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
     float sum = 0.0f;
     for (int r = 0; r < R; r++) {
-        const float v = l < WIDTH ? dy[(size_t)l * BATCH + r] : 0.0f;
+        const float v = l < L ? dy[(size_t)l * BATCH + r] : 0.0f;
         to[(size_t)r * TILE_WIDTH] = v;
         sum += v;
     }
-    if (bias_gradient && l < WIDTH) bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
+    if (bias_gradient && l < L) bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
 }
 
 #else
@@ -300,18 +295,15 @@ typedef struct {
 #define COPY(from, to) (*(ROOM loose *)(to) = *(__global const loose *)(from))
 
 #if !A_IN_PLACE
-/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; what is beyond the last row does not
- * matter. */
+/* Rows m0 .. of A become panels[tile][TILE_ROWS x terms]; values beyond the last row are unused. */
 PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms) {
 #if A_STEP == 1
     for (int m = 0; m < min(ROWS_OF_CHUNK, M - m0); m++) {
         __global const float *from = a + (size_t)m * A_ROW;
         ROOM float *to = panels + m / TILE_ROWS * PANEL_A + m % TILE_ROWS * BLOCK;
         int r = 0;
-        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH)
-            COPY(from + r, to + r);
-        for (; r < terms; r++)
-            to[r] = from[r];
+        for (; r + VECTOR_WIDTH <= terms; r += VECTOR_WIDTH) COPY(from + r, to + r);
+        for (; r < terms; r++) to[r] = from[r];
     }
 #else
     /* The last tiles end too near the last row for whole vectors. */
@@ -331,7 +323,7 @@ PART void pack_a(__global const float *a, ROOM float *panels, int m0, int terms)
 #endif
 
 #if FORM == WEIGHT
-/* Interleaving rows i and i + half, once for every bit of the width, is the transposition. */
+/* Interleaving rows i and i + half, once per bit of the width, transposes. */
 static inline void transpose(vec rows[VECTOR_WIDTH]) {
     UNROLL_FOR (int width = 1; width < VECTOR_WIDTH; width *= 2) {
         vec turned[VECTOR_WIDTH];
@@ -341,12 +333,11 @@ static inline void transpose(vec rows[VECTOR_WIDTH]) {
             turned[2 * i + 1].even = rows[i].hi;
             turned[2 * i + 1].odd = rows[i + VECTOR_WIDTH / 2].hi;
         }
-        UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
-            rows[i] = turned[i];
+        UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++) rows[i] = turned[i];
     }
 }
 
-/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [WIDTH][BATCH] from
+/* Columns of `tiles` tiles of B become panels[tile][terms][TILE_WIDTH]. b is dy [L][BATCH] from
  * its first column here and its first term on. bias_gradient: NULL, or to where the values of each
  * column are added up. */
 PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles, int terms,
@@ -357,8 +348,7 @@ PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
         for (int r = 0; r < terms; r += VECTOR_WIDTH) {
             vec rows[VECTOR_WIDTH];
             UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
-                rows[i] =
-                    l0 + l + i < WIDTH ? vec_load(b + (size_t)(l + i) * BATCH + r) : (vec)(0.0f);
+                rows[i] = l0 + l + i < L ? vec_load(b + (size_t)(l + i) * BATCH + r) : (vec)(0.0f);
             transpose(rows);
             UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++) {
                 vec_store(rows[i], to + (r + i) * TILE_WIDTH);
@@ -368,7 +358,7 @@ PART void pack_b(__global const float *b, ROOM float *panels, int l0, int tiles,
         if (bias_gradient) {
             float sums[VECTOR_WIDTH];
             vec_store(sum, sums);
-            for (int i = 0; i < VECTOR_WIDTH && l0 + l + i < WIDTH; i++)
+            for (int i = 0; i < VECTOR_WIDTH && l0 + l + i < L; i++)
                 bias_gradient[l0 + l + i] = (begin ? 0.0f : bias_gradient[l0 + l + i]) + sums[i];
         }
     }
@@ -397,7 +387,7 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #if !A_IN_PLACE
             pack_a(chunk, panels_a, m0, terms);
 #endif
-            /* Next come the next rows, or the next terms, or the next item's. */
+            /* Next are the next rows, or the next terms, or those of the next item. */
             const bool down = m0 + ROWS_OF_CHUNK < end_row, on = block + BLOCK < slice_end;
             ahead next;
             next.now = down || !on ? stretch_of_a(a, m0 + ROWS_OF_CHUNK, block)
@@ -429,29 +419,27 @@ PART void multiply_item(__global const float *restrict a, __global const float *
 #if COMPARED
 #define ERRORS (ITEM_COLUMNS * TILE_WIDTH)
 /* Writes the errors of columns l0 .. as a part. */
-PART void put_errors(const ROOM float *errors, int l0, const comparison *with) {
+PART void put_errors(ROOM const float *errors, int l0, const comparison *with) {
     __global float *to = with->errors + get_group_id(1) * (size_t)BATCH + l0;
     for (int l = 0; l < min(ERRORS, COLUMNS - l0); l += VECTOR_WIDTH)
-        vec_store(*(const ROOM vec *)(errors + l), to + l);
+        vec_store(*(ROOM const vec *)(errors + l), to + l);
 }
 #else
 #define ERRORS 1
 #endif
 
-/* accumulate: only of weights' gradients, as bias_gradient, which may be NULL. slices: where SLICES
- * > 1, [SLICES][M][C_ROW] for the sums; else NULL, and they go to c. target .. n: a comparison. */
-__kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
-                                      __global const float *restrict b,
-                                      __global const float *restrict extra,
-                                      __global float *restrict c, __global float *restrict slices,
-                                      __global float *restrict bias_gradient, int accumulate,
-                                      __global const float *restrict target,
-                                      __global float *restrict errors, float scale, int n) {
+/* accumulate and bias_gradient, which may be NULL: used for weight gradients only. slices: receives
+ * the sums, [SLICES][M][C_ROW], if SLICES > 1; else NULL, and the sums go to c. target .. n: a
+ * comparison. */
+__kernel GROUP_ATTRIBUTE void dense_product(
+    __global const float *restrict a, __global const float *restrict b,
+    __global const float *restrict extra, __global float *restrict c,
+    __global float *restrict slices, __global float *restrict bias_gradient, int accumulate,
+    __global const float *restrict target, __global float *restrict errors, float scale, int n) {
     const comparison with = {target, errors, scale, n};
     const int l0 = (int)get_group_id(0) * ITEM_COLUMNS * TILE_WIDTH;
     ROOM float item_errors[ERRORS] __attribute__((aligned(64)));
-    for (int i = 0; i < ERRORS; i++)
-        item_errors[i] = 0.0f;
+    for (int i = 0; i < ERRORS; i++) item_errors[i] = 0.0f;
 #if B_IN_PLACE
     ROOM float panels_b[1];
 #else
@@ -471,29 +459,29 @@ __kernel GROUP_ATTRIBUTE void product(__global const float *restrict a,
 }
 #endif
 
-/* Adds the slices up and finishes the sums; slices may be c, where there is one. Work-groups are
- * (columns, rows), an item taking ITEM_VECTORS of a row. */
-__kernel GROUP_ATTRIBUTE void combine(__global const float *slices, __global const float *extra,
-                                      __global float *c) {
+/* Adds the slices up and finishes the sums; slices may be c if there is one. Work-groups are
+ * (columns, rows); an item has ITEM_VECTORS of a row. */
+__kernel GROUP_ATTRIBUTE void dense_combine(__global const float *slices,
+                                            __global const float *extra, __global float *c) {
     const int m = get_group_id(1);
     for (int j = 0; j < ITEM_VECTORS; j++) {
         const int l = LANE_BASE(get_group_id(0), ITEM_VECTORS) + j * LANE_STRIDE;
         const size_t i = (size_t)m * C_ROW + l;
         vec sum = vec_load(slices + i);
-        for (int s = 1; s < SLICES; s++)
-            sum += vec_load(slices + (size_t)s * M * C_ROW + i);
+        for (int s = 1; s < SLICES; s++) sum += vec_load(slices + (size_t)s * M * C_ROW + i);
         vec_store(finish(sum, m, l, extra), c + i);
     }
 }
 
 #if FORM == WEIGHT
-/* bias gradient[o] = sum of dy[o], where another library computes the product; an item or a
- * work-group takes BIAS_ROWS of them. */
-__kernel GROUP_ATTRIBUTE void bias_gradient(__global const float *restrict dy,
-                                            __global float *restrict gradient, int accumulate) {
+/* The bias gradient, if another library computes the product: the sum of dy[o]. An item (CPUs) or a
+ * work-group computes BIAS_ROWS of them. */
+__kernel GROUP_ATTRIBUTE void dense_bias_gradient(__global const float *restrict dy,
+                                                  __global float *restrict gradient,
+                                                  int accumulate) {
     __local float room[GROUP_SIZE];
     const int first = (int)get_group_id(0) * BIAS_ROWS;
-    for (int o = first; o < min(first + BIAS_ROWS, WIDTH); o++) {
+    for (int o = first; o < min(first + BIAS_ROWS, L); o++) {
         vec sum = (vec)(0.0f);
         for (int r = LANE_BASE(0, 1); r < R; r += LANE_STRIDE)
             sum += vec_load(dy + (size_t)o * BATCH + r);

@@ -1,10 +1,21 @@
-/* Codes that are drawn from a normal distribution, [FEATURES][BATCH]: engine/ops/gaussian_code.h
- * has the formulas.
+/* Codes z drawn from normal distributions that two networks describe by mean and log variance, the
+ * divergence of these from N(0, 1), and both gradients. engine/ops/gaussian_code.h has the
+ * formulas.
  *
- * Options: FEATURES, BATCH, LARGEST (log variance: exp is continued by its tangent beyond it),
- * INPUT_ACTIVATION (the one that produced what a gradient is with respect to), and how the work is
- * cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups, splits of the
- * features). */
+ * All tensors are [FEATURES][BATCH]. Work-groups are (lane groups, splits of the features):
+ *
+ *                     <- VECTORS ->
+ *     ROWS features  |  item       |     divergence: a part per split, [SPLITS][BATCH], which
+ *     ROWS features  |  item       |     divergence_sum adds up for each lane
+ *
+ * Options
+ *     FEATURES, BATCH    of the tensors in memory
+ *     LARGEST            log variance beyond which exp is continued by its tangent (20)
+ *     VECTORS, ROWS      vectors of the batch and features of an item (9, 8)
+ *     INPUT_ACTIVATION, INPUT_SLOPE   of the activation that produced what a gradient is with
+ *                        respect to, see common.cl
+ *
+ * Twin of engine/ops/gaussian_code.c. */
 
 #define SPLITS CEIL_DIV(FEATURES, ROWS)
 
@@ -18,16 +29,16 @@ static inline vec deviation(vec log_variance) {
     return exp(0.5f * low) * (1.0f + 0.5f * (log_variance - low));
 }
 
-/* expm1, because near 0 the difference is all there is. */
+/* expm1 keeps the digits that exp(v) - 1 loses near 0. */
 static inline vec divergence(vec mean, vec log_variance) {
     const vec low = bounded(log_variance), beyond = log_variance - low;
     return 0.5f * (mean * mean + (expm1(low) - log_variance + exp(low) * beyond));
 }
 
-__kernel GROUP_ATTRIBUTE void sample(__global const float *restrict mean,
-                                     __global const float *restrict log_variance,
-                                     __global const float *restrict noise,
-                                     __global float *restrict z, int n) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_sample(__global const float *restrict mean,
+                                                   __global const float *restrict log_variance,
+                                                   __global const float *restrict noise,
+                                                   __global float *restrict z, int n) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {
@@ -40,15 +51,14 @@ __kernel GROUP_ATTRIBUTE void sample(__global const float *restrict mean,
 }
 
 /* A part of each lane's divergence per split, [SPLITS][BATCH]. */
-__kernel GROUP_ATTRIBUTE void divergence_parts(__global const float *restrict mean,
-                                               __global const float *restrict log_variance,
-                                               __global float *restrict parts, int n) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_divergence_parts(
+    __global const float *restrict mean, __global const float *restrict log_variance,
+    __global float *restrict parts, int n) {
     const int first_row = (int)get_group_id(1) * ROWS, end_row = min(first_row + ROWS, FEATURES);
     const int first = LANE_BASE(get_group_id(0), VECTORS);
-    /* Feature by feature, so that memory is read in runs. */
+    /* One feature after the other, so that memory is read in runs. */
     vec part[VECTORS];
-    for (int j = 0; j < VECTORS; j++)
-        part[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
     for (int f = first_row; f < end_row; f++)
         for (int j = 0; j < VECTORS; j++) {
             const size_t i = (size_t)f * BATCH + first + j * LANE_STRIDE;
@@ -60,29 +70,28 @@ __kernel GROUP_ATTRIBUTE void divergence_parts(__global const float *restrict me
     }
 }
 
-__kernel GROUP_ATTRIBUTE void divergence_sum(__global const float *restrict parts,
-                                             __global float *restrict divergences) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_divergence_sum(__global const float *restrict parts,
+                                                           __global float *restrict divergences) {
     const int lane = LANE_BASE(get_group_id(0), 1);
     vec sum = (vec)(0.0f);
-    for (int s = 0; s < SPLITS; s++)
-        sum += vec_load(parts + (size_t)s * BATCH + lane);
+    for (int s = 0; s < SPLITS; s++) sum += vec_load(parts + (size_t)s * BATCH + lane);
     vec_store(sum, divergences + lane);
 }
 
 /* One work-group. */
-__kernel GROUP_ATTRIBUTE void divergence_mean(__global const float *restrict divergences,
-                                              __global float *restrict losses, int slot, int n) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_divergence_mean(
+    __global const float *restrict divergences, __global float *restrict losses, int slot, int n) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < n; i += GROUP_SIZE)
-        sum += divergences[i];
+    for (int i = get_local_id(0); i < n; i += GROUP_SIZE) sum += divergences[i];
     sum = group_sum(sum, room);
     if (get_local_id(0) == 0) losses[slot] = sum / (float)n;
 }
 
-__kernel GROUP_ATTRIBUTE void mean_gradient(__global const float *restrict mean,
-                                            __global const float *restrict dz,
-                                            __global float *restrict gradient, int n, float scale) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_mean_gradient(__global const float *restrict mean,
+                                                          __global const float *restrict dz,
+                                                          __global float *restrict gradient, int n,
+                                                          float scale) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {
@@ -94,11 +103,9 @@ __kernel GROUP_ATTRIBUTE void mean_gradient(__global const float *restrict mean,
         }
 }
 
-__kernel GROUP_ATTRIBUTE void log_variance_gradient(__global const float *restrict log_variance,
-                                                    __global const float *restrict noise,
-                                                    __global const float *restrict dz,
-                                                    __global float *restrict gradient, int n,
-                                                    float scale) {
+__kernel GROUP_ATTRIBUTE void gaussian_code_log_variance_gradient(
+    __global const float *restrict log_variance, __global const float *restrict noise,
+    __global const float *restrict dz, __global float *restrict gradient, int n, float scale) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {

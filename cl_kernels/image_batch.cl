@@ -1,16 +1,34 @@
-/* Stored images, [image][height][width][channel] in bytes or floats, become a normalised batch
- * [CHANNELS][HEIGHT][WIDTH][BATCH].
+/* Stored images, in bytes or floats, become a normalised batch:
  *
- * Options: BATCH; FLOATS (pixels are floats); SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH;
- * CHANNELS, HEIGHT, WIDTH; PADDED (images of another size are put in the middle, not resized);
- * PARTIAL (the pixels at hand may lack images of the batch, whose lanes are left as they are);
- * STAGED (the pixels at hand are those of the batch, in order); PLANAR (not set: 0; the pixels are
- * stored as [image][channel][height][width]); LEAST and GREATEST (set where some values are beyond
- * them, which then count as these); SHUFFLE_STREAM, FLIP_STREAM (us_stream); and how the work is
- * cut: VECTORS of the batch and STRIP pixels of a row per item.
+ *     out[c][y][x][n] = scale * pixels[image][y][x][c] + offset     image = chosen[n]
  *
- * An item takes a strip of each of its lanes' images in turn into a tile whose lanes are innermost,
- * then writes the tile out in whole vectors: both sides touch memory in runs. */
+ * flipped, resized or padded, and of other channels on the way. image_batch_choose decides which
+ * image a lane gets and whether it is flipped; image_batch_gather moves the pixels, which is a
+ * transposition: in storage an image's values lie side by side, in a batch those of one pixel.
+ *
+ *     storage                  tile, in registers or L1         batch
+ *     image 0  rgbrgbrgb..     r: n0 n1 n2 ..                   [c][y][x][n]
+ *     image 1  rgbrgbrgb..     g: n0 n1 n2 ..
+ *              STRIP pixels    ..
+ *
+ * An item fills the tile from a strip of each of its lanes' images, one lane after the other, and
+ * then writes whole vectors, so that both sides touch memory in runs. Work-groups are (lane groups,
+ * strips of a row, rows).
+ *
+ * Options
+ *     BATCH                lanes of the batch in memory
+ *     FLOATS               1: pixels are floats, else bytes
+ *     SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH   of a stored image (3, 64, 64)
+ *     CHANNELS, HEIGHT, WIDTH   of the batch
+ *     PADDED               1: images of another size are put in the middle, else resized
+ *     PARTIAL              1: the pixels at hand may lack images, whose lanes are left as they are
+ *     IN_ORDER             1: the pixels at hand are those of the batch, in its order
+ *     PLANAR               1: stored as [image][channel][height][width]; may be absent
+ *     LEAST, GREATEST      present if some values are beyond them, which then count as these
+ *     SHUFFLE_STREAM, FLIP_STREAM   of random numbers (us_stream)
+ *     VECTORS, STRIP       vectors of the batch and pixels of a row of an item (8, 16)
+ *
+ * Twin of engine/ops/image_batch.c. */
 
 #include "random.cl"
 
@@ -44,7 +62,7 @@ typedef float pixel;
 typedef uchar pixel;
 #endif
 
-/* Bytes stay bytes in the tile where nothing needs computing; else it holds results. */
+/* If nothing needs computing the tile holds bytes, else it holds results. */
 #if DIRECT && !FLOATS && !PARTIAL && !defined(GREATEST)
 #define BYTE_TILE 1
 typedef uchar cell;
@@ -53,7 +71,7 @@ typedef uchar cell;
 typedef float cell;
 #endif
 
-/* Whole vectors of bytes, turned in registers. */
+/* Whole vectors of bytes are transposed in registers. */
 #define QUICK                                                                                      \
     (BYTE_TILE && !PLANAR && VECTOR_WIDTH > 1 && WIDTH % STRIP == 0 &&                             \
      STRIP * CHANNELS % VECTOR_WIDTH == 0)
@@ -65,9 +83,10 @@ typedef float cell;
 #endif
 
 /* chosen: [the stored image of each lane][whether it is flipped]. selection may be NULL. */
-__kernel GROUP_ATTRIBUTE void choose(__global const uint *restrict selection,
-                                     __global uint *restrict chosen, uint selected, uint first,
-                                     int n, int shuffle, int flip, ulong seed, uint epoch) {
+__kernel GROUP_ATTRIBUTE void image_batch_choose(__global const uint *restrict selection,
+                                                 __global uint *restrict chosen, uint selected,
+                                                 uint first, int n, int shuffle, int flip,
+                                                 ulong seed, uint epoch) {
     const int lane = (int)get_group_id(0) * GROUP_SIZE + (int)get_local_id(0);
     if (lane >= n) return;
     const uint place = first + (uint)lane;
@@ -77,7 +96,7 @@ __kernel GROUP_ATTRIBUTE void choose(__global const uint *restrict selection,
     chosen[BATCH + lane] = flip && us_random_uniform(seed, FLIP_STREAM, epoch, place) < 0.5f;
 }
 
-/* What an item works on. */
+/* An item's work. */
 typedef struct {
     int y, x, pixels; /* its strip: row, first column, length */
     float scale, offset;
@@ -147,7 +166,7 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
 #endif
 }
 
-/* The tile as it stands in memory already, or 0. */
+/* Fills column `lane` of the tile with what memory holds already, or with 0. */
 static inline void fill_other(cell *tile, int lane, __global const float *out, bool keep, strip s) {
     for (int p = 0; p < s.pixels; p++)
         for (int c = 0; c < CHANNELS; c++)
@@ -169,7 +188,7 @@ typedef struct {
 static inline __global const uchar *strip_of(__global const uchar *pixels,
                                              __global const uint *chosen, int lane, uint low,
                                              strip s) {
-    const uint index = STAGED ? (uint)lane : chosen[lane] - low;
+    const uint index = IN_ORDER ? (uint)lane : chosen[lane] - low;
     const int x = chosen[BATCH + lane] ? WIDTH - STRIP - s.x : s.x;
     return pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
 }
@@ -180,7 +199,7 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels,
     __global const uchar *from[VECTOR_WIDTH];
     for (int l = 0; l < VECTOR_WIDTH; l++)
         from[l] = strip_of(pixels, chosen, min(first + l, n - 1), low, s);
-    /* Images lie anywhere: of each, the strip after the next is asked for. */
+    /* Images lie anywhere in memory: prefetch the strip after the next of each. */
     UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++)
         prefetch_line(from[l] + 3 * STRIP * CHANNELS - 1, 0, 2);
     for (int k = 0; k < STRIP * CHANNELS; k += VECTOR_WIDTH) {
@@ -196,15 +215,13 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels,
                 turned[2 * i + 1].even = part[i].hi;
                 turned[2 * i + 1].odd = part[i + VECTOR_WIDTH / 2].hi;
             }
-            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++)
-                part[i] = turned[i];
+            UNROLL_FOR (int i = 0; i < VECTOR_WIDTH; i++) part[i] = turned[i];
         }
-        UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++)
-            rows[k + l] = part[l];
+        UNROLL_FOR (int l = 0; l < VECTOR_WIDTH; l++) rows[k + l] = part[l];
     }
 }
 
-/* Turns the strips of flipped images round. */
+/* Mirrors the strips of flipped images. */
 static inline void mirror_strips(bytes *rows, __global const uint *flips) {
     const WIDE(int) turned = WIDE(vload)(0, flips) != (WIDE(uint))(0u);
     if (!any(turned)) return;
@@ -218,8 +235,8 @@ static inline void mirror_strips(bytes *rows, __global const uint *flips) {
         }
 }
 
-/* Vectors whose strips wait in the L1 cache, so that each of their pixels is then written in one
- * run. */
+/* Vectors whose strips are kept in the L1 cache, so that each of their pixels is then written in
+ * one run. */
 #define SIDE_BY_SIDE 16
 
 static inline void gather_strips(__global const uchar *pixels, __global const uint *chosen,
@@ -242,10 +259,10 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
 #endif
 
 /* pixels: the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
-__kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
-                                     __global const uint *restrict chosen,
-                                     __global float *restrict out, int n, uint low, uint count,
-                                     float scale, float offset) {
+__kernel GROUP_ATTRIBUTE void image_batch_gather(__global const pixel *restrict pixels,
+                                                 __global const uint *restrict chosen,
+                                                 __global float *restrict out, int n, uint low,
+                                                 uint count, float scale, float offset) {
     strip s;
     s.x = (int)get_group_id(1) * STRIP;
     s.y = (int)get_group_id(2);
@@ -264,7 +281,7 @@ __kernel GROUP_ATTRIBUTE void gather(__global const pixel *restrict pixels,
         const int first = LANE_BASE(get_group_id(0), VECTORS) + j * LANE_STRIDE;
         for (int l = 0; l < VECTOR_WIDTH; l++) {
             const int lane = first + l;
-            const uint index = lane >= n ? 0 : STAGED ? (uint)lane : chosen[lane] - low;
+            const uint index = lane >= n ? 0 : IN_ORDER ? (uint)lane : chosen[lane] - low;
             if (lane < n && (!PARTIAL || index < count))
                 fill(tile, l, pixels + (size_t)index * IMAGE, chosen[BATCH + lane] != 0, s);
             else

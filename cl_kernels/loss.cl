@@ -1,8 +1,23 @@
-/* A loss and its gradient in one pass over [FEATURES][BATCH], and the sum of its parts.
+/* Losses and their gradients, of y and a target or a constant:
  *
- * Options: KIND (us_loss_kind), FEATURES, BATCH, INPUT_ACTIVATION (the one that produced y), and
- * how the work is cut: VECTORS per item side by side in the batch, ROWS features per item.
- * Work-groups are (lane groups, splits of the features); each leaves one part of the sum. */
+ *     losses[slot] (+)= scale * sum over f, n of loss(y[f][n], target[f][n])
+ *     dy[f][n] = scale * d loss / d (value before y's activation), + kept * dy[f][n]
+ *
+ * Tensors are [FEATURES][BATCH]. loss_parts has work-groups (lane groups, splits of the features),
+ * each of which leaves one part of the sum; loss_sum, one work-group, adds up the parts:
+ *
+ *                     <- VECTORS ->
+ *     ROWS features  | group (0,0) | group (1,0) |  ->  parts[split * LANE_GROUPS + lane group]
+ *     ROWS features  | group (0,1) | group (1,1) |
+ *
+ * Options
+ *     KIND               us_loss_kind
+ *     FEATURES, BATCH    of the tensors in memory
+ *     OCCUPIED           lanes that images may lie in
+ *     VECTORS, ROWS      vectors of the batch (all on CPUs, 1 on GPUs) and features of an item (32)
+ *     INPUT_ACTIVATION, INPUT_SLOPE   of the activation that produced y, see common.cl
+ *
+ * Twin of engine/ops/loss.c. */
 
 #define SPLITS CEIL_DIV(FEATURES, ROWS)
 #define LANE_GROUPS (OCCUPIED / (VECTORS * LANE_STRIDE))
@@ -11,7 +26,7 @@
 #define MEAN_SQUARED_ERROR 0
 #define BINARY_CROSS_ENTROPY 1
 
-/* Comparisons are written so that a NaN stays one: it tells of divergence. */
+/* Comparisons are written so that a NaN stays one and divergence is seen. */
 static inline vec at_least(vec v, float low) {
     return vec_choose(v, (vec)(low), v < (vec)(low));
 }
@@ -62,10 +77,10 @@ __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
     if (get_local_id(0) == 0) parts[get_group_id(1) * LANE_GROUPS + get_group_id(0)] = total;
 }
 
-/* The same of parts per lane, [count][BATCH] (us_errors). One work-group. */
-__kernel GROUP_ATTRIBUTE void errors_sum(__global const float *restrict errors, int count,
-                                         __global float *restrict losses, int slot, int n,
-                                         float scale, int accumulate) {
+/* The same, of errors that were summed in parts, [count][BATCH] (us_errors). One work-group. */
+__kernel GROUP_ATTRIBUTE void loss_errors_sum(__global const float *restrict errors, int count,
+                                              __global float *restrict losses, int slot, int n,
+                                              float scale, int accumulate) {
     __local float room[GROUP_SIZE];
     vec sum = (vec)(0.0f);
     for (int part = 0; part < count; part++)
@@ -81,8 +96,7 @@ __kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
                                        int accumulate) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE)
-        sum += parts[i];
+    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
     sum = group_sum(sum, room);
     if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * sum;
 }

@@ -1,14 +1,28 @@
-/* Adam, AdamW and SGD on flat buffers. Options: KIND (us_optimizer_kind), COUNT (floats), VECTORS
- * per item, PARTS (work-groups, each taking VECTORS * LANE_STRIDE floats). COUNT need not be a
- * multiple of anything: the last item ends with single floats. */
+/* One step of Adam, AdamW or SGD for all parameters of a network, which are one flat array, as are
+ * gradients and moments; and the norm of all gradients, to clip them by.
+ *
+ *     optimizer_norm_parts     the sum of squares of a work-group's gradients
+ *     optimizer_norm_finish    one work-group: coefficient = min(1, limit / norm)
+ *     optimizer_update         moments and parameters
+ *
+ * Work is cut as in activation.cl. COUNT need not be a multiple of anything: the last item ends
+ * with single floats.
+ *
+ * Options
+ *     KIND       us_optimizer_kind
+ *     COUNT      parameters (47595)
+ *     VECTORS    of an item
+ *     PARTS      work-groups, each with VECTORS * LANE_STRIDE parameters
+ *
+ * Twin of engine/ops/optimizer.c. */
 
 #define ADAM 0
 #define ADAMW 1
 #define SGD 2
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 
-/* The update of floats or vectors (T) at i. With step the learning rate over 1 - beta1^t and root
- * 1 / sqrt(1 - beta2^t), which the host computes in double. */
+/* Updates floats or vectors (T) at i. step is the learning rate over 1 - beta1^t and root is 1 /
+ * sqrt(1 - beta2^t); the host computes both in double. */
 #if KIND == SGD
 #define UPDATE(T, LOAD, STORE)                                                                     \
     {                                                                                              \
@@ -34,15 +48,13 @@
 #define LOAD_ONE(p) (*(p))
 #define STORE_ONE(v, p) (*(p) = (v))
 
-/* coefficient: NULL, or what gradients are multiplied by. rest1 and rest2 are 1 - beta1 and
- * 1 - beta2. SGD uses beta1 as its momentum. decay: of ADAMW already times the learning rate. */
-__kernel GROUP_ATTRIBUTE void update(__global float *restrict parameters,
-                                     __global const float *restrict gradients,
-                                     __global float *restrict moment1,
-                                     __global float *restrict moment2,
-                                     __global const float *restrict coefficient, float step,
-                                     float root, float beta1, float rest1, float beta2, float rest2,
-                                     float epsilon, float decay) {
+/* coefficient: the factor of the gradients; NULL means 1. rest1 and rest2 are 1 - beta1 and 1 -
+ * beta2. SGD uses beta1 as its momentum. decay: for ADAMW already times the learning rate. */
+__kernel GROUP_ATTRIBUTE void optimizer_update(
+    __global float *restrict parameters, __global const float *restrict gradients,
+    __global float *restrict moment1, __global float *restrict moment2,
+    __global const float *restrict coefficient, float step, float root, float beta1, float rest1,
+    float beta2, float rest2, float epsilon, float decay) {
     const float clipping = coefficient ? coefficient[0] : 1.0f;
     for (int j = 0; j < VECTORS; j++) {
         const int start = ITEM_BASE + j * LANE_STRIDE;
@@ -50,15 +62,14 @@ __kernel GROUP_ATTRIBUTE void update(__global float *restrict parameters,
             const int i = start;
             UPDATE(vec, vec_load, vec_store)
         } else {
-            for (int i = start; i < COUNT; i++)
-                UPDATE(float, LOAD_ONE, STORE_ONE)
+            for (int i = start; i < COUNT; i++) UPDATE(float, LOAD_ONE, STORE_ONE)
         }
     }
 }
 
 /* Sums of squares, one part per work-group. */
-__kernel GROUP_ATTRIBUTE void norm_parts(__global const float *restrict gradients,
-                                         __global float *restrict parts) {
+__kernel GROUP_ATTRIBUTE void optimizer_norm_parts(__global const float *restrict gradients,
+                                                   __global float *restrict parts) {
     __local float room[GROUP_SIZE];
     vec sum = (vec)(0.0f);
     float rest = 0.0f;
@@ -68,8 +79,7 @@ __kernel GROUP_ATTRIBUTE void norm_parts(__global const float *restrict gradient
             const vec g = vec_load(gradients + start);
             sum += g * g;
         } else {
-            for (int i = start; i < COUNT; i++)
-                rest += gradients[i] * gradients[i];
+            for (int i = start; i < COUNT; i++) rest += gradients[i] * gradients[i];
         }
     }
     const float total = group_sum(vec_sum(sum) + rest, room);
@@ -78,12 +88,12 @@ __kernel GROUP_ATTRIBUTE void norm_parts(__global const float *restrict gradient
 
 /* One work-group: the factor min(1, limit / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_. A
  * NaN stays one. */
-__kernel GROUP_ATTRIBUTE void norm_finish(__global const float *restrict parts,
-                                          __global float *restrict coefficient, float limit) {
+__kernel GROUP_ATTRIBUTE void optimizer_norm_finish(__global const float *restrict parts,
+                                                    __global float *restrict coefficient,
+                                                    float limit) {
     __local float room[GROUP_SIZE];
     float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE)
-        sum += parts[i];
+    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
     const float factor = limit / (sqrt(group_sum(sum, room)) + 1e-6f);
     if (get_local_id(0) == 0) coefficient[0] = factor > 1.0f ? 1.0f : factor;
 }

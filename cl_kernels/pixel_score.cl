@@ -1,7 +1,21 @@
-/* The reconstruction score of each lane, from [CHANNELS][PIXELS][BATCH].
+/* The score of each image by its reconstruction. With e[p][n] the sum of (x - y)^2 over the
+ * channels of pixel p, a score is made of the e of an image: engine/ops/pixel_score.h has the
+ * formulas.
  *
- * Options: KIND (us_pixel_score_kind), CHANNELS, PIXELS, BATCH, TOP (how many of the largest), and
- * how the work is cut: VECTORS of the batch and ROWS pixels per item. */
+ * x and y are [CHANNELS][PIXELS][BATCH]. pixel_score_errors has work-groups (lane groups, splits of
+ * the pixels), pixel_score_combine lane groups of one vector per item:
+ *
+ *                   <- VECTORS ->
+ *     ROWS pixels  | item        |  ->  parts[split][n]
+ *     ROWS pixels  | item        |  ->  parts[split][n]  ->  scores[n]
+ *
+ * Options
+ *     KIND               us_pixel_score_kind
+ *     CHANNELS, PIXELS, BATCH   of the images in memory
+ *     TOP                TOP_K: of how many of the largest e the mean is the score
+ *     VECTORS, ROWS      vectors of the batch (all on CPUs, 1 on GPUs) and pixels of an item (64)
+ *
+ * Twin of engine/ops/pixel_score.c. */
 
 #define ROOT_SUM 0
 #define MEAN 1
@@ -14,21 +28,20 @@
 typedef WIDE(uint) bits;
 typedef WIDE(int) counts;
 
-/* For TOP_K the error of every pixel, [PIXELS][BATCH]; else a part per split, [SPLITS][BATCH],
- * which for RELATIVE those of the image's own size follow. */
-__kernel GROUP_ATTRIBUTE void errors(__global const float *restrict x,
-                                     __global const float *restrict y,
-                                     __global float *restrict parts) {
+/* Writes, for TOP_K, the error of every pixel, [PIXELS][BATCH]; else a part per split,
+ * [SPLITS][BATCH]. For RELATIVE the parts of the image's own size follow. */
+__kernel GROUP_ATTRIBUTE void pixel_score_errors(__global const float *restrict x,
+                                                 __global const float *restrict y,
+                                                 __global float *restrict parts) {
     const int first = LANE_BASE(get_group_id(0), VECTORS), split = get_group_id(1);
     const int first_row = split * ROWS, end_row = min(first_row + ROWS, PIXELS);
-    /* Pixel by pixel, so that memory is read in runs; the parts wait in the L1 cache meanwhile. */
+    /* One pixel after the other, so that memory is read in runs; the parts stay in the L1 cache
+     * meanwhile. */
     vec part[VECTORS];
-    for (int j = 0; j < VECTORS; j++)
-        part[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++) part[j] = (vec)(0.0f);
 #if KIND == RELATIVE
     vec size[VECTORS];
-    for (int j = 0; j < VECTORS; j++)
-        size[j] = (vec)(0.0f);
+    for (int j = 0; j < VECTORS; j++) size[j] = (vec)(0.0f);
 #endif
     for (int p = first_row; p < end_row; p++)
         for (int j = 0; j < VECTORS; j++) {
@@ -93,7 +106,7 @@ static inline vec combine_parts(__global const float *parts, int splits) {
         above -= more;
 #endif
     }
-    /* Those equal to the threshold fill the rest. */
+    /* Errors equal to the threshold make up the number. */
     const vec ties = WIDE(convert_float)(TOP - above);
     return (sum + ties * WIDE(as_float)(threshold)) / (float)TOP;
 }
@@ -114,8 +127,7 @@ static inline vec combine_parts(__global const float *parts, int splits) {
     return total / (float)(CHANNELS * PIXELS);
 #elif KIND == RELATIVE
     vec size = (vec)(0.0f);
-    for (int s = splits; s < 2 * splits; s++)
-        size += vec_load(parts + (size_t)s * BATCH);
+    for (int s = splits; s < 2 * splits; s++) size += vec_load(parts + (size_t)s * BATCH);
     return sqrt(total) / (1.0f + sqrt(size));
 #else
     return total;
@@ -123,9 +135,10 @@ static inline vec combine_parts(__global const float *parts, int splits) {
 }
 #endif
 
-/* splits: SPLITS, or how many parts someone else has made as `errors` would. */
-__kernel GROUP_ATTRIBUTE void combine(__global const float *restrict parts, int splits,
-                                      __global float *restrict scores) {
+/* splits: SPLITS, or the number of parts that another kernel computed in place of
+ * pixel_score_errors. */
+__kernel GROUP_ATTRIBUTE void pixel_score_combine(__global const float *restrict parts, int splits,
+                                                  __global float *restrict scores) {
     const int lane = LANE_BASE(get_group_id(0), 1);
     vec_store(combine_parts(parts + lane, splits), scores + lane);
 }

@@ -58,8 +58,7 @@ float us_random_normal(ulong seed, us_stream stream, uint substream, ulong index
 uint us_random_permute(ulong seed, us_stream stream, uint substream, uint n, uint i) {
     if (i >= n) return i; /* such a walk might never end */
     uint bits = 1;
-    while (bits < 16 && (1u << (2 * bits)) < n)
-        bits++;
+    while (bits < 16 && (1u << (2 * bits)) < n) bits++;
     uint mask = (1u << bits) - 1u;
     do {
         uint left = i >> bits, right = i & mask;

@@ -1,10 +1,19 @@
-/* Random codes [FEATURES][BATCH]. The number of feature f of image j is that of index
- * j * FEATURES + f in engine/base/random.h, so it depends neither on the batch's size nor on its
- * padding; random.cl is written here once more, for vectors. Or codes matched to real ones.
+/* Random codes [FEATURES][BATCH], drawn from a distribution or put together from real ones.
  *
- * Options: DISTRIBUTION (us_distribution), FEATURES, BATCH, NOISE_STREAM (us_stream), and how the
- * work is cut: VECTORS of the batch and ROWS features per item. Work-groups are (lane groups,
- * splits of the features). */
+ * The number of feature f of image n has index n * FEATURES + f in engine/base/random.h, so that it
+ * depends neither on the batch's size nor on its padding. random.cl is written here once more, for
+ * vectors of counters.
+ *
+ * Work-groups are (lane groups, splits of the features); an item has VECTORS vectors of ROWS
+ * features.
+ *
+ * Options
+ *     DISTRIBUTION       us_distribution
+ *     FEATURES, BATCH    of the codes in memory
+ *     NOISE_STREAM       of random numbers (us_stream)
+ *     VECTORS, ROWS      see above
+ *
+ * Twin of engine/ops/random_codes.c. */
 
 #define NORMAL 0
 #define RECTIFIED_NORMAL 1
@@ -45,9 +54,9 @@ static inline vec draw_values(words word0, words word1) {
 }
 
 /* With `base`, the numbers are added to it: noise on images or codes. */
-__kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base,
-                                   __global float *restrict out, int n, float scale, ulong seed,
-                                   uint substream) {
+__kernel GROUP_ATTRIBUTE void random_codes_draw(__global const float *restrict base,
+                                                __global float *restrict out, int n, float scale,
+                                                ulong seed, uint substream) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++)
         for (int j = 0; j < VECTORS; j++) {
@@ -67,9 +76,9 @@ __kernel GROUP_ATTRIBUTE void draw(__global const float *restrict base,
 }
 
 /* out[f][j] = scale * codes[f][(j + shift) mod n] for j < n, shift being drawn for each feature. */
-__kernel GROUP_ATTRIBUTE void match(__global const float *restrict codes,
-                                    __global float *restrict out, int n, float scale, ulong seed,
-                                    uint substream) {
+__kernel GROUP_ATTRIBUTE void random_codes_match(__global const float *restrict codes,
+                                                 __global float *restrict out, int n, float scale,
+                                                 ulong seed, uint substream) {
     const int first_row = (int)get_group_id(1) * ROWS;
     for (int f = first_row; f < min(first_row + ROWS, FEATURES); f++) {
         uint drawn[4];

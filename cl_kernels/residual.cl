@@ -1,13 +1,23 @@
-/* Where branches of a network meet: outputs are added on the way forward, gradients on the way
- * back. Options: COUNT (floats of a tensor with its padded lanes), VECTORS (per item), ACTIVATION,
- * INPUT_ACTIVATION. */
+/* Where branches of a network meet, outputs are added, and gradients on the way back:
+ *
+ *     residual_forward         y = activation(a + b)
+ *     residual_gradient_sum    sum = base + gradient times the derivative of x's activation
+ *
+ * Any tensors of floats; work is cut as in activation.cl.
+ *
+ * Options
+ *     COUNT      floats of a tensor, those of padded lanes included (1572864)
+ *     VECTORS    vectors of an item (512 on CPUs, 4 on GPUs)
+ *     ACTIVATION, SLOPE, INPUT_ACTIVATION, INPUT_SLOPE   see common.cl
+ *
+ * Twin of engine/ops/residual.c. */
 
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 
 /* y = activation(a + b) */
-__kernel GROUP_ATTRIBUTE void forward(__global const float *restrict a,
-                                      __global const float *restrict b,
-                                      __global float *restrict y) {
+__kernel GROUP_ATTRIBUTE void residual_forward(__global const float *restrict a,
+                                               __global const float *restrict b,
+                                               __global float *restrict y) {
     const int first = ITEM_BASE;
     for (int j = 0; j < VECTORS; j++) {
         const int i = first + j * LANE_STRIDE;
@@ -17,10 +27,10 @@ __kernel GROUP_ATTRIBUTE void forward(__global const float *restrict a,
 
 /* sum = base + gradient times the derivative of the activation that produced x. sum may be base,
  * which may be NULL for zero. */
-__kernel GROUP_ATTRIBUTE void gradient_sum(__global const float *base,
-                                           __global const float *restrict x,
-                                           __global const float *restrict gradient,
-                                           __global float *sum) {
+__kernel GROUP_ATTRIBUTE void residual_gradient_sum(__global const float *base,
+                                                    __global const float *restrict x,
+                                                    __global const float *restrict gradient,
+                                                    __global float *sum) {
     const int first = ITEM_BASE;
     for (int j = 0; j < VECTORS; j++) {
         const int i = first + j * LANE_STRIDE;

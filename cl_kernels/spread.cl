@@ -1,7 +1,14 @@
-/* The standard deviation of the n values in a batch's lanes, told if it is above what is there.
+/* The standard deviation of the values of a batch, values[BATCH], of which n are images:
  *
- * Option: BATCH. One work-group. Differences are taken from the first value, so that equal values
- * have exactly no spread. */
+ *     out[slot] = max(out[slot], deviation)     a NaN is kept, too
+ *
+ * One work-group, whose items take vectors of the batch alternately. Differences are taken from the
+ * first value, so that equal values have exactly no spread.
+ *
+ * Option
+ *     BATCH    lanes of the batch in memory
+ *
+ * Twin of engine/ops/spread.c. */
 
 __kernel GROUP_ATTRIBUTE void spread(__global const float *restrict values,
                                      __global float *restrict out, int slot, int n) {
@@ -18,6 +25,6 @@ __kernel GROUP_ATTRIBUTE void spread(__global const float *restrict values,
         squares += d * d;
     }
     const float deviation = sqrt(group_sum(vec_sum(squares), room) / n);
-    /* A NaN is told too. */
+    /* Written so that a NaN is kept, too. */
     if (get_local_id(0) == 0 && !(deviation <= out[slot])) out[slot] = deviation;
 }

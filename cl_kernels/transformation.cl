@@ -1,28 +1,42 @@
-/* Geometric transformations of images, [CHANNELS][HEIGHT][WIDTH][BATCH]. What transformation t is:
- * engine/ops/transformation.h.
+/* Geometric transformations of images, [CHANNELS][HEIGHT][WIDTH][BATCH]: flips, shifts and
+ * rotations, numbered as engine/ops/transformation.h says.
  *
- * Options: CHANNELS, HEIGHT, WIDTH, BATCH; FLIPS (1 or 2), SHIFTS (1 or 9), SHIFT_Y and SHIFT_X in
- * pixels, COUNT of the transformations; NOISE_STREAM (us_stream); VECTORS of the batch per item.
- * Work-groups are (lane groups, rows of all channels). */
+ *     transformation_draw    labels[n], the transformation of image n
+ *     transformation_each    out: each image by its own transformation
+ *     transformation_all     out: all images by the same one
+ *
+ * The latter two have work-groups (lane groups, rows of all channels): an item has one row of
+ * VECTORS vectors of images.
+ *
+ * Options
+ *     CHANNELS, HEIGHT, WIDTH, BATCH   of the images in memory
+ *     FLIPS, SHIFTS       how many there are (1 or 2; 1 or 9)
+ *     SHIFT_Y, SHIFT_X    length of a shift in pixels (8)
+ *     TRANSFORMATIONS     how many there are in all (72)
+ *     NOISE_STREAM        of random numbers (us_stream)
+ *     VECTORS             of the batch of an item (all on CPUs, 1 on GPUs)
+ *
+ * Twin of engine/ops/transformation.c. */
 
 #include "random.cl"
 
 /* Each element draws its image's transformation, or takes `fixed` if that is not negative. */
-__kernel void draw_labels(__global int *restrict labels, int fixed, ulong seed, uint substream) {
+__kernel void transformation_draw(__global int *restrict labels, int fixed, ulong seed,
+                                  uint substream) {
     const int lane = (int)get_global_id(0);
     if (lane >= BATCH) return;
     uint words[4];
     us_random_words(seed, NOISE_STREAM, substream, (ulong)lane, words);
-    labels[lane] = fixed < 0 ? (int)mul_hi(words[0], (uint)COUNT) : fixed;
+    labels[lane] = fixed < 0 ? (int)mul_hi(words[0], (uint)TRANSFORMATIONS) : fixed;
 }
 
-/* Beyond an edge the image goes on as its mirror image, the edge's pixels once. */
+/* Beyond an edge follows the mirror image, without repeating the edge's pixels. */
 static inline int reflect(int i, int size) {
     if (i < 0) i = -i;
     return i < size ? i : 2 * (size - 1) - i;
 }
 
-/* The pixel that pixel (y, x) of the transformed image comes from: the steps backwards. */
+/* The pixel that pixel (y, x) of the transformed image is taken from: the steps in reverse. */
 static inline int source_pixel(int t, int y, int x) {
     const int shift = t % SHIFTS, flip = t / SHIFTS % FLIPS, quarters = t / (SHIFTS * FLIPS);
     int from_y = y, from_x = x;
@@ -44,11 +58,11 @@ static inline int source_pixel(int t, int y, int x) {
     return from_y * WIDTH + from_x;
 }
 
-/* Each image by its own transformation. Every lane reads elsewhere, so an item works on one lane
- * after the other; the row of a vector of lanes stays in the cache meanwhile. */
-__kernel GROUP_ATTRIBUTE void transform_each(__global const float *restrict x,
-                                             __global const int *restrict labels,
-                                             __global float *restrict out, int n) {
+/* Transforms each image by its own transformation. Every lane reads elsewhere, so an item does one
+ * lane after the other; the row of a vector of lanes stays in the cache meanwhile. */
+__kernel GROUP_ATTRIBUTE void transformation_each(__global const float *restrict x,
+                                                  __global const int *restrict labels,
+                                                  __global float *restrict out, int n) {
     const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
     const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH, row = (size_t)y * WIDTH * BATCH;
     for (int j = 0; j < VECTORS; j++)
@@ -61,9 +75,9 @@ __kernel GROUP_ATTRIBUTE void transform_each(__global const float *restrict x,
         }
 }
 
-/* All images by the same one. */
-__kernel GROUP_ATTRIBUTE void transform_all(__global const float *restrict x,
-                                            __global float *restrict out, int t, int n) {
+/* Transforms all images by the same transformation. */
+__kernel GROUP_ATTRIBUTE void transformation_all(__global const float *restrict x,
+                                                 __global float *restrict out, int t, int n) {
     const int channel = (int)get_group_id(1) / HEIGHT, y = (int)get_group_id(1) % HEIGHT;
     const size_t plane = (size_t)channel * HEIGHT * WIDTH * BATCH, row = (size_t)y * WIDTH * BATCH;
     for (int i = 0; i < WIDTH; i++) {

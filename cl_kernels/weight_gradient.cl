@@ -24,15 +24,15 @@
  *     WEIGHTS                  floats of the gradient
  *
  * Twin of engine/ops/convolution/weight_gradient_direct.c. */
-#define TAPS (KERNEL_H * KERNEL_W)
+#define KERNEL_TAPS (KERNEL_H * KERNEL_W)
 #define SUMS (TILE_SMALL * TILE_LARGE * TILE_TAPS)
 
 #define FOR_SMALL UNROLL_FOR (int i = 0; i < TILE_SMALL; i++)
 #define FOR_LARGE UNROLL_FOR (int j = 0; j < TILE_LARGE; j++)
 #define FOR_TAPS UNROLL_FOR (int k = 0; k < TILE_TAPS; k++)
 
-/* What a work-group has: a tile of small channels, of large channels and of taps of kernel row ky,
- * with their first ones, and a split of the small rows. */
+/* The work of a work-group: a tile of small channels, of large channels and of taps of kernel row
+ * ky, with the first of each, and a split of the small rows. */
 typedef struct piece {
     int small_tile, large_tile, tap_tile, s0, l0, kx0, ky, split;
 } piece;
@@ -106,7 +106,7 @@ PART void add_up(__global const float *restrict large, __global const float *res
     FOR_SMALL FOR_LARGE FOR_TAPS sums[(i * TILE_LARGE + j) * TILE_TAPS + k] = sum[i][j][k];
 }
 
-/* The last tile of a dimension is moved back to fit and then leaves out what the one before it
+/* The last tile of a dimension is moved back to fit and does not write what the tile before it
  * writes. partial is [SPLITS][weights in their own order]; with one split it is the gradient
  * itself, and `accumulate` adds to it. */
 INLINE void write_weight(piece p, int a, float total, __global float *partial, int accumulate) {
@@ -129,17 +129,14 @@ __kernel GROUP_ATTRIBUTE void weight_gradient(__global const float *restrict lar
     add_up(large, small, p, LANE_BASE(0, 0), sums);
 #if LANES
     __local float lanes[SUMS][GROUP_SIZE + 1];
-    UNROLL_FOR (int a = 0; a < SUMS; a++)
-        lanes[a][get_local_id(0)] = vec_sum(sums[a]);
+    UNROLL_FOR (int a = 0; a < SUMS; a++) lanes[a][get_local_id(0)] = vec_sum(sums[a]);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int a = get_local_id(0); a < SUMS; a += GROUP_SIZE) {
         float total = 0.0f;
-        for (int item = 0; item < GROUP_SIZE; item++)
-            total += lanes[a][item];
+        for (int item = 0; item < GROUP_SIZE; item++) total += lanes[a][item];
         write_weight(p, a, total, partial, accumulate);
     }
 #else
-    for (int a = 0; a < SUMS; a++)
-        write_weight(p, a, vec_sum(sums[a]), partial, accumulate);
+    for (int a = 0; a < SUMS; a++) write_weight(p, a, vec_sum(sums[a]), partial, accumulate);
 #endif
 }

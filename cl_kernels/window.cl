@@ -1,15 +1,18 @@
-/* Windows of pixels of an image's planes; the layout is [channel][height][width][BATCH]. */
+/* Included by winograd.cl and winograd_gradient.cl: windows of pixels of planes, which are
+ * [channel][height][width][BATCH], and asking the cache for those to come.
+ *
+ * Options: BATCH, lanes of the batch in memory. */
 
-/* Whether pixel i of one side of a window is there: at first + i * step, of `size` pixels. `least`
- * and `most` bound `first` and, like step and size, are constants, so that pixels that cannot be
- * beyond the border are not asked for it. */
+/* Whether pixel i of one side of a window, at first + i * step, is one of `size` pixels. `least`
+ * and `most` bound `first` and, like step and size, are constants, so that no test is compiled for
+ * pixels that cannot be beyond the border. */
 #define IS_THERE(first, i, step, size, least, most)                                                \
     (((least) + (i) * (step) >= 0 || (first) + (i) * (step) >= 0) &&                               \
      ((most) + (i) * (step) < (size) || (first) + (i) * (step) < (size)))
 
 /* Reads a window of `side` x `side` pixels, `step` apart, from (top, left) on, of a plane of height
- * x width for one vector; zeros beyond it. All but plane, top and left are constants, and bound
- * these two. */
+ * x width for one vector, with zeros beyond the plane. All but plane, top and left are constants,
+ * some of which bound these two. */
 INLINE void load_window(__global const float *plane, const int height, const int width, int top,
                         const int least_top, const int most_top, int left, const int least_left,
                         const int most_left, const int side, const int step, vec *d) {
@@ -23,13 +26,13 @@ INLINE void load_window(__global const float *plane, const int height, const int
 }
 
 /* A kernel that works on windows, a few images wide, reads and writes memory in short pieces far
- * from each other, which no hardware foresees: it has to say itself what will be next, while it
- * still computes. That is to cost little beside the computing, so a window of what will be next is
- * moved inside its plane, and no pixel of it is asked for its place. */
+ * from each other, which hardware cannot predict, so it prefetches the next windows while it
+ * computes. To keep that cheap, the prefetched window is moved inside its plane, and no pixel of it
+ * is tested. */
 
 /* The first pixel of a window of rows x columns pixels, `step` apart, from (top, left) on, of a
- * plane of height x width; moved inside where it is beyond the border. All but x, top and left are
- * constants. */
+ * plane of height x width; the window is moved inside if it is beyond the border. All but x, top
+ * and left are constants. */
 INLINE __global const float *window_inside(__global const float *x, const int height,
                                            const int width, int top, int left, const int rows,
                                            const int columns, const int step) {
@@ -38,9 +41,9 @@ INLINE __global const float *window_inside(__global const float *x, const int he
            ((size_t)y * width + clamp(left, 0, max(width - ((columns - 1) * step + 1), 0))) * BATCH;
 }
 
-/* Asks for a share of such a window, `part` of `parts`, for a second cache: of each of `channels`
- * planes, `floats` images of each pixel. All but first and part are constants.
- * written: they will be written. */
+/* Prefetches a share of such a window, `part` of `parts`, into the second cache: for each of
+ * `channels` planes, `floats` images of each pixel. written: the window will be written. All but
+ * first and part are constants. */
 INLINE void prefetch_window(__global const float *first, const int channels, const int height,
                             const int width, const int rows, const int columns, const int step,
                             const int floats, int part, const int parts, const bool written) {

@@ -42,9 +42,9 @@
 #define PHASES (STRIDE * STRIDE)
 #define TILE_FIRST(tile) FIRST_OF_TILE(tile, TILE_CHANNELS, OUT_CHANNELS)
 #define TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
-#define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS CEIL_DIV(VECTORS, ITEM_VECTORS)
-#define CHUNK_LANE(chunk) ((size_t)FIRST_OF_TILE(chunk, ITEM_VECTORS, VECTORS) * LANE_STRIDE)
+#define BATCH_VECTORS (OCCUPIED / LANE_STRIDE)
+#define CHUNKS CEIL_DIV(BATCH_VECTORS, ITEM_VECTORS)
+#define CHUNK_LANE(chunk) ((size_t)FIRST_OF_TILE(chunk, ITEM_VECTORS, BATCH_VECTORS) * LANE_STRIDE)
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 #define OUT_PLANE (OUT_HEIGHT * (size_t)OUT_WIDTH * BATCH)
 
@@ -77,19 +77,19 @@
 #define SPREAD (STRIDE - 1)
 #define FIRST_OF_SET(phase) 0
 #endif
-#define ROWS CEIL_DIV(GRID_HEIGHT, OUTPUTS)
-#define COLUMNS CEIL_DIV(GRID_WIDTH, OUTPUTS)
+#define TILES_Y CEIL_DIV(GRID_HEIGHT, OUTPUTS)
+#define TILES_X CEIL_DIV(GRID_WIDTH, OUTPUTS)
 #define WHOLE_TILES                                                                                \
     (GRID_HEIGHT % OUTPUTS == 0 && GRID_WIDTH % OUTPUTS == 0 && OUT_HEIGHT % GRID_HEIGHT == 0 &&   \
      OUT_WIDTH % GRID_WIDTH == 0)
 #define IN_BLOCKS (IN_CHANNELS / IN_BLOCK)
-#define OUT_BLOCK (ITEM_TILES * TILE_CHANNELS) /* with those that two tiles have counted twice */
-#define ITEMS (ROWS * COLUMNS * CHUNKS)        /* of the same channels */
+#define OUT_BLOCK (ITEM_TILES * TILE_CHANNELS) /* channels that two tiles have count twice */
+#define ITEMS (TILES_Y * TILES_X * CHUNKS)     /* of the same channels */
 #define GROUP_TILE(group)                                                                          \
     (ITEM_TILES < TILES ? min((int)((group) / ITEMS) * ITEM_TILES, TILES - ITEM_TILES) : 0)
 #define GROUP_LANE(group) CHUNK_LANE((int)((group) % CHUNKS))
-#define GROUP_COLUMN(group) ((int)((group) / CHUNKS % COLUMNS))
-#define GROUP_ROW(group) ((int)((group) % ITEMS / CHUNKS / COLUMNS))
+#define GROUP_COLUMN(group) ((int)((group) / CHUNKS % TILES_X))
+#define GROUP_ROW(group) ((int)((group) % ITEMS / CHUNKS / TILES_X))
 #define PATCH_FIRST(tile) (TILE_STEP * (tile) + FIRST_PIXEL)
 
 /* Largest first pixel over the windows of all tiles; FIRST_PIXEL is the smallest. */
@@ -97,16 +97,15 @@
 #define LAST_PIXEL(tiles) (((tiles) - 1) * TILE_STEP + FIRST_PIXEL + SPREAD)
 /* clang-format on */
 
-/* A window of a plane, of pixels `step` (constant) apart from (top, left) on, zeros beyond the
- * plane, transformed. */
+/* Transforms a window of a plane, with pixels `step` (constant) apart from (top, left) on and zeros
+ * beyond the plane. */
 INLINE void put_window(__global const float *plane, int top, int left, const int step,
                        ROOM vec *to) {
     vec d[PRODUCTS];
-    load_window(plane, IN_HEIGHT, IN_WIDTH, top, FIRST_PIXEL, LAST_PIXEL(ROWS), left, FIRST_PIXEL,
-                LAST_PIXEL(COLUMNS), POINTS, step, d);
+    load_window(plane, IN_HEIGHT, IN_WIDTH, top, FIRST_PIXEL, LAST_PIXEL(TILES_Y), left,
+                FIRST_PIXEL, LAST_PIXEL(TILES_X), POINTS, step, d);
     transform_input_2d(d);
-    UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
-        to[i * INPUT_STEP] = d[i];
+    UNROLL_FOR (int i = 0; i < PRODUCTS; i++) to[i * INPUT_STEP] = d[i];
 }
 
 /* inputs[product][term][vector] of a block's windows (UP) or of those of all phases, from (top,
@@ -125,24 +124,23 @@ PART void load_inputs(__global const float *x, int top, int left, ROOM vec *inpu
         }
 }
 
-/* Where an item's outputs of a set lie: from (y, x) on, STEP apart. */
+/* Where an item's outputs of a set begin; they are OUTPUT_STEP apart. */
 typedef struct place {
     int y, x;
 } place;
 #if UP
-#define STEP STRIDE
+#define OUTPUT_STEP STRIDE
 /* clang-format off */
 #define OUTPUT_FIRST(phase, tile)                                                                  \
     (STRIDE * (FIRST_POSITION(phase) + (tile) * OUTPUTS) + (phase) - PADDING)
 /* clang-format on */
 #else
-#define STEP 1
+#define OUTPUT_STEP 1
 #define OUTPUT_FIRST(phase, tile) (OUTPUTS * (tile))
 #endif
 
-/* Whether outputs (gradients, with an input) go past the caches. What a step of training writes
- * would push the rest out, and be gone itself before it is read; the outputs of scoring are fewer.
- * */
+/* Whether outputs (gradients, if there is an input) bypass the caches. In training they would evict
+ * other data and be evicted before they are read; in scoring there are fewer. */
 #define STREAMED(input) (VECTOR_WIDTH == LINE && (MOMENTS || (input)))
 #define PUT(value, address, streamed)                                                              \
     do {                                                                                           \
@@ -152,9 +150,9 @@ typedef struct place {
             vec_store(value, address);                                                             \
     } while (0)
 
-/* What a multiplication asks the caches for on its way: the patch of the next block, or work-group,
- * and where its own sums will be written, with what is read there (input; may be NULL). Without
- * blocks the next work-group's patch comes a share with each set. */
+/* What is prefetched during a multiplication: the patch of the next block, or work-group, and the
+ * memory that its own sums will be written to, with what is read there (input; may be NULL). With a
+ * single block, each set prefetches a share of the next work-group's patch. */
 #define PATCH_SHARES (IN_BLOCKS > 1 ? 1 : SETS)
 typedef struct ahead {
     __global const float *patch, *y, *input;
@@ -168,7 +166,7 @@ INLINE __global const float *patch_of(__global const float *x, size_t group) {
 }
 
 INLINE __global const float *outputs_of(__global const float *y, place at) {
-    return window_inside(y, OUT_HEIGHT, OUT_WIDTH, at.y, at.x, OUTPUTS, OUTPUTS, STEP);
+    return window_inside(y, OUT_HEIGHT, OUT_WIDTH, at.y, at.x, OUTPUTS, OUTPUTS, OUTPUT_STEP);
 }
 
 INLINE void prefetch_ahead(ahead to, int part) {
@@ -177,20 +175,20 @@ INLINE void prefetch_ahead(ahead to, int part) {
                     to.share * parts + part, PATCH_SHARES * parts, false);
     part += to.block * parts;
     if (!STREAMED(to.input))
-        prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
-                        part, IN_BLOCKS * parts, true);
+        prefetch_window(to.y, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, OUTPUT_STEP,
+                        images, part, IN_BLOCKS * parts, true);
     if (to.input)
-        prefetch_window(to.input, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, STEP, images,
-                        part, IN_BLOCKS * parts, false);
+        prefetch_window(to.input, OUT_BLOCK, OUT_HEIGHT, OUT_WIDTH, OUTPUTS, OUTPUTS, OUTPUT_STEP,
+                        images, part, IN_BLOCKS * parts, false);
 }
 
 #define FOR_CHANNELS UNROLL_FOR (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)
 
 /* products[product][channel][vector] = sums over a block's terms of weights times inputs, added to
- * those of the blocks before it; channel by channel of each tile. The weights are
- * winograd_pack.cl's, from the item's first tile on. */
-PART void multiply(__global const float *weights, const ROOM vec *inputs, ROOM vec *products,
+ * those of the blocks before it, channel by channel of each tile. The weights are in
+ * winograd_pack.cl's order, from the item's first tile on. */
+PART void multiply(__global const float *weights, ROOM const vec *inputs, ROOM vec *products,
                    const ahead *next) {
     const ahead to_come = *next;
     for (int product = 0; product < PRODUCTS; product++)
@@ -201,7 +199,7 @@ PART void multiply(__global const float *weights, const ROOM vec *inputs, ROOM v
             for (int first = 0; first < ITEM_VECTORS; first += TILE_VECTORS) {
                 __global const float *w =
                     weights + (size_t)(product * TILES + tile) * TERMS * TILE_CHANNELS;
-                const ROOM vec *from = inputs + (size_t)product * INPUT_STEP + first;
+                ROOM const vec *from = inputs + (size_t)product * INPUT_STEP + first;
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
                 if (IN_BLOCKS > 1 && to_come.block > 0) {
                     FOR_CHANNELS FOR_VECTORS sum[i][j] = to[i * ITEM_VECTORS + first + j];
@@ -224,7 +222,7 @@ PART void multiply(__global const float *weights, const ROOM vec *inputs, ROOM v
  * its slope on the negative side is 0 for ReLU and 1 for none. */
 typedef struct bend {
     vec slope;
-    WIDE(int) kept; /* bits of the product: none of a slope of 0, for what is infinite */
+    WIDE(int) kept; /* a mask of bits: a slope of 0 times an infinite value must give 0 */
 } bend;
 
 INLINE bend bend_of(float slope) {
@@ -237,28 +235,28 @@ INLINE vec apply_bend(bend by, vec v, vec sign) {
 }
 
 #define OFFSET(i)                                                                                  \
-    (((size_t)((i) / OUTPUTS) * OUT_WIDTH + (i) % OUTPUTS) * STEP * BATCH + v * LANE_STRIDE)
+    (((size_t)((i) / OUTPUTS) * OUT_WIDTH + (i) % OUTPUTS) * OUTPUT_STEP * BATCH + v * LANE_STRIDE)
 #define EXISTS(i)                                                                                  \
-    (WHOLE_TILES ||                                                                                \
-     (at.y + (i) / OUTPUTS * STEP < OUT_HEIGHT && at.x + (i) % OUTPUTS * STEP < OUT_WIDTH))
+    (WHOLE_TILES || (at.y + (i) / OUTPUTS * OUTPUT_STEP < OUT_HEIGHT &&                            \
+                     at.x + (i) % OUTPUTS * OUTPUT_STEP < OUT_WIDTH))
 #define FOR_OUTPUTS                                                                                \
     UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)                                             \
         if (EXISTS(i))
 #define RESULT(i) m[(i) / OUTPUTS * POINTS + (i) % OUTPUTS]
 
-/* What a normalisation before does to a channel: x becomes (x - mean) * scale + shift. */
+/* How the normalisation before maps a channel: x becomes (x - mean) * scale + shift. */
 typedef struct normal {
     float mean, scale, shift;
 } normal;
 
 /* Sums of an item's outputs of a channel. Forward: their means and sums of squared deviations, in
- * each lane about the first of them, so that no digits are lost however large their mean. Backward,
+ * each lane about the first output, so that no digits are lost however large the mean is. Backward,
  * with a normalisation before: the sums that its gradients are made of. */
 typedef struct sums {
     vec first[ITEM_VECTORS], second[ITEM_VECTORS];
 } sums;
 
-/* A column of outputs has sums of its own, as additions wait for each other. */
+/* Each column of outputs has sums of its own, so that additions do not wait for each other. */
 #define TOTAL(a)                                                                                   \
     (a[0] + a[1] + (OUTPUTS > 2 ? a[2] : (vec)(0.0f)) + (OUTPUTS > 3 ? a[3] : (vec)(0.0f)))
 #if MOMENTS
@@ -272,19 +270,17 @@ typedef struct sums {
 /* Writes a channel's outputs. With `input` they are multiplied by the derivative of the activation
  * that produced it (once normalised by `before`), otherwise the activation follows. scale: 1 / the
  * number of outputs that exist. */
-PART void write_outputs(const ROOM vec *products, place at, float start, bend by,
+PART void write_outputs(ROOM const vec *products, place at, float start, bend by,
                         __global const float *input, normal before, __global float *y, float scale,
                         sums *taken) {
     for (int v = 0; v < ITEM_VECTORS; v++) {
         vec m[PRODUCTS];
-        UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
-            m[i] = products[i * SUM_STEP + v];
+        UNROLL_FOR (int i = 0; i < PRODUCTS; i++) m[i] = products[i * SUM_STEP + v];
         transform_output_2d(m, OUTPUTS);
 #if MOMENTS
         const vec base = m[0];
         vec first[OUTPUTS], second[OUTPUTS];
-        UNROLL_FOR (int i = 0; i < OUTPUTS; i++)
-            first[i] = second[i] = (vec)(0.0f);
+        UNROLL_FOR (int i = 0; i < OUTPUTS; i++) first[i] = second[i] = (vec)(0.0f);
 #endif
         if (input) {
             FOR_OUTPUTS {
@@ -321,8 +317,8 @@ PART void write_outputs(const ROOM vec *products, place at, float start, bend by
 }
 
 #if MOMENTS
-/* Puts a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each of
- * the item's lanes, from `first` on, that hold images. */
+/* Writes a part of a channel's moments, as batchnorm.cl lays them out: of `count` outputs in each
+ * of the item's lanes, from `first` on, that hold images. */
 PART void put_moments(const sums *taken, float count, int first, int n, __global float *to,
                       int stride) {
     vec sum = (vec)(0.0f), squares = (vec)(0.0f);
@@ -339,7 +335,7 @@ PART void put_moments(const sums *taken, float count, int first, int n, __global
     to[2 * stride] = vec_sum(squares);
 }
 
-/* The same of a gradient's sums, to which lanes without an image give nothing. */
+/* The same for the sums of a gradient, to which lanes without an image add nothing. */
 PART void put_sums(const sums *taken, __global float *to, int stride) {
     vec first = (vec)(0.0f), second = (vec)(0.0f);
     for (int v = 0; v < ITEM_VECTORS; v++) {
@@ -351,9 +347,9 @@ PART void put_sums(const sums *taken, __global float *to, int stride) {
 }
 #endif
 
-/* parts: where moments of what precedes the activation are put, see batchnorm.cl; NULL: not wanted.
- * With `statistics`, which a normalisation saved, input is what that one normalised, and the sums
- * of its gradients are put there. */
+/* parts: receives the moments of the values before the activation, see batchnorm.cl; NULL: not
+ * wanted. With `statistics`, which a normalisation saved, input is what that one normalised, and
+ * parts receives the sums of its gradients. */
 __kernel GROUP_ATTRIBUTE void winograd(__global const float *restrict x,
                                        __global const float *restrict packed,
                                        __global const float *restrict bias,
@@ -394,8 +390,8 @@ __kernel GROUP_ATTRIBUTE void winograd(__global const float *restrict x,
                                   TERMS * TILE_CHANNELS,
                      inputs, products, &next);
         }
-        const int rows = clamp(CEIL_DIV(OUT_HEIGHT - at.y, STEP), 0, OUTPUTS);
-        const int columns = clamp(CEIL_DIV(OUT_WIDTH - at.x, STEP), 0, OUTPUTS);
+        const int rows = clamp(CEIL_DIV(OUT_HEIGHT - at.y, OUTPUT_STEP), 0, OUTPUTS);
+        const int columns = clamp(CEIL_DIV(OUT_WIDTH - at.x, OUTPUT_STEP), 0, OUTPUTS);
         const float count = WHOLE_TILES ? (float)(OUTPUTS * OUTPUTS) : (float)(rows * columns);
         for (int i = 0; i < last_tile + TILE_CHANNELS; i++) {
             const size_t first = i * OUT_PLANE + ((size_t)at.y * OUT_WIDTH + at.x) * BATCH + lane;

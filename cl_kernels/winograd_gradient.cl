@@ -33,17 +33,17 @@
 #include "winograd_transforms.cl"
 
 #define PHASES (STRIDE * STRIDE)
-#define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS CEIL_DIV(VECTORS, ITEM_VECTORS)
-#define ROWS CEIL_DIV(SMALL_HEIGHT, OUTPUTS)
-#define COLUMNS CEIL_DIV(SMALL_WIDTH, OUTPUTS)
-#define BLOCKS (ROWS * COLUMNS * CHUNKS)
+#define BATCH_VECTORS (OCCUPIED / LANE_STRIDE)
+#define CHUNKS CEIL_DIV(BATCH_VECTORS, ITEM_VECTORS)
+#define TILES_Y CEIL_DIV(SMALL_HEIGHT, OUTPUTS)
+#define TILES_X CEIL_DIV(SMALL_WIDTH, OUTPUTS)
+#define BLOCKS (TILES_Y * TILES_X * CHUNKS)
 #define IMAGES (ITEM_VECTORS * VECTOR_WIDTH) /* of a block */
 #define LARGE_ROWS (PHASES * ITEM_LARGE)
 #define SMALL_VECTORS CEIL_DIV(ITEM_SMALL, VECTOR_WIDTH)
 #define BIAS_CHANNELS (BIAS == 1 ? ITEM_SMALL : ITEM_LARGE)
 
-/* From a product to the next of either block, in floats. */
+/* The distance from a product to the next in either block, in floats. */
 #define LARGE_STEP ODD_LINES((LARGE_ROWS * IMAGES))
 #define SMALL_STEP ODD_LINES((IMAGES * SMALL_VECTORS * VECTOR_WIDTH))
 
@@ -83,8 +83,7 @@ INLINE void transpose_quads(vec *v) {
 }
 
 INLINE void transpose(vec *v) {
-    UNROLL_FOR (int i = 0; i < VECTOR_WIDTH / 4; i++)
-        transpose_quads(v + 4 * i);
+    UNROLL_FOR (int i = 0; i < VECTOR_WIDTH / 4; i++) transpose_quads(v + 4 * i);
 #if VECTOR_WIDTH == 8
     UNROLL_FOR (int i = 0; i < 4; i++) {
         const vec a = v[i], b = v[i + 4];
@@ -103,8 +102,8 @@ INLINE void transpose(vec *v) {
 }
 #endif
 
-/* Which pixels of a window are added up depends on its phase: a loop over phases is unrolled for
- * that alone, as it takes long to compile. */
+/* Which pixels of a window are added up depends on its phase. Only then is the loop over phases
+ * unrolled, as that takes long to compile. */
 #if BIAS == 2
 #define FOR_PHASES UNROLL_FOR (int phase = 0; phase < PHASES; phase++)
 #define LEAST_PHASE(phase) (phase)
@@ -120,26 +119,25 @@ INLINE void transpose(vec *v) {
 #define PIXEL_FIRST(tile, phase) ((tile) * OUTPUTS * STRIDE + (phase) - PADDING)
 /* clang-format on */
 
-/* A window of one phase (y, x) of a plane, transformed; returns the sum of the OUTPUTS x OUTPUTS of
- * its pixels that belong to no other window, which are the first ones but for those of a phase that
- * begins beyond the border. */
+/* Transforms a window of one phase (y, x) of a plane. Returns the sum of the OUTPUTS x OUTPUTS
+ * pixels that belong to no other window: the first ones, except in a phase that begins beyond the
+ * border. */
 INLINE vec put_window(__global const float *plane, int tile_y, int tile_x, int y, int x,
                       ROOM float *to) {
     vec d[PRODUCTS], total = (vec)(0.0f);
     load_window(plane, LARGE_HEIGHT, LARGE_WIDTH, PIXEL_FIRST(tile_y, y),
-                PIXEL_FIRST(0, LEAST_PHASE(y)), PIXEL_FIRST(ROWS - 1, MOST_PHASE(y)),
+                PIXEL_FIRST(0, LEAST_PHASE(y)), PIXEL_FIRST(TILES_Y - 1, MOST_PHASE(y)),
                 PIXEL_FIRST(tile_x, x), PIXEL_FIRST(0, LEAST_PHASE(x)),
-                PIXEL_FIRST(COLUMNS - 1, MOST_PHASE(x)), POINTS, STRIDE, d);
+                PIXEL_FIRST(TILES_X - 1, MOST_PHASE(x)), POINTS, STRIDE, d);
     if (BIAS == 2)
         UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)
             total += d[(i / OUTPUTS + (y < PADDING)) * POINTS + i % OUTPUTS + (x < PADDING)];
     transform_input_2d(d);
-    UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
-        vec_store(d[i], to + i * LARGE_STEP);
+    UNROLL_FOR (int i = 0; i < PRODUCTS; i++) vec_store(d[i], to + i * LARGE_STEP);
     return total;
 }
 
-/* to[product][phase][channel][image] of the large side; sums[channel] grow by its pixels. */
+/* Fills to[product][phase][channel][image] from the large side, and adds its pixels to sums. */
 PART void load_large(__global const float *large, int tile_y, int tile_x, int vectors,
                      ROOM float *to, ROOM vec *sums) {
     for (int c = 0; c < ITEM_LARGE; c++)
@@ -155,8 +153,8 @@ PART void load_large(__global const float *large, int tile_y, int tile_x, int ve
         }
 }
 
-/* A pixel of the small side, of the VECTOR_WIDTH channels from `first` on that there are, an image
- * to a vector; zeros beyond the border. sums[channel] grow by it. */
+/* Reads a pixel of the small side, of the VECTOR_WIDTH channels from `first` on that exist, an
+ * image per vector, with zeros beyond the border; sums[channel] grow by it. */
 INLINE void load_pixel(__global const float *small, int y, int x, int first, vec *t,
                        ROOM vec *sums) {
     __global const float *pixel =
@@ -173,7 +171,8 @@ INLINE void load_pixel(__global const float *small, int y, int x, int first, vec
     transpose(t);
 }
 
-/* to[product][image][vector of channels] of the small side; sums[channel] grow by its pixels. */
+/* Fills to[product][image][vector of channels] from the small side; sums[channel] grow by its
+ * pixels. */
 PART void load_small(__global const float *small, int tile_y, int tile_x, int vectors, ROOM vec *to,
                      ROOM vec *sums) {
     for (int s = 0; s < SMALL_VECTORS; s++)
@@ -189,13 +188,12 @@ PART void load_small(__global const float *small, int tile_y, int tile_x, int ve
                 UNROLL_FOR (int i = 0; i < OUTPUTS * OUTPUTS; i++)
                     d[i / OUTPUTS * POINTS + i % OUTPUTS] = pixels[i * VECTOR_WIDTH + n];
                 transform_filter_2d(d, OUTPUTS);
-                UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
-                    put[i * SMALL_STEP / VECTOR_WIDTH] = d[i];
+                UNROLL_FOR (int i = 0; i < PRODUCTS; i++) put[i * SMALL_STEP / VECTOR_WIDTH] = d[i];
             }
         }
 }
 
-/* A block of work, as of either side's first channel. */
+/* A block of work, with pointers to the first channel of either side. */
 typedef struct block {
     int first, vectors; /* of the batch */
     int tile_y, tile_x;
@@ -203,10 +201,10 @@ typedef struct block {
 
 INLINE block find_block(int number) {
     const int first = number % CHUNKS * ITEM_VECTORS, tile = number / CHUNKS;
-    return (block){first, min(ITEM_VECTORS, VECTORS - first), tile / COLUMNS, tile % COLUMNS};
+    return (block){first, min(ITEM_VECTORS, BATCH_VECTORS - first), tile / TILES_X, tile % TILES_X};
 }
 
-/* Asks the caches for a share of what a block reads, from its first pixels on. */
+/* Prefetches a share of what a block reads, from its first pixels on. */
 INLINE void prefetch_block(__global const float *large, __global const float *small, int part,
                            const int parts) {
     prefetch_window(large, ITEM_LARGE, LARGE_HEIGHT, LARGE_WIDTH, POINTS * STRIDE, POINTS * STRIDE,
@@ -218,10 +216,10 @@ INLINE void prefetch_block(__global const float *large, __global const float *sm
 #define FOR_LARGE UNROLL_FOR (int j = 0; j < TILE_LARGE; j++)
 #define FOR_SMALL UNROLL_FOR (int i = 0; i < TILE_SMALL; i++)
 
-/* sums[product][tile of rows][tile of vectors][row][vector] grow by a block's products. What a
- * product reads stays in a first cache, and the sums come and go in the order in which they lie. On
- * the way the caches are asked for the next block, of the sides large_side and small_side. */
-PART void multiply(const ROOM float *large, const ROOM vec *small, int images, ROOM vec *sums,
+/* Adds a block's products to sums[product][tile of rows][tile of vectors][row][vector]. What a
+ * product reads stays in the first cache, and the sums are read and written in the order in which
+ * they lie. Meanwhile the next block of large_side and small_side is prefetched. */
+PART void multiply(ROOM const float *large, ROOM const vec *small, int images, ROOM vec *sums,
                    __global const float *large_side, __global const float *small_side,
                    const block *next) {
     __global const float *large_next = window_inside(
@@ -233,11 +231,11 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
                       next->tile_y * OUTPUTS, next->tile_x * OUTPUTS, OUTPUTS, OUTPUTS, 1);
     for (int product = 0; product < PRODUCTS; product++)
         for (int row = 0; row < LARGE_ROWS; row += TILE_LARGE) {
-            const ROOM float *a = large + product * LARGE_STEP + row * IMAGES;
+            ROOM const float *a = large + product * LARGE_STEP + row * IMAGES;
             prefetch_block(large_next, small_next, (product * LARGE_ROWS + row) / TILE_LARGE,
                            PRODUCTS * (LARGE_ROWS / TILE_LARGE));
             for (int s = 0; s < SMALL_VECTORS; s += TILE_SMALL) {
-                const ROOM vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
+                ROOM const vec *b = small + product * (SMALL_STEP / VECTOR_WIDTH) + s;
                 vec sum[TILE_LARGE][TILE_SMALL];
                 FOR_LARGE FOR_SMALL sum[j][i] = sums[j * TILE_SMALL + i];
                 UNROLL_TWICE_FOR (int n = 0; n < images; n++) {
@@ -254,17 +252,17 @@ PART void multiply(const ROOM float *large, const ROOM vec *small, int images, R
         }
 }
 
-/* Where the sums of a row and vector are among those of a product. */
+/* The place of a row and vector among the sums of a product. */
 #define SUM_TILE(row, s) ((row) / TILE_LARGE * (SMALL_VECTORS / TILE_SMALL) + (s) / TILE_SMALL)
 #define SUM_AT(row, s)                                                                             \
     ((SUM_TILE(row, s) * TILE_LARGE + (row) % TILE_LARGE) * TILE_SMALL + (s) % TILE_SMALL)
 
 /* Writes the weights between large channel l and the small ones of vector s, from lane `first` of
  * it to `last`. */
-PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, int kernel_size,
+PART void write_weights(ROOM const vec *sums, int l, int s, __global float *to, int kernel_size,
                         int tap_stride, int small_stride, int first, int last, int accumulate) {
     for (int phase = 0; phase < PHASES; phase++) {
-        const ROOM vec *from = sums + SUM_AT(phase * ITEM_LARGE + l, s);
+        ROOM const vec *from = sums + SUM_AT(phase * ITEM_LARGE + l, s);
         vec m[PRODUCTS];
         UNROLL_FOR (int i = 0; i < PRODUCTS; i++)
             m[i] = from[i * LARGE_ROWS * SMALL_VECTORS] *
@@ -285,7 +283,7 @@ PART void write_weights(const ROOM vec *sums, int l, int s, __global float *to, 
     }
 }
 
-/* With several splits `to` is [SPLITS][weights in their own order, biases]; with one it has the
+/* With several splits `to` is [SPLITS][weights in their own order, biases]. With one it has the
  * weights alone, biases that are wanted go to `bias`, and `accumulate` adds to either. */
 __kernel GROUP_ATTRIBUTE void winograd_gradient(__global const float *restrict large,
                                                 __global const float *restrict small,
@@ -306,10 +304,8 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(__global const float *restrict l
     large += (size_t)l0 * LARGE_HEIGHT * LARGE_WIDTH * BATCH;
     small += (size_t)s0 * SMALL_HEIGHT * SMALL_WIDTH * BATCH;
 
-    for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++)
-        sums[i] = (vec)(0.0f);
-    for (int i = 0; i < BIAS_CHANNELS; i++)
-        bias_sums[i] = (vec)(0.0f);
+    for (int i = 0; i < PRODUCTS * LARGE_ROWS * SMALL_VECTORS; i++) sums[i] = (vec)(0.0f);
+    for (int i = 0; i < BIAS_CHANNELS; i++) bias_sums[i] = (vec)(0.0f);
     const int end = (int)((long)(split + 1) * BLOCKS / SPLITS);
     for (int number = (int)((long)split * BLOCKS / SPLITS); number < end; number++) {
         const block now = find_block(number), next = find_block(min(number + 1, end - 1));
@@ -324,7 +320,7 @@ __kernel GROUP_ATTRIBUTE void winograd_gradient(__global const float *restrict l
         to += split * (weights + (BIAS == 2 ? LARGE_CHANNELS : BIAS == 1 ? SMALL_CHANNELS : 0));
         bias = to + weights;
     }
-    /* Where items overlap, the latter leaves out what the former has. */
+    /* If items overlap, the latter does not write what the former writes. */
     const int l1 = large_tile * ITEM_LARGE - l0, s1 = small_tile * ITEM_SMALL - s0;
     for (int l = l1; l < ITEM_LARGE; l++)
         for (int s = 0; s < SMALL_VECTORS; s++)

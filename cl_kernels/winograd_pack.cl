@@ -6,8 +6,8 @@
  * winograd.cl. */
 #include "winograd_points.cl"
 
-/* Four channels. Tiles have few, and would fill a part of a longer vector. */
-#define CHANNELS 4
+/* Four channels: tiles have few, and would not fill longer vectors. */
+#define QUAD 4
 
 /* Element `row` (constant) of G w for `count` (constant) weights that lie `stride` apart: their
  * polynomial at a point. */
@@ -21,7 +21,7 @@ INLINE float4 evaluate(const float4 *w, const int stride, const int count, const
 
 /* The first `channels` of four floats, `stride` apart. */
 INLINE float4 load_channels(__global const float *from, int channels, int stride) {
-    if (channels == CHANNELS && stride == 1) return vload4(0, from);
+    if (channels == QUAD && stride == 1) return vload4(0, from);
     float4 v = (float4)(0.0f);
     if (channels > 0) v.s0 = from[0];
     if (channels > 1) v.s1 = from[stride];
@@ -30,9 +30,9 @@ INLINE float4 load_channels(__global const float *from, int channels, int stride
     return v;
 }
 
-/* The others' place is not to be touched. */
+/* Stores the first `channels`; memory of the others is not touched. */
 INLINE void store_channels(float4 v, int channels, __global float *to) {
-    if (channels == CHANNELS) {
+    if (channels == QUAD) {
         vstore4(v, 0, to);
         return;
     }
@@ -41,9 +41,9 @@ INLINE void store_channels(float4 v, int channels, __global float *to) {
     if (channels > 2) to[2] = v.s2;
 }
 
-/* Puts weights in packed[set of products][block of terms][product][tile][term of the block][channel
- * of the tile], a set being a phase (up) or the only one. A work-group per input channel and tile.
- * The last channels of a tile are done with those before them where they are fewer than four. */
+/* Writes packed[set of products][block of terms][product][tile][term of the block][channel of the
+ * tile]; a set is a phase (up) or the only one. A work-group per input channel and tile. If the
+ * last channels of a tile are fewer than four, they are done with those before them. */
 __kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weights,
                                             __global float *restrict packed, int up,
                                             int kernel_size, int stride, int out_channels,
@@ -53,9 +53,9 @@ __kernel GROUP_ATTRIBUTE void winograd_pack(__global const float *restrict weigh
     const int first = min(tile * tile_channels, out_channels - tile_channels);
     const int phases = stride * stride, terms = get_num_groups(0) * (up ? 1 : phases);
     const size_t step = (size_t)tiles * block_terms * tile_channels; /* of a product */
-    const int channels = min(CHANNELS, tile_channels);
+    const int channels = min(QUAD, tile_channels);
     for (int phase = 0; phase < phases; phase++)
-        for (int at = 0; at < tile_channels; at += CHANNELS) {
+        for (int at = 0; at < tile_channels; at += QUAD) {
             const int k = min(at, tile_channels - channels);
             __global const float *from =
                 weights + (size_t)c * in_stride + (size_t)(first + k) * out_stride;

@@ -1,5 +1,9 @@
-/* The points of Winograd's minimal filtering: values of polynomials at 0, 1 and infinity (3
- * points), -1 (4), 2 (5). */
+/* Included by the kernels for Winograd's minimal filtering: the points at which polynomials are
+ * evaluated, 0, 1 and infinity (POINTS 3), also -1 (4), also 2 (5).
+ *
+ * Options
+ *     TAPS       weights along a side (2)
+ *     OUTPUTS    pixels of a tile along a side (2 to 4); TAPS + OUTPUTS is 4 to 6 */
 #define POINTS (OUTPUTS + TAPS - 1)
 #define PRODUCTS (POINTS * POINTS)
 

@@ -8,7 +8,7 @@
  * and wants TAPS, shares it. In two dimensions each is applied along columns, then along rows. */
 #include "winograd_points.cl"
 
-/* B^T d in place, the elements `stride` apart. */
+/* Computes B^T d in place; elements are `stride` apart. */
 INLINE void transform_input(vec *d, const int stride) {
     const vec d1 = d[stride];
 #if POINTS == 3
@@ -31,14 +31,12 @@ INLINE void transform_input(vec *d, const int stride) {
 }
 
 INLINE void transform_input_2d(vec *d) {
-    UNROLL_FOR (int x = 0; x < POINTS; x++)
-        transform_input(d + x, POINTS);
-    UNROLL_FOR (int y = 0; y < POINTS; y++)
-        transform_input(d + y * POINTS, 1);
+    UNROLL_FOR (int x = 0; x < POINTS; x++) transform_input(d + x, POINTS);
+    UNROLL_FOR (int y = 0; y < POINTS; y++) transform_input(d + y * POINTS, 1);
 }
 
-/* G d without its scales, from the first `count` (constant) elements of d, in place: the values of
- * the polynomial with these coefficients. */
+/* Computes G d without its scales, in place, from the first `count` (constant) elements of d: the
+ * values of the polynomial with these coefficients. */
 INLINE void transform_filter(vec *d, const int stride, const int count) {
     vec even = d[0], odd = d[stride], at_two = d[0] + 2.0f * d[stride];
     UNROLL_FOR (int i = 2; i < count; i++) {
@@ -56,13 +54,12 @@ INLINE void transform_filter(vec *d, const int stride, const int count) {
 
 /* From rows and columns 0 to count - 1 of d. */
 INLINE void transform_filter_2d(vec *d, const int count) {
-    UNROLL_FOR (int x = 0; x < count; x++)
-        transform_filter(d + x, POINTS, count);
-    UNROLL_FOR (int y = 0; y < POINTS; y++)
-        transform_filter(d + y * POINTS, 1, count);
+    UNROLL_FOR (int x = 0; x < count; x++) transform_filter(d + x, POINTS, count);
+    UNROLL_FOR (int y = 0; y < POINTS; y++) transform_filter(d + y * POINTS, 1, count);
 }
 
-/* A^T m: the first `count` (constant) elements of y, `stride` apart like those of m, in place. */
+/* Computes A^T m in place: the first `count` (constant) elements of y, `stride` apart like those of
+ * m. */
 INLINE void transform_output(vec *m, const int stride, const int count) {
     const vec m0 = m[0], m1 = m[stride], last = m[(POINTS - 1) * stride];
 #if POINTS == 3
@@ -86,8 +83,6 @@ INLINE void transform_output(vec *m, const int stride, const int count) {
 
 /* Leaves the count x count results at rows and columns 0 to count - 1 of m. */
 INLINE void transform_output_2d(vec *m, const int count) {
-    UNROLL_FOR (int x = 0; x < POINTS; x++)
-        transform_output(m + x, POINTS, count);
-    UNROLL_FOR (int y = 0; y < count; y++)
-        transform_output(m + y * POINTS, 1, count);
+    UNROLL_FOR (int x = 0; x < POINTS; x++) transform_output(m + x, POINTS, count);
+    UNROLL_FOR (int y = 0; y < count; y++) transform_output(m + y * POINTS, 1, count);
 }

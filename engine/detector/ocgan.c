@@ -1,11 +1,12 @@
+/* clang-format off */
 /* OCGAN (Perera, Nallapati, Xiang, "OCGAN: one-class novelty detection using GANs with constrained
  * latent representations", arXiv 1903.08550): a denoising autoencoder whose codes fill the cube
- * (-1, 1)^d, every point of which must decode into an image of the normal class. Then an anomalous
- * image cannot be reconstructed. One step, with batch statistics throughout: 0. code = encoder(x +
- * noise), r = decoder(code); s uniform in the cube, f = decoder(s);
+ * (-1, 1)^d. Every point of the cube is trained to decode into an image of the normal class, so that
+ * an anomalous image cannot be reconstructed. One step, with batch statistics throughout:
+ *   0. code = encoder(x + noise), r = decoder(code); s uniform in the cube, f = decoder(s);
  *   1. the classifier learns to tell r (label 1) from f (0);
  *   2. the latent discriminator learns to tell s (1) from code (0), the visual discriminator x (1)
- * from f (0), each side a batch of its own;
+ *      from f (0), each side a batch of its own;
  *   3. mining, from mining_start_epoch on: mining_steps times, all networks frozen, s moves by
  *      mining_rate times the gradient of each image's own classifier loss on decoder(s) towards the
  *      label of mining_target, and stays within the cube;
@@ -18,6 +19,7 @@
  *
  * An image scores its reconstruction error, without noise, and minus the classifier's logit of its
  * reconstruction. */
+/* clang-format on */
 #include <stdlib.h>
 
 #include "detector/judge.h"

@@ -13,7 +13,7 @@
 /* By its whole text, so that a file changed under UNSEEN_KERNEL_DIR is another program. */
 typedef struct us_program {
     struct us_program *next;
-    char source[64]; /* "gather" */
+    char source[64]; /* "convolution" */
     char *text, *options;
     us_purpose purpose;
     bool alone; /* not to be built with others */

@@ -14,7 +14,7 @@ typedef struct us_metrics {
                            integers, so exact under ties */
     double auc_ci95[2]; /* see us_metrics_compute */
     double average_precision;          /* sum of (R_i - R_i-1) P_i over distinct thresholds, as
-                                          scikit-learn's          average_precision_score */
+                                          scikit-learn's average_precision_score */
     double tpr_at_fpr[3];              /* at FPR <= 0.01, 0.05, 0.10: the ROC curve's own points, no
                                           interpolation */
     double best_f1, best_f1_threshold; /* "anomalous" means score >= threshold; of equally good

@@ -69,11 +69,12 @@ static unseen_status create(const us_layer_plan *plan, us_activation activation,
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, activation, plan->input_activation);
     unseen_status status =
-        us_kernel_create(&ahead, "activation", "forward", &layer->forward, error,
+        us_kernel_create(&ahead, "activation", "activation_forward", &layer->forward, error,
                          "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status == UNSEEN_OK)
-        status = us_kernel_create(&back, "activation", "backward", &layer->backward, error,
-                                  "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
+        status =
+            us_kernel_create(&back, "activation", "activation_backward", &layer->backward, error,
+                             "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status != UNSEEN_OK) {
         destroy(layer);
         return status;

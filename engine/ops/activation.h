@@ -19,8 +19,7 @@ typedef struct us_activation {
 
 enum { US_ACTIVATION_OPTIONS = 128 };
 
-/* The options for a kernel that applies `own` to what it writes and whose input `input` produced.
- */
+/* Build options: the kernel applies `own` to what it writes, and `input` produced what it reads. */
 static inline void us_activation_options(char text[US_ACTIVATION_OPTIONS], us_activation own,
                                          us_activation input) {
     snprintf(text, US_ACTIVATION_OPTIONS,

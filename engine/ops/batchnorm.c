@@ -1,7 +1,6 @@
 /* BatchNorm, over images and pixels per channel. Running statistics move by `momentum` towards the
  * batch's mean and unbiased variance, as PyTorch's do. With one value per channel (one image of one
- * pixel), where PyTorch refuses to train, the variance is 0 and so is what moves the running one.
- */
+ * pixel), where PyTorch refuses to train, both variances are 0. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,7 @@ typedef struct us_batchnorm {
 } us_batchnorm;
 
 enum {
-    PART_FLOATS = 32768,   /* of a part on a CPU: what a cache keeps for the second look at it */
+    PART_FLOATS = 32768,   /* of a part on a CPU: a cache keeps it until it is read again */
     LANES_ITEMS = 1024,    /* wanted per compute unit of a GPU */
     LANES_MAX_SPLITS = 64, /* so that adding up the parts stays short */
     STATISTICS = 4,        /* of a channel, see us_backward_fusion.statistics */
@@ -92,14 +91,14 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
         us_pass pass;
         us_kernel **kernel;
     } kernels[] = {
-        {"statistics", US_PASS_FORWARD, &layer->take_moments},
-        {"finish_statistics", US_PASS_FORWARD, &layer->finish_statistics},
-        {"running_statistics", US_PASS_FORWARD, &layer->running_statistics},
-        {"apply", US_PASS_FORWARD, &layer->apply},
-        {"fold", US_PASS_FORWARD, &layer->fold},
-        {"gradient_sums", US_PASS_BACKWARD, &layer->gradient_sums},
-        {"finish_gradients", US_PASS_BACKWARD, &layer->finish_gradients},
-        {"input_gradient", US_PASS_BACKWARD, &layer->input_gradient},
+        {"batchnorm_moments", US_PASS_FORWARD, &layer->take_moments},
+        {"batchnorm_statistics", US_PASS_FORWARD, &layer->finish_statistics},
+        {"batchnorm_running_statistics", US_PASS_FORWARD, &layer->running_statistics},
+        {"batchnorm_apply", US_PASS_FORWARD, &layer->apply},
+        {"batchnorm_fold", US_PASS_FORWARD, &layer->fold},
+        {"batchnorm_gradient_sums", US_PASS_BACKWARD, &layer->gradient_sums},
+        {"batchnorm_gradients", US_PASS_BACKWARD, &layer->finish_gradients},
+        {"batchnorm_input_gradient", US_PASS_BACKWARD, &layer->input_gradient},
     };
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, plan->activation, plan->input_activation);
@@ -163,7 +162,7 @@ static us_buffer *tensor(const us_batchnorm *layer, us_buffer *const *tensors, i
 }
 enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
 
-/* What the kernels take as SHAPE. */
+/* The arguments that the kernels declare by SHAPE. */
 #define SHAPE_TYPES "iiiiii"
 #define SHAPE(layer)                                                                               \
     (layer)->channels, (layer)->pixels, (layer)->batch, (layer)->tuning.vectors,                   \

@@ -18,7 +18,7 @@ unseen_status us_class_entropy_create(us_device *device, us_purpose purpose, int
     entropy->groups = (size_t)(batch / us_device_lanes(&device->facts));
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
-    const char *const names[] = {"class_entropy", "entropy_sum"};
+    const char *const names[] = {"class_entropy", "class_entropy_sum"};
     us_kernel **const kernels[] = {&entropy->each, &entropy->sum};
     const us_build build = {.device = device, .purpose = purpose, .label.pass = US_PASS_LOSS};
     unseen_status status = UNSEEN_OK;

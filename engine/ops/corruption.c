@@ -26,9 +26,9 @@ unseen_status us_corruption_create(us_device *device, unsigned kinds, bool norma
     const us_build build = {
         .device = device, .purpose = US_PURPOSE_TRAINING, .label.pass = US_PASS_IMAGES};
     unseen_status status = us_kernel_create(
-        &build, "corruption", "corrupt", &corruption->corrupt, error,
+        &build, "corruption", "corruption_apply", &corruption->corrupt, error,
         "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DKINDS=0x%xu -DKIND_COUNT=%d "
-        "-DNORMAL=%d -DCORRUPTION_STREAM=%d -DVECTORS=%d",
+        "-DNORMAL_NOISE=%d -DCORRUPTION_STREAM=%d -DVECTORS=%d",
         shape.channels, shape.height, shape.width, batch, packed, count, normal,
         US_STREAM_CORRUPTION, vectors);
     if (status != UNSEEN_OK) {

@@ -42,8 +42,10 @@ static us_gaussian_code_tuning gaussian_code_tuning_default(const us_device_fact
 static unseen_status create_kernels(us_gaussian_code *code, const us_gaussian_code_plan *plan,
                                     const us_gaussian_code_tuning *tuning, unseen_error *error) {
     static const char *const names[KERNELS] = {
-        "divergence_parts", "divergence_sum", "divergence_parts", "divergence_sum",
-        "divergence_mean",  "sample",         "mean_gradient",    "log_variance_gradient"};
+        "gaussian_code_divergence_parts", "gaussian_code_divergence_sum",
+        "gaussian_code_divergence_parts", "gaussian_code_divergence_sum",
+        "gaussian_code_divergence_mean",  "gaussian_code_sample",
+        "gaussian_code_mean_gradient",    "gaussian_code_log_variance_gradient"};
     unseen_status status = UNSEEN_OK;
     for (int i = 0; i < (plan->training ? KERNELS : SCORE_SUM + 1) && status == UNSEEN_OK; i++) {
         char activation[US_ACTIVATION_OPTIONS];

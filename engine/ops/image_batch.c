@@ -44,7 +44,7 @@ static us_image_batch_tuning image_batch_tuning_default(const us_device_facts *d
     int strip = TILE_VALUES / (shape.channels < TILE_VALUES ? shape.channels : TILE_VALUES);
     if (strip > 16) strip = 16;
     if (strip > shape.width) strip = shape.width;
-    /* A length that divides the rows leaves no rest, so the nearest such one that is not tiny. */
+    /* A length that divides the width leaves no remainder: take the nearest that is not tiny. */
     tuning.strip = strip;
     for (int s = strip; s > strip / 2; s--)
         if (shape.width % s == 0) {
@@ -147,7 +147,7 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     if (source->clip)
         snprintf(special + used, sizeof special - used, " -DLEAST=%d.0f -DGREATEST=%d.0f",
                  (int)source->black, (int)source->white);
-    const char *const names[] = {"choose", "gather"};
+    const char *const names[] = {"image_batch_choose", "image_batch_gather"};
     us_kernel **const kernels[] = {&loader->choose, &loader->gather};
     const us_build build = {
         .device = device, .purpose = US_PURPOSE_IMAGES, .label.pass = US_PASS_IMAGES};
@@ -155,7 +155,7 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
         US_TRY(us_kernel_create(
             &build, "image_batch", names[i], kernels[i], error,
             "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d -DSOURCE_WIDTH=%d "
-            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DSTAGED=%d%s "
+            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DIN_ORDER=%d%s "
             "-DSHUFFLE_STREAM=%d "
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
             loader->batch, source->is_float, source->channels, source->height, source->width,

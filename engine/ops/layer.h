@@ -14,8 +14,7 @@
  * layer, y = a(...), and only y is stored. Every activation's derivative is a function of its
  * output. Backward: dy is with respect to the value BEFORE the layer's own activation: whoever
  * produces dy has multiplied it by the derivative of the activation of y. A layer therefore
- * multiplies its dx by the derivative of `input_activation` at x, x being that activation's output.
- */
+ * multiplies its dx by the derivative of `input_activation`, given that activation's output x. */
 #ifndef US_OPS_LAYER_H
 #define US_OPS_LAYER_H
 

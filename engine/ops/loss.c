@@ -46,7 +46,7 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
-    const char *const names[] = {"loss_parts", "loss_sum", "errors_sum"};
+    const char *const names[] = {"loss_parts", "loss_sum", "loss_errors_sum"};
     us_kernel **const kernels[] = {&loss->parts, &loss->sum, &loss->errors_sum};
     const us_build build = {
         .device = device, .purpose = US_PURPOSE_TRAINING, .label.pass = US_PASS_LOSS};
@@ -94,8 +94,8 @@ static unseen_status add_errors(us_loss *loss, const us_loss_args *args, double 
 
 unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error *error) {
     const double mean = 1 / (loss->features * args->n), scale = (double)args->weight * mean;
-    const double told = args->plain_loss ? mean : scale;
-    if (args->errors.count > 0) return add_errors(loss, args, told, error);
+    const double reported = args->plain_loss ? mean : scale;
+    if (args->errors.count > 0) return add_errors(loss, args, reported, error);
     us_buffer *parts;
     US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
     US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbiff", args->y, args->target,
@@ -103,5 +103,5 @@ unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error 
                          (double)args->accumulate_gradient));
     if (!args->losses) return UNSEEN_OK;
     return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
-                         args->slot, told, args->accumulate_loss);
+                         args->slot, reported, args->accumulate_loss);
 }

@@ -1,10 +1,10 @@
 /* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
  *
- * losses[slot] receives (accumulate: is increased by) weight * loss, or the loss without its weight
- * where plain_loss is set, on the device: reading it back is the caller's choice. dy receives
- * weight
- * * d loss / d (value before `activation`), and accumulate_gradient times what it held (0: whatever
- * that was), zero in padded lanes; it may be NULL for the loss alone. */
+ * losses[slot], on the device, becomes weight * loss (the loss without its weight if plain_loss is
+ * set), or is increased by it (accumulate_loss).
+ *
+ * dy becomes the gradient of weight * loss with respect to the value before `activation`, plus
+ * accumulate_gradient times what it held (ignored if that is 0). It is zero in padded lanes. */
 #ifndef US_OPS_LOSS_H
 #define US_OPS_LOSS_H
 

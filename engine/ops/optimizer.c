@@ -42,9 +42,9 @@ unseen_status us_optimizer_create(us_device *device, const char *network, us_opt
     const struct {
         const char *name;
         us_kernel **kernel;
-    } kernels[] = {{"update", &optimizer->update},
-                   {"norm_parts", &optimizer->norm_parts},
-                   {"norm_finish", &optimizer->norm_finish}};
+    } kernels[] = {{"optimizer_update", &optimizer->update},
+                   {"optimizer_norm_parts", &optimizer->norm_parts},
+                   {"optimizer_norm_finish", &optimizer->norm_finish}};
     const us_build build = {
         device, US_PURPOSE_TRAINING, {.network = network, .pass = US_PASS_UPDATE}};
     us_buffer *scratch;

@@ -24,8 +24,8 @@ unseen_status us_peak_measure(us_device *device, double *flops_per_second, unsee
     int rounds = 4; /* llvmpipe needs a second for a thousand */
     double seconds = 0;
     *flops_per_second = 0;
-    unseen_status status =
-        us_kernel_create(&(us_build){.device = device}, "peak", "peak", &kernel, error, "%s", "");
+    unseen_status status = us_kernel_create(&(us_build){.device = device}, "peak",
+                                            "peak_arithmetic", &kernel, error, "%s", "");
     if (status == UNSEEN_OK)
         status = us_buffer_create(device, groups * (size_t)device->facts.group_size * sizeof(float),
                                   "the peak measurement", &out, error);
@@ -79,8 +79,8 @@ unseen_status us_peak_measure_memory(us_device *device, double *bytes_per_second
     const char *what = "the peak measurement";
     size_t bytes = copy_bytes(&device->facts);
     *bytes_per_second = 0;
-    unseen_status status =
-        us_kernel_create(&(us_build){.device = device}, "peak", "copy", &kernel, error, "%s", "");
+    unseen_status status = us_kernel_create(&(us_build){.device = device}, "peak", "peak_copy",
+                                            &kernel, error, "%s", "");
     if (status == UNSEEN_OK) status = us_buffer_create(device, bytes, what, &from, error);
     if (status == UNSEEN_OK) status = us_buffer_create(device, bytes, what, &to, error);
     if (status == UNSEEN_OK) status = copy(device, kernel, from, to, bytes_per_second, error);

@@ -48,12 +48,11 @@ unseen_status us_pixel_score_create(us_device *device, us_pixel_score_kind kind,
     score->error_groups[1] = splits;
     score->combine_groups[0] = vectors;
     score->error_groups[2] = score->combine_groups[1] = score->combine_groups[2] = 1;
-    /* Either every pixel's error is kept, for choosing among them, or one part per split, or two.
-     */
+    /* Every pixel's error is kept, to choose among them, or one part per split, or two. */
     size_t kept = kind == US_PIXEL_SCORE_TOP_K ? pixels : splits;
     if (kind == US_PIXEL_SCORE_RELATIVE) kept *= 2;
     score->scratch_bytes = kept * (size_t)batch * sizeof(float);
-    const char *const names[] = {"errors", "combine"};
+    const char *const names[] = {"pixel_score_errors", "pixel_score_combine"};
     us_kernel **const kernels[] = {&score->errors, &score->combine};
     const us_build build = {.device = device, .label.pass = US_PASS_SCORE};
     us_buffer *scratch;

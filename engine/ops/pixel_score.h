@@ -13,8 +13,7 @@ typedef enum us_pixel_score_kind {
     US_PIXEL_SCORE_SUM,      /* sum e */
     US_PIXEL_SCORE_RELATIVE, /* sqrt(sum e) / (1 + sqrt(sum of (x + 1)^2 over pixels and channels)):
                                 the error beside how far the image is from a black one. The 1 is
-                                half of a single white value, so that a black image has a score too
-                              */
+                                half of a white value: a black image has a score, too */
 } us_pixel_score_kind;
 
 typedef struct us_pixel_score us_pixel_score;
@@ -28,8 +27,7 @@ void us_pixel_score_destroy(us_pixel_score *score);
  * image where the score needs more than a sum over all pixels. */
 us_target us_pixel_score_target(const us_pixel_score *score, us_buffer *x);
 
-/* scores: floats, one per lane of the batch. errors: of y, or NULL or none for it to be looked at.
- */
+/* scores: a float per lane of the batch. errors: those of y; NULL or none: y itself is compared. */
 unseen_status us_pixel_score_run(us_pixel_score *score, us_buffer *x, us_buffer *y,
                                  const us_errors *errors, us_buffer *scores, unseen_error *error);
 

@@ -53,8 +53,8 @@ unseen_status us_random_codes_create(us_device *device, us_distribution distribu
     *out = NULL;
     us_random_codes *codes = calloc(1, sizeof *codes);
     if (!codes) return us_fail_memory(error, "random codes");
-    unseen_status status = create_kernel(device, "draw", distribution, shape, batch, &codes->draw,
-                                         codes->groups, error);
+    unseen_status status = create_kernel(device, "random_codes_draw", distribution, shape, batch,
+                                         &codes->draw, codes->groups, error);
     if (status != UNSEEN_OK) {
         us_random_codes_destroy(codes);
         return status;
@@ -81,8 +81,8 @@ unseen_status us_matched_codes_create(us_device *device, us_shape shape, int bat
     *out = NULL;
     us_matched_codes *codes = calloc(1, sizeof *codes);
     if (!codes) return us_fail_memory(error, "matched codes");
-    unseen_status status = create_kernel(device, "match", US_DISTRIBUTION_NORMAL, shape, batch,
-                                         &codes->match, codes->groups, error);
+    unseen_status status = create_kernel(device, "random_codes_match", US_DISTRIBUTION_NORMAL,
+                                         shape, batch, &codes->match, codes->groups, error);
     if (status != UNSEEN_OK) {
         us_matched_codes_destroy(codes);
         return status;

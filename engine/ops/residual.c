@@ -53,7 +53,7 @@ static unseen_status create(const us_layer_plan *plan, void **layer, unseen_erro
     us_residual *residual;
     const us_build build = us_layer_build(plan, US_PASS_FORWARD);
     unseen_status status =
-        create_kernel(&build, "forward", plan->out, plan->batch, plan->activation,
+        create_kernel(&build, "residual_forward", plan->out, plan->batch, plan->activation,
                       (us_activation){.kind = US_ACTIVATION_NONE}, &residual, error);
     *layer = residual;
     return status;
@@ -95,7 +95,7 @@ const us_layer_type us_residual_layer = {
 unseen_status us_gradient_sum_create(const us_build *build, us_shape shape, int batch,
                                      us_activation activation, us_gradient_sum **sum,
                                      unseen_error *error) {
-    return create_kernel(build, "gradient_sum", shape, batch,
+    return create_kernel(build, "residual_gradient_sum", shape, batch,
                          (us_activation){.kind = US_ACTIVATION_NONE}, activation, sum, error);
 }
 

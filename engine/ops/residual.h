@@ -7,7 +7,7 @@
 
 typedef struct us_gradient_sum us_gradient_sum;
 
-/* activation: that produced x, where `gradient` lacks its derivative; else NONE. batch is padded.
+/* activation: the one that produced x if `gradient` lacks its derivative, else NONE. batch: padded.
  */
 unseen_status us_gradient_sum_create(const us_build *build, us_shape shape, int batch,
                                      us_activation activation, us_gradient_sum **sum,

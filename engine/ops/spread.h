@@ -11,8 +11,7 @@ unseen_status us_spread_create(us_device *device, int batch, us_spread **spread,
                                unseen_error *error);
 void us_spread_destroy(us_spread *spread);
 
-/* out[slot] becomes the deviation of values[0 .. n-1] if that is above it. values: [1][1][1][batch]
- */
+/* out[slot] becomes the deviation of values[0 .. n-1] if that is larger. values: [batch] */
 unseen_status us_spread_run(us_spread *spread, us_buffer *values, us_buffer *out, int slot, int n,
                             unseen_error *error);
 

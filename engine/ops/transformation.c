@@ -22,7 +22,8 @@ unseen_status us_transformation_create(us_device *device, us_purpose purpose,
     transformation->groups[0] = (size_t)(occupied / vectors);
     transformation->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     transformation->groups[2] = 1;
-    const char *const names[] = {"draw_labels", "transform_each", "transform_all"};
+    const char *const names[] = {"transformation_draw", "transformation_each",
+                                 "transformation_all"};
     us_kernel **const kernels[] = {&transformation->draw, &transformation->each,
                                    &transformation->all};
     const us_build build = {.device = device, .purpose = purpose, .label.pass = US_PASS_IMAGES};
@@ -31,7 +32,7 @@ unseen_status us_transformation_create(us_device *device, us_purpose purpose,
         status = us_kernel_create(
             &build, "transformation", names[i], kernels[i], error,
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DFLIPS=%d -DSHIFTS=%d "
-            "-DSHIFT_Y=%d -DSHIFT_X=%d -DCOUNT=%d -DNOISE_STREAM=%d -DVECTORS=%d",
+            "-DSHIFT_Y=%d -DSHIFT_X=%d -DTRANSFORMATIONS=%d -DNOISE_STREAM=%d -DVECTORS=%d",
             shape.channels, shape.height, shape.width, batch, set->flips, set->shifts, set->shift_y,
             set->shift_x, us_transformations_count(set), US_STREAM_NOISE, vectors);
     if (status != UNSEEN_OK) {

@@ -1,10 +1,13 @@
 /* Geometric transformations of a batch of images, drawn for each image or the same for all.
  *
- * Transformation t of R x F x S: t mod S is the shift, t / S mod F the flip, t / (S F) the
- * rotation. In this order an image is flipped     left to right, if the flip is 1; shifted     by a
- * = shift / 3 down and b = shift mod 3 right, 0 meaning not at all, 1 and 2 shift_y (shift_x)
- * pixels forwards and backwards; what comes in from beyond an edge is the image's own mirror image;
- *   rotated     by as many quarters against the clock.
+ * Transformation t of R x F x S is made of the shift t mod S, the flip t / S mod F and the rotation
+ * t / (S F). In this order an image is
+ *
+ *   flipped   left to right, if the flip is 1;
+ *   shifted   by shift / 3 down and shift mod 3 right: 0 means not at all, 1 and 2 mean shift_y
+ *             (shift_x) pixels forwards and backwards. Beyond an edge follows the mirror image;
+ *   rotated   by as many quarters counterclockwise as the rotation says.
+ *
  * Transformation 0 leaves an image as it is. */
 #ifndef US_OPS_TRANSFORMATION_H
 #define US_OPS_TRANSFORMATION_H
@@ -29,7 +32,7 @@ unseen_status us_transformation_create(us_device *device, us_purpose purpose,
                                        us_transformation **out, unseen_error *error);
 void us_transformation_destroy(us_transformation *transformation);
 
-/* labels: `batch` int32_t. That of image j is floor(w COUNT / 2^32), w word 0 of (seed,
+/* labels: `batch` int32_t. That of image j is floor(w count / 2^32), w word 0 of (seed,
  * US_STREAM_NOISE, substream, j); or `fixed` for all, where that is not negative. */
 unseen_status us_transformation_draw(us_transformation *transformation, us_buffer *labels,
                                      int fixed, uint64_t seed, uint32_t substream,

@@ -16,9 +16,9 @@ typedef struct work {
 static void begin_work(us_device *device, work *w) {
     unseen_error error;
     us_build build = {.device = device, .label = {"encoder", 3, US_PASS_FORWARD}};
-    TEST_OK(us_kernel_create(&build, "peak", "peak", &w->kernel, &error, "%s", ""));
+    TEST_OK(us_kernel_create(&build, "peak", "peak_arithmetic", &w->kernel, &error, "%s", ""));
     build.label.pass = US_PASS_WEIGHT_GRADIENT;
-    TEST_OK(us_kernel_create(&build, "peak", "peak", &w->other, &error, "%s", ""));
+    TEST_OK(us_kernel_create(&build, "peak", "peak_arithmetic", &w->other, &error, "%s", ""));
     TEST_OK(
         us_buffer_create(device, (size_t)device->facts.group_size * 4, "test", &w->out, &error));
     TEST_OK(
@@ -59,7 +59,7 @@ static void check(us_device *device, bool by_host) {
 
     assert_int_equal(profile->count, 3);
     const us_launch *launches = profile->launches;
-    assert_string_equal(launches[0].name, "peak");
+    assert_string_equal(launches[0].name, "peak_arithmetic");
     assert_string_equal(launches[2].name, "copy");
     assert_string_equal(launches[0].label.network, "encoder");
     assert_int_equal(launches[0].label.layer, 3);

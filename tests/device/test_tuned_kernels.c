@@ -197,7 +197,7 @@ static void what_is_stored_is_used(void **state) {
 /* Whether a launch of our kernel for products is among the profile's. */
 static bool has_own_product(const us_profile *profile) {
     for (size_t i = 0; i < profile->count; i++)
-        if (strcmp(profile->launches[i].name, "product") == 0) return true;
+        if (strcmp(profile->launches[i].name, "dense_product") == 0) return true;
     return false;
 }
 

@@ -1,5 +1,5 @@
 /* The definition of a convolution, item by item, for any device and shape: an item keeps the sums
- * of some output channels and images of a pixel in registers. Twin of cl_kernels/gather.cl. */
+ * of some output channels and images of a pixel in registers. Twin of cl_kernels/convolution.cl. */
 #include "base/arithmetic.h"
 #include "ops/convolution/gather.h"
 
@@ -105,7 +105,8 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
-/* Parts of the errors of a comparison; 0: it would not pay. Twin of PUT_ERRORS in gather.cl. */
+/* Parts of the errors of a comparison, as PUT_ERRORS in convolution.cl has them; 0: it would not
+ * pay. */
 static int count_errors(const us_device_facts *device, const us_convolution_problem *problem,
                         int channels, int64_t runs) {
     enum { MOST = 1024 };
@@ -148,7 +149,7 @@ static const us_convolution_implementation implementation = {
 
 const us_algorithm us_convolution_direct = {
     .name = "direct",
-    .sources = {"gather"},
+    .sources = {"convolution"},
     .parameters = {US_PARAMETER(direct, channels), US_PARAMETER(direct, vectors),
                    US_PARAMETER(direct, pixels)},
     .defaults = defaults,

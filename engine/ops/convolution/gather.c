@@ -41,7 +41,7 @@ static unseen_status create_kernel(const us_build *build, const us_convolution_p
     us_activation_options(activations, p->activation,
                           compared ? p->activation : p->input_activation);
     return us_kernel_create(
-        build, "gather", name, kernel, error,
+        build, "convolution", name, kernel, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d "
@@ -77,9 +77,9 @@ unseen_status us_gather_create(const us_build *build, const us_convolution_probl
     made->groups = cut->groups;
     made->tiles = (size_t)us_divide_up(us_convolution_out(problem).channels, cut->channels);
     made->packed_bytes = count_packed_bytes(problem, (size_t)cut->channels, made->tiles);
-    US_TRY(create_kernel(build, problem, cut, "gather", &made->gather, error));
+    US_TRY(create_kernel(build, problem, cut, "convolution_gather", &made->gather, error));
     if (made->packed_bytes > 0)
-        US_TRY(create_kernel(build, problem, cut, "gather_pack", &made->pack, error));
+        US_TRY(create_kernel(build, problem, cut, "convolution_pack", &made->pack, error));
     made->errors.count = cut->error_parts;
     if (cut->error_parts == 0) return UNSEEN_OK;
     return us_buffer_create(build->device,

@@ -1,5 +1,5 @@
-/* What the algorithms that follow the definition share: cl_kernels/gather.cl computes each output
- * pixel from the pixels that its taps reach, in one of several ways. */
+/* What the algorithms that follow the definition share: cl_kernels/convolution.cl computes each
+ * output pixel from the pixels that its taps reach, in one of several ways. */
 #ifndef US_OPS_CONVOLUTION_GATHER_H
 #define US_OPS_CONVOLUTION_GATHER_H
 

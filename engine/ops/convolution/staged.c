@@ -1,6 +1,6 @@
 /* The definition of a convolution for many channels, on CPUs: an item first copies the inputs of a
  * pixel, some input channels at a time, to where they lie side by side, and then computes all
- * output channels from the copy. Twin of cl_kernels/gather.cl. */
+ * output channels from the copy. Twin of cl_kernels/convolution.cl. */
 #include "base/arithmetic.h"
 #include "ops/convolution/gather.h"
 
@@ -58,7 +58,8 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     return false;
 }
 
-/* Bytes of local memory for the copy, and for sums that wait between two copies; see gather.cl. */
+/* Bytes of local memory for the copy, and for sums that wait between two copies; see
+ * convolution.cl. */
 static size_t local_bytes(const us_device_facts *device, const us_convolution_problem *problem,
                           const staged *s) {
     size_t chunk =
@@ -138,7 +139,7 @@ static const us_convolution_implementation implementation = {
 
 const us_algorithm us_convolution_staged = {
     .name = "staged",
-    .sources = {"gather"},
+    .sources = {"convolution"},
     .parameters = {US_PARAMETER(staged, channels), US_PARAMETER(staged, vectors),
                    US_PARAMETER(staged, inputs), US_PARAMETER(staged, chunks)},
     .defaults = defaults,

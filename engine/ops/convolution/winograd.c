@@ -41,8 +41,7 @@ static bool is_up(const us_convolution_problem *problem) {
 }
 
 /* Rounded up to an odd number of cache lines: what lies that far apart falls into all sets of a
- * cache.
- */
+ * cache. */
 static size_t odd_lines(int64_t floats) {
     return ((size_t)us_divide_up(floats, US_CACHE_LINE) | 1) * US_CACHE_LINE;
 }
@@ -186,7 +185,7 @@ static bool suit(const us_device_facts *device, const us_convolution_problem *pr
 /* False also where the multiplications saved would not pay for the transforms. */
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     /* More weights than this come from memory again for every tile, which more savings have to pay.
-     * With fewer channels than this transforms cost what they save: up, every phase needs its own.
+     * With fewer channels than this, transforms cost what they save (up, each phase has its own).
      */
     enum { WEIGHT_BYTES = 16 * 1024 * 1024, LEAST_CHANNELS = 3, LEAST_CHANNELS_UP = 4 };
     const us_convolution_problem *p = problem;

@@ -90,8 +90,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     const int64_t work = (int64_t)size.rows * size.terms * size.width;
     const int wanted =
         larger(1, us_smaller((int64_t)device->compute_units * ITEMS_PER_UNIT, work / ITEM_WORK));
-    /* Where rows and columns make too few items, the sums are cut as well, or else the rows again.
-     */
+    /* If rows and columns make too few items, cut the sums as well, or else the rows again. */
     if (p->form != US_PRODUCT_WEIGHT && across * down < wanted && size.terms >= 2 * SLICE) {
         const int slices = us_smaller(us_divide_up(wanted, across * down), size.terms / SLICE);
         b->slice = us_divide_up(us_divide_up(size.terms, slices), b->block) * b->block;

@@ -65,10 +65,10 @@ static unseen_status create(const us_build *build, const us_product_problem *pro
     us_product_combine_groups(device, problem, &cut, made->combine_groups);
     made->bias_groups = (size_t)us_divide_up(problem->out, US_PRODUCT_BIAS_ROWS);
     if (weight && problem->bias)
-        return us_product_build(build, problem, &cut, false, "bias_gradient", &made->bias_gradient,
-                                error);
+        return us_product_build(build, problem, &cut, false, "dense_bias_gradient",
+                                &made->bias_gradient, error);
     if (!needs_combine(problem)) return UNSEEN_OK;
-    return us_product_build(build, problem, &cut, false, "combine", &made->combine, error);
+    return us_product_build(build, problem, &cut, false, "dense_combine", &made->combine, error);
 }
 
 static void destroy(void *pointer) {

@@ -81,7 +81,7 @@ unseen_status us_product_build(const us_build *build, const us_product_problem *
     const bool vectors = device->execution == US_EXECUTION_VECTOR;
     return us_kernel_create(
         build, "dense", name, kernel, error,
-        "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DWIDTH=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
+        "-DFORM=%d -DM=%d -DR=%d -DCOLUMNS=%d -DL=%d -DBATCH=%d -DA_ROW=%d -DA_STEP=%d "
         "-DBIAS=%d -DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d "
         "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d "
         "-DCOMPARED=%d %s",
@@ -123,21 +123,21 @@ static unseen_status create_kernels(kernels *k, const us_build *build,
     const int columns = count_columns(device, problem, cut);
     const bool weight = problem->form == US_PRODUCT_WEIGHT;
     us_buffer *scratch;
-    US_TRY(
-        us_product_build(build, problem, cut, k->errors.count > 0, "product", &k->multiply, error));
+    US_TRY(us_product_build(build, problem, cut, k->errors.count > 0, "dense_product", &k->multiply,
+                            error));
     if (k->groups[2] > 1) {
         const int row = weight ? size.width : problem->batch;
         k->scratch_bytes = k->groups[2] * (size_t)size.rows * (size_t)row * sizeof(float);
         us_product_combine_groups(device, problem, cut, k->combine_groups);
         US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
-        return us_product_build(build, problem, cut, k->errors.count > 0, "combine", &k->combine,
-                                error);
+        return us_product_build(build, problem, cut, k->errors.count > 0, "dense_combine",
+                                &k->combine, error);
     }
     if (!weight || device->execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
     k->panel_groups = (size_t)(columns / us_device_lanes(device));
     k->scratch_bytes = (size_t)size.terms * (size_t)columns * sizeof(float);
     US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
-    return us_product_build(build, problem, cut, false, "panels", &k->panels, error);
+    return us_product_build(build, problem, cut, false, "dense_panels", &k->panels, error);
 }
 
 unseen_status us_product_kernels_create(const us_build *build, const us_product_problem *problem,

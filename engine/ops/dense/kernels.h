@@ -37,12 +37,13 @@ unseen_status us_product_build(const us_build *build, const us_product_problem *
                                const us_product_cut *cut, bool compared, const char *name,
                                us_kernel **kernel, unseen_error *error);
 
-/* Work-groups of the kernel "combine". */
+/* Work-groups of the kernel "dense_combine". */
 void us_product_combine_groups(const us_device_facts *device, const us_product_problem *problem,
                                const us_product_cut *cut, size_t groups[3]);
 
-/* As of us_product_implementation, by the kernels "product" and, where needed, "combine" and
- * "panels". columns, rows: work-groups. error_parts: of comparisons; 0: it makes none. */
+/* As of us_product_implementation, by the kernels "dense_product" and, where needed,
+ * "dense_combine" and "dense_panels". columns, rows: work-groups. error_parts: of comparisons; 0:
+ * it makes none. */
 typedef struct us_product_launch {
     us_product_cut cut;
     size_t columns, rows;

@@ -1,5 +1,4 @@
-/* Dense layers: y[o] = a(sum over i of weight[i][o] x[i] + bias[o]). All three passes are products.
- */
+/* Dense layers: y[o] = a(sum over i of weight[i][o] x[i] + bias[o]); each pass is a product. */
 #include <math.h>
 #include <stdlib.h>
 

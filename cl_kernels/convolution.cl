@@ -11,8 +11,8 @@
  * many phases as the stride, as neighbouring output pixels have other taps; down has one.
  *
  * x and y are [channel][height][width][BATCH]; weight (c, tap, o) is at c * IN_STRIDE + tap *
- * TAP_STRIDE + o * OUT_STRIDE, and gather_pack puts it where packed_offset says, in the order in
- * which it is read.
+ * TAP_STRIDE + o * OUT_STRIDE, and convolution_pack puts it where packed_offset says, in the order
+ * in which it is read.
  *
  * An item's sums are a tile of channels and vectors of the batch of one pixel, in registers:
  *
@@ -49,18 +49,18 @@
 #if UP
 #define PHASES_Y STRIDE_Y
 #define PHASES_X STRIDE_X
-#define INPUT_STEP (-1)
+#define TAP_DIRECTION (-1)
 #else
 #define PHASES_Y 1
 #define PHASES_X 1
-#define INPUT_STEP 1
+#define TAP_DIRECTION 1
 #endif
-#define TAPS (KERNEL_H * KERNEL_W)
+#define KERNEL_TAPS (KERNEL_H * KERNEL_W)
 #define TILE_FIRST(tile) FIRST_OF_TILE(tile, TILE_CHANNELS, OUT_CHANNELS)
-#define VECTORS (OCCUPIED / LANE_STRIDE)
-#define CHUNKS CEIL_DIV(VECTORS, TILE_VECTORS)
+#define BATCH_VECTORS (OCCUPIED / LANE_STRIDE)
+#define CHUNKS CEIL_DIV(BATCH_VECTORS, TILE_VECTORS)
 #define CHUNK_LANE(chunk)                                                                          \
-    (LANE_BASE(0, 0) + (size_t)FIRST_OF_TILE(chunk, TILE_VECTORS, VECTORS) * LANE_STRIDE)
+    (LANE_BASE(0, 0) + (size_t)FIRST_OF_TILE(chunk, TILE_VECTORS, BATCH_VECTORS) * LANE_STRIDE)
 #define TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
 
 /* Taps of a phase, and those of the phases before it. */
@@ -77,16 +77,16 @@ static inline size_t packed_offset(int tile, int phase_y, int phase_x) {
     const int before =
         taps_before(phase_y, PHASES_Y, KERNEL_H) * KERNEL_W +
         phase_taps(phase_y, PHASES_Y, KERNEL_H) * taps_before(phase_x, PHASES_X, KERNEL_W);
-    return ((size_t)tile * TAPS + before) * IN_CHANNELS * TILE_CHANNELS;
+    return ((size_t)tile * KERNEL_TAPS + before) * IN_CHANNELS * TILE_CHANNELS;
 }
 
 /* Puts the weights in that order. Launched with a work-group per input channel and tile. */
-__kernel GROUP_ATTRIBUTE void gather_pack(__global const float *restrict weights,
-                                          __global float *restrict packed) {
+__kernel GROUP_ATTRIBUTE void convolution_pack(__global const float *restrict weights,
+                                               __global float *restrict packed) {
     const int c = get_group_id(0), tile = get_group_id(1);
     __global const float *from =
         weights + (size_t)c * IN_STRIDE + (size_t)TILE_FIRST(tile) * OUT_STRIDE;
-    for (int i = get_local_id(0); i < TAPS * TILE_CHANNELS; i += GROUP_SIZE) {
+    for (int i = get_local_id(0); i < KERNEL_TAPS * TILE_CHANNELS; i += GROUP_SIZE) {
         const int tap = i / TILE_CHANNELS, ky = tap / KERNEL_W, kx = tap % KERNEL_W;
         const int phase_y = ky % PHASES_Y, phase_x = kx % PHASES_X;
         const size_t row = (size_t)c * phase_taps(phase_y, PHASES_Y, KERNEL_H) + ky / PHASES_Y;
@@ -153,7 +153,7 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
         const size_t at = OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE;                    \
         DO;                                                                                        \
     }
-/* What is to be done is asked once, not for each output. */
+/* The conditions are outside of the loops. */
 #define WRITE_TILE(channel, lane)                                                                  \
     {                                                                                              \
         FOR_CHANNELS FOR_VECTORS sum[i][j] = activate(sum[i][j]);                                  \
@@ -169,12 +169,16 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define PUT_ERRORS(error, part, lane)                                                              \
     {}
 #define WRITE_TILE(channel, lane)                                                                  \
-    FOR_CHANNELS {                                                                                 \
-        const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                      \
-        FOR_VECTORS vec_store(FINISH(sum[i][j], at + j * LANE_STRIDE), y + at + j * LANE_STRIDE);  \
+    {                                                                                              \
+        FOR_CHANNELS {                                                                             \
+            const size_t at = OUTPUT_AT((channel) + i, ox, lane);                                  \
+            FOR_VECTORS {                                                                          \
+                vec_store(FINISH(sum[i][j], at + j * LANE_STRIDE), y + at + j * LANE_STRIDE);      \
+            }                                                                                      \
+        }                                                                                          \
     }
 #endif
-/* Asks for the memory that will be written or compared with, before the sums are there. */
+/* Prefetches what will be written or compared with, while the sums are computed. */
 #define PREFETCH_TILE(channel, ox, lane)                                                           \
     FOR_CHANNELS FOR_VECTORS {                                                                     \
         const size_t at = OUTPUT_AT((channel) + i, ox, lane) + j * LANE_STRIDE;                    \
@@ -182,22 +186,22 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
         if (COMPARED && with->target) prefetch_line(with->target + at, 0, 1);                      \
     }
 
-/* Takes the next coordinate off the linear index `group`: declares it. */
+/* Declares the next coordinate and takes it off the linear index `group`. */
 #define NEXT(name, count)                                                                          \
     const int name = group % (count);                                                              \
     group /= (count)
 
 #define PLANE (IN_HEIGHT * (size_t)IN_WIDTH * BATCH)
 
-/* A CPU's cache is asked for what is needed so many input channels, or pixels of a row, later: they
- * are too far apart for it to guess. */
+/* How many input channels, or pixels of a row, ahead of their use inputs are prefetched on CPUs:
+ * they are too far apart for the hardware to predict. */
 #define AHEAD 3
 #define PIXELS_AHEAD 2
 
 #if BY_PHASES
-/* The same for few channels of an UP gather, whose pixels alone are too few sums: all phases of a
- * row that read the same pixels, next to each other, at once; TILE_RUN of these. Group g has the
- * output pixels at positions g * STRIDE_X + phase - PADDING_X. */
+/* For few channels of an UP gather, where one pixel has too few sums: an item computes all phases
+ * of a row that read the same pixels, which lie side by side, for TILE_RUN such groups. Group g has
+ * the output pixels at positions g * STRIDE_X + phase - PADDING_X. */
 #define RUNS CEIL_DIV(ROW_GROUPS, TILE_RUN)
 #define COLUMN_TAPS_OF_PHASES CEIL_DIV(KERNEL_W, PHASES_X)
 #define FOR_PHASES UNROLL_FOR (int p = 0; p < PHASES_X; p++)
@@ -224,7 +228,7 @@ INLINE void add_row(__global const float *row, __global const float *packed, tap
     }
 }
 
-/* Adds all taps of a group: of those whose taps all exist without asking for each. */
+/* Adds all taps of a group, without testing each where all of them exist. */
 INLINE void add_taps(__global const float *x, __global const float *packed, tap_range rows,
                      int tile, int g, vec sums[PHASES_X][TILE_CHANNELS][TILE_VECTORS]) {
     const bool whole = KERNEL_H % STRIDE_Y == 0 && rows.last - rows.first == ROW_TAPS_OF_PHASE &&
@@ -243,7 +247,7 @@ INLINE void add_taps(__global const float *x, __global const float *packed, tap_
     }
 }
 
-/* One tile of group g: of all its pixels, for the vectors from `lane` on. */
+/* One tile of all pixels of group g, for the vectors from `lane` on. */
 INLINE void compute_group(__global const float *x, __global const float *packed,
                           __global const float *bias, __global const float *input,
                           __global float *y, const comparison *with, tap_range rows, int tile,
@@ -261,7 +265,7 @@ INLINE void compute_group(__global const float *x, __global const float *packed,
     }
 }
 
-/* All chunks of a pixel before the next one, so that memory is touched in runs. */
+/* Computes all chunks of a pixel before the next pixel, so that memory is touched in runs. */
 PART void compute(__global const float *restrict x, __global const float *restrict packed,
                   __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
@@ -271,8 +275,7 @@ PART void compute(__global const float *restrict x, __global const float *restri
     const tap_range rows = ROW_TAPS(oy);
     const int last = PADDING_X / STRIDE_X + min(run * TILE_RUN + TILE_RUN, ROW_GROUPS);
     vec errors[CHUNKS][TILE_VECTORS];
-    for (int chunk = 0; chunk < CHUNKS; chunk++)
-        FOR_VECTORS errors[chunk][j] = (vec)(0.0f);
+    for (int chunk = 0; chunk < CHUNKS; chunk++) FOR_VECTORS errors[chunk][j] = (vec)(0.0f);
     for (int g = PADDING_X / STRIDE_X + run * TILE_RUN; g < last; g++)
         for (int chunk = 0; chunk < CHUNKS; chunk++)
             compute_group(x, packed, bias, input, y, with, rows, tile, oy, g, CHUNK_LANE(chunk),
@@ -308,10 +311,10 @@ PART void compute(__global const float *restrict x, __global const float *restri
             __global const float *plane = x + (size_t)c * PLANE + lane;
             for (int jy = rows.first; jy < rows.last; jy++) {
                 __global const float *row =
-                    plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
+                    plane + (size_t)(rows.input + jy * TAP_DIRECTION) * (IN_WIDTH * (size_t)BATCH);
                 for (int jx = columns.first; jx < columns.last; jx++) {
                     __global const float *pixel =
-                        row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
+                        row + (size_t)(columns.input + jx * TAP_DIRECTION) * BATCH;
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
                     FOR_VECTORS prefetch_line(pixel + AHEAD * PLANE + j * LANE_STRIDE, 0, 1);
@@ -326,10 +329,10 @@ PART void compute(__global const float *restrict x, __global const float *restri
 }
 
 #else
-/* Where many tiles of channels read the same pixels, these are first copied to where they lie side
- * by side: planes of powers of two would fight for the same places of a cache. A work-item (one per
+/* If many tiles of channels read the same pixels, these are first copied side by side: planes whose
+ * distance is a power of two would compete for the same sets of a cache. A work-item (one per
  * work-group) computes all channels of TILE_RUN chunks of vectors of a pixel, STAGED input channels
- * at a time; between them the sums wait in `sums`. */
+ * at a time; between them the sums are kept in `sums`. */
 #define GROUPS_OF_CHUNKS CEIL_DIV(CHUNKS, TILE_RUN)
 #define WINDOW_TAPS (CEIL_DIV(KERNEL_H, PHASES_Y) * CEIL_DIV(KERNEL_W, PHASES_X))
 #define BLOCKS CEIL_DIV(IN_CHANNELS, STAGED)
@@ -354,11 +357,11 @@ PART void compute(__global const float *restrict x, __global const float *restri
                 x + CHUNK_LANE(first_chunk + chunk) + (size_t)first_channel * PLANE;
             for (int c = 0; c < channels; c++) {
                 for (int jy = rows.first; jy < rows.last; jy++) {
-                    __global const float *row =
-                        plane + (size_t)(rows.input + jy * INPUT_STEP) * (IN_WIDTH * (size_t)BATCH);
+                    __global const float *row = plane + (size_t)(rows.input + jy * TAP_DIRECTION) *
+                                                            (IN_WIDTH * (size_t)BATCH);
                     for (int jx = columns.first; jx < columns.last; jx++) {
                         __global const float *pixel =
-                            row + (size_t)(columns.input + jx * INPUT_STEP) * BATCH;
+                            row + (size_t)(columns.input + jx * TAP_DIRECTION) * BATCH;
                         FOR_VECTORS *to++ = vec_load(pixel + j * LANE_STRIDE);
                     }
                 }
@@ -369,7 +372,7 @@ PART void compute(__global const float *restrict x, __global const float *restri
             __global const float *weights = packed +
                                             packed_offset(tile, rows.phase, columns.phase) +
                                             (size_t)first_channel * rows.taps * row_weights;
-            const ROOM vec *from = window;
+            ROOM const vec *from = window;
             for (int chunk = 0; chunk < chunks; chunk++) {
                 vec sum[TILE_CHANNELS][TILE_VECTORS];
 #if BLOCKS > 1
@@ -405,13 +408,11 @@ PART void compute(__global const float *restrict x, __global const float *restri
 }
 #endif
 
-__kernel GROUP_ATTRIBUTE void gather(__global const float *restrict x,
-                                     __global const float *restrict packed,
-                                     __global const float *restrict bias,
-                                     __global const float *restrict input,
-                                     __global float *restrict y,
-                                     __global const float *restrict target,
-                                     __global float *restrict errors, float scale, int n) {
+__kernel GROUP_ATTRIBUTE void convolution_gather(
+    __global const float *restrict x, __global const float *restrict packed,
+    __global const float *restrict bias, __global const float *restrict input,
+    __global float *restrict y, __global const float *restrict target,
+    __global float *restrict errors, float scale, int n) {
     const comparison with = {target, errors, scale, n};
 #if STAGED
     ROOM vec window[TILE_RUN * STAGED * WINDOW_TAPS * TILE_VECTORS];
