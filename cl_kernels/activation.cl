@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Activation layers that no layer before them can compute, on any tensor of floats:
  *
  *     activation_forward     y = a(x)

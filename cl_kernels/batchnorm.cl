@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* BatchNorm: each channel's mean is taken away, and it is divided by its standard deviation,
  *
  *     y = a((x - mean) / sqrt(variance + epsilon) * weight + bias)

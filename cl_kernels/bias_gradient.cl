@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a convolution's bias, where the kernel for the weights does not take it along:
  *
  *     partial[split][c] = sum over a split of the pixels and the batch of dy[c][pixel][n]

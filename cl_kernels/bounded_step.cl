@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A step along a direction, kept within limits:
  *
  *     y = min(max(y + scale d, low), high)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cross entropy of class scores with one class per image, and its gradient:
  *
  *     entropies[n] = log(sum over c of exp(y[c][n])) - y[labels[n]][n]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Put before every kernel file. The build options give VECTOR_WIDTH (floats of a vector: 1, 4, 8,
  * 16), GROUP_SIZE (work-items of a work-group, all along the batch) and LANES (1: GPUs, whose
  * work-items are lanes; 0: CPUs, whose work-items work on vectors).

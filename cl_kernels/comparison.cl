@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Included by kernels that can compare their outputs with images while they have them at hand
  * (us_target in engine/ops/fusion.h), rather than write them for a loss or a score to read:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A convolution down or up (engine/ops/convolution/problem.h) by its definition: every output pixel
  * collects the input pixels that its taps reach,
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images made wrong on purpose: each is one of base, a noise image, or an image of x corrupted in a
  * way drawn for it. engine/ops/corruption.h says what each kind does and which random numbers
  * decide it.

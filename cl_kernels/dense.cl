@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One product for all three passes of a dense layer, with vectors along its columns. x, y and their
  * gradients are [feature][BATCH], the weight is [in][out]:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Codes z drawn from normal distributions that two networks describe by mean and log variance, the
  * divergence of these from N(0, 1), and both gradients. engine/ops/gaussian_code.h has the
  * formulas.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stored images, in bytes or floats, become a normalised batch:
  *
  *     out[c][y][x][n] = scale * pixels[image][y][x][c] + offset     image = chosen[n]

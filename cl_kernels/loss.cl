@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses and their gradients, of y and a target or a constant:
  *
  *     losses[slot] (+)= scale * sum over f, n of loss(y[f][n], target[f][n])

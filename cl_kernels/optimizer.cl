@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One step of Adam, AdamW or SGD for all parameters of a network, which are one flat array, as are
  * gradients and moments; and the norm of all gradients, to clip them by.
  *

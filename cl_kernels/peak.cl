@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a device can do at most, to compare kernels with: peak_arithmetic runs independent chains of
  * fused multiply-adds in registers, peak_copy copies memory. Argument `vectors`: those of an item.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The score of each image by its reconstruction. With e[p][n] the sum of (x - y)^2 over the
  * channels of pixel p, a score is made of the e of an image: engine/ops/pixel_score.h has the
  * formulas.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random numbers by counter, for host and device alike: engine/base/random.h is the contract, and
  * engine/base/random.c compiles this very file as C. Integer arithmetic only, but for the last step
  * of the normal distribution, whose last bits may differ between devices. */

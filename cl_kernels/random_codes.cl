@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random codes [FEATURES][BATCH], drawn from a distribution or put together from real ones.
  *
  * The number of feature f of image n has index n * FEATURES + f in engine/base/random.h, so that it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where branches of a network meet, outputs are added, and gradients on the way back:
  *
  *     residual_forward         y = activation(a + b)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The standard deviation of the values of a batch, values[BATCH], of which n are images:
  *
  *     out[slot] = max(out[slot], deviation)     a NaN is kept, too

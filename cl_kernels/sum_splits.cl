@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Adds up what kernels of gradients computed in splits, always in the same order:
  *
  *     gradient[i] (+)= sum over split of partial[split][i]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Geometric transformations of images, [CHANNELS][HEIGHT][WIDTH][BATCH]: flips, shifts and
  * rotations, numbered as engine/ops/transformation.h says.
  *

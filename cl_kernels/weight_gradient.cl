@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a convolution's weights (engine/ops/convolution/problem.h) by its definition:
  *
  *     w[l][ky][kx][s] = sum over sy, sx, n of large[l][ly][lx][n] small[s][sy][sx][n]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Included by winograd.cl and winograd_gradient.cl: windows of pixels of planes, which are
  * [channel][height][width][BATCH], and asking the cache for those to come.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A convolution down or up by Winograd's minimal filtering (winograd_transforms.cl), for square
  * kernels with a stride of STRIDE both ways and at most TAPS taps of each phase along a side.
  *

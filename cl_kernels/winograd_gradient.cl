@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a convolution's weights by Winograd's minimal filtering (winograd_transforms.cl),
  * for square kernels of at most TAPS taps of each phase of the stride along a side. Sides are as in
  * weight_gradient.cl; the kernel's size and the weights' strides are arguments.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transforms a convolution's weights for winograd.cl, which says what its phases are:
  *
  *     TAPS x TAPS weights of a phase  ->  POINTS x POINTS values, four output channels at a time

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Included by the kernels for Winograd's minimal filtering: the points at which polynomials are
  * evaluated, 0, 1 and infinity (POINTS 3), also -1 (4), also 2 (5).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transforms of Winograd's minimal filtering by the way of Toom and Cook (Lavin and Gray, arXiv
  * 1509.09308): OUTPUTS values y of a correlation of inputs d with TAPS weights w take
  * POINTS = OUTPUTS + TAPS - 1 products,

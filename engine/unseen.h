@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen: tells whether an image is of a kind that a model has seen before.
  *
  * The one public header. The library never prints, never exits and keeps no global state, but for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes small data files for tests. */
 #ifndef US_TESTS_DATA_FILES_H
 #define US_TESTS_DATA_FILES_H

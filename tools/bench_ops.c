@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Times the kernels of convolutions and dense layers one by one:
  *
  *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-r SECONDS] [SIDE [-a SIDE]...] LAYER...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes C source that holds files as strings: embed_kernels OUTPUT.c FILE...
  * Run by the build; the table it defines is declared in engine/device/kernel_sources.h. */
 #include <stdio.h>

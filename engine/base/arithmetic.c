@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/arithmetic.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small arithmetic that several folders need. */
 #ifndef US_BASE_ARITHMETIC_H
 #define US_BASE_ARITHMETIC_H

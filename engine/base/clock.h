@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef US_BASE_CLOCK_H
 #define US_BASE_CLOCK_H
 

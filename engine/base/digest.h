@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Digests: short fingerprints that tell whether bytes are the same as before. They find damage and
  * mix-ups of any kind; they are not meant to withstand somebody who forges them. XXH3, 128 bits:
  * https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md */

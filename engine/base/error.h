@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Errors are values: a status travels up, and the message gathers context on its way. */
 #ifndef US_BASE_ERROR_H
 #define US_BASE_ERROR_H

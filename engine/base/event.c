@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/event.h"
 
 #include <math.h>

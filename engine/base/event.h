@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sending progress to the caller. */
 #ifndef US_BASE_EVENT_H
 #define US_BASE_EVENT_H

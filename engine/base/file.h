@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files: read whole, or replaced whole. Those that are mapped: mapping.h. */
 #ifndef US_BASE_FILE_H
 #define US_BASE_FILE_H

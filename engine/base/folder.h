@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The folders that unseen makes, of runs and of sweeps: claimed by one job at a time, and never
  * taken from somebody else's files. A claimed folder holds the file ".unseen", by which it is
  * known. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which row of a table belongs to which image. */
 #ifndef US_BASE_IDS_H
 #define US_BASE_IDS_H

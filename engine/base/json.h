@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checked access to JSON: every object is read through a table of its keys, and the same tables
  * give the JSON Schema and the resolved config. Parsing itself is cJSON's. */
 #ifndef US_BASE_JSON_H

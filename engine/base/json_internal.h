@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shared by the json*.c files alone. */
 #ifndef US_BASE_JSON_INTERNAL_H
 #define US_BASE_JSON_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* "/a/b=VALUE": one value replaced or added by JSON Pointer. */
 #include <limits.h>
 #include <stdlib.h>

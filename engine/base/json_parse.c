@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parsing: cJSON builds the tree, but it is lenient (nesting, control characters, numbers,
  * text after the value, duplicate keys) and knows no lines, so the grammar is checked before. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of keys: reading an object by one, and the JSON Schema that it implies. */
 #include <limits.h>
 #include <math.h>

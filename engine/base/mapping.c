@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/mapping.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files mapped into memory. A file that loses pages while it is mapped, as when another program
  * truncates it, raises SIGBUS in the thread that reads them, which may be a driver's. Here the lost
  * pages become zeros instead, and us_mapping_check reports them: the reader of a mapping calls it

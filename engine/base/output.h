@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files that a user names to be written: they replace nothing but what unseen wrote before, never a
  * file that is read, and may be standard output, a pipe or a device. */
 #ifndef US_BASE_OUTPUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Folders and files that are ours alone: what lies in caches is believed when it is read, so nobody
  * else may have written it, and writing must not reach anything else through a link.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
  * 1, 2, 3", SC 2011). A number depends on (seed, stream, index) alone, so nothing needs saving in a
  * checkpoint, and the device draws the same numbers: both compile cl_kernels/random.cl. */

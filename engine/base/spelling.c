@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The nearest word: "did you mean". */
 #include <ctype.h>
 #include <string.h>

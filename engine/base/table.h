@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables in text: CSV and its relatives. The one reader of them, for labels and for scores. */
 #ifndef US_BASE_TABLE_H
 #define US_BASE_TABLE_H

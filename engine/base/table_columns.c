@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the columns of a table are, by their names. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public functions that belong to no part of the engine. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the verbs share: their entry points and the way they speak to the user. Names begin with
  * cli_, for the us_ of the library are linked into the same program. */
 #ifndef US_CLI_CLI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The main job, as `run` and `train` ask for it. */
 #ifndef US_CLI_JOB_H
 #define US_CLI_JOB_H

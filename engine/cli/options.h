@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every option of every verb is declared once, in options.c; a verb names the groups that it takes.
  */
 #ifndef US_CLI_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events on stderr: a bar on a terminal, one line an epoch elsewhere; and asking a job to stop. */
 #ifndef US_CLI_PROGRESS_H
 #define US_CLI_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A thread of its own waits for the signals, which are blocked everywhere else: handlers would not
  * do, as compilers of OpenCL drivers (LLVM) put theirs in their place. */
 #include "signals.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals that ask a job to stop: SIGINT and SIGTERM, SIGHUP of a terminal that goes away, and
  * SIGUSR1, SIGUSR2 and SIGXCPU, which schedulers send before they end a job. Signals that were
  * ignored when the program started, as SIGHUP by nohup, stay so. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Aligned tables on standard output. */
 #ifndef US_CLI_TABLE_H
 #define US_CLI_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "data/array.h"
 
 #include <math.h>

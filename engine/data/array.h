@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An n-dimensional array in a file: .npy or IDX, plain or gzip. Images and labels are both read
  * through this; nothing in a file is trusted before it is checked. */
 #ifndef US_DATA_ARRAY_H

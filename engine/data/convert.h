@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Arrays of any numbers made into what the kernels read: bytes or floats, in C order. */
 #ifndef US_DATA_CONVERT_H
 #define US_DATA_CONVERT_H

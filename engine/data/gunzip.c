@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "data/gunzip.h"
 
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Unpacking gzip from memory, only as far as asked. */
 #ifndef US_DATA_GUNZIP_H
 #define US_DATA_GUNZIP_H

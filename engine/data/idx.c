@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "data/idx.h"
 
 bool us_idx_is(const unsigned char *bytes, size_t size) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Headers of IDX files, the format of MNIST: two zero bytes, the element type, the rank, then each
  * dimension as a big-endian 32-bit number (http://yann.lecun.com/exdb/mnist). */
 #ifndef US_DATA_IDX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A set of images, in memory-mapped files wherever the format allows. */
 #ifndef US_DATA_IMAGES_H
 #define US_DATA_IMAGES_H

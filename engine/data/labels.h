@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Class labels of a set of images. */
 #ifndef US_DATA_LABELS_H
 #define US_DATA_LABELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is made of labels: which images are normal. */
 #include <stdio.h>
 #include <stdlib.h>

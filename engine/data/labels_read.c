@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "data/labels_read.h"
 
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading labels from what files of labels are. */
 #ifndef US_DATA_LABELS_READ_H
 #define US_DATA_LABELS_READ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which axis of an array is which. */
 #ifndef US_DATA_LAYOUT_H
 #define US_DATA_LAYOUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Headers of NumPy's .npy files, versions 1 to 3 (numpy/lib/format.py describes them). */
 #ifndef US_DATA_NPY_H
 #define US_DATA_NPY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "data/range.h"
 
 static const struct {

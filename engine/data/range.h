@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The numbers that black and white have in images. */
 #ifndef US_DATA_RANGE_H
 #define US_DATA_RANGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* alocc: adversarially learned one-class classifier (Sabokrou et al., CVPR 2018). A refiner R,
  * which is decoder(encoder(.)), learns to undo noise on images of the one kind, and a discriminator
  * D to tell its results from images. What R has not learned to refine comes out spoilt, so D(R(x))

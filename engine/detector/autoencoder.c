@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The autoencoder: what it reconstructs poorly, it has not seen. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* boss: an autoencoder and, beside it, a classifier that learns to tell real images and their
  * reconstructions (label 1) from negatives (label 0; negatives.h says where they come from). One
  * step:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "detector/compare.h"
 
 unseen_status us_compare_for_loss(us_network *network, us_tape *tape, us_buffer *x,

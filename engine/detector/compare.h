@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network's output compared with images, by the network's last layer where it does so. */
 #ifndef US_DETECTOR_COMPARE_H
 #define US_DETECTOR_COMPARE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every detector shares on a device: its networks and their tensors. */
 #include "detector/detector.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Detectors: which networks there are, how they are trained together, and how an image is scored.
  * A new detector is one row in detector_table.c and one file here. */
 #ifndef US_DETECTOR_DETECTOR_H

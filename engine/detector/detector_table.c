@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "detector/detector.h"
 
 /* A row for each detector: us_NAME_detector is defined in NAME.c. */

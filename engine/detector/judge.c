@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "detector/judge.h"
 
 #include <string.h>

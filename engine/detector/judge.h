@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network that judges: one logit per image or code, trained by binary cross-entropy to tell two
  * kinds apart. What discriminators and classifiers of several detectors share. */
 #ifndef US_DETECTOR_JUDGE_H

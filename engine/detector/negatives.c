@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "detector/negatives.h"
 
 #include <math.h>

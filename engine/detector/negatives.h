@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where a classifier's negatives come from: images decoded from random codes, noise images and
  * corrupted images, in proportions. */
 #ifndef US_DETECTOR_NEGATIVES_H

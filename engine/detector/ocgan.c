@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* clang-format off */
 /* OCGAN (Perera, Nallapati, Xiang, "OCGAN: one-class novelty detection using GANs with constrained
  * latent representations", arXiv 1903.08550): a denoising autoencoder whose codes fill the cube

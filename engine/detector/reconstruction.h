@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoder and decoder trained by the mean squared error: what several detectors share. */
 #ifndef US_DETECTOR_RECONSTRUCTION_H
 #define US_DETECTOR_RECONSTRUCTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a detector, its networks and its scoring from a config. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* transformations: a classifier that learns which geometric transformation an image has undergone
  * (Golan and El-Yaniv, arXiv 1805.10917). It recognises the transformation of images like
  * those it was trained on, and is uncertain on others. One step:

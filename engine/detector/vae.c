@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vae: a variational autoencoder (Kingma and Welling, arXiv 1312.6114). Two heads read the
  * encoder's output and describe the code of an image by a normal distribution, which the decoder's
  * input is drawn from. With m and v what the networks mean and log_variance give, one step is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why there may be no device, or not the one that is wanted, and what to do about it. */
 #ifndef US_DEVICE_ADVICE_H
 #define US_DEVICE_ADVICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What stands before and behind every call that enqueues a command: which commands it waits for,
  * and what a profile records of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One open OpenCL device: a context, a queue, and the facts that kernels are shaped by.
  *
  * Everything is enqueued on the one queue and has the effect of program order: see command.h.

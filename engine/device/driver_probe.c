@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/driver_probe.h"
 
 #include <CL/cl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trying drivers in processes of their own. */
 #ifndef US_DEVICE_DRIVER_PROBE_H
 #define US_DEVICE_DRIVER_PROBE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/drivers.h"
 
 #include <dirent.h>

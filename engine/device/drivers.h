@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OpenCL drivers of this machine, as the loader finds them by their .icd files, and what has to
  * be settled before the first call of OpenCL in a process. */
 #ifndef US_DEVICE_DRIVERS_H

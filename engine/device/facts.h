@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is known of a device without opening it: plain data, which can be copied, sent to another
  * process, or made up for a device that is not there. Kernels are shaped by it alone. */
 #ifndef US_DEVICE_FACTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/fence.h"
 
 #include "device/command.h"

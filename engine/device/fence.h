@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Points in the queue that the host can wait for, and reads that do not make it wait. */
 #ifndef US_DEVICE_FENCE_H
 #define US_DEVICE_FENCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of cl_kernels/ as they were when the program was built (tools/embed_kernels.c). */
 #ifndef US_DEVICE_KERNEL_SOURCES_H
 #define US_DEVICE_KERNEL_SOURCES_H

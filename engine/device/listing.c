@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_devices: every device as JSON. */
 #include "base/json.h"
 #include "device/drivers.h"

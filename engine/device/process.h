@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processes of our own, in which a driver may crash or hang and takes nothing else with it. */
 #ifndef US_DEVICE_PROCESS_H
 #define US_DEVICE_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/profile.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each launch takes. While a device is profiled its queue times every command, which costs a
  * little, so throughput is measured without. */
 #ifndef US_DEVICE_PROFILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/program.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Programs: a kernel file made whole, built for a device, and kept until the device is closed.
  *
  * Programs are built when one of their kernels is needed, and then all that wait of the same

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/program_cache.h"
 
 #include <stdio.h>

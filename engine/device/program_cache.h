@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled programs on disk, for OpenCL implementations that do not keep them well themselves.
  *
  * A file holds the whole key, everything that a compiled program depends on, and is used only where

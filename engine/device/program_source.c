@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/program_source.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The text of programs: a kernel file made whole, and several texts made one. */
 #ifndef US_DEVICE_PROGRAM_SOURCE_H
 #define US_DEVICE_PROGRAM_SOURCE_H

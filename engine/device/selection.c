@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "device/selection.h"
 
 #include <ctype.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What OpenCL devices there are, and which of them a selector means. */
 #ifndef US_DEVICE_SELECTION_H
 #define US_DEVICE_SELECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers in files have a decimal point. The library never calls setlocale, but its caller may
  * have: strtod and printf then follow that locale. Code that reads or writes numbers therefore
  * switches the calling thread (and no other) to the C locale meanwhile. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "evaluation/metrics.h"
 
 #include <math.h>

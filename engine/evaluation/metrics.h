@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How well scores tell anomalous images (positives) from normal ones. */
 #ifndef US_EVALUATION_METRICS_H
 #define US_EVALUATION_METRICS_H

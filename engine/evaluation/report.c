@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "evaluation/report.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* report.html: one run folder as a page without scripts or outside references. */
 #ifndef US_EVALUATION_REPORT_H
 #define US_EVALUATION_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Charts as inline SVG: lines and filled steps over two labelled axes. Colours come from the page's
  * style sheet, so that they follow its light or dark scheme; lines differ by dashes as well. */
 #ifndef US_EVALUATION_REPORT_CHART_H

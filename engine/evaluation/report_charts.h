@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The charts of a run. Each writes nothing where the run has nothing to show. */
 #ifndef US_EVALUATION_REPORT_CHARTS_H
 #define US_EVALUATION_REPORT_CHARTS_H

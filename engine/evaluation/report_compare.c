@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_report: a page for each run, and one that compares them. */
 #include <math.h>
 #include <stdlib.h>

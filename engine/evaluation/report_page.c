@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "evaluation/report_page.h"
 
 #include <inttypes.h>

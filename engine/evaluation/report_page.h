@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The frame of a report: one HTML page without scripts or outside references, and its text. */
 #ifndef US_EVALUATION_REPORT_PAGE_H
 #define US_EVALUATION_REPORT_PAGE_H

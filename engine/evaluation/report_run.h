@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run folder says, as far as it is there. */
 #ifndef US_EVALUATION_REPORT_RUN_H
 #define US_EVALUATION_REPORT_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "evaluation/scores.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scores of images, one named column per part, and their CSV files. */
 #ifndef US_EVALUATION_SCORES_H
 #define US_EVALUATION_SCORES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_bench: throughput on made-up images, beside the device's measured peak. */
 #include <math.h>
 #include <stdio.h>

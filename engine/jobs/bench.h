@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the parts of unseen_bench share. */
 #ifndef US_JOBS_BENCH_H
 #define US_JOBS_BENCH_H

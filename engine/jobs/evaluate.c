@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_evaluate: the one place where files of scores and files of labels meet. */
 #include <math.h>
 #include <stdlib.h>

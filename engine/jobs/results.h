@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the jobs that score images say about their results. */
 #ifndef US_JOBS_RESULTS_H
 #define US_JOBS_RESULTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The main job and its parts: train, calibrate, score, evaluate, and the run folder. */
 #include <inttypes.h>
 #include <stdlib.h>

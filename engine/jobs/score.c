@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_score: images scored with the model of a run's folder. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_show: what a config amounts to. */
 #include <string.h>
 

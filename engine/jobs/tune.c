@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_tune: which kernels a config needs, for tuning/tuner.c to search their parameters. */
 #include "training/model.h"
 #include "training/trainer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shared by the files of this folder. */
 #ifndef US_NETWORK_INTERNAL_H
 #define US_NETWORK_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "network/layer_table.h"
 
 #include <string.h>

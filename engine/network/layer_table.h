@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The layers a config can name. A new layer is one row here and one file in ops/. */
 #ifndef US_NETWORK_LAYER_TABLE_H
 #define US_NETWORK_LAYER_TABLE_H

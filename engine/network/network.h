@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network on a device: parameters, gradients and statistics in flat buffers, and the passes.
  *
  * A network is created for one batch size. Its activations lie in tapes, so that it can run several

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tensors between the host, where they have PyTorch's layout, and the device. */
 #include <inttypes.h>
 #include <stdlib.h>

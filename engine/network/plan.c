@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "network/plan.h"
 
 #include <stdlib.h>

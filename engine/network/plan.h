@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a network runs, worked out without any device: which layers become stages, which stages read
  * which, and in which slots of memory outputs and gradients lie for as long as they are needed. */
 #ifndef US_NETWORK_PLAN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "network/safetensors.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The safetensors format: an 8-byte little-endian header length, a JSON header, then the tensors'
  * bytes. Reading maps the file; nothing in it is executed. */
 #ifndef US_NETWORK_SAFETENSORS_H

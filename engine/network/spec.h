@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network as the config describes it: layers, shapes and tensors, without any device. */
 #ifndef US_NETWORK_SPEC_H
 #define US_NETWORK_SPEC_H

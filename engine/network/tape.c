@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Forward and backward passes over the stages of a network. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Activations on the host, and as layers of their own for where no layer before them can compute
  * them: at a network's start or after a view. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Activations: as build options that common.cl understands, and on the host. */
 #ifndef US_OPS_ACTIVATION_H
 #define US_OPS_ACTIVATION_H

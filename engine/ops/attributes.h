@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the keys of a layer's config fill, for the layers that have any. */
 #ifndef US_OPS_ATTRIBUTES_H
 #define US_OPS_ATTRIBUTES_H

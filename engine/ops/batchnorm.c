@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* BatchNorm, over images and pixels per channel. Running statistics move by `momentum` towards the
  * batch's mean and unbiased variance, as PyTorch's do. With one value per channel (one image of one
  * pixel), where PyTorch refuses to train, both variances are 0. */

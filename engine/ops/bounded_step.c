@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/bounded_step.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gradient steps on values that are no parameters, such as codes, kept within limits. */
 #ifndef US_OPS_BOUNDED_STEP_H
 #define US_OPS_BOUNDED_STEP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/class_entropy.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cross entropy of class scores with one class per image, torch.nn.CrossEntropyLoss: of image j
  * log(sum over c of exp(y[c][j])) - y[labels[j]][j]. */
 #ifndef US_OPS_CLASS_ENTROPY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/clblast.h"
 
 #include "device/command.h"

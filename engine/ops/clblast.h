@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products by CLBlast, where the library was built with it. */
 #ifndef US_OPS_CLBLAST_H
 #define US_OPS_CLBLAST_H

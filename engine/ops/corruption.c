@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/corruption.h"
 
 #include <stdlib.h>

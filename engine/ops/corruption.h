@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images made wrong on purpose, on the device: what a classifier can learn anomalies from. */
 #ifndef US_OPS_CORRUPTION_H
 #define US_OPS_CORRUPTION_H

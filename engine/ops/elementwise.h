@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How kernels that work on each value of [features][batch] by itself are cut. */
 #ifndef US_OPS_ELEMENTWISE_H
 #define US_OPS_ELEMENTWISE_H

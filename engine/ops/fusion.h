@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a layer may do for its neighbours while it has their values at hand, in place of passes of
  * their own over memory. network/plan.c decides which of it is wanted; a layer does what it can and
  * says so by setting what it was asked to set. All zero: nothing. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/gaussian_code.h"
 
 #include <stdlib.h>

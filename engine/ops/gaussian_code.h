@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Codes that two networks describe by the mean m and the logarithm v of the variance of a normal
  * distribution for each feature (Kingma and Welling, arXiv 1312.6114). Per feature,
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/image_batch.h"
 
 #include <math.h>

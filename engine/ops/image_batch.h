@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From stored images to a normalised CHWN batch, on the device: selection, shuffling, horizontal
  * flips, resizing or padding, grey to RGB or back, and x -> 2 (x - black) / (white - black) - 1. */
 #ifndef US_OPS_IMAGE_BATCH_H

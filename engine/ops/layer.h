@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a layer is: one row of this type per layer, in network/layer_table.c.
  *
  * Layouts on the device (floats):

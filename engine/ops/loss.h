@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses, forward and backward in one pass. The mean is over images and features, as PyTorch's.
  *
  * losses[slot], on the device, becomes weight * loss (the loss without its weight if plain_loss is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/optimizer.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parameter updates: one launch for all parameters of a network, which lie in one flat buffer. */
 #ifndef US_OPS_OPTIMIZER_H
 #define US_OPS_OPTIMIZER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/peak.h"
 
 #include "base/clock.h"

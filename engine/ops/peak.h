@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a device can do at most, measured: the yardstick of benchmarks. */
 #ifndef US_OPS_PEAK_H
 #define US_OPS_PEAK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/pixel_score.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reconstruction score of each image of a batch. */
 #ifndef US_OPS_PIXEL_SCORE_H
 #define US_OPS_PIXEL_SCORE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/random_codes.h"
 
 #include <stdlib.h>

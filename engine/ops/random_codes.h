@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A batch of random codes, drawn on the device: from a distribution, or from real codes. */
 #ifndef US_OPS_RANDOM_CODES_H
 #define US_OPS_RANDOM_CODES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Views: the same values under another shape. In [C][H][W][batch] nothing moves. */
 #include "ops/attributes.h"
 #include "ops/layer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The residual layer: the sum of two branches, y = activation(x + shortcut). Its gradient goes to
  * both as it is, so there is nothing to run backward but sums where gradients meet (residual.h). */
 #include "ops/residual.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sums of gradients that a residual layer calls for, and some detectors: an output that several
  * layers or networks read has the sum of their gradients. */
 #ifndef US_OPS_RESIDUAL_H

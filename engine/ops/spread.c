@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/spread.h"
 
 #include <stdlib.h>

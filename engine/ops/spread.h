@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much the numbers that a network gives for the images of a batch differ: their standard
  * deviation, kept on the device. */
 #ifndef US_OPS_SPREAD_H

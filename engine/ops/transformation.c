@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/transformation.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Geometric transformations of a batch of images, drawn for each image or the same for all.
  *
  * Transformation t of R x F x S is made of the shift t mod S, the flip t / S mod F and the rotation

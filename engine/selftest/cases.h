@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Short names for the tables of the self-test's cases. */
 #ifndef US_SELFTEST_CASES_H
 #define US_SELFTEST_CASES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Codes drawn from a normal distribution, and sums of gradients, against the host. What a gradient
  * must be is measured there by finite differences, so that it is checked against the loss itself.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A layer whose output is compared with images: the loss with its gradient, and the score, whether
  * the layer compares while it has the output at hand or leaves it to them. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Batches of images, scores and random codes against the host. */
 #include <math.h>
 #include <stdlib.h>

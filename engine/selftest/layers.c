@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every layer, forward and backward, against its reference. */
 #include <stdio.h>
 #include <stdlib.h>

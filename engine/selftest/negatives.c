@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What negatives are made by: corrupted images, and codes matched to real ones, against the host.
  */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* BatchNorm between two layers of a kind: in training the one before may take the moments that it
  * needs, and the one after the sums of its gradients; for scoring it is folded into the weights of
  * the one before. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dense, BatchNorm and activation layers on the host, and the table of all references. */
 #include "selftest/reference.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The operators on the host, in double and as plainly as possible: what the self-test and the tests
  * compare devices with. Nothing here is fast, and nothing here fails.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Codes that are drawn from a normal distribution, on the host. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses, optimizers and scores on the host. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where branches meet: the residual layer forward, and sums of gradients. */
 #include "selftest/reference.h"
 #include "ops/residual.h"

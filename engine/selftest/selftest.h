@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Within the self-test: collecting results, and moving values to and from the device. Values on the
  * host are [rows][n] in double; on the device [rows][batch] floats. */
 #ifndef US_SELFTEST_H

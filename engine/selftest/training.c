@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses, spreads, optimizers and bounded steps against their references. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Geometric transformations and the loss of telling them apart, against the host. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sweep/leaderboard.h"
 
 #include <math.h>

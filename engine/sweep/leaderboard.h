@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a sweep found, best run first: as JSON, OUT/sweep.json and OUT/leaderboard.csv. */
 #ifndef US_SWEEP_LEADERBOARD_H
 #define US_SWEEP_LEADERBOARD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plans of sweeps: a base config, and the lists of overrides that make runs of it. */
 #ifndef US_SWEEP_PLAN_H
 #define US_SWEEP_PLAN_H

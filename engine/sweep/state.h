@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A sweep under way: its runs, and what their folders say of them. */
 #ifndef US_SWEEP_STATE_H
 #define US_SWEEP_STATE_H

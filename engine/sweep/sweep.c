@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_sweep: runs those runs of a plan that are not done. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/calibration.h"
 
 #include <math.h>

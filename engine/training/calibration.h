@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a detector's scores are on normal images, and how several of them become one. */
 #ifndef US_TRAINING_CALIBRATION_H
 #define US_TRAINING_CALIBRATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/checkpoint.h"
 
 #include <inttypes.h>

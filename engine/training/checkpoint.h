@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints, FOLDER/checkpoint/state.safetensors: the model, the optimizers' moments and where
  * the training stands, in one safetensors file in PyTorch's layouts, so that any device can
  * continue.

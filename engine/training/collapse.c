@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/collapse.h"
 
 us_symptom us_collapse_of_loss(const us_collapse_settings *settings, us_game game, double loss) {

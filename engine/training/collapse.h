@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Detects that a game between networks has collapsed. For a window of consecutive steps, either a
  * judge gave the same logit for every image of a batch, or a loss of the game was nearly zero (its
  * network has won, and the others learn nothing more) or far too large. */

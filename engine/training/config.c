@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a config: the tables of its keys, and their schema. */
 #include "training/config.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A config, read and checked: everything a run needs to know. */
 #ifndef US_TRAINING_CONFIG_H
 #define US_TRAINING_CONFIG_H

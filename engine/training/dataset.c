@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/dataset.h"
 
 #include <inttypes.h>

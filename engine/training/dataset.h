@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The images of a run, opened and checked against its config. */
 #ifndef US_TRAINING_DATASET_H
 #define US_TRAINING_DATASET_H

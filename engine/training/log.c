@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* log.jsonl: one JSON object a line for each epoch, and for each restart. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* FOLDER/log.jsonl: one record for each epoch and for each restart. */
 #ifndef US_TRAINING_LOG_H
 #define US_TRAINING_LOG_H

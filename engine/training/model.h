@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A trained model: its file, and scoring with it. */
 #ifndef US_TRAINING_MODEL_H
 #define US_TRAINING_MODEL_H

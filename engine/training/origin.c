@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/origin.h"
 
 #include <errno.h>

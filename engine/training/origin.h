@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run began with: its config and its training data. A checkpoint keeps it, so that a run is
  * not continued as another one. */
 #ifndef US_TRAINING_ORIGIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state of a training beside its tensors. */
 #ifndef US_TRAINING_PROGRESS_H
 #define US_TRAINING_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Restarts: training that diverged or collapsed begins again with other random numbers. */
 #include <inttypes.h>
 #include <string.h>

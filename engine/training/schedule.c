@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/schedule.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The learning rate over the steps of a training. */
 #ifndef US_TRAINING_SCHEDULE_H
 #define US_TRAINING_SCHEDULE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/stopping.h"
 
 void us_stopping_update(const us_stopping *stopping, us_stopping_state *state, double loss) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When to stop before the last epoch: the loss has fallen below what was asked for, or it has
  * converged, no epoch of the last `patience` having improved on the best loss by the stated share.
  */

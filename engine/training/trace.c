@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/trace.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A profile as a Chrome trace: what the host enqueued, and what the device did. */
 #ifndef US_TRAINING_TRACE_H
 #define US_TRAINING_TRACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/trainer_internal.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The training loop: the same for every detector. */
 #ifndef US_TRAINING_TRAINER_H
 #define US_TRAINING_TRAINER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state of a trainer, for trainer.c (its parts and one step), trainer_run.c (epochs) and
  * restart.c. */
 #ifndef US_TRAINING_TRAINER_INTERNAL_H

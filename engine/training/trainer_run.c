@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop over epochs and steps, with what they report. */
 #include <math.h>
 #include <stdlib.h>

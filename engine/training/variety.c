@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/variety.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether images differ. Comparing ends at the first difference, so that it takes long only where
  * there are hardly any. */
 #ifndef US_TRAINING_VARIETY_H

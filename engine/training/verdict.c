@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "training/verdict.h"
 
 #include <math.h>

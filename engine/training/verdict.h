@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a training has come to: its loss beside that of a model that gives the same for every image,
  * and beside that of the model before its first step. */
 #ifndef US_TRAINING_VERDICT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tuning/trial.h"
 
 #include <math.h>

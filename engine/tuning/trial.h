@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trying parameters of a kernel on made-up data: is the result right, and how fast is it. */
 #ifndef US_TUNING_TRIAL_H
 #define US_TUNING_TRIAL_H

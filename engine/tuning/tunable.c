@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tuning/tunable.h"
 
 #include <string.h>

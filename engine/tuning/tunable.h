@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tuner has to know about an operator that can be computed in several ways, so that the
  * fastest one can be searched on any device: its algorithms, and of each the parameters. They
  * change how a result is computed, and nothing else about it beyond rounding. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tuning/tuner.h"
 
 #include <math.h>

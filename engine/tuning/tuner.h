@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The search for the parameters that make kernels fastest on a device. */
 #ifndef US_TUNING_TUNER_H
 #define US_TUNING_TUNER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tuning/tuner_worker.h"
 
 #include <errno.h>

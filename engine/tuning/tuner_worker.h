@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The process in which a search does everything that touches OpenCL, so that a compiler or driver
  * that hangs or crashes takes nothing else with it. */
 #ifndef US_TUNING_TUNER_WORKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tuning/tuning.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parameters that kernels are built with on a device: the winners of earlier searches, one file
  * per device in the cache folder (us_cache_folder), or those that a checkpoint was made with. */
 #ifndef US_TUNING_TUNING_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # alocc from end to end: a refiner and a discriminator that learn against each other.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # boss from end to end: two networks trained side by side, two scores and their combination.
 load common.bash
 

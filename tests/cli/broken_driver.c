@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An OpenCL driver that misbehaves while platforms are listed, as BROKEN_DRIVER says: abort, crash,
  * exit, hang, in its constructor where that begins with "early ", or "beside" another driver alone.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Games between networks that end in nothing: found, named, exit code 5, and started again.
 load common.bash
 

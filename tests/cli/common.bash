@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Shared by the tests of the command line. UNSEEN is the program, SOURCE the repository's root.
 bats_require_minimum_version 1.5.0
 

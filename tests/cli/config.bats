@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Wrong configs: every key of the schema wrong in spelling, type or range, and files that are no
 # configs at all. No device is used.
 load common.bash

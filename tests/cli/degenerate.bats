@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sets of images with nothing in them to learn or to tell apart, and training that learns nothing.
 load common.bash
 

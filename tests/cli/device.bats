@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The verbs about devices, on the default one.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Drivers that misbehave, and devices that are there but not found. The drivers are those of a folder of
 # its own: PoCL's and tests/cli/broken_driver.c.
 load common.bash

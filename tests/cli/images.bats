@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What files of images are taken for: axes, types and ranges are never guessed in silence, and files
 # that change underneath are noticed.
 load common.bash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Wrong images, labels, devices and folders: one clear message, the documented exit code, and nothing
 # half written.
 load common.bash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes the images and labels of the command line's tests: make_data.py OUTDIR.
 
 Normal images are smooth ramps, anomalous ones are noise; 16x16, one channel. The bad_* files are each

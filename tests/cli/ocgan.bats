@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # OCGAN from end to end: five networks trained in turns, mining from the third epoch on.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Where results go: into folders and files that are new or that unseen wrote, never over an input, a
 # file of another run or anything else.
 load common.bash

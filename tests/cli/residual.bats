@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Layers nested in residual layers: configs, tables, tensors, training and resuming.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Runs that are killed or interrupted, and resumed.
 load common.bash
 

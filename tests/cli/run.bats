@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The main job from end to end on the default device, on a tiny network.
 load common.bash
 

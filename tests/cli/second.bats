@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The same on a second OpenCL implementation, Mesa's rusticl on its CPU driver, which runs kernels the
 # way of a GPU. Skips where it is absent.
 load common.bash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Signals: what they stop, what is saved, and what they do not stop.
 load common.bash
 

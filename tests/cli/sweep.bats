@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sweeps from the command line; the rest of what they promise is tested from C.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Tables of labels and of scores: as spreadsheets, pandas and other programs write them. Rows find each
 # other by their ids, and nothing is guessed.
 

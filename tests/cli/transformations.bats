@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # A classifier of geometric transformations from end to end.
 load common.bash
 

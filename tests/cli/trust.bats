@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What others can write is not trusted: caches, models and checkpoints, and pipes in place of files.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Tuning, and what runs make of it. Every test has its own cache folder.
 load common.bash
 

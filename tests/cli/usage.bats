@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Options, verbs, help and where output goes. No device is used.
 load common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The variational autoencoder from end to end: four networks trained together, codes that are drawn, two
 # scores.
 load common.bash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Derives wrong configs from the schema: wrong_configs.py SCHEMA CONFIG...
 
 For every key that the schema knows: a misspelling, values of wrong types, and values out of range.

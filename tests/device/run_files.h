@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small images and configs in a folder of the test's own, for tests that train. */
 #ifndef US_TEST_RUN_FILES_H
 #define US_TEST_RUN_FILES_H

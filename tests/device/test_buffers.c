@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Buffers: round trips, views, zeroing, limits, accounting. */
 #include "test_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Choices of algorithms and parameters by their names. */
 #ifndef US_TEST_CHOICES_H
 #define US_TEST_CHOICES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which commands wait for which. */
 #include "test_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every algorithm for convolutions gives the same results with parameters that a tuner may choose,
  * against the reference on the host. The defaults are the self-test's. */
 #include "test_device.h"

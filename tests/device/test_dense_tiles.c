@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every way of computing a dense layer gives the same results: the tunings that a tuner may choose,
  * ours and CLBlast's, against the reference on the host. The defaults are the self-test's. */
 #include "test_device.h"

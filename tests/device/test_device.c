@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening, errors, waiting. */
 #include "test_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The device that tests run on: the one named by UNSEEN_DEVICE, else the best. Include first. */
 #ifndef US_TEST_DEVICE_H
 #define US_TEST_DEVICE_H

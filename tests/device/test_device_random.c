@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The device draws the host's numbers: words, uniforms and permutations to the bit. */
 #include "test_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Queries of a driver that fail: no answer is no zero, for kernels are shaped by the answers. This
  * program is linked with those calls wrapped. */
 #include "test_device.h"

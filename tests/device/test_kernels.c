@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Programs and launches, on kernel files of the test's own in a folder of UNSEEN_KERNEL_DIR. */
 #include "test_device.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A device that stops answering: from some call on, whatever waits for it fails. The driver may
  * still write into what it was given, and read from it, so nothing of that may be freed. This
  * program is linked with those calls wrapped, and with free and munmap, which look at what they are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Made-up numbers for the tests of operators. */
 #ifndef TEST_OPERANDS_H
 #define TEST_OPERANDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every operator against its host reference, and every reference's backward against finite
  * differences of its forward. */
 #include "test_device.h"

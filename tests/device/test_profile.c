@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is recorded while a device is profiled. */
 #include "test_device.h"
 

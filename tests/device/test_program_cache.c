@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled programs on disk: used where they are what was stored, and else as if there were none.
  */
 #include "test_device.h"

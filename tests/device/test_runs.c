@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The main job, interrupted at every moment at which the caller is asked. */
 #include "run_files.h"
 

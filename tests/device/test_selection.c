@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Choosing among devices: on made-up ones, and on those of this machine. */
 #include "test_device.h"
 

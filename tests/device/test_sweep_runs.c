@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sweeps from end to end: small networks on images made here. */
 #include "run_files.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tuner tries with the real kernels computes the right results, and what won is used. */
 #include "test_tuning.h"
 

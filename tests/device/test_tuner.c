@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The search for the best parameters, on kernels that misbehave. */
 #include "test_tuning.h"
 

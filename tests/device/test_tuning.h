@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of tuning, each in a cache folder of its own. A process that tests the search never opens a
  * device itself, as the search may not be forked from one that did. Include first. */
 #ifndef US_TEST_TUNING_H

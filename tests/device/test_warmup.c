@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* boss's warm-up, told apart by what a classifier has learned after one step of its own. */
 #include "run_files.h"
 

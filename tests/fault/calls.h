@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every call that can be made to fail, one a line; meson.build reads the names from here, too. A
  * call that is missing here is found by `inject`, which compares the table with what the library
  * imports.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls that fail on request. The program `unseen` is linked with --wrap for each call of calls.h,
  * so that those made by our own code, and no driver's, come here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the fuzz targets share. Each target is one file with one function, fuzz_one; libFuzzer
  * drives it (tests/fuzz/fuzz), or replay.c does with the files of the corpus, as a test of every
  * build.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Configs. One that is accepted can be shown, and its resolved text is a config that resolves to
  * the same text. */
 #include <string.h>

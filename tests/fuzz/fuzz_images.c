@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images: .npy and IDX, plain or gzip, read by themselves and by a layout that is asked for. */
 #include "data/images.h"
 #include "fuzz.h"

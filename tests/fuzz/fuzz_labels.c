@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Labels: .npy, IDX and tables. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* --set: overrides of a config, one a line. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plans of sweeps, and the names of folders that are made of them. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Compiled programs of the cache folder, for a driver that takes no binary: it checks that it is
  * only asked to take what lies within the file. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A run folder, as report reads it: metrics.json, config.json, log.jsonl, scores.csv and
  * prediction.csv, one after the other with a line "----" between; an empty one is absent. */
 #include <stdlib.h>

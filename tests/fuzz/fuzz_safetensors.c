@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Models and checkpoints. */
 #include <string.h>
 

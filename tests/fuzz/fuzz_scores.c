@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of scores, as eval and report read them; what is read is written, and read as the same. */
 #include <string.h>
 

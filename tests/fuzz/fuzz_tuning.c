@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tuned parameters: the file of the cache folder, and the record within a checkpoint. Whatever they
  * say, a kernel gets parameters that are valid for it. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gives every file of some folders to the target, in the place of libFuzzer. A folder that is not
  * there has no files. */
 #include <dirent.h>

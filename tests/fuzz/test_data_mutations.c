@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Damaged data files: each is cut at every byte, has every byte replaced and is mutated at random
  * from fixed seeds. Whatever comes of it, opening ends in bad input whose message names the file,
  * or in a set whose every value can be read. Meant to run under AddressSanitizer, too. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A config damaged in every place must be read or refused, never crash. Worth most under
  * AddressSanitizer. */
 #include <setjmp.h>

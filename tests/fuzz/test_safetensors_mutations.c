@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* safetensors files, truncated and mutated: read in full or refused, never out of bounds. */
 #include <setjmp.h>
 #include <stdarg.h>

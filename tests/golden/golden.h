@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading what PyTorch computed (tools/pytorch/make_golden.py), and comparing with it. Include
  * first. Each golden case becomes a cmocka test of its own, whose *state is its golden_case. */
 #ifndef US_TEST_GOLDEN_H

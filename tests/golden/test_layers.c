@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every layer, forward and backward, against PyTorch over odd sizes. */
 #include "golden.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whole networks, forward and backward, against PyTorch: how stages are joined, above all where
  * outputs are read more than once. What is in a case: tools/pytorch/golden_networks.py. */
 #include "golden.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Losses, optimizers, image batches, pixel scores and schedules against PyTorch. */
 #include "golden.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Twenty training steps of a config, from numbers that PyTorch was given too: losses, and every
  * tensor afterwards. What a step is, and why the config itself can only be compared loosely while
  * its smooth variant agrees closely: tools/pytorch/golden_steps.py. */

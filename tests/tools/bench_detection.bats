@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # tools/bench_detection: means, failures and interruptions with a program of known AUCs; runs of the
 # real one.
 load ../cli/common.bash

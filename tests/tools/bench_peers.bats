@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # tools/bench_peers with programs whose speeds are known; no PyTorch is needed.
 load ../cli/common.bash
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # tools/bench_scaling: batches and channels with a program of known speed, memory and start with the
 # real one.
 load ../cli/common.bash

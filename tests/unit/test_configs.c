@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shipped configs: their parameter counts and shapes, and errors that say where. */
 #include <setjmp.h>
 #include <stdarg.h>

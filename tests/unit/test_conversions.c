@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images of any numbers in any order: the same pixels come of them. */
 #include "../data_files.h"
 

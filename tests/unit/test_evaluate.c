@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* unseen_evaluate: a file of scores against a file of labels. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Folders that are claimed, and outputs that users name. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Image files: what is read, and that every fault is named. */
 #include "../data_files.h"
 

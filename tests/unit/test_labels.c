@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Label files, and what is made of labels. */
 #include "../data_files.h"
 

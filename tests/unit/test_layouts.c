@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which axis is which: what is read without asking, and what is refused. */
 #include "../data_files.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mapped files that lose what was mapped. */
 #include "../data_files.h"
 

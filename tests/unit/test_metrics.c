@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Metrics against definitions evaluated the slow way, and against published or worked examples. */
 #include <math.h>
 #include <setjmp.h>

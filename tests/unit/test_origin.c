@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run began with, and what of it may change. */
 #include <fcntl.h>
 #include <setjmp.h>

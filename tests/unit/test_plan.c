@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plans of networks, on random ones of one feature: a pass forward in the slots of the plan gives
  * what the layers give one by one, and its steps backward the derivatives, as dual numbers give
  * them. */

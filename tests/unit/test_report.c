@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reports: what is on the page, what never is, and folders that are not as they should be. */
 #include <math.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of scores: written, read back, and refused. */
 #include <locale.h>
 #include <math.h>

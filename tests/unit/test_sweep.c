@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plans of sweeps, and how runs and folders find each other. No device is used. */
 #include "../data_files.h"
 

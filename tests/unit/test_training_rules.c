@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Schedules, and the rules of stopping and of collapse. */
 #include <math.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store of tuned parameters: what is found again, and what is ignored. */
 #include <setjmp.h>
 #include <stdarg.h>

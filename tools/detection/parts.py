@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The parts of the detection benchmark: their images, and what is told from what."""
 
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs of the detection benchmark: each has a folder, which says what became of it."""
 
 import collections

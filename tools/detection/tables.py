@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tables of the detection benchmark: means over seeds, their intervals, and how they are shown."""
 
 import math

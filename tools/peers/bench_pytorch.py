@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Speed of a config in PyTorch, for tools/bench_peers.
 
     bench_pytorch.py configs/medium.json --threads 2 --mode compile+channels_last

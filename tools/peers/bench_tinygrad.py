@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Speed of a config in tinygrad on an OpenCL device, for tools/bench_peers.
 
     bench_tinygrad.py configs/medium.json --device "pthread-AMD EPYC"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the benchmarks in tools/ share: options, running programs, and tables."""
 
 import json

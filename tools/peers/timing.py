@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the peer programs share: options, the way to measure, and what they print.
 
 A peer prints one JSON object a line as soon as it knows it: first what runs where, then each part, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The engine's counter-based random numbers (engine/base/random.h) in NumPy.
 
 Philox4x32-10: the key is the seed's low and high word; the counter is (index low, index high,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Golden cases of the layers: forward and backward over odd sizes.
 
 Tensors of a case (PyTorch's layouts, batch first): x, y, dy, dx, the parameters under their names,

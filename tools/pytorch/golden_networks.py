@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Golden cases of whole networks, forward and backward: how layers are joined, residual layers above all.
 
 Tensors of a case (PyTorch's layouts, batch first): x, dy, y of a training pass forward, dx, and

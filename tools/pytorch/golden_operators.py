@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Golden cases of what is not a layer: losses, optimizers, image batches, scores, schedules.
 
 Tensors, by the case's `operator`:

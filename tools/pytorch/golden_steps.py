@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Golden training runs: 20 steps of a config's training from numbers that both sides can make.
 
 Parameters: element i (flat, PyTorch's order) of tensor NAME ("encoder.0.weight") is

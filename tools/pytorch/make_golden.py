@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes tests/golden/*.safetensors: what PyTorch computes, in float64, for the tests to compare with.
 
     make_golden.py [--out tests/golden] [--only NAME...]

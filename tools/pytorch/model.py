@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds PyTorch networks from the project's JSON configs.
 
 One layer of a config is one module of an nn.Sequential, so that state_dict() has the names of the

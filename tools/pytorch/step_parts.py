@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the training steps of several detectors share: golden_steps.py tells what they are."""
 
 import math

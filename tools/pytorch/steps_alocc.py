@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """alocc's training step:
 
   1. r = R(x + deviation * noise), R = D(E(.)), in training mode; noise[j][f] = normal(seed, NOISE, s,

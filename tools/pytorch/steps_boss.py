@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A training step of boss, for golden_steps.py:
 
   1. code = E(x), r = D(code), all in training mode; reconstruction loss = mean((r - x)^2)

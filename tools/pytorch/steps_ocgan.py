@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A training step of OCGAN with the detector's default attributes, for golden_steps.py:
 
   0. code = E(x + 0.2 n), n[j][p] = normal(seed, NOISE, 2 step, j P + p), p flat over channel, height, width;

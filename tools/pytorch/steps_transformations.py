@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A training step of the detector "transformations" (engine/detector/transformations.c).
 
 Image j of step s undergoes transformation t = floor(w COUNT / 2^32), w word 0 of (seed, NOISE, s, j); what

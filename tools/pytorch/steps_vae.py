@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """One training step of the variational autoencoder, for golden_steps.py:
 
   1. m = M(E(x)), v = V(E(x)), the two heads; z[j][f] = m[j][f] + exp(v[j][f] / 2) normal(seed, NOISE, s,

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Trains an autoencoder config with PyTorch and scores test sets: the peer of `unseen run`.
 
     train.py configs/strong.json --train trainingset.npy \\

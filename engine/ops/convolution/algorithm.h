@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An algorithm for convolutions: a row of table.c. A new one is a constant of this kind in a .c
  * file of its own, its kernel file in cl_kernels/, a line in table.c, and its cases in
  * tests/device/test_convolution_tiles.c. */

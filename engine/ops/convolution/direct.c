@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The definition of a convolution, item by item, for any device and shape: an item keeps the sums
  * of some output channels and images of a pixel in registers. Twin of cl_kernels/convolution.cl. */
 #include "base/arithmetic.h"

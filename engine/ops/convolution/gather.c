@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/convolution/gather.h"
 
 #include <stdlib.h>

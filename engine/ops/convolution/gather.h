@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the algorithms that follow the definition share: cl_kernels/convolution.cl computes each
  * output pixel from the pixels that its taps reach, in one of several ways. */
 #ifndef US_OPS_CONVOLUTION_GATHER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/convolution/layer.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What convolution and convolution_transpose share: their keys, and their kernels, which are the
  * same with the roles of input and output swapped. */
 #ifndef US_OPS_CONVOLUTION_LAYER_H

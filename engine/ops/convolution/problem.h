@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a pass of a convolution computes, transposed or not, however it does so.
  *
  * A convolution relates a large and a small side: small pixel (y, x) meets large pixel

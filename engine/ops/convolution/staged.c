@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The definition of a convolution for many channels, on CPUs: an item first copies the inputs of a
  * pixel, some input channels at a time, to where they lie side by side, and then computes all
  * output channels from the copy. Twin of cl_kernels/convolution.cl. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolutions as operators: each pass of a layer is computed by one of a table of algorithms. */
 #ifndef US_OPS_CONVOLUTION_TABLE_H
 #define US_OPS_CONVOLUTION_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tuner has to know about convolutions besides their algorithms. */
 #include <stdio.h>
 

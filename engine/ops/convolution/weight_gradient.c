@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/convolution/weight_gradient.h"
 
 #include <stdlib.h>

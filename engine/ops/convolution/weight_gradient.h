@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the algorithms for weight gradients share: sums that are cut into splits and added up
  * afterwards, and the bias's gradient where the kernel for the weights does not take it along. */
 #ifndef US_OPS_CONVOLUTION_WEIGHT_GRADIENT_H

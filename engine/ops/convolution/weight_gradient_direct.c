@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The definition of a weight gradient, for any device and shape: an item keeps the sums of some
  * small and large channels and taps in registers. Twin of cl_kernels/weight_gradient.cl. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A weight gradient by Winograd's minimal filtering, on CPUs: the transformed values of both sides
  * are multiplied and summed over tiles and images, and the sums are transformed once. Twin of
  * cl_kernels/winograd_gradient.cl. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Winograd's minimal filtering of tiles of output pixels, on CPUs. It saves multiplications: 2.6
  * times fewer with tiles of 4 x 4 outputs for a kernel of 4 x 4 and stride 2, 3.2 times with 3 x 3
  * for one of 3 x 3. Twin of cl_kernels/winograd.cl and winograd_pack.cl. */

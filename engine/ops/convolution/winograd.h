@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What Winograd's algorithms share, whatever they compute. */
 #ifndef US_OPS_CONVOLUTION_WINOGRAD_H
 #define US_OPS_CONVOLUTION_WINOGRAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dense products on CPUs: an item copies blocks of the operands to where they lie side by side, and
  * computes tiles of the product from them. Twin of cl_kernels/dense.cl. */
 #include "base/arithmetic.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dense products by CLBlast, which cuts them by itself, and so has no parameters here. Kernels of
  * cl_kernels/dense.cl do what it does not: bias, activations, and the bias's gradient. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/dense/kernels.h"
 
 #include <stdlib.h>

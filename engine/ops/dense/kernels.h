@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the algorithms for dense products share: the kernels of cl_kernels/dense.cl. */
 #ifndef US_OPS_DENSE_KERNELS_H
 #define US_OPS_DENSE_KERNELS_H

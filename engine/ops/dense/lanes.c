@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dense products on GPUs: an item adds up a few rows of a column. Twin of cl_kernels/dense.cl. */
 #include "base/arithmetic.h"
 #include "ops/dense/kernels.h"

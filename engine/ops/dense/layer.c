@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dense layers: y[o] = a(sum over i of weight[i][o] x[i] + bias[o]); each pass is a product. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "ops/dense/product.h"
 
 #include <stdlib.h>

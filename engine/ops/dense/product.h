@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The three products of a dense layer as operators: each is computed by one of a table of
  * algorithms. A new one is a constant of us_algorithm in a .c file of its own, its kernel file in
  * cl_kernels/, a line in product.c, and its cases in tests/device/test_dense_tiles.c. */

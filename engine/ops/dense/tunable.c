@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tuner has to know about dense products besides their algorithms. */
 #include <stdio.h>
 
