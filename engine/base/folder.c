@@ -64,15 +64,17 @@ static int kind_of(const char *folder) {
 }
 
 /* The first file, of those that the job writes, that somebody else has put there; NULL: none. */
-static const char *find_stranger(const us_claim *claim) {
-    for (const char *const *name = kinds[claim->kind].files; *name; name++) {
+static unseen_status find_stranger(const us_claim *claim, const char **stranger,
+                                   unseen_error *error) {
+    *stranger = NULL;
+    for (const char *const *name = kinds[claim->kind].files; *name && !*stranger; name++) {
         struct stat about;
         char *path = us_path_join(claim->path, *name);
-        bool there = !path || lstat(path, &about) == 0; /* without memory, better refused */
+        if (!path) return us_fail_memory(error, "a path");
+        if (lstat(path, &about) == 0) *stranger = *name;
         free(path);
-        if (there) return *name;
     }
-    return NULL;
+    return UNSEEN_OK;
 }
 
 static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_error *error) {
@@ -83,7 +85,8 @@ static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_erro
                        "%s holds a %s, so it cannot hold a %s, too: give another folder with --out",
                        claim->path, kinds[found].name, kinds[claim->kind].name);
     if (claim->ours || overwrite) return UNSEEN_OK;
-    const char *stranger = find_stranger(claim);
+    const char *stranger;
+    US_TRY(find_stranger(claim, &stranger, error));
     if (!stranger) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s holds \"%s\", which no %s of unseen has written: give another folder with "
