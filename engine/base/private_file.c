@@ -16,6 +16,10 @@ enum { OTHERS_WRITE = S_IWGRP | S_IWOTH };
 
 /* ---- folders ---- */
 
+static unseen_status fail_reach(unseen_error *error, const char *path, const char *what) {
+    return us_fail(error, UNSEEN_FAILURE, "%s: %s: %s", path, what, strerror(errno));
+}
+
 static unseen_status check_owner(const char *path, const struct stat *about, unseen_error *error) {
     if (about->st_uid == geteuid()) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
@@ -28,7 +32,7 @@ static unseen_status check_owner(const char *path, const struct stat *about, uns
 static unseen_status check_folder(int descriptor, const char *path, bool ours,
                                   unseen_error *error) {
     struct stat about;
-    if (fstat(descriptor, &about) != 0) return us_fail_errno(error, path, "cannot inspect");
+    if (fstat(descriptor, &about) != 0) return fail_reach(error, path, "cannot inspect");
     US_TRY(check_owner(path, &about, error));
     if (!(about.st_mode & OTHERS_WRITE)) return UNSEEN_OK;
     if (ours && fchmod(descriptor, about.st_mode & 07777 & ~(mode_t)OTHERS_WRITE) == 0)
@@ -47,7 +51,7 @@ static unseen_status fail_open(const char *path, int parent, const char *name,
         return us_fail(error, UNSEEN_BAD_INPUT, "%s is %s, not a folder", path,
                        S_ISLNK(about.st_mode) ? "a link" : "a file");
     errno = code;
-    return us_fail_errno(error, path, "cannot open");
+    return fail_reach(error, path, "cannot open");
 }
 
 static unseen_status open_folder(int parent, const char *name, const char *path, int flags,
@@ -147,7 +151,7 @@ static char *other_place(int which) {
 
 static unseen_status check_writable(us_private_folder *folder, unseen_error *error) {
     if (faccessat(folder->descriptor, ".", W_OK | X_OK, AT_EACCESS) == 0) return UNSEEN_OK;
-    unseen_status status = us_fail_errno(error, folder->path, "cannot write");
+    unseen_status status = fail_reach(error, folder->path, "cannot write");
     us_private_close(folder);
     return status;
 }
@@ -204,7 +208,7 @@ void us_private_cache_fault(char *why, size_t room) {
 
 static unseen_status check_file(int descriptor, const char *path, struct stat *about,
                                 unseen_error *error) {
-    if (fstat(descriptor, about) != 0) return us_fail_errno(error, path, "cannot inspect");
+    if (fstat(descriptor, about) != 0) return fail_reach(error, path, "cannot inspect");
     if (!S_ISREG(about->st_mode))
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a regular file", path);
     US_TRY(check_owner(path, about, error));
@@ -224,7 +228,7 @@ unseen_status us_private_read(const us_private_folder *folder, const char *name,
     struct stat about;
     int descriptor =
         openat(folder->descriptor, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    unseen_status status = descriptor < 0 ? us_fail_errno(error, path, "cannot open")
+    unseen_status status = descriptor < 0 ? fail_reach(error, path, "cannot open")
                                           : check_file(descriptor, path, &about, error);
     if (status == UNSEEN_OK)
         status = us_file_read_open(descriptor, &about, path, limit, bytes, size, error);
@@ -258,7 +262,7 @@ unseen_status us_private_write(const us_private_folder *folder, const char *name
                                const us_private_part *parts, int count, unseen_error *error) {
     char temporary[64];
     int descriptor = open_temporary(folder, temporary);
-    if (descriptor < 0) return us_fail_errno(error, folder->path, "cannot write");
+    if (descriptor < 0) return fail_reach(error, folder->path, "cannot write");
     bool written = true;
     for (int i = 0; written && i < count; i++)
         written = write_all(descriptor, &parts[i]);
@@ -270,7 +274,7 @@ unseen_status us_private_write(const us_private_folder *folder, const char *name
     if (written) code = errno;
     unlinkat(folder->descriptor, temporary, 0);
     errno = code;
-    return us_fail_errno(error, folder->path, "cannot write");
+    return fail_reach(error, folder->path, "cannot write");
 }
 
 void us_private_remove(const us_private_folder *folder, const char *name) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tuning/tuning.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -354,9 +355,9 @@ unseen_status us_tuning_record(const us_tuning *tuning, char **record, unseen_er
 /* Here, other than in reading, the folder is what the user asks for. */
 static unseen_status open_folder(us_private_folder *folder, unseen_error *error) {
     unseen_error why;
-    unseen_status status = us_private_cache("tuning", true, folder, &why);
-    if (status == UNSEEN_OK) return UNSEEN_OK;
-    if (status != UNSEEN_BAD_INPUT) return us_fail(error, status, "%s", why.message);
+    errno = 0;
+    if (us_private_cache("tuning", true, folder, &why) == UNSEEN_OK) return UNSEEN_OK;
+    if (errno == ENOMEM) return us_fail(error, UNSEEN_FAILURE, "%s", why.message);
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s; tuned parameters need a folder that is yours alone (UNSEEN_CACHE_DIR names "
                    "it)",
