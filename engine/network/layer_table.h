@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The layers a config can name. A new layer is one row here and one file in ops/. */
+/* The layers that a config can name: the rows of US_LAYER_TYPES in ops/layer.h. */
 #ifndef US_NETWORK_LAYER_TABLE_H
 #define US_NETWORK_LAYER_TABLE_H
 

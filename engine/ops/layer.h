@@ -148,16 +148,21 @@ typedef struct us_layer_type {
     unseen_status (*fold)(void *layer, const us_layer_fold *args, unseen_error *error);
 } us_layer_type;
 
-extern const us_layer_type us_convolution_layer;           /* convolution.c */
-extern const us_layer_type us_convolution_transpose_layer; /* convolution_transpose.c */
-extern const us_layer_type us_dense_layer;                 /* dense.c */
-extern const us_layer_type us_batchnorm_layer;             /* batchnorm.c */
-extern const us_layer_type us_relu_layer;                  /* activation.c */
-extern const us_layer_type us_leaky_relu_layer;
-extern const us_layer_type us_tanh_layer;
-extern const us_layer_type us_sigmoid_layer;
-extern const us_layer_type us_flatten_layer; /* reshape.c */
-extern const us_layer_type us_reshape_layer;
-extern const us_layer_type us_residual_layer; /* residual.c */
+/* A row for each layer that a config can name, in the order of the schema: us_NAME_layer. */
+#define US_LAYER_TYPES(ROW)                                                                        \
+    ROW(convolution)                                                                               \
+    ROW(convolution_transpose)                                                                     \
+    ROW(dense)                                                                                     \
+    ROW(batchnorm)                                                                                 \
+    ROW(relu)                                                                                      \
+    ROW(leaky_relu)                                                                                \
+    ROW(tanh)                                                                                      \
+    ROW(sigmoid)                                                                                   \
+    ROW(flatten)                                                                                   \
+    ROW(reshape)                                                                                   \
+    ROW(residual)
+
+#define US_LAYER_DECLARATION(name) extern const us_layer_type us_##name##_layer;
+US_LAYER_TYPES(US_LAYER_DECLARATION)
 
 #endif

@@ -153,8 +153,7 @@ interrupt() {
         grep -q '^signalled$' calls
         ends 0 "${job[@]}"
         prints_like '^\| tiny .* 0\.9010 \| 0\.9110 \|'
-        [ "$(grep -c -- "--normal 1 .*--overwrite" calls)" -eq 1 ]
-        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 1 ]
+        [ "$(grep -c -- "--normal 1 .*--resume" calls)" -eq 2 ]
         ran 3
         rm calls
     done

@@ -53,10 +53,4 @@ typedef struct us_convolution_implementation {
                          unseen_error *error);
 } us_convolution_implementation;
 
-extern const us_algorithm us_convolution_direct;
-extern const us_algorithm us_convolution_staged;
-extern const us_algorithm us_convolution_winograd;
-extern const us_algorithm us_weight_gradient_direct;
-extern const us_algorithm us_weight_gradient_winograd;
-
 #endif

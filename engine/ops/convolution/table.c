@@ -3,11 +3,20 @@
 
 #include <stdlib.h>
 
-/* Where nothing was tuned, the first one that has defaults for a problem computes it. */
-const us_algorithm *const us_convolution_algorithms[] = {
-    &us_convolution_winograd,     &us_convolution_staged,     &us_convolution_direct,
-    &us_weight_gradient_winograd, &us_weight_gradient_direct, NULL,
-};
+/* Rows: where nothing was tuned, the first one that has defaults for a problem computes it. */
+#define ALGORITHMS(ROW)                                                                            \
+    ROW(convolution_winograd)                                                                      \
+    ROW(convolution_staged)                                                                        \
+    ROW(convolution_direct)                                                                        \
+    ROW(weight_gradient_winograd)                                                                  \
+    ROW(weight_gradient_direct)
+
+#define DECLARATION(name) extern const us_algorithm us_##name;
+#define ENTRY(name) &us_##name,
+
+ALGORITHMS(DECLARATION)
+
+const us_algorithm *const us_convolution_algorithms[] = {ALGORITHMS(ENTRY) NULL};
 
 struct us_convolution {
     us_device *device;
