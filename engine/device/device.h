@@ -169,6 +169,11 @@ void us_kernel_destroy(us_kernel *kernel); /* NULL is fine */
 unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
                             const char *types, ...);
 
+/* The same for kernels that declare a work-group size of their own, of group_size x 1 x 1 items: at
+ * most device->facts.max_group_size. */
+unseen_status us_kernel_run_groups(us_kernel *kernel, const size_t groups[3], size_t group_size,
+                                   unseen_error *error, const char *types, ...);
+
 /* Launches `items` work-items in one dimension, one per element, in groups of up to 256; for
  * element-wise kernels without GROUP_ATTRIBUTE, which must ignore ids beyond their count (it is
  * rounded up). */

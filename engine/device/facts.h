@@ -16,13 +16,23 @@ typedef enum us_execution {
                             neighbours in the batch side by side */
 } us_execution;
 
+/* Whose hardware it is: compilers and matrix units differ. */
+typedef enum us_vendor {
+    US_VENDOR_OTHER,
+    US_VENDOR_AMD,
+    US_VENDOR_INTEL,
+    US_VENDOR_NVIDIA
+} us_vendor;
+
 typedef struct us_device_facts {
     char name[256], platform_name[256], driver[128], version[128];
     char index[24]; /* "P:D" */
     us_execution execution;
-    bool is_cpu;      /* its kernels run on the host's processor */
-    int vector_width; /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
-    int group_size;   /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
+    us_vendor vendor;
+    bool is_cpu;         /* its kernels run on the host's processor */
+    bool exact_division; /* it can round quotients and square roots correctly */
+    int vector_width;    /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
+    int group_size; /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
     int compute_units;
     size_t max_group_size;
     uint64_t memory_bytes, largest_allocation_bytes, local_bytes;

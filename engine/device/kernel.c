@@ -198,25 +198,40 @@ static unseen_status fail_count(const us_kernel *kernel, unseen_error *error) {
                    kernel->source);
 }
 
-unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
-                            const char *types, ...) {
-    US_TRY(us_kernel_build(kernel, error));
+/* Enqueues `groups` work-groups of group_size x 1 x 1 items. */
+static unseen_status run_groups(us_kernel *kernel, const size_t groups[3], size_t group_size,
+                                unseen_error *error, const char *types, va_list arguments) {
     us_command command;
     us_command_begin(&command, kernel->device);
     command.timer.label = kernel->label;
-    va_list arguments;
-    va_start(arguments, types);
-    unseen_status status = set_arguments(kernel, &command, error, types, arguments);
-    va_end(arguments);
-    US_TRY(status);
-
-    size_t group_size = (size_t)kernel->device->facts.group_size;
+    US_TRY(set_arguments(kernel, &command, error, types, arguments));
     const size_t group[3] = {group_size, 1, 1};
     size_t items[3] = {0, groups[1], groups[2]};
     if (__builtin_mul_overflow(groups[0], group_size, &items[0]) || !items[0] || !items[1] ||
         !items[2])
         return fail_count(kernel, error);
     return enqueue(kernel, &command, 3, items, group, error);
+}
+
+unseen_status us_kernel_run(us_kernel *kernel, const size_t groups[3], unseen_error *error,
+                            const char *types, ...) {
+    US_TRY(us_kernel_build(kernel, error));
+    va_list arguments;
+    va_start(arguments, types);
+    unseen_status status = run_groups(kernel, groups, (size_t)kernel->device->facts.group_size,
+                                      error, types, arguments);
+    va_end(arguments);
+    return status;
+}
+
+unseen_status us_kernel_run_groups(us_kernel *kernel, const size_t groups[3], size_t group_size,
+                                   unseen_error *error, const char *types, ...) {
+    US_TRY(us_kernel_build(kernel, error));
+    va_list arguments;
+    va_start(arguments, types);
+    unseen_status status = run_groups(kernel, groups, group_size, error, types, arguments);
+    va_end(arguments);
+    return status;
 }
 
 unseen_status us_kernel_run_elements(us_kernel *kernel, size_t items, unseen_error *error,

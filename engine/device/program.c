@@ -42,18 +42,12 @@ static char *build_log(const us_device *device, cl_program program) {
  * CPUs' kernels. */
 static unseen_status full_options(const us_device *device, const char *options, char **full,
                                   unseen_error *error) {
-    cl_device_fp_config config = 0;
     *full = NULL;
-    cl_int code =
-        clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof config, &config, NULL);
-    if (code != CL_SUCCESS)
-        return us_device_fail(device, error, code, "clGetDeviceInfo(CL_DEVICE_SINGLE_FP_CONFIG)");
-    bool exact = config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
     int length =
         asprintf(full,
                  "-cl-std=CL1.2 -w -cl-mad-enable -cl-denorms-are-zero%s%s -DVECTOR_WIDTH=%d "
                  "-DGROUP_SIZE=%d -DLANES=%d %s",
-                 exact ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+                 device->facts.exact_division ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
                  device->facts.execution == US_EXECUTION_VECTOR ? " -cl-kernel-arg-info" : "",
                  device->facts.vector_width, device->facts.group_size,
                  device->facts.execution == US_EXECUTION_LANES, options);

@@ -118,6 +118,12 @@ static bool is_mesa(const us_device_facts *facts) {
     return contains(facts->platform_name, "rusticl") || contains(facts->platform_name, "Clover");
 }
 
+static us_vendor vendor_of(const char *name) {
+    if (contains(name, "NVIDIA")) return US_VENDOR_NVIDIA;
+    if (contains(name, "Advanced Micro Devices") || contains(name, "AMD")) return US_VENDOR_AMD;
+    return contains(name, "Intel") ? US_VENDOR_INTEL : US_VENDOR_OTHER;
+}
+
 static int power_of_two_within(size_t most) {
     int power = 1;
     while (power < 64 && (size_t)power * 2 <= most)
@@ -129,9 +135,9 @@ static int power_of_two_within(size_t most) {
 static int lanes_group(us_inquiry *inquiry, const us_candidate *candidate) {
     const us_device_facts *facts = &candidate->facts;
     cl_uint width = 0;
-    if (contains(candidate->vendor, "Advanced Micro Devices") || contains(candidate->vendor, "AMD"))
+    if (facts->vendor == US_VENDOR_AMD)
         width = device_uint_if_known(inquiry, QUERY(INFO_WAVEFRONT_WIDTH_AMD));
-    else if (contains(candidate->vendor, "NVIDIA"))
+    else if (facts->vendor == US_VENDOR_NVIDIA)
         width = device_uint_if_known(inquiry, QUERY(INFO_WARP_SIZE_NV));
     int wanted = width >= 64 ? 64 : 32;
     int most = power_of_two_within(facts->max_group_size);
@@ -169,8 +175,9 @@ static void refuse_failure(us_candidate *candidate, const us_inquiry *inquiry) {
 }
 
 static void judge(us_inquiry *inquiry, us_candidate *candidate, const char *platform_version) {
-    const us_device_facts *facts = &candidate->facts;
+    us_device_facts *facts = &candidate->facts;
     uint64_t floats = device_ulong(inquiry, QUERY(CL_DEVICE_SINGLE_FP_CONFIG));
+    facts->exact_division = floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
     bool available = device_uint(inquiry, QUERY(CL_DEVICE_AVAILABLE)) != 0;
     bool compiler_available = device_uint(inquiry, QUERY(CL_DEVICE_COMPILER_AVAILABLE)) != 0;
     bool endian_little = device_uint(inquiry, QUERY(CL_DEVICE_ENDIAN_LITTLE)) != 0;
@@ -210,6 +217,7 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
     device_text(&asked, QUERY(CL_DRIVER_VERSION), facts->driver, sizeof facts->driver);
     device_text(&asked, QUERY(CL_DEVICE_VERSION), facts->version, sizeof facts->version);
     device_text(&asked, QUERY(CL_DEVICE_VENDOR), candidate->vendor, sizeof candidate->vendor);
+    facts->vendor = vendor_of(candidate->vendor);
     candidate->type = device_ulong(&asked, QUERY(CL_DEVICE_TYPE));
     /* Deprecated by OpenCL 2.0. */
     candidate->shared_memory =

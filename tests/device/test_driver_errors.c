@@ -106,23 +106,6 @@ static void opening_fails_where_queues_are_not_known(void **state) {
     assert_non_null(strstr(error.message, "clGetDeviceInfo"));
 }
 
-/* How exact divisions are compiled depends on it, and so do scores. */
-static void kernels_are_not_built_where_arithmetic_is_not_known(void **state) {
-    (void)state;
-    us_device *device = test_device_open();
-    us_kernel *kernel;
-    unseen_error error;
-    TEST_OK(us_kernel_create(&(us_build){.device = device}, "sum_splits", "sum_splits", &kernel,
-                             &error, "%s", " "));
-    failing = CL_DEVICE_SINGLE_FP_CONFIG;
-    code = CL_OUT_OF_RESOURCES;
-    assert_int_not_equal(us_kernel_build(kernel, &error), UNSEEN_OK);
-    failing = 0;
-    assert_non_null(strstr(error.message, "CL_DEVICE_SINGLE_FP_CONFIG"));
-    us_kernel_destroy(kernel);
-    us_device_close(device);
-}
-
 static void nothing_is_kept_under_half_a_key(void **state) {
     (void)state;
     us_device *device = test_device_open();
@@ -138,7 +121,6 @@ int main(void) {
         cmocka_unit_test(device_is_refused_for_every_query_that_fails),
         cmocka_unit_test(unknown_query_is_no_failure),
         cmocka_unit_test(opening_fails_where_queues_are_not_known),
-        cmocka_unit_test(kernels_are_not_built_where_arithmetic_is_not_known),
         cmocka_unit_test(nothing_is_kept_under_half_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
