@@ -82,12 +82,14 @@ unseen_status us_detector_save(const us_detector *detector, us_safetensors_build
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
         US_TRY(us_network_save(detector->networks[i], builder, error));
-    return UNSEEN_OK;
+    if (!detector->spec->type->save) return UNSEEN_OK;
+    return detector->spec->type->save(detector, builder, error);
 }
 
 unseen_status us_detector_load(us_detector *detector, const us_safetensors *file,
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
         US_TRY(us_network_load(detector->networks[i], file, error));
-    return UNSEEN_OK;
+    if (!detector->spec->type->load) return UNSEEN_OK;
+    return detector->spec->type->load(detector, file, error);
 }

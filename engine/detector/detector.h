@@ -85,10 +85,22 @@ void us_detector_destroy(us_detector *detector);
 void us_detector_next_batch(us_detector *detector);
 
 unseen_status us_detector_initialize(us_detector *detector, uint64_t seed, unseen_error *error);
+
+/* Tensors of the networks and what the type keeps besides. */
 unseen_status us_detector_save(const us_detector *detector, us_safetensors_builder *builder,
                                unseen_error *error);
 unseen_status us_detector_load(us_detector *detector, const us_safetensors *file,
                                unseen_error *error);
+
+/* The training images, for a look at them between steps: batch by batch, without shuffling or
+ * flips. */
+typedef struct us_detector_survey {
+    int epoch; /* that is about to begin, from 0 */
+    int64_t images, batches;
+    /* Loads a batch into detector->x; *n receives its number of images. */
+    unseen_status (*load)(void *user, int64_t batch, int *n, unseen_error *error);
+    void *user;
+} us_detector_survey;
 
 /* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
 typedef struct us_detector_step {
@@ -159,6 +171,15 @@ struct us_detector_type {
     void (*destroy)(us_detector *detector);
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
                            unseen_error *error);
+    /* Called before the first step of every epoch: may look at the training images through the
+     * networks, and change what the type keeps. It depends on the images, the networks and what is
+     * kept alone, so that a resumed training gives the same bits. NULL: nothing. */
+    unseen_status (*begin_epoch)(us_detector *detector, const us_detector_survey *survey,
+                                 unseen_error *error);
+    /* What the type keeps beside its networks, for models and checkpoints. NULL: nothing. */
+    unseen_status (*save)(const us_detector *detector, us_safetensors_builder *builder,
+                          unseen_error *error);
+    unseen_status (*load)(us_detector *detector, const us_safetensors *file, unseen_error *error);
     /* The first loss on a batch, in evaluation mode, to losses[slot]. */
     unseen_status (*validate)(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
                               int slot, unseen_error *error);

@@ -130,6 +130,7 @@ static void send_progress(us_selftest *test) {
     ROW(pixel_scores)                                                                              \
     ROW(random_codes)                                                                              \
     ROW(gaussian_codes)                                                                            \
+    ROW(hyperspheres)                                                                              \
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
     ROW(transformations)                                                                           \

@@ -120,6 +120,28 @@ static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
     return status;
 }
 
+static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_error *error) {
+    us_trainer *trainer = user;
+    *n = batch_size(trainer, batch);
+    const us_image_batch_args args = {
+        .out = trainer->detector->x, .first = batch * trainer->detector->batch, .n = *n};
+    US_TRY(us_images_check(&trainer->dataset->images, error));
+    return us_image_batch_load(trainer->loader, &args, error);
+}
+
+/* Lets the detector look at the images, unless it did before the training was interrupted. */
+static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
+    const us_detector_type *type = trainer->detector->spec->type;
+    if (!type->begin_epoch || trainer->progress.step > 0) return UNSEEN_OK;
+    const us_detector_survey survey = {.epoch = trainer->progress.epoch,
+                                       .images = trainer->dataset->selected_count,
+                                       .batches = trainer->signals.steps_per_epoch,
+                                       .load = load_surveyed,
+                                       .user = trainer};
+    US_TRY(type->begin_epoch(trainer->detector, &survey, error));
+    return us_images_check(&trainer->dataset->images, error);
+}
+
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     const us_training_settings *settings = &trainer->config->training;
     US_TRY(clear_signals(trainer, error));
@@ -295,6 +317,7 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
          * to stop, is ignored until the first step is done, so that a run that is resumed again and
          * again still makes progress. */
         send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
+        US_TRY(begin_epoch(trainer, error));
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
