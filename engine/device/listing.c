@@ -4,34 +4,23 @@
 #include "device/drivers.h"
 #include "device/selection.h"
 
-static bool add_text(cJSON *object, const char *name, const char *text) {
-    return cJSON_AddStringToObject(object, name, text) != NULL;
-}
-
-static bool add_number(cJSON *object, const char *name, uint64_t number) {
-    return cJSON_AddNumberToObject(object, name, (double)number) != NULL;
-}
-
 static bool describe(cJSON *object, const us_candidate *candidate) {
     const us_device_facts *facts = &candidate->facts;
-    return add_text(object, "platform", facts->platform_name) &&
-           add_text(object, "device", facts->name) && add_text(object, "index", facts->index) &&
-           add_text(object, "type", us_candidate_type(candidate)) &&
-           add_text(object, "driver", facts->driver) &&
-           add_text(object, "opencl", facts->version) &&
-           add_number(object, "compute_units", (uint64_t)facts->compute_units) &&
-           add_number(object, "memory_bytes", facts->memory_bytes) &&
-           add_number(object, "largest_allocation_bytes", facts->largest_allocation_bytes) &&
-           add_number(object, "vector_width", (uint64_t)facts->vector_width) &&
+    return us_json_add_string(object, "platform", facts->platform_name) &&
+           us_json_add_string(object, "device", facts->name) &&
+           us_json_add_string(object, "index", facts->index) &&
+           us_json_add_string(object, "type", us_candidate_type(candidate)) &&
+           us_json_add_string(object, "driver", facts->driver) &&
+           us_json_add_string(object, "opencl", facts->version) &&
+           us_json_add_number(object, "compute_units", facts->compute_units) &&
+           us_json_add_number(object, "memory_bytes", (double)facts->memory_bytes) &&
+           us_json_add_number(object, "largest_allocation_bytes",
+                              (double)facts->largest_allocation_bytes) &&
+           us_json_add_number(object, "vector_width", facts->vector_width) &&
            cJSON_AddBoolToObject(object, "usable", candidate->usable) &&
-           (candidate->usable ? cJSON_AddNullToObject(object, "why_not") != NULL
-                              : add_text(object, "why_not", candidate->why_not)) &&
-           add_text(object, "execution",
-                    facts->execution == US_EXECUTION_VECTOR ? "vector" : "lanes");
-}
-
-static bool add_text_or_null(cJSON *object, const char *name, const char *text) {
-    return *text ? add_text(object, name, text) : cJSON_AddNullToObject(object, name) != NULL;
+           us_json_add_string(object, "why_not", candidate->usable ? NULL : candidate->why_not) &&
+           us_json_add_string(object, "execution",
+                              facts->execution == US_EXECUTION_VECTOR ? "vector" : "lanes");
 }
 
 static bool describe_drivers(cJSON *root) {
@@ -44,8 +33,9 @@ static bool describe_drivers(cJSON *root) {
             cJSON_Delete(object);
             return false;
         }
-        if (!add_text(object, "icd", driver->icd) || !add_text(object, "library", driver->name) ||
-            !add_text_or_null(object, "fault", driver->fault) ||
+        if (!us_json_add_string(object, "icd", driver->icd) ||
+            !us_json_add_string(object, "library", driver->name) ||
+            !us_json_add_string(object, "fault", *driver->fault ? driver->fault : NULL) ||
             !cJSON_AddBoolToObject(object, "left_out", driver->left_out))
             return false;
     }
@@ -63,10 +53,9 @@ static bool describe_all(cJSON *root, const us_selection *selection) {
         }
         if (!describe(object, &selection->candidates[i])) return false;
     }
-    if (selection->picked ? !add_text(root, "picked", selection->picked->facts.index)
-                          : !cJSON_AddNullToObject(root, "picked"))
-        return false;
-    return add_text(root, "why", selection->why) && describe_drivers(root);
+    return us_json_add_string(root, "picked",
+                              selection->picked ? selection->picked->facts.index : NULL) &&
+           us_json_add_string(root, "why", selection->why) && describe_drivers(root);
 }
 
 unseen_status unseen_devices(const char *selector, char **json, unseen_error *error) {

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "ops/layer.h"
+
 typedef struct us_dense_attributes {
     int units;
     bool bias;
@@ -22,5 +24,19 @@ typedef struct us_leaky_relu_attributes {
 typedef struct us_reshape_attributes {
     int shape[3];
 } us_reshape_attributes;
+
+/* Pairs are {along height, along width}. */
+typedef struct us_pooling_attributes {
+    int kernel[2]; /* 0: the whole image */
+    int stride[2]; /* 0: the kernel's size */
+    int padding[2];
+} us_pooling_attributes;
+
+typedef struct us_pooling_window {
+    int kernel[2], stride[2], padding[2];
+} us_pooling_window;
+
+/* pooling.c: with the zeros filled in, for an image of the given sides. */
+us_pooling_window us_pooling_window_of(const us_pooling_attributes *attributes, us_shape in);
 
 #endif

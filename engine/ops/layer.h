@@ -158,6 +158,8 @@ typedef struct us_layer_type {
     ROW(leaky_relu)                                                                                \
     ROW(tanh)                                                                                      \
     ROW(sigmoid)                                                                                   \
+    ROW(average_pool)                                                                              \
+    ROW(max_pool)                                                                                  \
     ROW(flatten)                                                                                   \
     ROW(reshape)                                                                                   \
     ROW(residual)

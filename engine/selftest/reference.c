@@ -149,6 +149,73 @@ static void activation_backward(const us_reference *call) {
         call->dx[i] = call->dy[i] * us_activation_slope(call->input_activation, call->x[i]);
 }
 
+/* ---- pooling ---- */
+
+typedef struct pooled {
+    us_pooling_window window;
+    bool maximum, backward;
+} pooled;
+
+/* Input pixel of tap `tap` for output pixel `at` of a plane, or -1 in the padding. */
+static int pooled_from(const us_reference *call, const pooled *p, int at, int tap) {
+    const us_pooling_window *w = &p->window;
+    const int y = at / call->out.width * w->stride[0] - w->padding[0] + tap / w->kernel[1];
+    const int x = at % call->out.width * w->stride[1] - w->padding[1] + tap % w->kernel[1];
+    if (y < 0 || y >= call->in.height || x < 0 || x >= call->in.width) return -1;
+    return y * call->in.width + x;
+}
+
+/* Forward writes a value of y, backward adds to those of dx that it came from. */
+static void pool_pixel(const us_reference *call, const pooled *p, int channel, int at, int image) {
+    const int taps = p->window.kernel[0] * p->window.kernel[1];
+    const size_t n = (size_t)call->n, in = (size_t)(call->in.height * call->in.width);
+    const size_t out = (size_t)(call->out.height * call->out.width);
+    const size_t to = ((size_t)channel * out + (size_t)at) * n + (size_t)image;
+    double sum = 0, largest = -INFINITY;
+    size_t from_largest = 0;
+    for (int tap = 0; tap < taps; tap++) {
+        const int pixel = pooled_from(call, p, at, tap);
+        if (pixel < 0) continue;
+        const size_t from = ((size_t)channel * in + (size_t)pixel) * n + (size_t)image;
+        sum += call->x[from];
+        if (call->x[from] > largest) {
+            largest = call->x[from];
+            from_largest = from;
+        }
+        if (p->backward && !p->maximum) call->dx[from] += call->dy[to] / taps;
+    }
+    if (p->backward && p->maximum) call->dx[from_largest] += call->dy[to];
+    if (!p->backward) call->y[to] = p->maximum ? largest : sum / taps;
+}
+
+static void pool(const us_reference *call, bool maximum, bool backward) {
+    const pooled p = {us_pooling_window_of(call->attributes, call->in), maximum, backward};
+    for (size_t i = 0; backward && i < values(call, call->in); i++)
+        call->dx[i] = 0;
+    for (int c = 0; c < call->out.channels; c++)
+        for (int at = 0; at < call->out.height * call->out.width; at++)
+            for (int j = 0; j < call->n; j++)
+                pool_pixel(call, &p, c, at, j);
+    for (size_t i = 0; backward && i < values(call, call->in); i++)
+        call->dx[i] *= us_activation_slope(call->input_activation, call->x[i]);
+}
+
+static void average_pool_forward(const us_reference *call) {
+    pool(call, false, false);
+}
+
+static void average_pool_backward(const us_reference *call) {
+    if (call->dx) pool(call, false, true);
+}
+
+static void max_pool_forward(const us_reference *call) {
+    pool(call, true, false);
+}
+
+static void max_pool_backward(const us_reference *call) {
+    if (call->dx) pool(call, true, true);
+}
+
 static const us_reference_layer layers[] = {
     {&us_convolution_layer, us_reference_convolution_forward, us_reference_convolution_backward},
     {&us_convolution_transpose_layer, us_reference_convolution_transpose_forward,
@@ -159,6 +226,8 @@ static const us_reference_layer layers[] = {
     {&us_leaky_relu_layer, leaky_relu_forward, activation_backward},
     {&us_tanh_layer, tanh_forward, activation_backward},
     {&us_sigmoid_layer, sigmoid_forward, activation_backward},
+    {&us_average_pool_layer, average_pool_forward, average_pool_backward},
+    {&us_max_pool_layer, max_pool_forward, max_pool_backward},
 };
 
 const us_reference_layer *us_reference_find(const us_layer_type *type) {

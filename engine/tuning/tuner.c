@@ -308,11 +308,6 @@ static unseen_status decide(search *s, us_tuning_entry *entry, bool *found, unse
 
 /* ---- results ---- */
 
-static bool add_number(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
-}
-
 /* entry NULL: every candidate failed. */
 static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_tuning_entry *entry,
                                 int candidates, int failed, unseen_error *error) {
@@ -322,16 +317,16 @@ static unseen_status add_result(tuner *t, const us_tuner_shape *shape, const us_
     cJSON *object = cJSON_CreateObject();
     bool complete = cJSON_AddStringToObject(object, "kernel", shape->tunable->name) &&
                     cJSON_AddStringToObject(object, "shape", label) &&
-                    add_number(object, "default_ms", default_ms) &&
-                    add_number(object, "best_ms", best_ms) &&
-                    add_number(object, "speedup", default_ms / best_ms);
+                    us_json_add_number(object, "default_ms", default_ms) &&
+                    us_json_add_number(object, "best_ms", best_ms) &&
+                    us_json_add_number(object, "speedup", default_ms / best_ms);
     if (entry)
         complete = complete && us_choice_print(shape->tunable, &entry->choice, object);
     else
         complete = complete && cJSON_AddNullToObject(object, "algorithm") &&
                    cJSON_AddNullToObject(object, "parameters");
-    complete = complete && add_number(object, "candidates", candidates) &&
-               add_number(object, "failed", failed);
+    complete = complete && us_json_add_number(object, "candidates", candidates) &&
+               us_json_add_number(object, "failed", failed);
     if (complete && cJSON_AddItemToArray(t->results, object)) return UNSEEN_OK;
     cJSON_Delete(object);
     return us_fail_memory(error, "results");
@@ -455,7 +450,7 @@ static unseen_status describe(tuner *t, double seconds, cJSON **result, unseen_e
     cJSON *object = cJSON_CreateObject();
     bool complete = cJSON_AddStringToObject(object, "device", t->device.name) &&
                     cJSON_AddStringToObject(object, "file", t->tuning->path) &&
-                    add_number(object, "seconds", seconds) &&
+                    us_json_add_number(object, "seconds", seconds) &&
                     cJSON_AddItemToObject(object, "shapes", t->results);
     if (complete) {
         t->results = NULL;

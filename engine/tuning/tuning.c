@@ -131,11 +131,6 @@ static cJSON *member_object(cJSON *object, const char *name) {
     return cJSON_AddObjectToObject(object, name);
 }
 
-static bool add_milliseconds(cJSON *object, const char *name, double value) {
-    return isfinite(value) ? cJSON_AddNumberToObject(object, name, value) != NULL
-                           : cJSON_AddNullToObject(object, name) != NULL;
-}
-
 bool us_choice_print(const us_tunable *tunable, const us_choice *choice, cJSON *object) {
     const us_algorithm *algorithm = us_choice_algorithm(tunable, choice);
     bool complete = cJSON_AddStringToObject(object, "algorithm", algorithm->name) != NULL;
@@ -160,8 +155,8 @@ static bool put_entry(cJSON *root, const us_tunable *tunable, const char *hash, 
     cJSON_DeleteItemFromObjectCaseSensitive(shapes, key);
     cJSON *shape = cJSON_AddObjectToObject(shapes, key);
     return us_choice_print(tunable, &entry->choice, shape) &&
-           add_milliseconds(shape, "default_ms", entry->default_ms) &&
-           add_milliseconds(shape, "best_ms", entry->best_ms);
+           us_json_add_number(shape, "default_ms", entry->default_ms) &&
+           us_json_add_number(shape, "best_ms", entry->best_ms);
 }
 
 /* The algorithm of that name; -1: there is none. */
