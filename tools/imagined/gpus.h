@@ -13,6 +13,7 @@ typedef struct imagined_gpu {
     /* What a compute unit, as the driver counts them, holds at once; 0: not known. */
     int registers; /* of 32 bits */
     int items;     /* work-items */
+    int groups;    /* work-groups, however small */
     int local_bytes;
 } imagined_gpu;
 

@@ -7,7 +7,8 @@
  * Runs a training step and a batch of scores of CONFIG on the imagined GPU, see opencl.h. Every
  * program that a launch needs becomes FOLDER/DIGEST.cl, and stdout gets
  *
- *   {gpu: {key, name, processor, vendor, compute_units, group_size, registers, items, local_bytes},
+ *   {gpu: {key, name, processor, vendor, compute_units, group_size, registers, items, groups,
+ *          local_bytes},
  *    config, batch,
  *    programs: {DIGEST: {source, options}},
  *    commands: [{phase, command, bytes, kernel, program, items: [3], group: [3],
@@ -246,6 +247,7 @@ static cJSON *describe_gpu(const imagined_gpu *gpu) {
     cJSON_AddNumberToObject(object, "group_size", gpu->facts.group_size);
     cJSON_AddNumberToObject(object, "registers", gpu->registers);
     cJSON_AddNumberToObject(object, "items", gpu->items);
+    cJSON_AddNumberToObject(object, "groups", gpu->groups);
     cJSON_AddNumberToObject(object, "local_bytes", gpu->local_bytes);
     return object;
 }
