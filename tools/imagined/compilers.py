@@ -32,7 +32,8 @@ def run(command, **more):
 
 
 def find_clang():
-    for version in range(19, 14, -1):
+    """The oldest that will do: it goes with the libraries of Debian 12."""
+    for version in range(15, 30):
         if shutil.which('clang-%d' % version):
             return 'clang-%d' % version
     return shutil.which('clang')

@@ -9,7 +9,7 @@
  *
  *   {gpu: {key, name, processor, vendor, compute_units, group_size, registers, items, groups,
  *          local_bytes},
- *    config, batch,
+ *    learned: whether the engine took the GPU for what gpus.c says, config, batch,
  *    programs: {DIGEST: {source, options}},
  *    commands: [{phase, command, bytes, kernel, program, items: [3], group: [3],
  *                pass, network, layer, shape}]}
@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "opencl.h"
@@ -266,6 +267,18 @@ static void list_gpus(void) {
     print(array);
 }
 
+/* Whether the engine learned from the imagined driver what the table says. */
+static bool is_learned(const us_device_facts *table, const us_device_facts *learned) {
+    const us_device_facts *a = table, *b = learned;
+    return strcmp(a->name, b->name) == 0 && strcmp(a->index, b->index) == 0 &&
+           a->execution == b->execution && a->vendor == b->vendor && a->is_cpu == b->is_cpu &&
+           a->exact_division == b->exact_division && a->vector_width == b->vector_width &&
+           a->group_size == b->group_size && a->compute_units == b->compute_units &&
+           a->max_group_size == b->max_group_size && a->memory_bytes == b->memory_bytes &&
+           a->largest_allocation_bytes == b->largest_allocation_bytes &&
+           a->local_bytes == b->local_bytes && a->alignment == b->alignment;
+}
+
 static void imagine(imagination *im, bool variants) {
     set_up(im);
     run(im);
@@ -275,6 +288,7 @@ static void imagine(imagination *im, bool variants) {
     }
     cJSON *object = cJSON_CreateObject();
     cJSON_AddItemToObject(object, "gpu", describe_gpu(im->gpu));
+    cJSON_AddBoolToObject(object, "learned", is_learned(&im->gpu->facts, &im->device->facts));
     cJSON_AddStringToObject(object, "config", im->config->name);
     cJSON_AddNumberToObject(object, "batch", im->config->training.batch);
     cJSON_AddItemToObject(object, "programs", im->programs);
@@ -287,6 +301,16 @@ static int show_usage(void) {
     fprintf(stderr, "usage: imagine [-v] [-s POINTER=VALUE]... GPU CONFIG FOLDER\n"
                     "       imagine -l\n");
     return 2;
+}
+
+/* In a folder without .icd files no driver is looked for, and what is remembered of drivers and
+ * programs is not the user's. */
+static void stay_in(const char *folder) {
+    char *cache = us_path_join(folder, "cache");
+    if (!cache || setenv("OCL_ICD_VENDORS", folder, 1) != 0 ||
+        setenv("UNSEEN_CACHE_DIR", cache, 1) != 0)
+        exit(1);
+    free(cache);
 }
 
 int main(int count, char **arguments) {
@@ -314,8 +338,7 @@ int main(int count, char **arguments) {
         fprintf(stderr, "imagine: there is no GPU %s; -l lists them\n", arguments[optind]);
         return 2;
     }
-    /* A folder without .icd files: no driver is looked for. */
-    if (setenv("OCL_ICD_VENDORS", im.folder, 1) != 0) return 1;
+    stay_in(im.folder);
     imagined_use(im.gpu);
     check(
         unseen_config_load(arguments[optind + 1], overrides, override_count, &im.config, &failure));

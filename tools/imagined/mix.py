@@ -5,6 +5,7 @@ Of the loops that hold no other loop, the one with the most multiply-adds is loo
 loop, the whole kernel (loop 0). A mix is a dict:
 
 loop     instructions of the loop, or 0
+issued   instructions that the rest counts: the loop's, or the kernel's
 math     how many of them are fp32 multiply-adds: FFMA; v_fma_f32 and its like, where one that does
          two (v_pk_, v_dual_) counts once; mad
 matrix   how many are of matrix units: HMMA; v_mfma, v_wmma; dpas
@@ -136,8 +137,9 @@ def mix_of(instructions, kind):
     counts = collections.Counter(operation for operation, text in instructions)
     kinds = collections.Counter(kind(operation, text) for operation, text in instructions)
     loads = {'%s %d' % k: n for k, n in sorted(kinds.items(), key=str) if isinstance(k, tuple)}
-    return {'loop': len(instructions), 'math': kinds['math'], 'matrix': kinds['matrix'],
-            'share': (kinds['math'] + kinds['matrix']) / max(len(instructions), 1), 'loads': loads,
+    return {'loop': len(instructions), 'issued': len(instructions), 'math': kinds['math'],
+            'matrix': kinds['matrix'], 'loads': loads,
+            'share': (kinds['math'] + kinds['matrix']) / max(len(instructions), 1),
             'counts': dict(counts.most_common(12))}
 
 
