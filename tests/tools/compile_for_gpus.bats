@@ -98,6 +98,16 @@ reads_loops() {
     [[ $output == *FAILED* && $output == *nowhere* && $output == *"loss_parts"* ]]
 }
 
+@test "compile_for_gpus: loops that multiply and add too little, and load too narrowly, are faults" {
+    needs amd gfx1030
+    compile --gpu rx6800 --kernel weight_gradient --least-share 0.01 "$TESTS/tiny.json"
+    [ "$status" -eq 0 ] || fail "too strict"
+    compile --gpu rx6800 --kernel weight_gradient --least-share 0.99 "$TESTS/tiny.json"
+    [ "$status" -eq 1 ] && [[ $output == *"fault: "*"weight_gradient"*"multiplies and adds in 0."* ]] || fail "not noticed"
+    compile --gpu rx6800 --kernel weight_gradient --least-load 1024 "$TESTS/tiny.json"
+    [ "$status" -eq 1 ] && [[ $output == *"fault: "*"loads at most"* ]] || fail "not noticed"
+}
+
 @test "compile_for_gpus: a kernel that spills is seen by every compiler, local memory and arrays too" {
     cat >"$BATS_TEST_TMPDIR/spill.cl" <<'EOF'
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void few(__global float *a) {
