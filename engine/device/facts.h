@@ -35,6 +35,7 @@ typedef struct us_device_facts {
     int group_size; /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
     int compute_units;
     size_t max_group_size;
+    int registers; /* of 32 bits, of a compute unit, for all its work-items; 0: not known */
     uint64_t memory_bytes, largest_allocation_bytes, local_bytes;
     size_t alignment; /* of views into a buffer, in bytes */
 } us_device_facts;

@@ -11,6 +11,7 @@
 #include "device/drivers.h"
 
 /* Of extensions, by their registries. */
+#define INFO_REGISTERS_PER_BLOCK_NV 0x4002
 #define INFO_WARP_SIZE_NV 0x4003
 #define INFO_WAVEFRONT_WIDTH_AMD 0x4043
 
@@ -144,6 +145,24 @@ static int lanes_group(us_inquiry *inquiry, const us_candidate *candidate) {
     return wanted < most ? wanted : most;
 }
 
+/* Of AMD's compute units as ROCm names and counts them, pairs of them from gfx10 on; Mesa's names
+ * are others. Of Intel's execution units, each with 8 threads of 128 registers of 8 floats. Both
+ * vendors' OpenCL do not tell. */
+static int count_registers(us_inquiry *inquiry, const us_device_facts *facts) {
+    static const struct {
+        const char *begin; /* of the name; the first that fits counts */
+        int registers;
+    } amd[] = {{"gfx90a", 4 * 512 * 64}, {"gfx94", 4 * 512 * 64},    {"gfx95", 4 * 512 * 64},
+               {"gfx9", 4 * 256 * 64},   {"gfx1102", 4 * 1024 * 32}, {"gfx1103", 4 * 1024 * 32},
+               {"gfx11", 4 * 1536 * 32}, {"gfx12", 4 * 1536 * 32},   {"gfx10", 4 * 1024 * 32}};
+    if (facts->vendor == US_VENDOR_NVIDIA)
+        return (int)device_uint_if_known(inquiry, QUERY(INFO_REGISTERS_PER_BLOCK_NV));
+    if (facts->vendor == US_VENDOR_INTEL && !facts->is_cpu) return 8 * 128 * 8;
+    for (size_t i = 0; facts->vendor == US_VENDOR_AMD && i < sizeof amd / sizeof *amd; i++)
+        if (strncmp(facts->name, amd[i].begin, strlen(amd[i].begin)) == 0) return amd[i].registers;
+    return 0;
+}
+
 static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {
     enum { MOST_LOCAL_BYTES = 1024 * 1024 };
     us_device_facts *facts = &candidate->facts;
@@ -234,6 +253,7 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
     facts->alignment = device_uint(&asked, QUERY(CL_DEVICE_MEM_BASE_ADDR_ALIGN)) / 8;
     if (facts->alignment < 64) facts->alignment = 64; /* a vector of 16 */
     choose_execution(&asked, candidate);
+    facts->registers = count_registers(&asked, facts);
     judge(&asked, candidate, platform_version);
 }
 

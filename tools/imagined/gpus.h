@@ -11,9 +11,8 @@ typedef struct imagined_gpu {
     us_device_facts facts; /* as the engine learns them from the driver */
 
     /* What a compute unit, as the driver counts them, holds at once; 0: not known. */
-    int registers; /* of 32 bits */
-    int items;     /* work-items */
-    int groups;    /* work-groups, however small */
+    int items;  /* work-items */
+    int groups; /* work-groups, however small */
     int local_bytes;
 } imagined_gpu;
 

@@ -246,7 +246,7 @@ static cJSON *describe_gpu(const imagined_gpu *gpu) {
     cJSON_AddStringToObject(object, "vendor", vendors[gpu->facts.vendor]);
     cJSON_AddNumberToObject(object, "compute_units", gpu->facts.compute_units);
     cJSON_AddNumberToObject(object, "group_size", gpu->facts.group_size);
-    cJSON_AddNumberToObject(object, "registers", gpu->registers);
+    cJSON_AddNumberToObject(object, "registers", gpu->facts.registers);
     cJSON_AddNumberToObject(object, "items", gpu->items);
     cJSON_AddNumberToObject(object, "groups", gpu->groups);
     cJSON_AddNumberToObject(object, "local_bytes", gpu->local_bytes);
@@ -274,7 +274,8 @@ static bool is_learned(const us_device_facts *table, const us_device_facts *lear
            a->execution == b->execution && a->vendor == b->vendor && a->is_cpu == b->is_cpu &&
            a->exact_division == b->exact_division && a->vector_width == b->vector_width &&
            a->group_size == b->group_size && a->compute_units == b->compute_units &&
-           a->max_group_size == b->max_group_size && a->memory_bytes == b->memory_bytes &&
+           a->registers == b->registers && a->max_group_size == b->max_group_size &&
+           a->memory_bytes == b->memory_bytes &&
            a->largest_allocation_bytes == b->largest_allocation_bytes &&
            a->local_bytes == b->local_bytes && a->alignment == b->alignment;
 }

@@ -11,7 +11,6 @@
 typedef void(CL_CALLBACK *context_callback)(const char *, const void *, size_t, void *);
 typedef void(CL_CALLBACK *program_callback)(cl_program, void *);
 typedef void(CL_CALLBACK *memory_callback)(cl_mem, void *);
-typedef void(CL_CALLBACK *event_callback)(cl_event, cl_int, void *);
 
 struct _cl_context {
     int users;
@@ -161,11 +160,15 @@ static const char *vendor_name(us_vendor vendor) {
 }
 
 static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_t *needed) {
-    enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
+    enum { REGISTERS_PER_BLOCK_NV = 0x4002, WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
     const us_device_facts *facts = &gpu->facts;
-    bool width = (what == WARP_SIZE_NV && facts->vendor == US_VENDOR_NVIDIA) ||
-                 (what == WAVEFRONT_WIDTH_AMD && facts->vendor == US_VENDOR_AMD);
-    return width ? answer_uint((cl_uint)facts->group_size, room, to, needed) : CL_INVALID_VALUE;
+    const us_vendor vendor = what == WAVEFRONT_WIDTH_AMD ? US_VENDOR_AMD : US_VENDOR_NVIDIA;
+    if (facts->vendor != vendor) return CL_INVALID_VALUE;
+    if (what == WARP_SIZE_NV || what == WAVEFRONT_WIDTH_AMD)
+        return answer_uint((cl_uint)facts->group_size, room, to, needed);
+    if (what == REGISTERS_PER_BLOCK_NV)
+        return answer_uint((cl_uint)facts->registers, room, to, needed);
+    return CL_INVALID_VALUE;
 }
 
 cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, void *to,
@@ -282,11 +285,6 @@ cl_int clReleaseEvent(cl_event event) {
     return CL_SUCCESS;
 }
 
-cl_int clSetEventCallback(cl_event event, cl_int state, event_callback callback, void *user) {
-    callback(event, state, user);
-    return CL_SUCCESS;
-}
-
 cl_int clGetEventInfo(cl_event event, cl_event_info what, size_t room, void *to, size_t *needed) {
     (void)event;
     if (what != CL_EVENT_COMMAND_EXECUTION_STATUS) return CL_INVALID_VALUE;
@@ -330,11 +328,6 @@ cl_mem clCreateSubBuffer(cl_mem whole, cl_mem_flags flags, cl_buffer_create_type
     whole->users++;
     *code = CL_SUCCESS;
     return made;
-}
-
-cl_int clRetainMemObject(cl_mem memory) {
-    memory->users++;
-    return CL_SUCCESS;
 }
 
 cl_int clReleaseMemObject(cl_mem memory) {
