@@ -129,47 +129,56 @@ static void add_label(const imagination *im, cJSON *object, const us_label *labe
     }
 }
 
-static void add_kernel(imagination *im, cJSON *object, const imagined_command *command) {
+/* The name of the kernel in its file. */
+static void base_name(const us_program *program, const imagined_command *command, char name[96]) {
+    size_t length = strlen(command->name) - strlen(program->suffix);
+    snprintf(name, 96, "%.*s", (int)length, command->name);
+}
+
+/* Profiles may have commands in between that are no kernels. */
+static const us_launch *next_launch(const us_profile *profile, size_t *next, const char *name) {
+    while (*next < profile->count) {
+        const us_launch *launch = &profile->launches[(*next)++];
+        if (strncmp(launch->name, name, sizeof launch->name - 1) == 0) return launch;
+    }
+    fprintf(stderr, "imagine: a launch of %s is missing in its profile\n", name);
+    exit(1);
+}
+
+static void add_kernel(imagination *im, cJSON *object, const imagined_command *command,
+                       const us_profile *profile, size_t *next) {
     char digest[33], name[sizeof command->name];
     const us_program *program = find_program(im->device, command);
     if (!program) {
         fprintf(stderr, "imagine: kernel %s is of no known program\n", command->name);
         exit(1);
     }
-    size_t length = strlen(command->name) - strlen(program->suffix);
-    snprintf(name, sizeof name, "%.*s", (int)length, command->name);
+    base_name(program, command, name);
     add_program(im, program, digest);
     cJSON_AddStringToObject(object, "kernel", name);
     cJSON_AddStringToObject(object, "program", digest);
     add_sizes(object, "items", command->items);
     add_sizes(object, "group", command->groups);
+    if (profile) add_label(im, object, &next_launch(profile, next, name)->label);
 }
 
-/* profile: of the same commands, or NULL. It leaves out what goes to the host or comes from it. */
+/* profile: of the same commands, or NULL. */
 static void add_commands(imagination *im, const char *phase, const us_profile *profile) {
     static const char *const kinds[] = {"kernel", "fill", "copy", "write", "read", "clblast"};
     imagined_record record = imagined_take();
-    size_t launch = 0;
+    size_t next = 0;
     for (size_t i = 0; i < record.count; i++) {
         const imagined_command *command = &record.commands[i];
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "phase", phase);
         cJSON_AddStringToObject(object, "command", kinds[command->kind]);
         if (command->kind == IMAGINED_KERNEL)
-            add_kernel(im, object, command);
+            add_kernel(im, object, command, profile, &next);
         else
             cJSON_AddNumberToObject(object, "bytes", (double)command->bytes);
-        if (profile && command->kind <= IMAGINED_COPY) {
-            if (launch == profile->count) break;
-            add_label(im, object, &profile->launches[launch++].label);
-        }
         cJSON_AddItemToArray(im->commands, object);
     }
     free(record.commands);
-    if (!profile || launch == profile->count) return;
-    fprintf(stderr, "imagine: %zu of the %zu commands of a profile are known\n", launch,
-            profile->count);
-    exit(1);
 }
 
 /* ---- what is run ---- */
