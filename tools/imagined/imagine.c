@@ -130,9 +130,10 @@ static void add_label(const imagination *im, cJSON *object, const us_label *labe
 }
 
 /* The name of the kernel in its file. */
-static void base_name(const us_program *program, const imagined_command *command, char name[96]) {
+static void base_name(const us_program *program, const imagined_command *command,
+                      char name[IMAGINED_NAME]) {
     size_t length = strlen(command->name) - strlen(program->suffix);
-    snprintf(name, 96, "%.*s", (int)length, command->name);
+    snprintf(name, IMAGINED_NAME, "%.*s", (int)length, command->name);
 }
 
 /* Profiles may have commands in between that are no kernels. */
@@ -147,7 +148,7 @@ static const us_launch *next_launch(const us_profile *profile, size_t *next, con
 
 static void add_kernel(imagination *im, cJSON *object, const imagined_command *command,
                        const us_profile *profile, size_t *next) {
-    char digest[33], name[sizeof command->name];
+    char digest[33], name[IMAGINED_NAME];
     const us_program *program = find_program(im->device, command);
     if (!program) {
         fprintf(stderr, "imagine: kernel %s is of no known program\n", command->name);

@@ -40,7 +40,7 @@ struct _cl_kernel {
     int users;
     cl_program program;
     cl_uint arguments;
-    char name[96];
+    char name[IMAGINED_NAME];
 };
 
 static const imagined_gpu *gpu;

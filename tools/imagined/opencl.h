@@ -9,6 +9,8 @@
 
 #include "gpus.h"
 
+enum { IMAGINED_NAME = 96 /* room for the name of a kernel */ };
+
 typedef enum imagined_kind {
     IMAGINED_KERNEL,
     IMAGINED_FILL,
@@ -23,7 +25,7 @@ typedef struct imagined_command {
     imagined_kind kind;
     size_t bytes; /* of memory that is filled, copied, written or read */
     cl_program program;
-    char name[96];              /* of the kernel, in its program */
+    char name[IMAGINED_NAME];   /* of the kernel, in its program */
     size_t items[3], groups[3]; /* of its launch: work-items in all; in a work-group */
 } imagined_command;
 
