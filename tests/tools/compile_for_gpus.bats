@@ -81,7 +81,7 @@ reads_loops() {
 }
 
 @test "compile_for_gpus: AMD" {
-    compiles amd rx7900 gfx1100
+    compiles amd rx6800 gfx1030
     reads_loops
 }
 

@@ -146,10 +146,12 @@ class Amd(Compiler):
         for part in re.split(r'\n  - \.', metadata)[1:]:
             number = lambda key: int((re.search(r'\.%s:\s+(\d+)' % key, '.' + part) or [0, 0])[1])
             name = re.search(r'\n    \.name:\s+(\w+)', part).group(1)
+            scratch = number('private_segment_fixed_size')
+            # Scalar registers spill to lanes of vector registers as long as there are any.
+            spilled_scalars = number('sgpr_spill_count') if scratch else 0
             reports[name] = {
-                'registers': number('vgpr_count'),
-                'spills': number('vgpr_spill_count') + number('sgpr_spill_count'),
-                'scratch': number('private_segment_fixed_size'),
+                'registers': number('vgpr_count'), 'spills': number('vgpr_spill_count') + spilled_scalars,
+                'scratch': scratch,
                 'local_bytes': number('group_segment_fixed_size'), 'simd': number('wavefront_size')}
         return reports
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The instruction mix of a kernel's innermost loop, from what a vendor's disassembler prints.
 
-Of the loops that hold no other loop, the one with the most multiply-adds is looked at; without a
-loop, the whole kernel (loop 0). A mix is a dict:
+Of the loops that hold no other loop, the one with the most multiply-adds is looked at; where none
+has any, of all loops, each without those that it holds (compilers turn them so that a test comes to
+lie in a loop of its own); without a loop, the whole kernel (loop 0). A mix is a dict:
 
 loop     instructions of the loop, or 0
 issued   instructions that the rest counts: the loop's, or the kernel's
@@ -24,10 +25,14 @@ class Kernel:
         self.branches = []      # (index, name of the target)
 
     def loops(self):
-        """(first, last) instruction of each, innermost ones only."""
+        """[(what each loop issues outside of loops within it, whether there are none)]"""
         found = {(self.labels[name], at) for at, name in self.branches if self.labels.get(name, at + 1) <= at}
-        return [a for a in found
-                if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in found)]
+        bodies = []
+        for first, last in found:
+            within = [b for b in found if b != (first, last) and first <= b[0] and b[1] <= last]
+            own = [at for at in range(first, last + 1) if not any(b[0] <= at <= b[1] for b in within)]
+            bodies.append(([self.instructions[at] for at in own], not within))
+        return bodies
 
 
 def parse_nvidia(text):
@@ -148,9 +153,11 @@ def read(vendor, text):
     parse, kind = VENDORS[vendor]
     mixes = {}
     for name, kernel in parse(text).items():
-        inner = [mix_of(kernel.instructions[first:last + 1], kind) for first, last in kernel.loops()]
-        best = max(inner, key=lambda mix: (mix['math'] + 100 * mix['matrix'], mix['loop']), default=None)
-        if not best:
-            best = dict(mix_of(kernel.instructions, kind), loop=0)
-        mixes[name] = best
+        bodies = [(mix_of(body, kind), innermost) for body, innermost in kernel.loops()]
+        weight = lambda mix: mix['math'] + 100 * mix['matrix']
+        inner = [mix for mix, innermost in bodies if innermost]
+        if not any(weight(mix) for mix in inner):
+            inner = [mix for mix, _ in bodies]
+        best = max(inner, key=lambda mix: (weight(mix), mix['loop']), default=None)
+        mixes[name] = best or dict(mix_of(kernel.instructions, kind), loop=0)
     return mixes
