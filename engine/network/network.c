@@ -82,8 +82,11 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .activation = planned->activation,
         .input_activation = planned->input_activation,
         .fusion = planned->fusion,
+        .gradient_parts = network->gradient_parts,
         .training = network->options.training,
     };
+    for (int t = 0; t < spec->tensor_count; t++)
+        plan.gradient_offset[t] = stage->offset[t] / sizeof(float);
     if (spec->type->saved_floats)
         stage->saved_floats = spec->type->saved_floats(spec->attributes, spec->in, network->batch);
     unseen_status status = spec->type->create(&plan, &stage->layer, error);
@@ -114,11 +117,15 @@ static unseen_status create_sums(us_network *network, unseen_error *error) {
 }
 
 static unseen_status create_layers(us_network *network, unseen_error *error) {
+    const bool lanes = network->device->facts.execution == US_EXECUTION_LANES;
+    if (network->options.training && lanes)
+        US_TRY(us_gradient_parts_create(network->device, &network->gradient_parts, error));
     for (int s = 0; s < network->plan.count; s++) {
         const us_stage_plan *planned = &network->plan.stages[s];
         US_TRY(create_stage(network, s, error));
         if (planned->folds) US_TRY(create_folded(network, &network->stages[planned->input], error));
     }
+    if (network->gradient_parts) US_TRY(us_gradient_parts_allocate(network->gradient_parts, error));
     if (!network->options.training) return UNSEEN_OK;
     return create_sums(network, error);
 }
@@ -175,6 +182,7 @@ void us_network_destroy(us_network *network) {
     }
     for (int i = 0; network->sums && i < network->plan.step_count; i++)
         us_gradient_sum_destroy(network->sums[i]);
+    us_gradient_parts_destroy(network->gradient_parts);
     us_buffer_destroy(network->parameters);
     us_buffer_destroy(network->gradients);
     us_buffer_destroy(network->statistics);
@@ -195,6 +203,14 @@ us_buffer *us_network_parameters(us_network *network) {
 
 us_buffer *us_network_gradients(const us_network *network) {
     return network->gradients;
+}
+
+us_gradient_table us_network_gradient_parts(const us_network *network) {
+    return us_gradient_parts_table(network->gradient_parts);
+}
+
+unseen_status us_network_sum_gradients(us_network *network, unseen_error *error) {
+    return us_gradient_parts_sum(network->gradient_parts, network->gradients, error);
 }
 
 size_t us_network_floats(const us_network *network) {

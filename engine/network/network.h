@@ -41,6 +41,11 @@ us_activation us_network_output_activation(const us_network *network);
  * change: forward passes of scoring keep what they compute from the parameters alone. */
 us_buffer *us_network_parameters(us_network *network);
 us_buffer *us_network_gradients(const us_network *network);
+
+/* On GPUs passes backward leave some gradients in parts: what an optimizer reads besides, and what
+ * puts them into us_network_gradients for others. */
+us_gradient_table us_network_gradient_parts(const us_network *network);
+unseen_status us_network_sum_gradients(us_network *network, unseen_error *error);
 size_t us_network_floats(const us_network *network);
 
 /* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i)

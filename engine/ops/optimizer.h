@@ -3,7 +3,7 @@
 #ifndef US_OPS_OPTIMIZER_H
 #define US_OPS_OPTIMIZER_H
 
-#include "device/device.h"
+#include "ops/gradient_parts.h"
 
 typedef enum us_optimizer_kind {
     US_OPTIMIZER_ADAM,  /* weight decay added to the gradient, as torch.optim.Adam */
@@ -20,6 +20,7 @@ void us_optimizer_destroy(us_optimizer *optimizer);
 
 typedef struct us_optimizer_args {
     us_buffer *parameters, *gradients; /* floats each */
+    us_gradient_table parts;           /* gradients that are in parts instead; none on CPUs */
     us_buffer *moment1, *moment2;      /* the caller's, for checkpoints; moment2 NULL for SGD */
     int64_t step;                      /* from 1 */
     double learning_rate, beta1, beta2, epsilon, momentum, weight_decay;

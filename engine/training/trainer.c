@@ -124,6 +124,7 @@ static unseen_status update_network(void *user, int network, unseen_error *error
     us_optimizer_args args = {
         .parameters = us_network_parameters(updated),
         .gradients = us_network_gradients(updated),
+        .parts = us_network_gradient_parts(updated),
         .moment1 = trainer->moment1[network],
         .moment2 = trainer->moment2[network],
         .step = ++trainer->progress.updates[network],

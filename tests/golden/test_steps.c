@@ -125,6 +125,7 @@ static unseen_status update(void *user, int network, unseen_error *error) {
     us_optimizer_args args = {
         .parameters = us_network_parameters(s->detector->networks[network]),
         .gradients = us_network_gradients(s->detector->networks[network]),
+        .parts = us_network_gradient_parts(s->detector->networks[network]),
         .moment1 = s->moment1[network],
         .moment2 = s->moment2[network],
         .step = s->step + 1,
