@@ -10,18 +10,30 @@ typedef struct us_loss_tuning {
     int rows;    /* features per work-item */
 } us_loss_tuning;
 
+enum { LANES_WHOLE = 64 /* values of an item of a GPU */ };
+
 struct us_loss {
     us_device *device;
     us_loss_kind kind;
     us_kernel *parts, *sum, *errors_sum;
     size_t groups[3], parts_bytes;
+    bool whole; /* a single work-group, which needs nobody to add up parts */
     double features;
 };
 
 static us_loss_tuning loss_tuning_default(const us_device_facts *device, size_t features,
                                           int batch) {
     const bool lanes = device->execution == US_EXECUTION_LANES;
-    us_loss_tuning tuning = {.vectors = lanes ? 1 : us_device_vectors(device, batch)};
+    us_loss_tuning tuning = {.vectors = us_device_vectors(device, batch)};
+    if (lanes) {
+        /* Few values, or one of each image, are done sooner by one work-group than by two launches.
+         */
+        if (features == 1 || features * (size_t)tuning.vectors <= LANES_WHOLE) {
+            tuning.rows = (int)features;
+            return tuning;
+        }
+        tuning.vectors = 1;
+    }
     const size_t items = (size_t)device->compute_units * 16;
     const size_t room = lanes ? items * 64 / (size_t)batch + 1 : items;
     size_t rows = (features + room - 1) / room;
@@ -44,6 +56,7 @@ unseen_status us_loss_create(us_device *device, us_loss_kind kind, us_shape shap
     loss->groups[0] = (size_t)(us_device_vectors(&device->facts, batch) / tuning.vectors);
     loss->groups[1] = (features + (size_t)tuning.rows - 1) / (size_t)tuning.rows;
     loss->groups[2] = 1;
+    loss->whole = loss->groups[0] * loss->groups[1] == 1;
     loss->parts_bytes = loss->groups[0] * loss->groups[1] * sizeof(float);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, (us_activation){US_ACTIVATION_NONE, 0}, activation);
@@ -99,10 +112,12 @@ unseen_status us_loss_run(us_loss *loss, const us_loss_args *args, unseen_error 
     if (args->errors.count > 0) return add_errors(loss, args, reported, error);
     us_buffer *parts;
     US_TRY(us_device_scratch(loss->device, loss->parts_bytes, &parts, error));
-    US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbiff", args->y, args->target,
+    US_TRY(us_kernel_run(loss->parts, loss->groups, error, "bbfbbiffbifibi", args->y, args->target,
                          (double)args->target_constant, args->dy, parts, args->n, scale,
-                         (double)args->accumulate_gradient));
-    if (!args->losses) return UNSEEN_OK;
+                         (double)args->accumulate_gradient, loss->whole ? args->losses : NULL,
+                         args->slot, reported, args->accumulate_loss, args->spreads,
+                         args->spread_slot));
+    if (!args->losses || loss->whole) return UNSEEN_OK;
     return us_kernel_run(loss->sum, (size_t[]){1, 1, 1}, error, "bbifi", parts, args->losses,
                          args->slot, reported, args->accumulate_loss);
 }

@@ -32,6 +32,10 @@ typedef struct us_loss_args {
     us_buffer *dy;     /* may be NULL */
     us_buffer *losses; /* floats; NULL: the gradient alone */
     int slot;
+    /* Or NULL: spreads[spread_slot] becomes the standard deviation of y, whose shape is 1 x 1 x 1,
+     * if that is more than it was, or a NaN. They may be in the buffer that losses are in. */
+    us_buffer *spreads;
+    int spread_slot;
     int n;
     float weight;
     bool plain_loss, accumulate_loss;
