@@ -25,6 +25,8 @@
  *
  * Twin of engine/ops/loss.c. */
 
+#include "loss_total.cl"
+
 #define SPLITS CEIL_DIV(FEATURES, ROWS)
 #define LANE_GROUPS (OCCUPIED / (VECTORS * LANE_STRIDE))
 #define PARTS (SPLITS * LANE_GROUPS)
@@ -129,13 +131,8 @@ __kernel GROUP_ATTRIBUTE void loss_errors_sum(__global const float *restrict err
     if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * total;
 }
 
-/* One work-group. */
-__kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
-                                       __global float *restrict losses, int slot, float scale,
-                                       int accumulate) {
+/* One work-group. Not launched where the optimizer does it. */
+__kernel GROUP_ATTRIBUTE void loss_sum(LOSS_TOTAL_ARGUMENTS) {
     __local float room[GROUP_SIZE];
-    float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
-    sum = group_sum(sum, room);
-    if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * sum;
+    LOSS_TOTAL(room);
 }

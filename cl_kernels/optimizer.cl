@@ -9,6 +9,8 @@
  * On GPUs, gradients that kernels left in parts are added up while they are read:
  * split_gradients.cl.
  *
+ * The first work-group of optimizer_update also adds up a loss that was left in parts.
+ *
  * Work is cut as in activation.cl. COUNT need not be a multiple of anything: the last item ends
  * with single floats.
  *
@@ -20,6 +22,7 @@
  *
  * Twin of engine/ops/optimizer.c. */
 
+#include "loss_total.cl"
 #include "split_gradients.cl"
 
 #define ADAM 0
@@ -66,10 +69,15 @@
 
 /* coefficient: the factor of the gradients; NULL means 1. rest1 and rest2 are 1 - beta1 and 1 -
  * beta2. SGD uses beta1 as its momentum. decay: for ADAMW already times the learning rate. */
-__kernel GROUP_ATTRIBUTE void optimizer_update(
-    __global float *restrict parameters, GRADIENTS, __global float *restrict moment1,
-    __global float *restrict moment2, __global const float *restrict coefficient, float step,
-    float root, float beta1, float rest1, float beta2, float rest2, float epsilon, float decay) {
+__kernel GROUP_ATTRIBUTE void optimizer_update(__global float *restrict parameters, GRADIENTS,
+                                               __global float *restrict moment1,
+                                               __global float *restrict moment2,
+                                               __global const float *restrict coefficient,
+                                               float step, float root, float beta1, float rest1,
+                                               float beta2, float rest2, float epsilon, float decay,
+                                               LOSS_TOTAL_ARGUMENTS) {
+    __local float room[GROUP_SIZE];
+    if (loss_count > 0 && get_group_id(0) == 0) LOSS_TOTAL(room);
     const float clipping = coefficient ? coefficient[0] : 1.0f;
     for (int j = 0; j < VECTORS; j++) {
         const int start = ITEM_BASE + j * LANE_STRIDE;

@@ -104,7 +104,7 @@ static unseen_status discriminate(alocc *a, const us_detector_step *step, us_buf
     args.target = 0;
     args.accumulate = args.add_loss = true;
     US_TRY(us_judge_learn(&a->discriminator, &args, error));
-    return step->update(step->user, DISCRIMINATOR, error);
+    return step->update(step->user, DISCRIMINATOR, NULL, error);
 }
 
 /* The gradient with respect to the refined images, of both of the refiner's losses. */

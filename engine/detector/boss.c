@@ -214,7 +214,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
                              &negatives, error));
     classification fake = {.images = negatives, .target = 0, .weight = a->fake_weight};
     US_TRY(classify(b, step, &fake, error));
-    return step->update(step->user, CLASSIFIER, error);
+    return step->update(step->user, CLASSIFIER, NULL, error);
 }
 
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,

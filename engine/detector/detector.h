@@ -5,6 +5,7 @@
 #define US_DETECTOR_DETECTOR_H
 
 #include "network/network.h"
+#include "ops/loss.h"
 #include "ops/pixel_score.h"
 
 enum {
@@ -111,8 +112,9 @@ typedef struct us_detector_step {
     uint64_t seed;
     us_buffer *losses;
     int slot;
-    /* Applies the optimizer of a network (by index) to its gradients. */
-    unseen_status (*update)(void *user, int network, unseen_error *error);
+    /* Applies the optimizer of a network (by index) to its gradients, and adds up a loss (NULL:
+     * none). */
+    unseen_status (*update)(void *user, int network, const us_loss_rest *loss, unseen_error *error);
     void *user;
 } us_detector_step;
 

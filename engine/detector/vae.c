@@ -229,7 +229,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
         us_gaussian_code_loss(v->code, &values, step->losses, step->slot + LOSS_DIVERGENCE, error));
     US_TRY(backward(detector, step, &values, error));
     for (int i = 0; i < NETWORKS; i++)
-        US_TRY(step->update(step->user, i, error));
+        US_TRY(step->update(step->user, i, NULL, error));
     return UNSEEN_OK;
 }
 

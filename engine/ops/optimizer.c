@@ -96,8 +96,10 @@ unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args 
         root = 1 / sqrt(1 - pow(args->beta2, (double)args->step));
     }
     if (optimizer->kind == US_OPTIMIZER_ADAMW) decay *= args->learning_rate;
-    return us_kernel_run(optimizer->update, groups, error, "bbbbibbbffffffff", args->parameters,
-                         args->gradients, args->parts.parts, args->parts.table, args->parts.rows,
-                         args->moment1, args->moment2, coefficient, step, root, beta1, 1 - beta1,
-                         args->beta2, 1 - args->beta2, args->epsilon, decay);
+    return us_kernel_run(optimizer->update, groups, error, "bbbbibbbffffffffbibifi",
+                         args->parameters, args->gradients, args->parts.parts, args->parts.table,
+                         args->parts.rows, args->moment1, args->moment2, coefficient, step, root,
+                         beta1, 1 - beta1, args->beta2, 1 - args->beta2, args->epsilon, decay,
+                         args->loss.parts, args->loss.count, args->loss.losses, args->loss.slot,
+                         args->loss.scale, args->loss.accumulate);
 }

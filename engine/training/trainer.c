@@ -115,11 +115,14 @@ double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t 
                               trainer->signals.steps_per_epoch);
 }
 
-static unseen_status update_network(void *user, int network, unseen_error *error) {
+static unseen_status update_network(void *user, int network, const us_loss_rest *loss,
+                                    unseen_error *error) {
     us_trainer *trainer = user;
     const us_optimizer_settings *settings = &trainer->config->training.optimizers[network];
     us_network *updated = trainer->detector->networks[network];
-    if (!trainer->optimizers[network]) return UNSEEN_OK;
+    const us_loss_rest none = {0};
+    if (!loss) loss = &none;
+    if (!trainer->optimizers[network]) return us_loss_finish(loss, error);
     int64_t step = us_trainer_global_step(trainer);
     us_optimizer_args args = {
         .parameters = us_network_parameters(updated),
@@ -135,6 +138,7 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .momentum = settings->momentum,
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
+        .loss = *loss,
     };
     return us_optimizer_run(trainer->optimizers[network], &args, error);
 }

@@ -119,7 +119,8 @@ static us_buffer *make_images(const subject *s, uint64_t seed, int n) {
     return x;
 }
 
-static unseen_status update(void *user, int network, unseen_error *error) {
+static unseen_status update(void *user, int network, const us_loss_rest *loss,
+                            unseen_error *error) {
     subject *s = user;
     const us_optimizer_settings *settings = &s->config->training.optimizers[network];
     us_optimizer_args args = {
@@ -135,6 +136,7 @@ static unseen_status update(void *user, int network, unseen_error *error) {
         .epsilon = settings->epsilon,
         .weight_decay = settings->weight_decay,
     };
+    if (loss) args.loss = *loss;
     return us_optimizer_run(s->optimizers[network], &args, error);
 }
 
