@@ -30,12 +30,12 @@
 #define SGD 2
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 
-/* The gradients of floats or vectors at i. */
+/* The gradients of floats or vectors at i, which has the number first + i in the table. */
 #define GRADIENTS                                                                                  \
     __global const float *restrict gradients, __global const float *restrict parts,                \
-        __global const long *restrict table, int rows
+        __global const long *restrict table, int rows, int first
 #if LANES
-#define GRADIENT(LOAD, i) gradient_at(gradients, parts, table, rows, i)
+#define GRADIENT(LOAD, i) gradient_at(gradients, parts, table, rows, first, i)
 #else
 #define GRADIENT(LOAD, i) LOAD(gradients + (i))
 #endif

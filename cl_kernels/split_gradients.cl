@@ -21,19 +21,20 @@ INLINE float parts_sum(__global const float *parts, __global const long *row, lo
     return sum;
 }
 
-/* The gradient of parameter i, in parts or not. */
+/* The gradient of parameter i, whose number in the table is first + i, in parts or not. */
 INLINE float gradient_at(__global const float *gradients, __global const float *parts,
-                         __global const long *table, int rows, int i) {
+                         __global const long *table, int rows, int first, int i) {
+    const long number = (long)first + i;
     int low = 0; /* rows that begin at i or before */
     for (int high = rows; low < high;) {
         const int middle = (low + high) / 2;
-        if (table[PARTS_ROW * middle] <= i)
+        if (table[PARTS_ROW * middle] <= number)
             low = middle + 1;
         else
             high = middle;
     }
     if (low == 0) return gradients[i];
     __global const long *row = table + PARTS_ROW * (low - 1);
-    const long element = i - row[0];
+    const long element = number - row[0];
     return element < row[1] ? parts_sum(parts, row, element) : gradients[i];
 }

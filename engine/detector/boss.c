@@ -243,7 +243,11 @@ const us_detector_type us_boss_detector = {
     .attributes_size = sizeof(boss_attributes),
     .networks =
         {{.name = "encoder", .forward = 1, .backward = 1},
-         {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1},
+         {.name = "decoder",
+          .input = "encoder",
+          .updated_with_previous = true,
+          .forward = 1,
+          .backward = 1},
          {.name = "classifier", .input = "decoder", .logits = true, .forward = 3, .backward = 3}},
     .losses = {{"reconstruction", "decoder", US_GAME_NONE},
                {"classifier", "classifier", US_GAME_JUDGE}},

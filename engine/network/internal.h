@@ -30,6 +30,8 @@ struct us_network {
     size_t floats, statistic_floats;
     us_buffer *parameters, *gradients, *statistics;
     us_gradient_parts *gradient_parts; /* of gradients that are left in parts; NULL: none are */
+    size_t first;                      /* the number of its first gradient among those */
+    bool shares;                       /* parameters, gradients and parts are not its own */
     bool has_scored;                   /* and no tensor has changed since */
 };
 

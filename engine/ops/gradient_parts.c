@@ -12,6 +12,7 @@ typedef struct room {
 
 struct us_gradient_parts {
     us_device *device;
+    us_buffer *gradients;
     room *rooms;
     int64_t *rows; /* of the table: see cl_kernels/split_gradients.cl */
     int room_count, row_count;
@@ -20,12 +21,13 @@ struct us_gradient_parts {
     us_kernel *sum;
 };
 
-unseen_status us_gradient_parts_create(us_device *device, us_gradient_parts **out,
+unseen_status us_gradient_parts_create(us_buffer *gradients, us_gradient_parts **out,
                                        unseen_error *error) {
     *out = NULL;
     us_gradient_parts *parts = calloc(1, sizeof *parts);
     if (!parts) return us_fail_memory(error, "parts of gradients");
-    parts->device = device;
+    parts->device = gradients->device;
+    parts->gradients = gradients;
     *out = parts;
     return UNSEEN_OK;
 }
@@ -92,13 +94,12 @@ us_buffer *us_gradient_parts_room(const us_gradient_parts *parts, int place) {
     return parts && place >= 0 ? parts->rooms[place].buffer : NULL;
 }
 
-us_gradient_table us_gradient_parts_table(const us_gradient_parts *parts) {
+us_gradient_table us_gradient_parts_table(const us_gradient_parts *parts, size_t first) {
     if (!parts) return (us_gradient_table){0};
-    return (us_gradient_table){parts->parts, parts->table, parts->row_count};
+    return (us_gradient_table){parts->parts, parts->table, parts->row_count, (int)first};
 }
 
-unseen_status us_gradient_parts_sum(us_gradient_parts *parts, us_buffer *gradients,
-                                    unseen_error *error) {
+unseen_status us_gradient_parts_sum(us_gradient_parts *parts, unseen_error *error) {
     if (!parts || !parts->row_count) return UNSEEN_OK;
     const us_build build = {parts->device, US_PURPOSE_TRAINING, {.pass = US_PASS_WEIGHT_GRADIENT}};
     if (!parts->sum)
@@ -106,5 +107,6 @@ unseen_status us_gradient_parts_sum(us_gradient_parts *parts, us_buffer *gradien
                                 " "));
     const size_t group = (size_t)parts->device->facts.group_size;
     const size_t groups[3] = {(parts->most + group - 1) / group, (size_t)parts->row_count, 1};
-    return us_kernel_run(parts->sum, groups, error, "bbb", parts->parts, parts->table, gradients);
+    return us_kernel_run(parts->sum, groups, error, "bbb", parts->parts, parts->table,
+                         parts->gradients);
 }

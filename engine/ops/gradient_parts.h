@@ -23,15 +23,17 @@ typedef struct us_split_gradient {
 typedef struct us_gradient_table {
     us_buffer *parts, *table; /* NULL without rows */
     int rows;
+    int first; /* the table's number of the first gradient that the kernel is about */
 } us_gradient_table;
 
-unseen_status us_gradient_parts_create(us_device *device, us_gradient_parts **parts,
+/* gradients: all that the offsets below count in; they outlive the parts. */
+unseen_status us_gradient_parts_create(us_buffer *gradients, us_gradient_parts **parts,
                                        unseen_error *error);
 void us_gradient_parts_destroy(us_gradient_parts *parts); /* NULL is fine */
 
-/* Room of `floats` for `tensors` tensors, of which tensor t's gradient begins at element offsets[t]
- * of the network's; layers come in the order of these. *place: for us_gradient_parts_room; -1 where
- * it would be too much memory, and the layer is to add up its parts itself. */
+/* Room of `floats` for `tensors` tensors, of which tensor t's gradient begins at element
+ * offsets[t]; layers come in the order of these. *place: for us_gradient_parts_room; -1 where it
+ * would be too much memory, and the layer is to add up its parts itself. */
 unseen_status us_gradient_parts_reserve(us_gradient_parts *parts, size_t floats,
                                         const us_split_gradient *split, int tensors,
                                         const size_t *offsets, int *place, unseen_error *error);
@@ -42,11 +44,10 @@ unseen_status us_gradient_parts_allocate(us_gradient_parts *parts, unseen_error 
 /* NULL for place -1. */
 us_buffer *us_gradient_parts_room(const us_gradient_parts *parts, int place);
 
-/* parts may be NULL, which has no rows. */
-us_gradient_table us_gradient_parts_table(const us_gradient_parts *parts);
+/* From the gradient with number `first` on. parts may be NULL, which has no rows. */
+us_gradient_table us_gradient_parts_table(const us_gradient_parts *parts, size_t first);
 
-/* Writes those gradients that are in parts into `gradients`, the network's. */
-unseen_status us_gradient_parts_sum(us_gradient_parts *parts, us_buffer *gradients,
-                                    unseen_error *error);
+/* Writes those that are in parts to their places among the gradients. */
+unseen_status us_gradient_parts_sum(us_gradient_parts *parts, unseen_error *error);
 
 #endif
