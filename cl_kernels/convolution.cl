@@ -12,8 +12,8 @@
  * many phases as the stride, as neighbouring output pixels have other taps; down has one.
  *
  * x and y are [channel][height][width][BATCH]; weight (c, tap, o) is at c * IN_STRIDE + tap *
- * TAP_STRIDE + o * OUT_STRIDE, and convolution_pack puts it where packed_offset says, in the order
- * in which it is read.
+ * TAP_STRIDE + o * OUT_STRIDE. For CPUs convolution_pack puts it where packed_offset says, in the
+ * order in which it is read. Lanes read a weight once for a whole work-group, where it lies.
  *
  * An item's sums are a tile of channels and vectors of the batch of one pixel, in registers:
  *
@@ -133,7 +133,27 @@ static inline tap_range taps_of(int out, int in_size, int kernel_size, int strid
 #define SUM_START(channel) ((vec)(0.0f))
 #endif
 #define ADD_TAP(weights, inputs)                                                                   \
-    { FOR_CHANNELS FOR_VECTORS sum[i][j] = fma((vec)((weights)[i]), (inputs)[j], sum[i][j]); }
+    {                                                                                              \
+        FOR_CHANNELS FOR_VECTORS sum[i][j] =                                                       \
+            fma((vec)((weights)[i * CHANNEL_STEP]), (inputs)[j], sum[i][j]);                       \
+    }
+/* Where the weights of a tile and phase begin, and from there to those of the next channel of the
+ * tile, tap of a row, row of taps and input channel. */
+#if LANES
+#define FIRST_WEIGHT(tile, rows, columns)                                                          \
+    ((size_t)TILE_FIRST(tile) * OUT_STRIDE +                                                       \
+     (size_t)((rows).phase * KERNEL_W + (columns).phase) * TAP_STRIDE)
+#define CHANNEL_STEP OUT_STRIDE
+#define TAP_STEP (PHASES_X * TAP_STRIDE)
+#define ROW_STEP(columns) (PHASES_Y * KERNEL_W * TAP_STRIDE)
+#define INPUT_STEP(rows, columns) IN_STRIDE
+#else
+#define FIRST_WEIGHT(tile, rows, columns) packed_offset(tile, (rows).phase, (columns).phase)
+#define CHANNEL_STEP 1
+#define TAP_STEP TILE_CHANNELS
+#define ROW_STEP(columns) ((columns).taps * TILE_CHANNELS)
+#define INPUT_STEP(rows, columns) ((rows).taps * ROW_STEP(columns))
+#endif
 
 #if INPUT_ACTIVATION
 #define FINISH(value, at) input_activation_backward(value, vec_load(input + (at)))
@@ -289,7 +309,7 @@ PART void compute(__global const float *restrict x, __global const float *restri
 /* A work-item computes TILE_CHANNELS channels x TILE_VECTORS vectors of the batch of TILE_RUN
  * pixels of a row, one after the other. */
 #define RUNS CEIL_DIV(OUT_WIDTH, TILE_RUN)
-PART void compute(__global const float *restrict x, __global const float *restrict packed,
+PART void compute(__global const float *restrict x, __global const float *restrict weights,
                   __global const float *restrict bias, __global const float *restrict input,
                   __global float *restrict y, const comparison *with, size_t group) {
     NEXT(chunk, CHUNKS);
@@ -303,8 +323,7 @@ PART void compute(__global const float *restrict x, __global const float *restri
     FOR_VECTORS error[j] = (vec)(0.0f);
     for (int ox = run * TILE_RUN; ox < last; ox++) {
         const tap_range columns = COLUMN_TAPS(ox);
-        __global const float *tap = packed + packed_offset(tile, rows.phase, columns.phase);
-        const int row_weights = columns.taps * TILE_CHANNELS;
+        __global const float *tap = weights + FIRST_WEIGHT(tile, rows, columns);
         vec sum[TILE_CHANNELS][TILE_VECTORS];
         FOR_CHANNELS FOR_VECTORS sum[i][j] = SUM_START(TILE_FIRST(tile) + i);
         PREFETCH_TILE(TILE_FIRST(tile), ox, lane)
@@ -319,10 +338,10 @@ PART void compute(__global const float *restrict x, __global const float *restri
                     vec v[TILE_VECTORS];
                     FOR_VECTORS v[j] = vec_load(pixel + j * LANE_STRIDE);
                     FOR_VECTORS prefetch_line(pixel + AHEAD * PLANE + j * LANE_STRIDE, 0, 1);
-                    ADD_TAP(tap + jy * row_weights + jx * TILE_CHANNELS, v)
+                    ADD_TAP(tap + jy * ROW_STEP(columns) + jx * TAP_STEP, v)
                 }
             }
-            tap += rows.taps * row_weights;
+            tap += INPUT_STEP(rows, columns);
         }
         WRITE_TILE(TILE_FIRST(tile), lane)
     }

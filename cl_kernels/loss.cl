@@ -4,8 +4,13 @@
  *     losses[slot] (+)= scale * sum over f, n of loss(y[f][n], target[f][n])
  *     dy[f][n] = scale * d loss / d (value before y's activation), + kept * dy[f][n]
  *
+ * and, where y is one value of each image, how much these differ:
+ *
+ *     spreads[spread_slot] = max(spreads[spread_slot], standard deviation of y[n])
+ *
  * Tensors are [FEATURES][BATCH]. loss_parts has work-groups (lane groups, splits of the features),
- * each of which leaves one part of the sum; loss_sum, one work-group, adds up the parts:
+ * each of which leaves one part of the sum; loss_sum, one work-group, adds up the parts. A single
+ * work-group needs no loss_sum:
  *
  *                     <- VECTORS ->
  *     ROWS features  | group (0,0) | group (1,0) |  ->  parts[split * LANE_GROUPS + lane group]
@@ -19,6 +24,8 @@
  *     INPUT_ACTIVATION, INPUT_SLOPE   of the activation that produced y, see common.cl
  *
  * Twin of engine/ops/loss.c. */
+
+#include "loss_total.cl"
 
 #define SPLITS CEIL_DIV(FEATURES, ROWS)
 #define LANE_GROUPS (OCCUPIED / (VECTORS * LANE_STRIDE))
@@ -52,11 +59,33 @@ static inline vec gradient(vec y, vec t) {
 #endif
 }
 
+#if FEATURES == 1
+/* The standard deviation of y. Differences are taken from the first value, so that equal values
+ * have exactly no spread. */
+INLINE float deviation(__global const float *y, int n, __local float *room) {
+    const int start = LANE_BASE(0, 1);
+    const vec first = (vec)(y[0]);
+    vec sum = (vec)(0.0f);
+    for (int lane = start; lane < BATCH; lane += LANE_STRIDE)
+        sum += vec_mask(vec_load(y + lane) - first, lane, n);
+    const float mean = group_sum(vec_sum(sum), room) / n;
+    vec squares = (vec)(0.0f);
+    for (int lane = start; lane < BATCH; lane += LANE_STRIDE) {
+        const vec d = vec_mask(vec_load(y + lane) - first - mean, lane, n);
+        squares += d * d;
+    }
+    return sqrt(group_sum(vec_sum(squares), room) / n);
+}
+#endif
+
+/* losses and spreads may be NULL, and are not used where there are several parts. */
 __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
                                          __global const float *restrict target,
                                          float target_constant, __global float *restrict dy,
                                          __global float *restrict parts, int n, float scale,
-                                         float kept) {
+                                         float kept, __global float *restrict losses, int slot,
+                                         float loss_scale, int accumulate,
+                                         __global float *restrict spreads, int spread_slot) {
     __local float room[GROUP_SIZE];
     const int first = LANE_BASE(get_group_id(0), VECTORS);
     const int first_row = (int)get_group_id(1) * ROWS, end_row = min(first_row + ROWS, FEATURES);
@@ -75,7 +104,18 @@ __kernel GROUP_ATTRIBUTE void loss_parts(__global const float *restrict y,
             }
         }
     const float total = group_sum(vec_sum(sum), room);
+#if PARTS > 1
     if (get_local_id(0) == 0) parts[get_group_id(1) * LANE_GROUPS + get_group_id(0)] = total;
+#else
+    if (losses && get_local_id(0) == 0)
+        losses[slot] = (accumulate ? losses[slot] : 0.0f) + loss_scale * total;
+#if FEATURES == 1
+    if (!spreads) return;
+    const float found = deviation(y, n, room);
+    /* Written so that a NaN is kept, too. */
+    if (get_local_id(0) == 0 && !(found <= spreads[spread_slot])) spreads[spread_slot] = found;
+#endif
+#endif
 }
 
 /* The same, of errors that were summed in parts, [count][BATCH] (us_errors). One work-group. */
@@ -91,13 +131,8 @@ __kernel GROUP_ATTRIBUTE void loss_errors_sum(__global const float *restrict err
     if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * total;
 }
 
-/* One work-group. */
-__kernel GROUP_ATTRIBUTE void loss_sum(__global const float *restrict parts,
-                                       __global float *restrict losses, int slot, float scale,
-                                       int accumulate) {
+/* One work-group. Not launched where the optimizer does it. */
+__kernel GROUP_ATTRIBUTE void loss_sum(LOSS_TOTAL_ARGUMENTS) {
     __local float room[GROUP_SIZE];
-    float sum = 0.0f;
-    for (int i = get_local_id(0); i < PARTS; i += GROUP_SIZE) sum += parts[i];
-    sum = group_sum(sum, room);
-    if (get_local_id(0) == 0) losses[slot] = (accumulate ? losses[slot] : 0.0f) + scale * sum;
+    LOSS_TOTAL(room);
 }

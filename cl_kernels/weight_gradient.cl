@@ -23,9 +23,19 @@
  *     TILE_TAPS                taps of a kernel row of an item (4)
  *     SPLITS                   parts that the small rows are summed in (1 to 16): sum_splits.cl
  *     WEIGHTS                  floats of the gradient
+ *     BIAS_SPLITS              above 0: more work-groups after those of the weights, which take the
+ *                              bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS
+ *     BIAS_OF_LARGE            1: dy is the large side
  *
  * Twin of engine/ops/convolution/weight_gradient_direct.c. */
+#if BIAS_SPLITS
+#include "bias_sum.cl"
+#endif
+
 #define KERNEL_TAPS (KERNEL_H * KERNEL_W)
+#define WEIGHT_GROUPS                                                                              \
+    (CEIL_DIV(KERNEL_W, TILE_TAPS) * KERNEL_H * CEIL_DIV(SMALL_CHANNELS, TILE_SMALL) *             \
+     CEIL_DIV(LARGE_CHANNELS, TILE_LARGE) * SPLITS)
 #define SUMS (TILE_SMALL * TILE_LARGE * TILE_TAPS)
 
 #define FOR_SMALL UNROLL_FOR (int i = 0; i < TILE_SMALL; i++)
@@ -108,8 +118,8 @@ PART void add_up(__global const float *restrict large, __global const float *res
 }
 
 /* The last tile of a dimension is moved back to fit and does not write what the tile before it
- * writes. partial is [SPLITS][weights in their own order]; with one split it is the gradient
- * itself, and `accumulate` adds to it. */
+ * writes. partial is [SPLITS][weights in their own order]; with one split it may be the gradient
+ * itself. `accumulate` adds to what is there. */
 INLINE void write_weight(piece p, int a, float total, __global float *partial, int accumulate) {
     const int s = p.s0 + a / (TILE_LARGE * TILE_TAPS);
     const int l = p.l0 + a / TILE_TAPS % TILE_LARGE;
@@ -124,7 +134,23 @@ INLINE void write_weight(piece p, int a, float total, __global float *partial, i
 
 __kernel GROUP_ATTRIBUTE void weight_gradient(__global const float *restrict large,
                                               __global const float *restrict small,
-                                              __global float *restrict partial, int accumulate) {
+                                              __global float *restrict partial, int accumulate
+#if BIAS_SPLITS
+                                              ,
+                                              __global float *restrict bias, long first_bias,
+                                              int accumulate_bias
+#endif
+) {
+#if BIAS_SPLITS
+    __local float room[GROUP_SIZE];
+    __global float *to = bias + first_bias;
+    if (get_group_id(0) >= WEIGHT_GROUPS) {
+        const int group = get_group_id(0) - WEIGHT_GROUPS;
+        bias_sum(BIAS_OF_LARGE ? large : small, group % BIAS_CHANNELS, group / BIAS_CHANNELS, to,
+                 accumulate_bias, room);
+        return;
+    }
+#endif
     const piece p = piece_of(get_group_id(0));
     vec sums[SUMS];
     add_up(large, small, p, LANE_BASE(0, 0), sums);

@@ -104,7 +104,7 @@ static unseen_status discriminate(alocc *a, const us_detector_step *step, us_buf
     args.target = 0;
     args.accumulate = args.add_loss = true;
     US_TRY(us_judge_learn(&a->discriminator, &args, error));
-    return step->update(step->user, DISCRIMINATOR, error);
+    return step->update(step->user, DISCRIMINATOR, NULL, error);
 }
 
 /* The gradient with respect to the refined images, of both of the refiner's losses. */
@@ -177,7 +177,11 @@ const us_detector_type us_alocc_detector = {
     .keys = keys,
     .attributes_size = sizeof(alocc_attributes),
     .networks = {{.name = "encoder", .forward = 1, .backward = 1},
-                 {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1},
+                 {.name = "decoder",
+                  .input = "encoder",
+                  .updated_with_previous = true,
+                  .forward = 1,
+                  .backward = 1},
                  {.name = "discriminator",
                   .input = "decoder",
                   .logits = true,

@@ -38,9 +38,13 @@ const us_detector_type us_autoencoder_detector = {
     .help =
         "Encoder and decoder trained to reproduce images; the score is the reconstruction error",
     .keys = keys,
-    .networks =
-        {{.name = "encoder", .forward = 1, .backward = 1},
-         {.name = "decoder", .input = "encoder", .compared = true, .forward = 1, .backward = 1}},
+    .networks = {{.name = "encoder", .forward = 1, .backward = 1},
+                 {.name = "decoder",
+                  .input = "encoder",
+                  .updated_with_previous = true,
+                  .compared = true,
+                  .forward = 1,
+                  .backward = 1}},
     .losses = {{"reconstruction", "decoder", US_GAME_NONE}},
     .columns = {{"reconstruction", 1, "decoder"}},
     .create = create,

@@ -214,7 +214,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
                              &negatives, error));
     classification fake = {.images = negatives, .target = 0, .weight = a->fake_weight};
     US_TRY(classify(b, step, &fake, error));
-    return step->update(step->user, CLASSIFIER, error);
+    return step->update(step->user, CLASSIFIER, NULL, error);
 }
 
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
@@ -243,7 +243,11 @@ const us_detector_type us_boss_detector = {
     .attributes_size = sizeof(boss_attributes),
     .networks =
         {{.name = "encoder", .forward = 1, .backward = 1},
-         {.name = "decoder", .input = "encoder", .forward = 1, .backward = 1},
+         {.name = "decoder",
+          .input = "encoder",
+          .updated_with_previous = true,
+          .forward = 1,
+          .backward = 1},
          {.name = "classifier", .input = "decoder", .logits = true, .forward = 3, .backward = 3}},
     .losses = {{"reconstruction", "decoder", US_GAME_NONE},
                {"classifier", "classifier", US_GAME_JUDGE}},

@@ -176,7 +176,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     US_TRY(us_hypersphere_loss(d->hypersphere, &args, error));
     us_network_backward_args backward = {.dy = d->gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(detector->networks[0], d->tape, &backward, error));
-    return step->update(step->user, 0, error);
+    return step->update(step->user, 0, NULL, error);
 }
 
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,

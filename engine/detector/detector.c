@@ -5,6 +5,43 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One flat buffer for the parameters of all networks, and one for their gradients. */
+static unseen_status create_flat(us_detector *detector, bool training, unseen_error *error) {
+    us_device *device = detector->device;
+    size_t floats = 0;
+    for (int i = 0; i < detector->spec->network_count; i++) {
+        detector->shares[i].first = floats;
+        floats += us_network_spec_floats(&device->facts, &detector->spec->networks[i]);
+    }
+    if (floats == 0) return UNSEEN_OK;
+    const size_t bytes = floats * sizeof(float);
+    US_TRY(us_buffer_create(device, bytes, "parameters", &detector->parameters, error));
+    US_TRY(us_buffer_create(device, bytes, "gradients", &detector->gradients, error));
+    if (training && device->facts.execution == US_EXECUTION_LANES)
+        US_TRY(us_gradient_parts_create(detector->gradients, &detector->gradient_parts, error));
+    for (int i = 0; i < detector->spec->network_count; i++) {
+        us_network_share *share = &detector->shares[i];
+        const size_t own = us_network_spec_floats(&device->facts, &detector->spec->networks[i]);
+        if (own == 0) continue;
+        share->parts = detector->gradient_parts;
+        US_TRY(us_buffer_view(detector->parameters, share->first * sizeof(float),
+                              own * sizeof(float), &share->parameters, error));
+        US_TRY(us_buffer_view(detector->gradients, share->first * sizeof(float),
+                              own * sizeof(float), &share->gradients, error));
+    }
+    return UNSEEN_OK;
+}
+
+static void destroy_flat(us_detector *detector) {
+    us_gradient_parts_destroy(detector->gradient_parts);
+    for (int i = 0; i < detector->spec->network_count; i++) {
+        us_buffer_destroy(detector->shares[i].parameters);
+        us_buffer_destroy(detector->shares[i].gradients);
+    }
+    us_buffer_destroy(detector->parameters);
+    us_buffer_destroy(detector->gradients);
+}
+
 static unseen_status create_network(us_detector *detector, int index, bool training,
                                     unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
@@ -12,7 +49,8 @@ static unseen_status create_network(us_detector *detector, int index, bool train
     us_network_options options = {.batch = detector->batch,
                                   .logits = role->logits,
                                   .compared = role->compared,
-                                  .training = training};
+                                  .training = training,
+                                  .share = &detector->shares[index]};
     for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
             options.input_activation = us_network_output_activation(detector->networks[i]);
@@ -38,9 +76,12 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     detector->device = device;
     detector->batch = batch;
     detector->padded = us_device_pad(&device->facts, batch);
-    unseen_status status = UNSEEN_OK;
+    unseen_status status;
+    US_CHECK(create_flat(detector, training, error));
     for (int i = 0; i < spec->network_count; i++)
         US_CHECK(create_network(detector, i, training, error));
+    if (detector->gradient_parts)
+        US_CHECK(us_gradient_parts_allocate(detector->gradient_parts, error));
     US_CHECK(us_pixel_score_create(device, (us_pixel_score_kind)spec->scoring.pixel,
                                    spec->scoring.top_k, spec->input, detector->padded,
                                    &detector->pixel_score, error));
@@ -62,6 +103,7 @@ void us_detector_destroy(us_detector *detector) {
     us_buffer_destroy(detector->x_last);
     for (int i = 0; i < detector->spec->network_count; i++)
         us_network_destroy(detector->networks[i]);
+    destroy_flat(detector);
     free(detector);
 }
 

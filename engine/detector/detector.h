@@ -5,6 +5,7 @@
 #define US_DETECTOR_DETECTOR_H
 
 #include "network/network.h"
+#include "ops/loss.h"
 #include "ops/pixel_score.h"
 
 enum {
@@ -64,6 +65,9 @@ typedef struct us_detector {
     int batch; /* as asked for */
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
+    us_buffer *parameters, *gradients; /* of all networks, one after the other; NULL: none */
+    us_gradient_parts *gradient_parts;
+    us_network_share shares[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
     /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the
      * last, which a queue out of order may still read (NULL where the queue is in order). */
@@ -111,8 +115,9 @@ typedef struct us_detector_step {
     uint64_t seed;
     us_buffer *losses;
     int slot;
-    /* Applies the optimizer of a network (by index) to its gradients. */
-    unseen_status (*update)(void *user, int network, unseen_error *error);
+    /* Applies the optimizer of a network (by index) to its gradients, and adds up a loss (NULL:
+     * none). */
+    unseen_status (*update)(void *user, int network, const us_loss_rest *loss, unseen_error *error);
     void *user;
 } us_detector_step;
 
@@ -143,7 +148,8 @@ struct us_detector_type {
         bool plain_input;   /* dx is at the input itself, not before the activation that made it */
         bool training_only; /* has no part in scores */
         bool compared;      /* its output is mostly looked at by a loss or a score alone */
-        int forward, backward; /* passes in a training step; see us_passes */
+        bool updated_with_previous; /* always right after the network before it */
+        int forward, backward;      /* passes in a training step; see us_passes */
     } networks[US_DETECTOR_MAX_NETWORKS + 1];
     /* Ends with a NULL name. The first loss is what stopping and the progress bar look at. */
     struct us_detector_loss {

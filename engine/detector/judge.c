@@ -12,7 +12,6 @@ unseen_status us_judge_create(us_detector *detector, int network, bool training,
     judge->network = detector->networks[network];
     US_TRY(us_tape_create(judge->network, training, &judge->tape, error));
     if (!training) return UNSEEN_OK;
-    US_TRY(us_spread_create(detector->device, detector->padded, &judge->spread, error));
     US_TRY(us_loss_create(detector->device, US_LOSS_BINARY_CROSS_ENTROPY_LOGITS, logit,
                           detector->padded, us_network_output_activation(judge->network),
                           &judge->loss, error));
@@ -22,7 +21,6 @@ unseen_status us_judge_create(us_detector *detector, int network, bool training,
 
 void us_judge_destroy(us_judge *judge) {
     us_tape_destroy(judge->tape);
-    us_spread_destroy(judge->spread);
     us_loss_destroy(judge->loss);
     us_buffer_destroy(judge->logit_gradient);
 }
@@ -38,24 +36,17 @@ unseen_status us_judge_check(const us_detector_spec *spec, const us_json *config
                         name, out.channels, out.height, out.width);
 }
 
-/* A single image has no spread. */
-static unseen_status measure_spread(us_judge *judge, int n, unseen_error *error) {
-    const us_detector *detector = judge->detector;
-    if (!detector->spreads || n < 2) return UNSEEN_OK;
-    return us_spread_run(judge->spread, us_tape_output(judge->tape), detector->spreads,
-                         detector->spread_slot + judge->number, n, error);
-}
-
 unseen_status us_judge_learn(us_judge *judge, const us_judge_args *args, unseen_error *error) {
     us_training training = args->still ? US_TRAINING_STILL : US_TRAINING_MOVES;
     US_TRY(us_network_forward(judge->network, judge->tape, args->x, args->n, training, error));
-    US_TRY(measure_spread(judge, args->n, error));
     us_loss_args loss = {
         .y = us_tape_output(judge->tape),
         .target_constant = args->target,
         .dy = judge->logit_gradient,
         .losses = args->losses,
         .slot = args->slot,
+        .spreads = args->n < 2 ? NULL : judge->detector->spreads, /* one image has none */
+        .spread_slot = judge->detector->spread_slot + judge->number,
         .n = args->n,
         .weight = args->weight,
         .plain_loss = args->plain_loss,

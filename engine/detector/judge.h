@@ -6,15 +6,13 @@
 
 #include "detector/detector.h"
 #include "ops/loss.h"
-#include "ops/spread.h"
 
 typedef struct us_judge {
     const us_detector *detector;
     int number; /* among the detector's judges, from 0 */
     us_network *network;
     us_tape *tape;
-    us_spread *spread; /* training only, as what follows */
-    us_loss *loss;
+    us_loss *loss;             /* training only, as what follows */
     us_buffer *logit_gradient; /* [1][1][1][batch] */
 } us_judge;
 

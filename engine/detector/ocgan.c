@@ -294,8 +294,8 @@ static unseen_status learn(ocgan *g, const ocgan_attributes *a, const us_detecto
     us_network_backward_args encoder = {
         .dy = g->encoder_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->encoder, r->encoder_tape, &encoder, error));
-    US_TRY(step->update(step->user, ENCODER, error));
-    return step->update(step->user, DECODER, error);
+    US_TRY(step->update(step->user, ENCODER, &r->loss_rest, error));
+    return step->update(step->user, DECODER, NULL, error);
 }
 
 static unseen_status train(us_detector *detector, const us_detector_step *step,
@@ -312,11 +312,11 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     us_buffer *f = us_tape_output(g->fake_tape);
 
     US_TRY(tell_apart(&g->classifier, step, r, f, LOSS_CLASSIFIER, error));
-    US_TRY(step->update(step->user, CLASSIFIER, error));
+    US_TRY(step->update(step->user, CLASSIFIER, NULL, error));
     US_TRY(tell_apart(&g->latent, step, g->sample, code, LOSS_LATENT, error));
-    US_TRY(step->update(step->user, LATENT, error));
+    US_TRY(step->update(step->user, LATENT, NULL, error));
     US_TRY(tell_apart(&g->visual, step, step->x, f, LOSS_VISUAL, error));
-    US_TRY(step->update(step->user, VISUAL, error));
+    US_TRY(step->update(step->user, VISUAL, NULL, error));
     if (step->epoch >= a->mining_start_epoch) US_TRY(mine(g, a, step->n, error));
     return learn(g, a, step, error);
 }
@@ -361,7 +361,10 @@ const us_detector_type us_ocgan_detector = {
     .keys = keys,
     .attributes_size = sizeof(ocgan_attributes),
     .networks = {{.name = "encoder", .forward = 1, .backward = 1},
-                 {.name = "decoder", .input = "encoder", .plain_input = true},
+                 {.name = "decoder",
+                  .input = "encoder",
+                  .updated_with_previous = true,
+                  .plain_input = true},
                  {.name = "latent_discriminator",
                   .input = "encoder",
                   .logits = true,

@@ -65,6 +65,7 @@ unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_st
         .weight = weight,
         .plain_loss = true,
         .accumulate_gradient = accumulate,
+        .rest = &r->loss_rest,
     };
     return us_loss_run(r->loss, &loss, error);
 }
@@ -84,8 +85,8 @@ unseen_status us_reconstruction_update(us_reconstruction *r, const us_detector_s
     US_TRY(us_network_backward(r->decoder, r->decoder_tape, &decoder, error));
     us_network_backward_args encoder = {.dy = r->code_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->encoder, r->encoder_tape, &encoder, error));
-    US_TRY(step->update(step->user, ENCODER, error));
-    return step->update(step->user, DECODER, error);
+    US_TRY(step->update(step->user, ENCODER, &r->loss_rest, error));
+    return step->update(step->user, DECODER, NULL, error);
 }
 
 unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_step *step,
@@ -97,6 +98,7 @@ unseen_status us_reconstruction_learn(us_reconstruction *r, const us_detector_st
         .slot = step->slot,
         .n = step->n,
         .weight = 1,
+        .rest = &r->loss_rest,
     };
     US_TRY(compare(r, US_TRAINING_MOVES, &loss, error));
     return us_reconstruction_update(r, step, error);

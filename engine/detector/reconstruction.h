@@ -11,6 +11,7 @@ typedef struct us_reconstruction {
     us_network *encoder, *decoder;
     us_tape *encoder_tape, *decoder_tape;
     us_loss *loss;
+    us_loss_rest loss_rest;                    /* of the step's, until an update adds it up */
     us_buffer *image_gradient, *code_gradient; /* training only */
 } us_reconstruction;
 

@@ -160,7 +160,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
                        step->losses, step->slot, error));
     us_network_backward_args backward = {.dy = t->gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(t->classifier, t->tape, &backward, error));
-    return step->update(step->user, 0, error);
+    return step->update(step->user, 0, NULL, error);
 }
 
 /* The transformations drawn are the same each time, so that the losses of epochs are comparable. */

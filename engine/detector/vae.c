@@ -229,7 +229,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
         us_gaussian_code_loss(v->code, &values, step->losses, step->slot + LOSS_DIVERGENCE, error));
     US_TRY(backward(detector, step, &values, error));
     for (int i = 0; i < NETWORKS; i++)
-        US_TRY(step->update(step->user, i, error));
+        US_TRY(step->update(step->user, i, NULL, error));
     return UNSEEN_OK;
 }
 
@@ -261,10 +261,19 @@ const us_detector_type us_vae_detector = {
     .keys = keys,
     .attributes_size = sizeof(vae_attributes),
     .networks = {{.name = "encoder", .forward = 1, .backward = 1},
-                 {.name = "mean", .input = "encoder", .forward = 1, .backward = 1},
-                 {.name = "log_variance", .input = "encoder", .forward = 1, .backward = 1},
+                 {.name = "mean",
+                  .input = "encoder",
+                  .updated_with_previous = true,
+                  .forward = 1,
+                  .backward = 1},
+                 {.name = "log_variance",
+                  .input = "encoder",
+                  .updated_with_previous = true,
+                  .forward = 1,
+                  .backward = 1},
                  {.name = "decoder",
                   .input = "mean",
+                  .updated_with_previous = true,
                   .plain_input = true,
                   .compared = true,
                   .forward = 1,

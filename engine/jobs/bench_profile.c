@@ -37,6 +37,22 @@ static double layer_bytes(const us_layer_spec *layer, us_pass pass, int images) 
     return floats * sizeof(float);
 }
 
+/* Parameters and moments are read and written, gradients read. network -1: of those that share a
+ * launch. */
+static double update_bytes(const us_bench_subject *subject, int network) {
+    const us_detector *detector = subject->detector;
+    double floats = 0;
+    for (int i = 0; i < detector->spec->network_count; i++) {
+        const int count = us_trainer_updates(subject->trainer, i);
+        if (network >= 0 ? i != network : count < 2) continue;
+        for (int j = i; j < i + count; j++) {
+            bool has_second = subject->config->training.optimizers[j].type != US_OPTIMIZER_SGD;
+            floats += (double)us_network_floats(detector->networks[j]) * (has_second ? 7 : 5);
+        }
+    }
+    return floats * sizeof(float);
+}
+
 static double other_bytes(const us_bench_subject *subject, const us_label *label, int network) {
     const us_detector *detector = subject->detector;
     const us_images *images = &subject->dataset.images;
@@ -46,13 +62,8 @@ static double other_bytes(const us_bench_subject *subject, const us_label *label
     case US_PASS_IMAGES:
         return pixels * (images->pixel == US_PIXEL_UINT8 ? 1 : sizeof(float)) +
                floats * sizeof(float);
-    case US_PASS_UPDATE: { /* parameters and moments are read and written, gradients read */
-        if (network < 0) return 0;
-        int moments =
-            subject->config->training.optimizers[network].type == US_OPTIMIZER_SGD ? 1 : 2;
-        return (double)us_network_floats(detector->networks[network]) * (3 + 2 * moments) *
-               sizeof(float);
-    }
+    case US_PASS_UPDATE:
+        return update_bytes(subject, network);
     default: /* a loss and a score may have been left a few sums by the last layer: see us_target */
         return 0;
     }

@@ -29,7 +29,10 @@ struct us_network {
     us_gradient_sum **sums; /* of the plan's steps, NULL where one is none; training only */
     size_t floats, statistic_floats;
     us_buffer *parameters, *gradients, *statistics;
-    bool has_scored; /* and no tensor has changed since */
+    us_gradient_parts *gradient_parts; /* of gradients that are left in parts; NULL: none are */
+    size_t first;                      /* the number of its first gradient among those */
+    bool shares;                       /* parameters, gradients and parts are not its own */
+    bool has_scored;                   /* and no tensor has changed since */
 };
 
 /* Bytes that one tensor takes in a flat buffer, and the whole of a network's. */

@@ -37,6 +37,34 @@ static unseen_status create_views(us_network *network, unseen_error *error) {
     return UNSEEN_OK;
 }
 
+size_t us_network_spec_floats(const us_device_facts *device, const us_network_spec *spec) {
+    size_t bytes = 0;
+    for (int i = 0; i < spec->count; i++)
+        for (int t = 0; t < spec->layers[i].tensor_count; t++)
+            if (spec->layers[i].tensors[t].trainable)
+                bytes += us_network_tensor_bytes(device, &spec->layers[i].tensors[t]);
+    return bytes / sizeof(float);
+}
+
+static unseen_status create_flat(us_network *network, const us_network_share *share,
+                                 unseen_error *error) {
+    us_device *device = network->device;
+    const size_t bytes = network->floats * sizeof(float);
+    if (share) {
+        network->shares = true;
+        network->parameters = share->parameters;
+        network->gradients = share->gradients;
+        network->gradient_parts = share->parts;
+        network->first = share->first;
+        return UNSEEN_OK;
+    }
+    US_TRY(us_buffer_create(device, bytes, "parameters", &network->parameters, error));
+    US_TRY(us_buffer_create(device, bytes, "gradients", &network->gradients, error));
+    if (!network->options.training || device->facts.execution != US_EXECUTION_LANES)
+        return UNSEEN_OK;
+    return us_gradient_parts_create(network->gradients, &network->gradient_parts, error);
+}
+
 static unseen_status create_tensors(us_network *network, unseen_error *error) {
     for (int s = 0; s < network->plan.count; s++)
         for (int t = 0; t < network->stages[s].spec->tensor_count; t++) {
@@ -46,11 +74,7 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
             *(tensor->trainable ? &network->floats : &network->statistic_floats) += floats;
         }
     us_device *device = network->device;
-    if (network->floats) {
-        size_t bytes = network->floats * sizeof(float);
-        US_TRY(us_buffer_create(device, bytes, "parameters", &network->parameters, error));
-        US_TRY(us_buffer_create(device, bytes, "gradients", &network->gradients, error));
-    }
+    if (network->floats) US_TRY(create_flat(network, network->options.share, error));
     if (network->statistic_floats)
         US_TRY(us_buffer_create(device, network->statistic_floats * sizeof(float),
                                 "running statistics", &network->statistics, error));
@@ -82,8 +106,11 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .activation = planned->activation,
         .input_activation = planned->input_activation,
         .fusion = planned->fusion,
+        .gradient_parts = network->gradient_parts,
         .training = network->options.training,
     };
+    for (int t = 0; t < spec->tensor_count; t++)
+        plan.gradient_offset[t] = network->first + stage->offset[t] / sizeof(float);
     if (spec->type->saved_floats)
         stage->saved_floats = spec->type->saved_floats(spec->attributes, spec->in, network->batch);
     unseen_status status = spec->type->create(&plan, &stage->layer, error);
@@ -119,6 +146,8 @@ static unseen_status create_layers(us_network *network, unseen_error *error) {
         US_TRY(create_stage(network, s, error));
         if (planned->folds) US_TRY(create_folded(network, &network->stages[planned->input], error));
     }
+    if (network->gradient_parts && !network->shares)
+        US_TRY(us_gradient_parts_allocate(network->gradient_parts, error));
     if (!network->options.training) return UNSEEN_OK;
     return create_sums(network, error);
 }
@@ -175,8 +204,11 @@ void us_network_destroy(us_network *network) {
     }
     for (int i = 0; network->sums && i < network->plan.step_count; i++)
         us_gradient_sum_destroy(network->sums[i]);
-    us_buffer_destroy(network->parameters);
-    us_buffer_destroy(network->gradients);
+    if (!network->shares) {
+        us_gradient_parts_destroy(network->gradient_parts);
+        us_buffer_destroy(network->parameters);
+        us_buffer_destroy(network->gradients);
+    }
     us_buffer_destroy(network->statistics);
     us_network_plan_release(&network->plan);
     free(network->sums);
@@ -195,6 +227,14 @@ us_buffer *us_network_parameters(us_network *network) {
 
 us_buffer *us_network_gradients(const us_network *network) {
     return network->gradients;
+}
+
+us_gradient_table us_network_gradient_parts(const us_network *network) {
+    return us_gradient_parts_table(network->gradient_parts, network->first);
+}
+
+unseen_status us_network_sum_gradients(us_network *network, unseen_error *error) {
+    return us_gradient_parts_sum(network->gradient_parts, error);
 }
 
 size_t us_network_floats(const us_network *network) {

@@ -13,6 +13,15 @@
 typedef struct us_network us_network;
 typedef struct us_tape us_tape;
 
+/* Buffers that several networks share, so that one launch can update them: a network's views of
+ * parameters and gradients, us_network_spec_floats floats, from number `first` on. They outlive it.
+ * Their owner allocates the parts (NULL on CPUs and for scoring) once all networks are there. */
+typedef struct us_network_share {
+    us_buffer *parameters, *gradients;
+    us_gradient_parts *parts;
+    size_t first;
+} us_network_share;
+
 typedef struct us_network_options {
     int batch; /* images; padded inside */
     us_activation
@@ -20,7 +29,10 @@ typedef struct us_network_options {
     bool logits;   /* leave out a final sigmoid: the output is the logit, for a loss on logits */
     bool compared; /* the output will mostly be compared with images, see us_network_compare */
     bool training; /* passes backward will follow */
+    const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
 } us_network_options;
+
+size_t us_network_spec_floats(const us_device_facts *device, const us_network_spec *spec);
 
 /* spec outlives the network. Parameters are zero until initialised or read. */
 unseen_status us_network_create(us_device *device, const us_network_spec *spec,
@@ -41,6 +53,11 @@ us_activation us_network_output_activation(const us_network *network);
  * change: forward passes of scoring keep what they compute from the parameters alone. */
 us_buffer *us_network_parameters(us_network *network);
 us_buffer *us_network_gradients(const us_network *network);
+
+/* On GPUs passes backward leave some gradients in parts: what an optimizer reads besides, and what
+ * puts them into us_network_gradients for others. */
+us_gradient_table us_network_gradient_parts(const us_network *network);
+unseen_status us_network_sum_gradients(us_network *network, unseen_error *error);
 size_t us_network_floats(const us_network *network);
 
 /* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i)

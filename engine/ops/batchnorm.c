@@ -12,9 +12,10 @@
 
 /* How the work is cut. */
 typedef struct us_batchnorm_tuning {
-    int vectors;  /* of the batch per work-item: all of them, or 1 for LANES */
-    int rows;     /* pixels per work-item */
-    int channels; /* channels per work-item */
+    int items;    /* of a work-group */
+    int vectors;  /* of the batch per work-item, all of them; not for LANES */
+    int rows;     /* pixels per work-group */
+    int channels; /* channels per work-group */
 } us_batchnorm_tuning;
 
 typedef struct us_batchnorm {
@@ -23,17 +24,16 @@ typedef struct us_batchnorm {
     us_batchnorm_tuning tuning;
     int channels, pixels, batch;
     size_t groups[3];
-    us_buffer *statistics; /* where the caller keeps none */
-    us_buffer *means;      /* of gradients, between two kernels of backward */
-    us_parts parts;        /* of moments or of gradients' sums */
-    us_kernel *take_moments, *finish_statistics, *running_statistics, *apply, *fold;
-    us_kernel *gradient_sums, *finish_gradients, *input_gradient;
+    us_parts parts; /* of moments or of gradients' sums */
+    us_kernel *take_moments, *apply, *fold, *gradient_sums, *input_gradient;
 } us_batchnorm;
 
 enum {
     PART_FLOATS = 32768,   /* of a part on a CPU: a cache keeps it until it is read again */
-    LANES_ITEMS = 1024,    /* wanted per compute unit of a GPU */
-    LANES_MAX_SPLITS = 64, /* so that adding up the parts stays short */
+    LANES_ITEMS = 256,     /* of a work-group of a GPU, a power of two */
+    LANES_GROUPS = 4,      /* wanted per compute unit of a GPU */
+    LANES_QUADS = 2,       /* of a work-item, at least, where there are as many */
+    LANES_MAX_SPLITS = 64, /* so that adding up the parts again stays short */
     STATISTICS = 4,        /* of a channel, see us_backward_fusion.statistics */
 };
 
@@ -41,16 +41,24 @@ static int clamp_int(int64_t value, int low, int high) {
     return value < low ? low : value > high ? high : (int)value;
 }
 
+/* Whole pixels, so that every work-group has the first image's values. */
+static us_batchnorm_tuning lanes_tuning(const us_device_facts *device, us_shape shape, int batch) {
+    us_batchnorm_tuning tuning = {.items = LANES_ITEMS, .vectors = 1, .channels = 1};
+    while ((size_t)tuning.items > device->max_group_size)
+        tuning.items /= 2;
+    const int pixels = shape.height * shape.width;
+    const int wanted = us_divide_up(LANES_GROUPS * device->compute_units, shape.channels);
+    const int splits = us_smaller(wanted, LANES_MAX_SPLITS);
+    const int least = us_divide_up(LANES_QUADS * tuning.items * 4, batch);
+    tuning.rows = clamp_int(us_divide_up(pixels, splits), us_smaller(least, pixels), pixels);
+    return tuning;
+}
+
 static us_batchnorm_tuning batchnorm_tuning_default(const us_device_facts *device, us_shape shape,
                                                     int batch) {
-    us_batchnorm_tuning tuning = {.vectors = 1, .channels = 1};
+    if (device->execution == US_EXECUTION_LANES) return lanes_tuning(device, shape, batch);
+    us_batchnorm_tuning tuning = {.items = 1, .channels = 1};
     const int pixels = shape.height * shape.width;
-    if (device->execution == US_EXECUTION_LANES) {
-        const int64_t items = (int64_t)device->compute_units * LANES_ITEMS;
-        tuning.rows = clamp_int((int64_t)us_shape_size(shape) * batch / items,
-                                (pixels + LANES_MAX_SPLITS - 1) / LANES_MAX_SPLITS, pixels);
-        return tuning;
-    }
     tuning.vectors = us_device_vectors(device, batch);
     tuning.rows = clamp_int(PART_FLOATS / batch, 1, pixels);
     /* Few channels on many cores: cut finer, so that all have work. */
@@ -69,17 +77,9 @@ static us_batchnorm_tuning batchnorm_tuning_default(const us_device_facts *devic
 static void destroy(void *pointer) {
     us_batchnorm *layer = pointer;
     if (!layer) return;
-    us_buffer_destroy(layer->statistics);
-    us_buffer_destroy(layer->means);
     us_buffer_destroy(layer->parts.buffer);
-    us_kernel *const kernels[] = {layer->take_moments,
-                                  layer->finish_statistics,
-                                  layer->running_statistics,
-                                  layer->apply,
-                                  layer->fold,
-                                  layer->gradient_sums,
-                                  layer->finish_gradients,
-                                  layer->input_gradient};
+    us_kernel *const kernels[] = {layer->take_moments, layer->apply, layer->fold,
+                                  layer->gradient_sums, layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         us_kernel_destroy(kernels[i]);
     free(layer);
@@ -93,12 +93,9 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
         us_kernel **kernel;
     } kernels[] = {
         {"batchnorm_moments", US_PASS_FORWARD, &layer->take_moments},
-        {"batchnorm_statistics", US_PASS_FORWARD, &layer->finish_statistics},
-        {"batchnorm_running_statistics", US_PASS_FORWARD, &layer->running_statistics},
         {"batchnorm_apply", US_PASS_FORWARD, &layer->apply},
         {"batchnorm_fold", US_PASS_FORWARD, &layer->fold},
         {"batchnorm_gradient_sums", US_PASS_BACKWARD, &layer->gradient_sums},
-        {"batchnorm_gradients", US_PASS_BACKWARD, &layer->finish_gradients},
         {"batchnorm_input_gradient", US_PASS_BACKWARD, &layer->input_gradient},
     };
     char options[US_ACTIVATION_OPTIONS];
@@ -109,7 +106,7 @@ static unseen_status create_kernels(us_batchnorm *layer, const us_layer_plan *pl
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         const us_build build = us_layer_build(plan, kernels[i].pass);
         US_TRY(us_kernel_create(&build, "batchnorm", kernels[i].name, kernels[i].kernel, error,
-                                "-DSTEP=%d %s", step, options));
+                                "-DSTEP=%d -DITEMS=%d %s", step, layer->tuning.items, options));
     }
     return UNSEEN_OK;
 }
@@ -119,11 +116,6 @@ static unseen_status create_buffers(us_batchnorm *layer, unseen_error *error) {
     const int width = layer->device->facts.vector_width;
     const int parts = (int)(layer->groups[0] * layer->groups[1]);
     layer->parts.stride = us_divide_up(parts, width) * width;
-    const size_t channels = (size_t)layer->channels * sizeof(float);
-    US_TRY(us_buffer_create(layer->device, STATISTICS * channels, "batchnorm statistics",
-                            &layer->statistics, error));
-    US_TRY(
-        us_buffer_create(layer->device, 2 * channels, "batchnorm gradients", &layer->means, error));
     return us_buffer_create(layer->device,
                             (size_t)layer->channels * MOST_VALUES * (size_t)layer->parts.stride *
                                 sizeof(float),
@@ -141,7 +133,9 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     layer->batch = plan->batch;
     layer->tuning = batchnorm_tuning_default(&device->facts, plan->in, plan->batch);
     const us_batchnorm_tuning *tuning = &layer->tuning;
-    layer->groups[0] = (size_t)(us_device_vectors(&device->facts, plan->batch) / tuning->vectors);
+    const bool lanes = device->facts.execution == US_EXECUTION_LANES;
+    layer->groups[0] =
+        lanes ? 1 : (size_t)(us_device_vectors(&device->facts, plan->batch) / tuning->vectors);
     layer->groups[1] = (size_t)us_divide_up(layer->pixels, tuning->rows);
     layer->groups[2] = (size_t)us_divide_up(layer->channels, tuning->channels);
     unseen_status status;
@@ -169,41 +163,27 @@ enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
     (layer)->channels, (layer)->pixels, (layer)->batch, (layer)->tuning.vectors,                   \
         (layer)->tuning.rows, (layer)->tuning.channels
 
-static unseen_status measure(us_batchnorm *layer, const us_layer_forward *args,
-                             us_buffer *statistics, unseen_error *error) {
-    us_parts moments = args->fusion.x_moments;
-    if (!moments.stride) {
-        moments = layer->parts;
-        US_TRY(us_kernel_run(layer->take_moments, layer->groups, error, "bbii" SHAPE_TYPES, args->x,
-                             moments.buffer, moments.stride, args->n, SHAPE(layer)));
-    }
-    const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
-    const size_t channels[3] = {(size_t)layer->channels, 1, 1};
-    return us_kernel_run(
-        layer->finish_statistics, channels, error, "bibbbbbff", moments.buffer, moments.stride,
-        tensor(layer, args->tensors, WEIGHT), tensor(layer, args->tensors, BIAS), statistics,
-        tensor(layer, args->tensors, RUNNING_MEAN), tensor(layer, args->tensors, RUNNING_VARIANCE),
-        momentum, layer->attributes.epsilon);
-}
-
-static unseen_status use_running(us_batchnorm *layer, us_buffer *const *tensors,
-                                 unseen_error *error) {
-    return us_kernel_run_elements(layer->running_statistics, (size_t)layer->channels, error,
-                                  "bbbbbfi", tensor(layer, tensors, RUNNING_MEAN),
-                                  tensor(layer, tensors, RUNNING_VARIANCE),
-                                  tensor(layer, tensors, WEIGHT), tensor(layer, tensors, BIAS),
-                                  layer->statistics, layer->attributes.epsilon, layer->channels);
-}
+/* Launches one of the kernels that have work-groups of their own size. */
+#define RUN(layer, kernel, groups, error, types, ...)                                              \
+    us_kernel_run_groups((layer)->kernel, groups, (size_t)(layer)->tuning.items, error,            \
+                         types SHAPE_TYPES, __VA_ARGS__, SHAPE(layer))
 
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_buffer *statistics = args->training && args->saved ? args->saved : layer->statistics;
-    if (args->training)
-        US_TRY(measure(layer, args, statistics, error));
-    else
-        US_TRY(use_running(layer, args->tensors, error));
-    return us_kernel_run(layer->apply, layer->groups, error, "bbb" SHAPE_TYPES, args->x, statistics,
-                         args->y, SHAPE(layer));
+    us_parts moments = {0}; /* none for scoring */
+    if (args->training) moments = args->fusion.x_moments;
+    if (args->training && !moments.stride) {
+        moments = layer->parts;
+        US_TRY(RUN(layer, take_moments, layer->groups, error, "bbii", args->x, moments.buffer,
+                   moments.stride, args->n));
+    }
+    us_buffer *const *tensors = args->tensors;
+    const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
+    return RUN(layer, apply, layer->groups, error, "bbibbbbbffb", args->x, moments.buffer,
+               moments.stride, tensor(layer, tensors, WEIGHT), tensor(layer, tensors, BIAS),
+               args->saved, tensor(layer, tensors, RUNNING_MEAN),
+               tensor(layer, tensors, RUNNING_VARIANCE), momentum, layer->attributes.epsilon,
+               args->y);
 }
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
@@ -211,25 +191,25 @@ static unseen_status backward(void *pointer, const us_layer_backward *args, unse
     us_parts sums = args->fusion.dy_sums;
     if (!sums.stride) {
         sums = layer->parts;
-        US_TRY(us_kernel_run(layer->gradient_sums, layer->groups, error, "bbbbi" SHAPE_TYPES,
-                             args->x, args->dy, args->saved, sums.buffer, sums.stride,
-                             SHAPE(layer)));
+        US_TRY(RUN(layer, gradient_sums, layer->groups, error, "bbbbi", args->x, args->dy,
+                   args->saved, sums.buffer, sums.stride));
     }
-    const size_t channels[3] = {(size_t)layer->channels, 1, 1};
-    US_TRY(us_kernel_run(
-        layer->finish_gradients, channels, error, "bibbbbfi", sums.buffer, sums.stride, args->saved,
-        layer->means, tensor(layer, args->gradients, WEIGHT), tensor(layer, args->gradients, BIAS),
-        (double)args->n * (double)layer->pixels, (int32_t)args->accumulate));
-    if (!args->dx) return UNSEEN_OK;
-    return us_kernel_run(layer->input_gradient, layer->groups, error, "bbbbbi" SHAPE_TYPES, args->x,
-                         args->dy, args->saved, layer->means, args->dx, args->n, SHAPE(layer));
+    const size_t first[3] = {1, 1, layer->groups[2]};
+    return RUN(layer, input_gradient, args->dx ? layer->groups : first, error, "bbbbibbbfii",
+               args->x, args->dy, args->saved, sums.buffer, sums.stride,
+               tensor(layer, args->gradients, WEIGHT), tensor(layer, args->gradients, BIAS),
+               args->dx, (double)args->n * (double)layer->pixels, (int32_t)args->accumulate,
+               args->n);
 }
 
 static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    US_TRY(use_running(layer, args->tensors, error));
+    us_buffer *const *tensors = args->tensors;
     const size_t rows[3] = {args->rows, 1, 1};
-    return us_kernel_run(layer->fold, rows, error, "bbbbbi", layer->statistics, args->weight,
+    return us_kernel_run(layer->fold, rows, error, "bbbbfbbbbi",
+                         tensor(layer, tensors, RUNNING_MEAN),
+                         tensor(layer, tensors, RUNNING_VARIANCE), tensor(layer, tensors, WEIGHT),
+                         tensor(layer, tensors, BIAS), layer->attributes.epsilon, args->weight,
                          args->bias, args->to_weight, args->to_bias, layer->channels);
 }
 

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "device/device.h"
 #include "ops/fusion.h"
+#include "ops/gradient_parts.h"
 
 typedef struct us_shape {
     int channels, height, width; /* features of a dense layer: channels, 1, 1 */
@@ -54,6 +55,10 @@ typedef struct us_layer_plan {
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
     us_fusion fusion;
+    /* Where it may leave gradients in parts, or NULL; and where each tensor's gradient begins among
+     * the network's, in floats. */
+    us_gradient_parts *gradient_parts;
+    size_t gradient_offset[US_LAYER_MAX_TENSORS];
     bool training; /* passes backward will follow: their kernels are created, too, so that they are
                       compiled together with those of other layers */
 } us_layer_plan;

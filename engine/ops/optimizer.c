@@ -82,7 +82,9 @@ unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args 
         us_buffer *parts;
         US_TRY(
             us_device_scratch(optimizer->device, optimizer->groups * sizeof(float), &parts, error));
-        US_TRY(us_kernel_run(optimizer->norm_parts, groups, error, "bb", args->gradients, parts));
+        US_TRY(us_kernel_run(optimizer->norm_parts, groups, error, "bbbiib", args->gradients,
+                             args->parts.parts, args->parts.table, args->parts.rows,
+                             args->parts.first, parts));
         US_TRY(us_kernel_run(optimizer->norm_finish, (size_t[]){1, 1, 1}, error, "bbf", parts,
                              optimizer->coefficient, args->clip_norm));
         coefficient = optimizer->coefficient;
@@ -95,7 +97,11 @@ unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args 
         root = 1 / sqrt(1 - pow(args->beta2, (double)args->step));
     }
     if (optimizer->kind == US_OPTIMIZER_ADAMW) decay *= args->learning_rate;
-    return us_kernel_run(optimizer->update, groups, error, "bbbbbffffffff", args->parameters,
-                         args->gradients, args->moment1, args->moment2, coefficient, step, root,
-                         beta1, 1 - beta1, args->beta2, 1 - args->beta2, args->epsilon, decay);
+    const us_gradient_table *left = &args->parts;
+    const us_loss_rest *loss = &args->loss;
+    return us_kernel_run(optimizer->update, groups, error, "bbbbiibbbffffffffbibifi",
+                         args->parameters, args->gradients, left->parts, left->table, left->rows,
+                         left->first, args->moment1, args->moment2, coefficient, step, root, beta1,
+                         1 - beta1, args->beta2, 1 - args->beta2, args->epsilon, decay, loss->parts,
+                         loss->count, loss->losses, loss->slot, loss->scale, loss->accumulate);
 }

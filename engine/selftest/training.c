@@ -5,7 +5,6 @@
 #include "ops/bounded_step.h"
 #include "selftest/reference.h"
 #include "selftest/selftest.h"
-#include "ops/spread.h"
 
 /* ---- losses ---- */
 
@@ -141,8 +140,7 @@ static const spread_case spread_cases[] = {
 enum { SPREAD_CASES = sizeof spread_cases / sizeof *spread_cases };
 
 static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
-                                  us_test_values values[2], us_spread **spread,
-                                  unseen_error *error) {
+                                  us_test_values values[2], us_loss **loss, unseen_error *error) {
     const int room = wanted->room > wanted->n ? wanted->room : wanted->n;
     const int batch = us_device_pad(&test->device->facts, room);
     const us_shape shape = {1, 1, 1};
@@ -152,8 +150,14 @@ static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
     values[1].host[SLOT] = wanted->before;
     US_TRY(us_test_values_upload(&values[0], 1e3f, error));
     US_TRY(us_test_values_upload(&values[1], 0, error));
-    US_TRY(us_spread_create(test->device, batch, spread, error));
-    US_TRY(us_spread_run(*spread, values[0].device, values[1].device, SLOT, wanted->n, error));
+    US_TRY(us_loss_create(test->device, US_LOSS_BINARY_CROSS_ENTROPY_LOGITS, shape, batch,
+                          (us_activation){US_ACTIVATION_NONE, 0}, loss, error));
+    const us_loss_args args = {.y = values[0].device,
+                               .spreads = values[1].device,
+                               .spread_slot = SLOT,
+                               .n = wanted->n,
+                               .weight = 1};
+    US_TRY(us_loss_run(*loss, &args, error));
     /* The device's zero is exact; the reference's need not be. */
     const double deviation =
         wanted->scale > 0 ? us_reference_spread((size_t)wanted->n, values[0].host) : 0;
@@ -165,9 +169,9 @@ static unseen_status check_spread(us_selftest *test, const spread_case *wanted,
 static unseen_status run_spread(us_selftest *test, int number, unseen_error *error) {
     const spread_case *wanted = &spread_cases[number];
     us_test_values values[2] = {{0}};
-    us_spread *spread = NULL;
-    unseen_status status = check_spread(test, wanted, values, &spread, error);
-    us_spread_destroy(spread);
+    us_loss *loss = NULL;
+    unseen_status status = check_spread(test, wanted, values, &loss, error);
+    us_loss_destroy(loss);
     us_test_values_destroy(&values[0]);
     us_test_values_destroy(&values[1]);
     return status;

@@ -9,22 +9,81 @@
 
 /* ---- creation ---- */
 
-static unseen_status create_optimizers(us_trainer *trainer, unseen_error *error) {
+static size_t network_floats(const us_trainer *trainer, int network) {
+    return us_network_floats(trainer->detector->networks[network]);
+}
+
+/* Whether a launch that updates the network before it can update this one. The norm that gradients
+ * are clipped by is a network's own. */
+static bool joins_previous(const us_trainer *trainer, int network) {
     const us_training_settings *settings = &trainer->config->training;
-    for (int i = 0; i < trainer->detector->spec->network_count; i++) {
-        us_network *network = trainer->detector->networks[i];
-        size_t floats = us_network_floats(network), bytes = floats * sizeof(float);
-        us_optimizer_kind kind = (us_optimizer_kind)settings->optimizers[i].type;
-        if (!floats) continue;
-        US_TRY(us_optimizer_create(trainer->device, us_network_get_spec(network)->name, kind,
-                                   floats, &trainer->optimizers[i], error));
-        US_TRY(
-            us_buffer_create(trainer->device, bytes, "first moments", &trainer->moment1[i], error));
-        if (kind != US_OPTIMIZER_SGD)
-            US_TRY(us_buffer_create(trainer->device, bytes, "second moments", &trainer->moment2[i],
-                                    error));
+    if (network == 0 || settings->clip_norm > 0) return false;
+    const us_optimizer_settings *own = &settings->optimizers[network], *other = own - 1;
+    return trainer->detector->spec->type->networks[network].updated_with_previous &&
+           network_floats(trainer, network) > 0 && network_floats(trainer, network - 1) > 0 &&
+           own->type == other->type && own->learning_rate == other->learning_rate &&
+           own->betas[0] == other->betas[0] && own->betas[1] == other->betas[1] &&
+           own->epsilon == other->epsilon && own->momentum == other->momentum &&
+           own->weight_decay == other->weight_decay;
+}
+
+/* The moments of an update, and of each of its networks the view that checkpoints save. */
+static unseen_status create_moments(us_trainer *trainer, int first, const char *what, size_t bytes,
+                                    us_buffer **all, us_buffer **views, unseen_error *error) {
+    size_t offset = 0;
+    US_TRY(us_buffer_create(trainer->device, bytes, what, all, error));
+    for (int i = first; i < first + trainer->updates[first].count; i++) {
+        const size_t own = network_floats(trainer, i) * sizeof(float);
+        US_TRY(us_buffer_view(*all, offset, own, &views[i], error));
+        offset += own;
     }
     return UNSEEN_OK;
+}
+
+static unseen_status create_update(us_trainer *trainer, int first, unseen_error *error) {
+    us_detector *detector = trainer->detector;
+    us_update *update = &trainer->updates[first];
+    const us_optimizer_kind kind =
+        (us_optimizer_kind)trainer->config->training.optimizers[first].type;
+    size_t floats = 0;
+    do {
+        floats += network_floats(trainer, first + update->count++);
+    } while (first + update->count < detector->spec->network_count &&
+             joins_previous(trainer, first + update->count));
+    const size_t bytes = floats * sizeof(float);
+    const size_t offset = detector->shares[first].first * sizeof(float);
+    /* Profiles tell whose a launch is that updates a single network. */
+    const char *name = update->count == 1 ? detector->spec->networks[first].name : NULL;
+    US_TRY(us_optimizer_create(trainer->device, name, kind, floats, &update->optimizer, error));
+    US_TRY(us_buffer_view(detector->parameters, offset, bytes, &update->parameters, error));
+    US_TRY(us_buffer_view(detector->gradients, offset, bytes, &update->gradients, error));
+    US_TRY(create_moments(trainer, first, "first moments", bytes, &update->moment1,
+                          trainer->moment1, error));
+    if (kind == US_OPTIMIZER_SGD) return UNSEEN_OK;
+    return create_moments(trainer, first, "second moments", bytes, &update->moment2,
+                          trainer->moment2, error);
+}
+
+static unseen_status create_updates(us_trainer *trainer, unseen_error *error) {
+    for (int i = 0; i < trainer->detector->spec->network_count; i++)
+        if (network_floats(trainer, i) > 0 && !joins_previous(trainer, i))
+            US_TRY(create_update(trainer, i, error));
+    return UNSEEN_OK;
+}
+
+static void destroy_updates(us_trainer *trainer) {
+    for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
+        us_buffer_destroy(trainer->moment1[i]);
+        us_buffer_destroy(trainer->moment2[i]);
+    }
+    for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
+        us_update *update = &trainer->updates[i];
+        us_optimizer_destroy(update->optimizer);
+        us_buffer_destroy(update->parameters);
+        us_buffer_destroy(update->gradients);
+        us_buffer_destroy(update->moment1);
+        us_buffer_destroy(update->moment2);
+    }
 }
 
 static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
@@ -70,7 +129,7 @@ unseen_status us_trainer_create(const us_trainer_options *options, us_trainer **
     trainer->events = options->events;
     trainer->seed = us_trainer_seed(trainer->config, 0);
     us_progress_begin(&trainer->progress);
-    unseen_status status = create_optimizers(trainer, error);
+    unseen_status status = create_updates(trainer, error);
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
     if (status == UNSEEN_OK)
@@ -87,11 +146,7 @@ void us_trainer_destroy(us_trainer *trainer) {
     /* Reads may still be on their way to the signals: for ever, where the device does not answer.
      */
     bool ended = us_device_finish(trainer->device, NULL) == UNSEEN_OK;
-    for (int i = 0; i < US_DETECTOR_MAX_NETWORKS; i++) {
-        us_optimizer_destroy(trainer->optimizers[i]);
-        us_buffer_destroy(trainer->moment1[i]);
-        us_buffer_destroy(trainer->moment2[i]);
-    }
+    destroy_updates(trainer);
     us_image_loader_destroy(trainer->loader);
     us_image_loader_destroy(trainer->held_out_loader);
     us_buffer_destroy(trainer->device_signals);
@@ -115,18 +170,27 @@ double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t 
                               trainer->signals.steps_per_epoch);
 }
 
-static unseen_status update_network(void *user, int network, unseen_error *error) {
+/* The first network of an update updates all of them. */
+static unseen_status update_network(void *user, int network, const us_loss_rest *loss,
+                                    unseen_error *error) {
     us_trainer *trainer = user;
     const us_optimizer_settings *settings = &trainer->config->training.optimizers[network];
-    us_network *updated = trainer->detector->networks[network];
-    if (!trainer->optimizers[network]) return UNSEEN_OK;
+    const us_update *update = &trainer->updates[network];
+    const us_loss_rest none = {0};
+    if (!loss) loss = &none;
+    if (update->count == 0) return us_loss_finish(loss, error);
+    for (int i = network; i < network + update->count; i++) {
+        trainer->progress.updates[i]++;
+        us_network_parameters(trainer->detector->networks[i]); /* says that they change */
+    }
     int64_t step = us_trainer_global_step(trainer);
     us_optimizer_args args = {
-        .parameters = us_network_parameters(updated),
-        .gradients = us_network_gradients(updated),
-        .moment1 = trainer->moment1[network],
-        .moment2 = trainer->moment2[network],
-        .step = ++trainer->progress.updates[network],
+        .parameters = update->parameters,
+        .gradients = update->gradients,
+        .parts = us_network_gradient_parts(trainer->detector->networks[network]),
+        .moment1 = update->moment1,
+        .moment2 = update->moment2,
+        .step = trainer->progress.updates[network],
         .learning_rate = us_trainer_learning_rate(trainer, network, step),
         .beta1 = settings->betas[0],
         .beta2 = settings->betas[1],
@@ -134,8 +198,13 @@ static unseen_status update_network(void *user, int network, unseen_error *error
         .momentum = settings->momentum,
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
+        .loss = *loss,
     };
-    return us_optimizer_run(trainer->optimizers[network], &args, error);
+    return us_optimizer_run(update->optimizer, &args, error);
+}
+
+int us_trainer_updates(const us_trainer *trainer, int network) {
+    return trainer->updates[network].count;
 }
 
 unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {

@@ -53,4 +53,8 @@ unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_
 /* Loads the first batch into detector->x. */
 unseen_status us_trainer_load_first_batch(us_trainer *trainer, unseen_error *error);
 
+/* How many networks the launch updates that a network is the first of; 0: it is the first of none.
+ */
+int us_trainer_updates(const us_trainer *trainer, int network);
+
 #endif

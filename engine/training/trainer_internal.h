@@ -8,6 +8,14 @@
 #include "device/fence.h"
 #include "training/trainer.h"
 
+/* Networks that one launch updates: neighbours that are always updated together, and alike. */
+typedef struct us_update {
+    int count; /* 0: the network belongs to one before it, or has no parameters */
+    us_optimizer *optimizer;
+    us_buffer *parameters, *gradients; /* views of the detector's */
+    us_buffer *moment1, *moment2;
+} us_update;
+
 struct us_trainer {
     const unseen_config *config;
     us_device *device;
@@ -16,8 +24,8 @@ struct us_trainer {
     const char *folder, *trace, *origin; /* see us_trainer_options */
     const unseen_events *events;
 
-    us_optimizer *optimizers[US_DETECTOR_MAX_NETWORKS];
-    us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS];
+    us_update updates[US_DETECTOR_MAX_NETWORKS]; /* in that of the first network of each */
+    us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS]; /* views */
     us_image_loader *loader, *held_out_loader;
     uint64_t seed; /* of the training since its last restart */
     us_signals signals;

@@ -75,7 +75,7 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 
 @test "a kernel that computes wrong fails the self-test with exit code 4" {
     cp -r "$SOURCE/cl_kernels" "$BATS_TEST_TMPDIR/kernels"
-    sed -i 's/sqrt(/0.5f * sqrt(/' "$BATS_TEST_TMPDIR/kernels/spread.cl"
+    sed -i 's/sqrt(/0.5f * sqrt(/' "$BATS_TEST_TMPDIR/kernels/loss.cl"
     export UNSEEN_KERNEL_DIR=$BATS_TEST_TMPDIR/kernels
     unseen selftest --json
     [ "$status" -eq 4 ]

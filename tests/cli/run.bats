@@ -56,7 +56,7 @@ same_result() {
     same_result traced
     jq -e '([.[] | select(.ph == "X" and .tid == 1)] | length) as $host |
            ([.[] | select(.ph == "X" and .tid == 2)] | length) == $host and $host > 10 and
-           ([.[] | select(.name == "decoder update")] | length) == 2' trace.json
+           ([.[] | select(.name == "update")] | length) == 2' trace.json
 }
 
 @test "another seed, other bits" {

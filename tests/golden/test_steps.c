@@ -119,12 +119,14 @@ static us_buffer *make_images(const subject *s, uint64_t seed, int n) {
     return x;
 }
 
-static unseen_status update(void *user, int network, unseen_error *error) {
+static unseen_status update(void *user, int network, const us_loss_rest *loss,
+                            unseen_error *error) {
     subject *s = user;
     const us_optimizer_settings *settings = &s->config->training.optimizers[network];
     us_optimizer_args args = {
         .parameters = us_network_parameters(s->detector->networks[network]),
         .gradients = us_network_gradients(s->detector->networks[network]),
+        .parts = us_network_gradient_parts(s->detector->networks[network]),
         .moment1 = s->moment1[network],
         .moment2 = s->moment2[network],
         .step = s->step + 1,
@@ -134,6 +136,7 @@ static unseen_status update(void *user, int network, unseen_error *error) {
         .epsilon = settings->epsilon,
         .weight_decay = settings->weight_decay,
     };
+    if (loss) args.loss = *loss;
     return us_optimizer_run(s->optimizers[network], &args, error);
 }
 

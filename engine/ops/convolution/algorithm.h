@@ -14,6 +14,8 @@ typedef struct us_convolution_args {
     us_buffer *input; /* read only with problem.input_activation */
     int n;            /* images in the batch */
     bool accumulate;  /* WEIGHTS: gradients are added to what is there */
+    us_buffer *parts; /* WEIGHTS: room for what the algorithm leaves in parts; NULL: they are whole
+                         when it is done */
     us_reuse reuse;   /* of packed weights */
 
     /* What an algorithm may compute besides, and says so by setting it. NULL: not wanted.
@@ -47,6 +49,10 @@ typedef struct us_convolution_implementation {
      * them. NULL: always as they are. */
     size_t (*packed_bytes)(const void *state);
     unseen_status (*pack)(void *state, us_buffer *weights, us_buffer *packed, unseen_error *error);
+
+    /* WEIGHTS: the floats of the gradients that run leaves in parts where it has room for them, and
+     * how those of the weights and of the bias lie there. NULL: it never does. */
+    size_t (*parts)(const void *state, us_split_gradient split[2]);
 
     /* Enqueues. weights: packed, where they are. May use the device's scratch. */
     unseen_status (*run)(void *state, us_buffer *weights, const us_convolution_args *args,

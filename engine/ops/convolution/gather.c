@@ -57,8 +57,10 @@ static unseen_status create_kernel(const us_build *build, const us_convolution_p
 }
 
 /* 0 where the kernel reads the weights as they are. */
-static size_t count_packed_bytes(const us_convolution_problem *problem, size_t channels,
+static size_t count_packed_bytes(const us_device_facts *device,
+                                 const us_convolution_problem *problem, size_t channels,
                                  size_t tiles) {
+    if (device->execution == US_EXECUTION_LANES) return 0;
     size_t taps = (size_t)problem->kernel[0] * (size_t)problem->kernel[1];
     bool one_phase = problem->pass == US_CONVOLUTION_DOWN ||
                      (problem->stride[0] == 1 && problem->stride[1] == 1);
@@ -77,7 +79,8 @@ unseen_status us_gather_create(const us_build *build, const us_convolution_probl
     made->problem = *problem;
     made->groups = cut->groups;
     made->tiles = (size_t)us_divide_up(us_convolution_out(problem).channels, cut->channels);
-    made->packed_bytes = count_packed_bytes(problem, (size_t)cut->channels, made->tiles);
+    made->packed_bytes =
+        count_packed_bytes(&build->device->facts, problem, (size_t)cut->channels, made->tiles);
     US_TRY(create_kernel(build, problem, cut, "convolution_gather", &made->gather, error));
     if (made->packed_bytes > 0)
         US_TRY(create_kernel(build, problem, cut, "convolution_pack", &made->pack, error));

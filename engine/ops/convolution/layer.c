@@ -15,6 +15,7 @@ typedef struct convolution_layer {
     bool transposed;
     us_convolution *forward, *backward, *gradient;
     us_convolution *folded; /* forward with the normalisation that follows */
+    int gradient_place;     /* of what the gradient leaves in parts; -1: nothing */
 } convolution_layer;
 
 int us_convolution_tensors(const us_convolution_attributes *attributes, us_shape in,
@@ -120,6 +121,16 @@ static unseen_status build_gradient(convolution_layer *layer, unseen_error *erro
     return create_pass(&build, &problem, &layer->gradient, error);
 }
 
+/* Before the room is allocated, so while the network's layers are created. */
+static unseen_status reserve_parts(convolution_layer *layer, unseen_error *error) {
+    const us_layer_plan *plan = &layer->plan;
+    us_split_gradient split[2];
+    const size_t floats = us_convolution_parts(layer->gradient, split);
+    if (!plan->gradient_parts || floats == 0) return UNSEEN_OK;
+    return us_gradient_parts_reserve(plan->gradient_parts, floats, split, 2, plan->gradient_offset,
+                                     &layer->gradient_place, error);
+}
+
 unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transposed, void **layer,
                                           unseen_error *error) {
     *layer = NULL;
@@ -128,8 +139,10 @@ unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transp
     made->plan = *plan;
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
     made->transposed = transposed;
+    made->gradient_place = -1;
     unseen_status status = build_forward(made, false, error);
     if (status == UNSEEN_OK && plan->training) status = build_gradient(made, error);
+    if (status == UNSEEN_OK && plan->training) status = reserve_parts(made, error);
     if (status == UNSEEN_OK && plan->training) status = build_backward(made, error);
     if (status == UNSEEN_OK)
         *layer = made;
@@ -191,6 +204,7 @@ static unseen_status run_weight_gradient(convolution_layer *layer, const us_laye
         .bias = layer->attributes.bias ? args->gradients[1] : NULL,
         .n = args->n,
         .accumulate = args->accumulate,
+        .parts = us_gradient_parts_room(layer->plan.gradient_parts, layer->gradient_place),
     };
     return us_convolution_run(layer->gradient, &pass, error);
 }

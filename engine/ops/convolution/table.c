@@ -78,3 +78,7 @@ unseen_status us_convolution_run(us_convolution *convolution, const us_convoluti
     US_TRY(pack(convolution, args, &weights, error));
     return convolution->by->run(convolution->state, weights, args, error);
 }
+
+size_t us_convolution_parts(const us_convolution *convolution, us_split_gradient split[2]) {
+    return convolution->by->parts ? convolution->by->parts(convolution->state, split) : 0;
+}

@@ -22,4 +22,7 @@ unseen_status us_convolution_run(us_convolution *convolution, const us_convoluti
 
 extern const us_tunable us_convolution_tunable;
 
+/* See us_convolution_implementation.parts. 0: there are none. */
+size_t us_convolution_parts(const us_convolution *convolution, us_split_gradient split[2]);
+
 #endif

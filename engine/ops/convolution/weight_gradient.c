@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/convolution/weight_gradient.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
@@ -20,31 +21,67 @@ static size_t bias_count(const us_weight_gradient *gradient) {
     return (size_t)us_convolution_biased(&gradient->problem).channels;
 }
 
-static size_t scratch_bytes(const us_weight_gradient *gradient) {
-    size_t split = us_convolution_weights(&gradient->problem) +
-                   (gradient->takes_bias ? bias_count(gradient) : 0);
-    size_t weights = gradient->splits > 1 ? split * (size_t)gradient->splits : 0;
-    size_t bias = gradient->bias ? bias_count(gradient) * (size_t)gradient->bias_splits : 0;
-    return (weights > bias ? weights : bias) * sizeof(float);
+static int bias_pixels(const us_convolution_problem *problem) {
+    const us_shape biased = us_convolution_biased(problem);
+    return biased.height * biased.width;
+}
+
+static int count_bias_splits(const us_device_facts *device, const us_convolution_problem *problem) {
+    enum { LANES_MOST = 64 }; /* an item adds up what they leave of a channel */
+    int wanted = us_divide_up(us_weight_gradient_wanted_groups(device),
+                              us_convolution_biased(problem).channels);
+    if (device->execution == US_EXECUTION_LANES) wanted = us_smaller(wanted, LANES_MOST);
+    return us_smaller(wanted, bias_pixels(problem));
+}
+
+size_t us_bias_options(const us_device_facts *device, const us_convolution_problem *problem,
+                       char options[US_BIAS_OPTIONS]) {
+    *options = '\0';
+    if (!problem->bias) return 0;
+    const int channels = us_convolution_biased(problem).channels;
+    const int splits = count_bias_splits(device, problem);
+    snprintf(options, US_BIAS_OPTIONS,
+             "-DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d -DBIAS_OF_LARGE=%d", channels,
+             bias_pixels(problem), splits, problem->bias_of_large);
+    return (size_t)channels * (size_t)splits;
+}
+
+/* Weights in splits and then, in others, the bias. A kernel that takes the bias puts that of each
+ * split after the split's weights. */
+size_t us_weight_gradient_parts(const void *state, us_split_gradient split[2]) {
+    const us_weight_gradient *g = state;
+    const size_t weights = us_convolution_weights(&g->problem), biases = bias_count(g);
+    const bool taken = g->problem.bias && g->takes_bias;
+    const size_t stride = weights + (taken ? biases : 0);
+    size_t floats = 0;
+    split[0] = split[1] = (us_split_gradient){0};
+    if (g->splits > 1) {
+        split[0] = (us_split_gradient){g->splits, 0, stride, weights};
+        if (taken) split[1] = (us_split_gradient){g->splits, weights, stride, biases};
+        floats = stride * (size_t)g->splits;
+    }
+    if (!g->problem.bias || taken) return floats;
+    split[1] = (us_split_gradient){g->bias_splits, floats, biases, biases};
+    return floats + biases * (size_t)g->bias_splits;
 }
 
 unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradient *gradient,
                                          unseen_error *error) {
-    const us_shape biased = us_convolution_biased(&gradient->problem);
-    const int pixels = biased.height * biased.width;
-    gradient->bias_splits = us_smaller(
-        us_divide_up(us_weight_gradient_wanted_groups(&build->device->facts), biased.channels),
-        pixels);
-    if (gradient->problem.bias && !gradient->takes_bias)
+    const us_device_facts *device = &build->device->facts;
+    us_split_gradient split[2];
+    char options[US_BIAS_OPTIONS];
+    gradient->bias_splits = count_bias_splits(device, &gradient->problem);
+    const size_t bytes = us_weight_gradient_parts(gradient, split) * sizeof(float);
+    gradient->bias_first = split[1].first;
+    if (gradient->problem.bias && !gradient->takes_bias && !gradient->joins_bias) {
+        us_bias_options(device, &gradient->problem, options);
         US_TRY(us_kernel_create(build, "bias_gradient", "bias_gradient", &gradient->bias, error,
-                                "-DBATCH=%d -DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d",
-                                gradient->problem.batch, biased.channels, pixels,
-                                gradient->bias_splits));
-    if (gradient->bias || gradient->splits > 1)
-        US_TRY(us_kernel_create(build, "sum_splits", "sum_splits", &gradient->sum, error, " "));
+                                "-DBATCH=%d %s", gradient->problem.batch, options));
+    }
+    if (bytes == 0) return UNSEEN_OK;
     us_buffer *scratch;
-    if (scratch_bytes(gradient) == 0) return UNSEEN_OK;
-    return us_device_scratch(build->device, scratch_bytes(gradient), &scratch, error);
+    US_TRY(us_kernel_create(build, "sum_splits", "sum_splits", &gradient->sum, error, " "));
+    return us_device_scratch(build->device, bytes, &scratch, error);
 }
 
 void us_weight_gradient_destroy(void *state) {
@@ -56,40 +93,44 @@ void us_weight_gradient_destroy(void *state) {
     free(gradient);
 }
 
-/* Splits of a gradient of `count` floats and, where `bias` is not NULL, of the bias's after it. */
-typedef struct split_sums {
-    us_buffer *partial;
-    int splits;
-    size_t count;
-    us_buffer *to, *bias;
-} split_sums;
-
-static unseen_status add_splits(const us_weight_gradient *gradient, const split_sums *sums,
-                                bool accumulate, unseen_error *error) {
-    size_t more = sums->bias ? bias_count(gradient) : 0;
-    return us_kernel_run_elements(gradient->sum, sums->count + more, error, "billibb",
-                                  sums->partial, (int32_t)sums->splits, (int64_t)sums->count,
-                                  (int64_t)more, (int32_t)accumulate, sums->to, sums->bias);
+/* Adds up the parts of weights and bias, which for a bias that was taken is one launch. */
+static unseen_status add_parts(const us_weight_gradient *g, us_buffer *parts,
+                               const us_split_gradient split[2], us_buffer *const to[2],
+                               bool accumulate, unseen_error *error) {
+    const bool together = split[0].splits && split[1].splits && g->takes_bias;
+    for (int t = 0; t < (together ? 1 : 2); t++) {
+        const us_split_gradient *s = &split[t];
+        const size_t more = together ? split[1].count : 0;
+        if (!s->splits) continue;
+        US_TRY(us_kernel_run_elements(g->sum, s->count + more, error, "blillibb", parts,
+                                      (int64_t)s->first, (int32_t)s->splits, (int64_t)s->count,
+                                      (int64_t)more, (int32_t)accumulate, to[t],
+                                      together ? to[1] : NULL));
+    }
+    return UNSEEN_OK;
 }
 
 unseen_status us_weight_gradient_run(void *state, us_buffer *weights,
                                      const us_convolution_args *args, unseen_error *error) {
     const us_weight_gradient *g = state;
-    us_buffer *scratch = NULL, *bias = g->takes_bias ? args->bias : NULL;
-    if (scratch_bytes(g) > 0)
-        US_TRY(us_device_scratch(weights->device, scratch_bytes(g), &scratch, error));
-    if (g->splits == 1) {
-        US_TRY(g->launch(g, args, weights, bias, args->accumulate, error));
-    } else {
-        US_TRY(g->launch(g, args, scratch, NULL, false, error));
-        const split_sums sums = {scratch, g->splits, us_convolution_weights(&g->problem), weights,
-                                 bias};
-        US_TRY(add_splits(g, &sums, args->accumulate, error));
+    us_split_gradient split[2];
+    const size_t floats = us_weight_gradient_parts(g, split);
+    const bool whole = g->splits == 1, has_bias = g->problem.bias;
+    us_buffer *parts = args->parts;
+    if (floats > 0 && !parts)
+        US_TRY(us_device_scratch(weights->device, floats * sizeof(float), &parts, error));
+    us_buffer *bias = NULL;
+    if (has_bias && g->takes_bias && whole) bias = args->bias;
+    if (has_bias && g->joins_bias) bias = parts;
+    const bool accumulate = args->accumulate && (whole || args->parts);
+    US_TRY(g->launch(g, args, whole ? weights : parts, bias, accumulate, error));
+    if (g->bias) {
+        const size_t groups[3] = {bias_count(g), (size_t)g->bias_splits, 1};
+        US_TRY(us_kernel_run(g->bias, groups, error, "bbli",
+                             g->problem.bias_of_large ? args->large : args->small, parts,
+                             (int64_t)g->bias_first, (int32_t)us_bias_accumulates(args)));
     }
-    if (!g->bias) return UNSEEN_OK;
-    const size_t groups[3] = {bias_count(g), (size_t)g->bias_splits, 1};
-    US_TRY(us_kernel_run(g->bias, groups, error, "bb",
-                         g->problem.bias_of_large ? args->large : args->small, scratch));
-    const split_sums sums = {scratch, g->bias_splits, bias_count(g), args->bias, NULL};
-    return add_splits(g, &sums, args->accumulate, error);
+    if (args->parts) return UNSEEN_OK;
+    us_buffer *const to[2] = {weights, args->bias};
+    return add_parts(g, parts, split, to, args->accumulate, error);
 }

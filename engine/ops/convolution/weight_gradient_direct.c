@@ -113,7 +113,10 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
     const size_t groups[3] = {gradient->groups, 1, 1};
-    (void)bias;
+    if (gradient->joins_bias)
+        return us_kernel_run(gradient->kernel, groups, error, "bbbibli", args->large, args->small,
+                             to, (int32_t)accumulate, bias, (int64_t)gradient->bias_first,
+                             (int32_t)us_bias_accumulates(args));
     return us_kernel_run(gradient->kernel, groups, error, "bbbi", args->large, args->small, to,
                          (int32_t)accumulate);
 }
@@ -129,6 +132,12 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->groups = count_items(p, d) * (size_t)d->splits;
     made->splits = d->splits;
     made->launch = launch;
+    char bias[US_BIAS_OPTIONS] = "";
+    if (device->execution == US_EXECUTION_LANES) {
+        const size_t bias_groups = us_bias_options(device, p, bias);
+        made->joins_bias = bias_groups > 0;
+        made->groups += bias_groups;
+    }
     US_TRY(us_kernel_create(
         build, "weight_gradient", "weight_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
@@ -136,17 +145,18 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu -DTAP_STRIDE=%zu "
         "-DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d -DTILE_TAPS=%d "
-        "-DSPLITS=%d",
+        "-DSPLITS=%d %s",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
-        p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps, d->splits));
+        p->small_stride, us_convolution_weights(p), d->small, d->large, d->taps, d->splits, bias));
     return us_weight_gradient_prepare(build, made, error);
 }
 
 static const us_convolution_implementation implementation = {
     .create = create,
     .destroy = us_weight_gradient_destroy,
+    .parts = us_weight_gradient_parts,
     .run = us_weight_gradient_run,
 };
 
