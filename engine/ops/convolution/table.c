@@ -7,6 +7,7 @@
 #define ALGORITHMS(ROW)                                                                            \
     ROW(convolution_winograd)                                                                      \
     ROW(convolution_staged)                                                                        \
+    ROW(convolution_quads)                                                                         \
     ROW(convolution_direct)                                                                        \
     ROW(weight_gradient_winograd)                                                                  \
     ROW(weight_gradient_direct)
