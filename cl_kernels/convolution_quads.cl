@@ -157,7 +157,7 @@ INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int 
 
 #if STAGED
 /* Copies the weights of the input channels from `first` on. */
-INLINE void stage(__global const float *restrict weights, const place p, const int first,
+INLINE void stage(__global const float *weights, const place p, const int first,
                   __local float *to) {
     const int taps = TAPS_Y * TAPS_X, tile = 4 * TILE_QUADS;
     for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * tile; i += GROUP_ITEMS) {
@@ -183,8 +183,8 @@ INLINE void stage(__global const float *restrict weights, const place p, const i
 #endif
 
 /* The sum of output i over all slices, in order, of the item's cell and quad. */
-INLINE void finish(float4 v, const place p, const int i, __global const float *restrict bias,
-                   __global const float *restrict input, __global float *restrict y) {
+INLINE void finish(float4 v, const place p, const int i, __global const float *bias,
+                   __global const float *input, __global float *y) {
     const int first_channel = p.first_channel, first_phase = p.first_phase;
     const int gy = p.gy, gx = p.gx, oy = OUTPUT_Y(i), ox = OUTPUT_X(i), o = OUTPUT_CHANNEL(i);
     if (!p.there || o >= OUT_CHANNELS || OUTPUT_PHASE(i) >= PHASES || oy < 0 || oy >= OUT_HEIGHT ||
