@@ -120,8 +120,8 @@ static bool choose(us_device *device, const us_convolution_problem *problem, con
     if (strcmp(c->algorithm, "winograd") == 0 && c->parameters[4] == 0)
         set_parameter(&us_convolution_tunable, choice, "inputs",
                       us_convolution_in(problem).channels);
-    if (strcmp(c->algorithm, "quads") == 0) {
-        int quads = c->parameters[2];
+    if (strstr(c->algorithm, "quads")) {
+        int quads = parameter_named(&us_convolution_tunable, choice, "quads");
         while (us_device_occupied(&device->facts, problem->batch) / 4 % quads != 0)
             quads /= 2;
         set_parameter(&us_convolution_tunable, choice, "quads", quads);
@@ -363,6 +363,36 @@ static void weight_gradients_agree(void **state) {
     assert_int_equal(check_weight_gradients(*state, &uneven, candidates, count), count);
 }
 
+static void weight_gradient_quads_agree(void **state) {
+    /* small, large, taps, quads, tiles, slices, splits */
+    static const quads_case cases[] = {
+        {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+          {7, 9, 8},
+          {13, 5, 3},
+          37,
+          false},
+         {{"weight_gradient_quads", {4, 3, 4, 2, 4, 2, 1}},
+          {"weight_gradient_quads", {5, 2, 3, 2, 7, 1, 3}}}},
+        {{SQUARE(12, 4, 2, 1), {3, 8, 10}, {12, 4, 5}, 128, false},
+         {{"weight_gradient_quads", {12, 1, 4, 8, 6, 3, 5}}}},
+        {{SQUARE(3, 4, 2, 1), {3, 6, 10}, {12, 3, 5}, 17, true},
+         {{"weight_gradient_quads", {4, 3, 4, 4, 12, 2, 2}}}},
+        {{SQUARE(3, 5, 2, 2), {3, 7, 5}, {16, 4, 3}, 1, true},
+         {{"weight_gradient_quads", {6, 1, 5, 1, 16, 1, 1}}}},
+        {{SQUARE(5, 1, 1, 0), {1, 1, 1}, {5, 1, 1}, 128, false},
+         {{"weight_gradient_quads", {5, 1, 1, 8, 1, 2, 1}}}},
+        {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true},
+         {{"weight_gradient_quads", {3, 1, 4, 1, 2, 3, 4}}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count = 0;
+        while (cases[i].candidates[count].algorithm)
+            count++;
+        if (check_weight_gradients(*state, &cases[i].geometry, cases[i].candidates, count) < count)
+            fail_msg("a candidate is not possible for case %zu", i);
+    }
+}
+
 static void winograd_agrees(void **state) {
     us_device *device = *state;
     /* outputs, channels, vectors, item_vectors, inputs (0: all) */
@@ -479,8 +509,8 @@ int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gathers_agree),          cmocka_unit_test(quads_agree),
-        cmocka_unit_test(weight_gradients_agree), cmocka_unit_test(winograd_agrees),
-        cmocka_unit_test(wide_layers_agree),
+        cmocka_unit_test(weight_gradients_agree), cmocka_unit_test(weight_gradient_quads_agree),
+        cmocka_unit_test(winograd_agrees),        cmocka_unit_test(wide_layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

@@ -10,6 +10,7 @@
     ROW(convolution_quads)                                                                         \
     ROW(convolution_direct)                                                                        \
     ROW(weight_gradient_winograd)                                                                  \
+    ROW(weight_gradient_quads)                                                                     \
     ROW(weight_gradient_direct)
 
 #define DECLARATION(name) extern const us_algorithm us_##name;
