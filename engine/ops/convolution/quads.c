@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The definition of a convolution for few channels on GPUs: an item keeps all outputs, or many of
  * them, of four images of a pixel in registers. Twin of cl_kernels/convolution_quads.cl. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
@@ -111,22 +112,23 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 
 /* ---- defaults ---- */
 
-/* What a compute unit does, by those who make it: multiply-adds at a time, and work-items of such a
- * kernel, of about 96 registers, that it holds. Others are taken for small. */
+/* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
+ * kernel, of about 96 registers, that it holds, and those that hide each other's waiting. Others
+ * are taken for small. */
 typedef struct unit {
-    int lanes, items;
+    int lanes, items, busy;
 } unit;
 
 static unit unit_of(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
-        return (unit){128, 640};
+        return (unit){128, 640, 512};
     case US_VENDOR_AMD:
-        return (unit){64, 1024};
+        return (unit){64, 1024, 512};
     case US_VENDOR_INTEL:
-        return (unit){8, 56};
+        return (unit){8, 56, 48};
     default:
-        return (unit){8, 64};
+        return (unit){8, 64, 32};
     }
 }
 
@@ -141,22 +143,28 @@ static double count_instructions(const us_convolution_problem *p, const quads *q
     return blocks * (taps * tap + (q->staged ? 20 * copied + 40 : 0)) + end + 60;
 }
 
-/* The time that a compute unit takes, in the time of an instruction of all its lanes. Groups come
- * in rounds of as many as it holds; those of a round wait for memory together. */
-static double estimate(const us_device_facts *device, const us_convolution_problem *p,
-                       const quads *q) {
+/* The time that so many groups take together on a compute unit, in that of an instruction of all
+ * its lanes. */
+static double round_time(const us_convolution_problem *p, const quads *q, unit by, double groups) {
     enum { WAIT = 400 /* for memory */, START = 1200 };
-    const unit by = unit_of(device);
     const int taps = count_taps(p, 0) * count_taps(p, 1);
     const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
-    const double alone = (double)blocks * taps * WAIT + START + count_instructions(p, q);
-    const double work = count_instructions(p, q) * group_items(q) / by.lanes;
-    int64_t held = by.items / group_items(q) > 1 ? by.items / group_items(q) : 1;
-    int64_t groups = us_divide_up((int64_t)count_groups(device, p, q), device->compute_units);
-    double full = held * work > alone ? held * work : alone;
-    double rest = (double)(groups % held) * work;
-    if (groups % held > 0 && rest < alone) rest = alone;
-    return (double)(groups / held) * full + rest;
+    const double instructions = count_instructions(p, q), items = groups * group_items(q);
+    const double alone = (double)blocks * taps * WAIT + START + instructions;
+    const double share = items < by.busy ? sqrt(items / by.busy) : 1;
+    const double work = items * instructions / by.lanes / share;
+    return work > alone ? work : alone;
+}
+
+/* Groups come in rounds of as many as a compute unit holds. */
+static double estimate(const us_device_facts *device, const us_convolution_problem *p,
+                       const quads *q) {
+    const unit by = unit_of(device);
+    const int held = by.items > group_items(q) ? by.items / group_items(q) : 1;
+    const int groups = us_divide_up((int64_t)count_groups(device, p, q), device->compute_units);
+    double time = groups / held * round_time(p, q, by, held);
+    if (groups % held > 0) time += round_time(p, q, by, groups % held);
+    return time;
 }
 
 /* Output channels, and phases, whose sums fit into registers: 12 to 16 of four images. Intel's have
@@ -186,7 +194,6 @@ static int choose_quads(const us_device_facts *device, const us_convolution_prob
 
 /* Fills what best suits a device. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    enum { WARP = 32 };
     const int in = us_convolution_in(p).channels;
     choose_sums(device, p, q);
     quads best = {0};
@@ -195,7 +202,7 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
         for (q->slices = 1; q->slices <= us_smaller(in, MOST_SLICES); q->slices++)
             for (q->pixels = 1; q->pixels <= MOST_QUADS; q->pixels *= 2) {
                 q->inputs = us_tiles_even(us_divide_up(in, q->slices), 4);
-                if (group_items(q) % WARP != 0 || !valid(device, p, q)) continue;
+                if (group_items(q) % device->group_size != 0 || !valid(device, p, q)) continue;
                 double time = estimate(device, p, q);
                 if (best.channels > 0 && time >= least) continue;
                 best = *q;

@@ -91,37 +91,37 @@ static int largest_power(int of, int most) {
     return power;
 }
 
-/* Items that keep a device busy, by compute unit. */
-static int wanted_items(const us_device_facts *device) {
+/* Items, with their registers, that a compute unit holds. */
+static int held_items(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
     case US_VENDOR_AMD:
         return 512;
     default:
-        return 56;
+        return 64;
     }
 }
 
-/* Tiles of 8 quads, 128 bytes of a row, fill work-groups of up to 256 items; slices make small ones
- * larger, and splits keep the device busy. Parts of fewer terms than LEAST are not worth their
- * sums. */
+/* Tiles of 8 quads, 128 bytes of a row, fill work-groups of up to 256 items. Slices make small ones
+ * larger, as those cost less than splits, of which there are as many as the device holds at a time.
+ * Parts of fewer terms than LEAST are not worth their sums. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    enum { GROUP = 256, LEAST = 4, MOST_SPLITS = 256 };
-    const int group = us_smaller(GROUP, (int64_t)device->max_group_size);
+    enum { GROUP = 256, SLICED_GROUP = 512, LEAST = 4, MOST_SPLITS = 256 };
+    const int most =
+        (int)(device->max_group_size < SLICED_GROUP ? device->max_group_size : SLICED_GROUP);
     choose_sums(device, p, q);
     q->quads = largest_power(batch_quads(device, p), 8);
     q->slices = q->splits = 1;
     const int tiles = count_tiles(p, q);
-    q->tiles = us_tiles_even(tiles, us_smaller(group / q->quads, MOST_TILES));
-    const int64_t cells = count_cells(device, p, q);
-    const int64_t items = (int64_t)q->quads * q->tiles * us_divide_up(tiles, q->tiles);
-    int64_t parts = (int64_t)wanted_items(device) * device->compute_units / items;
-    if (parts > cells / LEAST) parts = cells / LEAST;
-    if (parts < 1) parts = 1;
-    q->slices = us_smaller(parts, group / (q->quads * q->tiles));
-    while (q->slices > 1 && group_items(q) % device->group_size != 0)
-        q->slices--;
-    q->splits = us_smaller(us_divide_up(parts, q->slices), MOST_SPLITS);
+    q->tiles = us_tiles_even(tiles, us_smaller(us_smaller(most, GROUP) / q->quads, MOST_TILES));
+    const int64_t parts = count_cells(device, p, q) / LEAST;
+    const int groups = us_divide_up(tiles, q->tiles);
+    q->slices = us_smaller(parts, most / group_items(q));
+    if (q->slices < 1) q->slices = 1;
+    const int held = held_items(device) > group_items(q) ? held_items(device) / group_items(q) : 1;
+    int64_t splits = (int64_t)device->compute_units * held / groups;
+    if (splits > parts / q->slices) splits = parts / q->slices;
+    q->splits = us_smaller(splits > 1 ? splits : 1, MOST_SPLITS);
     while (q->splits > 1 && !valid(device, p, q))
         q->splits--;
 }
