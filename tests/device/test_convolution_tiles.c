@@ -13,17 +13,25 @@
 
 enum { IMAGES = 37 };
 
-/* A convolution's shapes; large is its input. */
+/* A convolution's shapes; large is its input. Or a transposed one's, whose output it is. */
 typedef struct geometry {
     us_convolution_attributes attributes;
     us_shape large, small;
+    int images; /* 0: IMAGES */
+    bool transposed;
 } geometry;
+
+static int count_images(const geometry *g) {
+    return g->images ? g->images : IMAGES;
+}
 
 /* Not a round number anywhere: tiles overlap, borders are cut. */
 static const geometry uneven = {
     {.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
     {7, 9, 8},
-    {13, 5, 3}};
+    {13, 5, 3},
+    0,
+    false};
 
 static size_t count_weights(const geometry *g) {
     return (size_t)g->large.channels * (size_t)g->small.channels * (size_t)g->attributes.kernel[0] *
@@ -34,7 +42,7 @@ typedef struct operands {
     const geometry *geometry;
     us_device *device;
     int batch;
-    double *large, *small, *weights, *bias; /* on the host, IMAGES wide */
+    double *large, *small, *weights, *bias; /* on the host, as wide as there are images */
     us_buffer *large_on, *small_on, *weights_on, *bias_on;
 } operands;
 
@@ -75,14 +83,15 @@ static void expect(us_buffer *buffer, const double *values, size_t rows, int ima
 }
 
 static operands open_operands(us_device *device, const geometry *g) {
-    operands o = {.geometry = g, .device = device, .batch = us_device_pad(&device->facts, IMAGES)};
-    size_t outputs = (size_t)g->small.channels;
-    o.large = numbers(us_shape_size(g->large) * IMAGES, 1);
-    o.small = numbers(us_shape_size(g->small) * IMAGES, 2);
+    const int images = count_images(g);
+    operands o = {.geometry = g, .device = device, .batch = us_device_pad(&device->facts, images)};
+    size_t outputs = (size_t)g->attributes.channels;
+    o.large = numbers(us_shape_size(g->large) * (size_t)images, 1);
+    o.small = numbers(us_shape_size(g->small) * (size_t)images, 2);
     o.weights = numbers(count_weights(g), 3);
     o.bias = numbers(outputs, 4);
-    o.large_on = upload(device, o.large, us_shape_size(g->large), IMAGES, o.batch);
-    o.small_on = upload(device, o.small, us_shape_size(g->small), IMAGES, o.batch);
+    o.large_on = upload(device, o.large, us_shape_size(g->large), images, o.batch);
+    o.small_on = upload(device, o.small, us_shape_size(g->small), images, o.batch);
     o.weights_on = upload(device, o.weights, count_weights(g), 1, 1);
     o.bias_on = upload(device, o.bias, outputs, 1, 1);
     return o;
@@ -111,7 +120,13 @@ static bool choose(us_device *device, const us_convolution_problem *problem, con
     if (strcmp(c->algorithm, "winograd") == 0 && c->parameters[4] == 0)
         set_parameter(&us_convolution_tunable, choice, "inputs",
                       us_convolution_in(problem).channels);
-    if (strstr(c->algorithm, "winograd"))
+    if (strstr(c->algorithm, "quads")) {
+        int quads = parameter_named(&us_convolution_tunable, choice, "quads");
+        while (us_device_occupied(&device->facts, problem->batch) / 4 % quads != 0)
+            quads /= 2;
+        set_parameter(&us_convolution_tunable, choice, "quads", quads);
+    }
+    if (strstr(c->algorithm, "winograd") || strstr(c->algorithm, "quads"))
         return us_convolution_algorithms[choice->algorithm]->valid(&device->facts, problem,
                                                                    choice->parameters);
     if (strcmp(c->algorithm, "staged") == 0 && device->facts.execution == US_EXECUTION_LANES)
@@ -137,12 +152,12 @@ static void check_pass(const operands *o, const us_convolution_problem *problem,
                                 .small = up ? o->small_on : y,
                                 .weights = o->weights_on,
                                 .bias = problem->bias ? o->bias_on : NULL,
-                                .input = up ? o->large_on : NULL};
+                                .input = up ? o->large_on : o->small_on};
     TEST_OK(us_convolution_run(convolution, &args, &error));
     char what[96];
     snprintf(what, sizeof what, "%s, %s, first parameters %d, %d", up ? "up" : "down", algorithm,
              choice->parameters[0], choice->parameters[1]);
-    expect(y, want, us_shape_size(out), IMAGES, o->batch, what);
+    expect(y, want, us_shape_size(out), count_images(o->geometry), o->batch, what);
     us_convolution_destroy(convolution);
     us_buffer_destroy(y);
 }
@@ -150,6 +165,7 @@ static void check_pass(const operands *o, const us_convolution_problem *problem,
 static us_convolution_problem problem_of(const geometry *g, us_convolution_pass pass, int batch) {
     const us_convolution_attributes *a = &g->attributes;
     size_t outputs = (size_t)a->channels;
+    size_t input = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs;
     return (us_convolution_problem){
         .pass = pass,
         .large = g->large,
@@ -158,10 +174,11 @@ static us_convolution_problem problem_of(const geometry *g, us_convolution_pass 
         .kernel = {a->kernel[0], a->kernel[1]},
         .stride = {a->stride[0], a->stride[1]},
         .padding = {a->padding[0], a->padding[1]},
-        .large_stride = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs,
+        .large_stride = g->transposed ? 1 : input,
         .tap_stride = outputs,
-        .small_stride = 1,
-        .bias = pass != US_CONVOLUTION_UP,
+        .small_stride = g->transposed ? input : 1,
+        .bias = pass != (g->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP),
+        .bias_of_large = g->transposed,
     };
 }
 
@@ -169,36 +186,44 @@ static us_convolution_problem problem_of(const geometry *g, us_convolution_pass 
 static size_t check_gathers(us_device *device, const geometry *g, const candidate *all,
                             size_t count) {
     operands o = open_operands(device, g);
-    double *forward = room(us_shape_size(g->small) * IMAGES, sizeof *forward);
-    double *dx = room(us_shape_size(g->large) * IMAGES, sizeof *dx);
+    const us_shape in = g->transposed ? g->small : g->large;
+    const us_shape out = g->transposed ? g->large : g->small;
+    const size_t images = (size_t)count_images(g);
+    double *forward = room(us_shape_size(out) * images, sizeof *forward);
+    double *dx = room(us_shape_size(in) * images, sizeof *dx);
     us_reference call = {
         .attributes = &g->attributes,
-        .in = g->large,
-        .out = g->small,
-        .n = IMAGES,
+        .in = in,
+        .out = out,
+        .n = count_images(g),
         .activation = {US_ACTIVATION_RELU, 0},
         .input_activation = {US_ACTIVATION_LEAKY_RELU, 0.25f},
-        .x = o.large,
+        .x = g->transposed ? o.small : o.large,
         .y = forward,
-        .dy = o.small,
+        .dy = g->transposed ? o.large : o.small,
         .dx = dx,
         .tensors = (double *[]){o.weights, o.bias},
     };
-    us_reference_convolution_forward(&call);
-    us_reference_convolution_backward(&call);
+    if (g->transposed) {
+        us_reference_convolution_transpose_forward(&call);
+        us_reference_convolution_transpose_backward(&call);
+    } else {
+        us_reference_convolution_forward(&call);
+        us_reference_convolution_backward(&call);
+    }
     us_convolution_problem down = problem_of(g, US_CONVOLUTION_DOWN, o.batch);
     us_convolution_problem up = problem_of(g, US_CONVOLUTION_UP, o.batch);
-    down.activation = call.activation;
-    up.input_activation = call.input_activation;
+    *(g->transposed ? &up.activation : &down.activation) = call.activation;
+    *(g->transposed ? &down.input_activation : &up.input_activation) = call.input_activation;
     size_t checked = 0;
     for (size_t i = 0; i < count; i++) {
         us_choice choice;
         if (choose(device, &down, &all[i], &choice)) {
-            check_pass(&o, &down, &choice, forward, all[i].algorithm);
+            check_pass(&o, &down, &choice, g->transposed ? dx : forward, all[i].algorithm);
             checked++;
         }
         if (choose(device, &up, &all[i], &choice)) {
-            check_pass(&o, &up, &choice, dx, all[i].algorithm);
+            check_pass(&o, &up, &choice, g->transposed ? forward : dx, all[i].algorithm);
             checked++;
         }
     }
@@ -239,15 +264,18 @@ static size_t check_weight_gradients(us_device *device, const geometry *g, const
     double *twice = room(weights, sizeof *twice), *bias = room(outputs, sizeof *bias);
     us_reference call = {
         .attributes = &g->attributes,
-        .in = g->large,
-        .out = g->small,
-        .n = IMAGES,
-        .x = o.large,
-        .dy = o.small,
+        .in = g->transposed ? g->small : g->large,
+        .out = g->transposed ? g->large : g->small,
+        .n = count_images(g),
+        .x = g->transposed ? o.small : o.large,
+        .dy = g->transposed ? o.large : o.small,
         .tensors = (double *[]){o.weights, o.bias},
         .gradients = (double *[]){twice, bias},
     };
-    us_reference_convolution_backward(&call);
+    if (g->transposed)
+        us_reference_convolution_transpose_backward(&call);
+    else
+        us_reference_convolution_backward(&call);
     for (size_t i = 0; i < weights; i++)
         twice[i] *= 2;
     for (size_t i = 0; i < outputs; i++)
@@ -283,6 +311,47 @@ static size_t check_weight_gradients(us_device *device, const geometry *g, const
     return checked;
 }
 
+/* A shape, and candidates of which some are possible for it. */
+typedef struct quads_case {
+    geometry geometry;
+    candidate candidates[4];
+} quads_case;
+
+/* Few channels, as GPUs compute them. */
+static void quads_agree(void **state) {
+#define SQUARE(out, k, s, p)                                                                       \
+    { .channels = (out), .kernel = {k, k}, .stride = {s, s}, .padding = {p, p}, .bias = true }
+    /* channels, phases, quads, pixels, slices, inputs, staged */
+    static const quads_case cases[] = {
+        {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+          {7, 9, 8},
+          {13, 5, 3},
+          37,
+          false},
+         {{"quads", {7, 1, 2, 3, 3, 2, 1}}, {"quads", {7, 2, 4, 2, 1, 2, 1}}}},
+        {{SQUARE(12, 4, 2, 1), {3, 8, 10}, {12, 4, 5}, 37, false},
+         {{"quads", {12, 1, 4, 2, 3, 1, 0}}, {"quads", {3, 4, 2, 3, 2, 3, 1}}}},
+        {{SQUARE(24, 4, 2, 1), {24, 6, 4}, {12, 3, 2}, 17, true},
+         {{"quads", {12, 1, 4, 4, 2, 3, 0}}, {"quads", {12, 1, 4, 1, 5, 1, 1}}}},
+        {{SQUARE(3, 4, 2, 1), {3, 6, 10}, {12, 3, 5}, 128, true},
+         {{"quads", {3, 4, 8, 2, 3, 2, 1}}, {"quads", {12, 1, 8, 2, 2, 2, 1}}}},
+        {{SQUARE(3, 5, 2, 2), {3, 7, 5}, {16, 4, 3}, 1, true},
+         {{"quads", {3, 3, 2, 2, 1, 4, 1}}, {"quads", {8, 1, 1, 7, 2, 2, 1}}}},
+        {{SQUARE(1, 4, 1, 0), {9, 4, 4}, {1, 1, 1}, 1, false},
+         {{"quads", {1, 1, 1, 1, 9, 1, 1}}, {"quads", {5, 1, 4, 3, 1, 1, 1}}}},
+        {{SQUARE(5, 1, 1, 0), {1, 1, 1}, {5, 1, 1}, 128, false},
+         {{"quads", {1, 1, 4, 4, 1, 1, 1}}}},
+        {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true}, {{"quads", {1, 9, 4, 5, 2, 3, 1}}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count = 0;
+        while (cases[i].candidates[count].algorithm)
+            count++;
+        if (check_gathers(*state, &cases[i].geometry, cases[i].candidates, count) == 0)
+            fail_msg("no candidate is possible for case %zu", i);
+    }
+}
+
 static void weight_gradients_agree(void **state) {
     /* small, large, taps, splits */
     static const candidate candidates[] = {
@@ -292,6 +361,36 @@ static void weight_gradients_agree(void **state) {
     };
     size_t count = sizeof candidates / sizeof *candidates;
     assert_int_equal(check_weight_gradients(*state, &uneven, candidates, count), count);
+}
+
+static void weight_gradient_quads_agree(void **state) {
+    /* small, large, taps, quads, tiles, slices, splits */
+    static const quads_case cases[] = {
+        {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+          {7, 9, 8},
+          {13, 5, 3},
+          37,
+          false},
+         {{"weight_gradient_quads", {4, 3, 4, 2, 4, 2, 1}},
+          {"weight_gradient_quads", {5, 2, 3, 2, 7, 1, 3}}}},
+        {{SQUARE(12, 4, 2, 1), {3, 8, 10}, {12, 4, 5}, 128, false},
+         {{"weight_gradient_quads", {12, 1, 4, 8, 6, 3, 5}}}},
+        {{SQUARE(3, 4, 2, 1), {3, 6, 10}, {12, 3, 5}, 17, true},
+         {{"weight_gradient_quads", {4, 3, 4, 4, 12, 2, 2}}}},
+        {{SQUARE(3, 5, 2, 2), {3, 7, 5}, {16, 4, 3}, 1, true},
+         {{"weight_gradient_quads", {6, 1, 5, 1, 16, 1, 1}}}},
+        {{SQUARE(5, 1, 1, 0), {1, 1, 1}, {5, 1, 1}, 128, false},
+         {{"weight_gradient_quads", {5, 1, 1, 8, 1, 2, 1}}}},
+        {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true},
+         {{"weight_gradient_quads", {3, 1, 4, 1, 2, 3, 4}}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count = 0;
+        while (cases[i].candidates[count].algorithm)
+            count++;
+        if (check_weight_gradients(*state, &cases[i].geometry, cases[i].candidates, count) < count)
+            fail_msg("a candidate is not possible for case %zu", i);
+    }
 }
 
 static void winograd_agrees(void **state) {
@@ -305,29 +404,45 @@ static void winograd_agrees(void **state) {
     static const geometry geometries[] = {
         {{.channels = 13, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
          {7, 18, 11},
-         {13, 9, 5}},
+         {13, 9, 5},
+         0,
+         false},
         {{.channels = 9, .kernel = {4, 4}, .stride = {2, 2}, .padding = {0, 0}, .bias = true},
          {8, 7, 13},
-         {9, 2, 5}},
+         {9, 2, 5},
+         0,
+         false},
         {{.channels = 9, .kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
          {7, 7, 5},
-         {9, 4, 3}},
+         {9, 4, 3},
+         0,
+         false},
         {{.channels = 8, .kernel = {5, 5}, .stride = {2, 2}, .padding = {2, 2}, .bias = true},
          {7, 9, 12},
-         {8, 5, 6}},
+         {8, 5, 6},
+         0,
+         false},
         {{.channels = 8, .kernel = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .bias = true},
          {7, 7, 5},
-         {8, 7, 5}},
+         {8, 7, 5},
+         0,
+         false},
         {{.channels = 7, .kernel = {6, 6}, .stride = {3, 3}, .padding = {3, 3}, .bias = true},
          {7, 10, 7},
-         {7, 4, 3}},
+         {7, 4, 3},
+         0,
+         false},
         {{.channels = 7, .kernel = {4, 4}, .stride = {2, 2}, .padding = {3, 3}, .bias = true},
          {7, 1, 1},
-         {7, 2, 2}},
+         {7, 2, 2},
+         0,
+         false},
         /* More channels than an item takes, in tiles that overlap. */
         {{.channels = 336, .kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1}, .bias = true},
          {8, 5, 6},
-         {336, 2, 3}},
+         {336, 2, 3},
+         0,
+         false},
     };
     /* outputs, small, large, item_small, item_large, vectors, splits */
     static const candidate gradients[] = {
@@ -389,12 +504,13 @@ static void wide_layers_agree(void **state) {
     free(y);
 }
 
-int main(void) {
+/* An argument is a pattern of tests' names: "quads*". */
+int main(int argc, char **argv) {
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gathers_agree),
-        cmocka_unit_test(weight_gradients_agree),
-        cmocka_unit_test(winograd_agrees),
-        cmocka_unit_test(wide_layers_agree),
+        cmocka_unit_test(gathers_agree),          cmocka_unit_test(quads_agree),
+        cmocka_unit_test(weight_gradients_agree), cmocka_unit_test(weight_gradient_quads_agree),
+        cmocka_unit_test(winograd_agrees),        cmocka_unit_test(wide_layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

@@ -6,9 +6,11 @@
 /* Rows: where nothing was tuned, the first one that has defaults for a problem computes it. */
 #define ALGORITHMS(ROW)                                                                            \
     ROW(convolution_winograd)                                                                      \
+    ROW(convolution_quads)                                                                         \
     ROW(convolution_staged)                                                                        \
     ROW(convolution_direct)                                                                        \
     ROW(weight_gradient_winograd)                                                                  \
+    ROW(weight_gradient_quads)                                                                     \
     ROW(weight_gradient_direct)
 
 #define DECLARATION(name) extern const us_algorithm us_##name;

@@ -13,7 +13,8 @@ typedef struct us_weight_gradient us_weight_gradient;
 struct us_weight_gradient {
     us_convolution_problem problem;
     us_kernel *kernel; /* of the weights */
-    size_t groups;     /* its work-groups, of all splits */
+    size_t groups;     /* its work-groups, of all splits or of each, as `launch` has it */
+    size_t items;      /* of a group, where it is the kernel's own number */
     int splits;        /* parts of the sums; 1: they are whole */
     bool takes_bias;   /* the kernel computes the bias's gradient, too */
     bool joins_bias;   /* or its launch has more work-groups that do, see us_bias_options */

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* A convolution down or up (engine/ops/convolution/problem.h) by its definition, for few channels
+ * on GPUs: so few that an item makes all outputs, or many of them, that an input serves, and no
+ * tile of inputs is worth copying.
+ *
+ * Down, output pixel (gy, gx) collects
+ *
+ *     y[o][gy][gx][n] = sum over c, jy, jx of w[c][jy][jx][o]
+ *                       x[c][gy * STRIDE_Y - PADDING_Y + jy][gx * STRIDE_X - PADDING_X + jx][n]
+ *
+ * Up, the output pixels that read the same input pixels are a cell: one of each phase (py, px), at
+ * (gy * STRIDE_Y + py - PADDING_Y, gx * STRIDE_X + px - PADDING_X). Together they are one pixel of
+ * a convolution without stride that has an output channel for each phase and channel,
+ *
+ *     y[py][px][o][gy][gx][n] = sum over c, jy, jx of
+ *                       w[c][py + jy * STRIDE_Y][px + jx * STRIDE_X][o] x[c][gy - jy][gx - jx][n]
+ *
+ *     stride 2, kernel 4, padding 1      output   0  1  2  3  4  5
+ *                                        cell     0  1  1  2  2  3     cell 1 reads input 1 and 0
+ *                                        phase    1  0  1  0  1  0
+ *
+ * so that both are one loop; CELLS_* count what gy and gx do, and a pixel of the output is a cell
+ * of one phase. Where the stride does not divide the kernel some phases lack the last tap.
+ *
+ * x and y are [channel][height][width][BATCH]; weight (c, tap, o) is at c * IN_STRIDE + tap *
+ * TAP_STRIDE + o * OUT_STRIDE. An item sums TILE = TILE_PHASES * TILE_CHANNELS outputs of one cell
+ * and quad (quad.cl):
+ *
+ *                   4 images
+ *                  +--------+     each input quad, 128 bits, serves all outputs; weights are read
+ *     TILE outputs |  sum   |     128 bits at a time, by all items of a cell alike
+ *                  +--------+
+ *
+ * A work-group has QUADS x PIXELS x SLICES items: quads of the batch, cells side by side, which
+ * share inputs in a cache, and slices of the input channels, for launches that would leave the
+ * device idle otherwise. The sums of the slices are added in order in local memory.
+ *
+ * Options
+ *     UP, IN_CHANNELS .. OUT_WIDTH, KERNEL_H .. PADDING_X, *_STRIDE   the problem
+ *     BATCH, OCCUPIED    lanes of the batch in memory, and those that images may lie in
+ *     BIAS               1: a bias is added
+ *     ACTIVATION, INPUT_ACTIVATION   see common.cl
+ *     CELLS_Y, CELLS_X, FIRST_CELL_Y, FIRST_CELL_X   how many there are along each axis, and the
+ *                        first one's number (down: the pixels of the output, and 0)
+ *     TILE_CHANNELS      output channels of an item (12)
+ *     TILE_PHASES        phases of an item, row by row (4); more than 1: with all channels
+ *     QUADS, PIXELS, SLICES   of a work-group (32, 2, 4)
+ *     SLICE_CHANNELS     input channels of a slice at a time (3)
+ *     STAGED             1: their weights are first copied to local memory, in the order in which
+ *                        they are read; 0: they are read where they lie, 128 bits at a time, for
+ *                        which OUT_STRIDE is 1, and what TILE_CHANNELS, TAP_STRIDE and IN_STRIDE
+ *                        are multiples of is 4
+ *
+ * Launched with a work-group for each tile, QUADS quads and PIXELS cells. Twin of
+ * engine/ops/convolution/quads.c. */
+#include "quad.cl"
+
+#define GROUP_ITEMS (QUADS * PIXELS * SLICES)
+#define CELL_ITEMS (QUADS * PIXELS)
+#define TILE (TILE_PHASES * TILE_CHANNELS)
+#define TILE_QUADS CEIL_DIV(TILE, 4)
+#if UP
+#define PHASES_Y STRIDE_Y
+#define PHASES_X STRIDE_X
+#else
+#define PHASES_Y 1
+#define PHASES_X 1
+#endif
+#define PHASES (PHASES_Y * PHASES_X)
+/* Tiles of a phase, and of all. */
+#define CHANNEL_TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
+#define TILES (CHANNEL_TILES * CEIL_DIV(PHASES, TILE_PHASES))
+#define TAPS_Y CEIL_DIV(KERNEL_H, PHASES_Y)
+#define TAPS_X CEIL_DIV(KERNEL_W, PHASES_X)
+#define CHUNKS (OCCUPIED / (4 * QUADS))
+#define PLANE ((size_t)IN_HEIGHT * IN_WIDTH * BATCH)
+/* Input channels of a work-group at a time, and how often. */
+#define BLOCK_CHANNELS (SLICES * SLICE_CHANNELS)
+#define BLOCKS CEIL_DIV(IN_CHANNELS, BLOCK_CHANNELS)
+#define WHOLE_BLOCKS (IN_CHANNELS % BLOCK_CHANNELS == 0)
+
+#define FOR_TILE UNROLL_FOR (int i = 0; i < TILE; i++)
+#define FOR_TILE_QUADS UNROLL_FOR (int i = 0; i < TILE_QUADS; i++)
+
+/* Where output i of a tile is: its channel, and its pixel, of cell (gy, gx). */
+#define OUTPUT_PHASE(i) (first_phase + (i) / TILE_CHANNELS)
+#define OUTPUT_CHANNEL(i) (first_channel + (i) % TILE_CHANNELS)
+#if UP
+#define OUTPUT_Y(i) (gy * STRIDE_Y + OUTPUT_PHASE(i) / PHASES_X - PADDING_Y)
+#define OUTPUT_X(i) (gx * STRIDE_X + OUTPUT_PHASE(i) % PHASES_X - PADDING_X)
+#else
+#define OUTPUT_Y(i) gy
+#define OUTPUT_X(i) gx
+#endif
+
+/* Local memory: the weights of a block, [channel][jy][jx][TILE_QUADS]; then the sums of slices. A
+ * quad more for each channel, so that channels lie in different banks. */
+#define CHANNEL_QUADS (TAPS_Y * TAPS_X * TILE_QUADS + 1)
+#define STAGED_QUADS (STAGED ? BLOCK_CHANNELS * CHANNEL_QUADS : 1)
+/* Outputs of each slice that are exchanged at a time, a multiple of SLICES. */
+#define SHARED (SLICES == 1 ? 0 : SLICES)
+#define SHARED_QUADS (SHARED * GROUP_ITEMS)
+#define LOCAL_QUADS (STAGED_QUADS > SHARED_QUADS ? STAGED_QUADS : SHARED_QUADS)
+
+/* Which part of the work a work-group has. */
+typedef struct place {
+    int first_channel, first_phase; /* of the tile */
+    int gy, gx, n;                  /* the item's cell and first image */
+    int slice;
+    bool there; /* the cell is one; else its results are not written */
+} place;
+
+INLINE place place_of(size_t group, const int item) {
+    place p;
+    const int tile = group % TILES;
+    group /= TILES;
+    p.first_channel = tile % CHANNEL_TILES * TILE_CHANNELS;
+    p.first_phase = tile / CHANNEL_TILES * TILE_PHASES;
+    const int chunk = group % CHUNKS;
+    group /= CHUNKS;
+    p.n = (chunk * QUADS + item % QUADS) * 4;
+    const int cell = (int)group * PIXELS + item / QUADS % PIXELS;
+    p.slice = item / CELL_ITEMS;
+    p.there = cell < CELLS_Y * CELLS_X;
+    p.gy = FIRST_CELL_Y + cell / CELLS_X;
+    p.gx = FIRST_CELL_X + cell % CELLS_X;
+    return p;
+}
+
+/* The taps of a cell that meet the input along an axis, and the position that tap 0 meets. */
+typedef struct tap_range {
+    int first, last, input;
+} tap_range;
+
+INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int stride,
+                         const int padding) {
+    tap_range r;
+#if UP
+    r.input = cell;
+    r.first = max(0, cell - in_size + 1);
+    r.last = min(taps, cell + 1);
+#else
+    r.input = cell * stride - padding;
+    r.first = max(0, -r.input);
+    r.last = min(taps, in_size - r.input);
+#endif
+    return r;
+}
+#if UP
+#define INPUT_AT(range, j) ((range).input - (j))
+#else
+#define INPUT_AT(range, j) ((range).input + (j))
+#endif
+/* Taps of a phase. With several phases, those that one of them lacks have weights of 0. */
+#define PHASE_TAPS(phase, phases, size)                                                            \
+    (TILE_PHASES == 1 ? CEIL_DIV((size) - (phase), phases) : CEIL_DIV(size, phases))
+
+#if STAGED
+/* Copies the weights of the input channels from `first` on. */
+INLINE void stage(__global const float *weights, const place p, const int first,
+                  __local float *to) {
+    const int taps = TAPS_Y * TAPS_X, tile = 4 * TILE_QUADS;
+    for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * tile; i += GROUP_ITEMS) {
+        /* Neighbouring items read neighbouring weights. */
+#if IN_STRIDE < OUT_STRIDE
+        const int c = i % BLOCK_CHANNELS, j = i / BLOCK_CHANNELS % taps;
+        const int out = i / BLOCK_CHANNELS / taps;
+#else
+        const int out = i % tile, j = i / tile % taps, c = i / tile / taps;
+#endif
+        const int phase = p.first_phase + out / TILE_CHANNELS;
+        const int o = p.first_channel + out % TILE_CHANNELS;
+        const int ky = phase / PHASES_X + j / TAPS_X * PHASES_Y;
+        const int kx = phase % PHASES_X + j % TAPS_X * PHASES_X;
+        float w = 0.0f;
+        if (first + c < IN_CHANNELS && out < TILE && o < OUT_CHANNELS && phase < PHASES &&
+            ky < KERNEL_H && kx < KERNEL_W)
+            w = weights[(size_t)(first + c) * IN_STRIDE +
+                        (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE];
+        to[4 * CHANNEL_QUADS * c + tile * j + out] = w;
+    }
+}
+#endif
+
+/* The sum of output i over all slices, in order, of the item's cell and quad. */
+INLINE void finish(float4 v, const place p, const int i, __global const float *bias,
+                   __global const float *input, __global float *y) {
+    const int first_channel = p.first_channel, first_phase = p.first_phase;
+    const int gy = p.gy, gx = p.gx, oy = OUTPUT_Y(i), ox = OUTPUT_X(i), o = OUTPUT_CHANNEL(i);
+    if (!p.there || o >= OUT_CHANNELS || OUTPUT_PHASE(i) >= PHASES || oy < 0 || oy >= OUT_HEIGHT ||
+        ox < 0 || ox >= OUT_WIDTH)
+        return;
+    const size_t at = (((size_t)o * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + p.n;
+#if BIAS
+    v += bias[o];
+#endif
+#if INPUT_ACTIVATION
+    v = quad_input_activation_backward(v, quad_load(input + at));
+#else
+    v = quad_activate(v);
+#endif
+    quad_store(v, y + at);
+}
+
+__kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convolution_quads(
+    __global const float *restrict x, __global const float *restrict weights,
+    __global const float *restrict bias, __global const float *restrict input,
+    __global float *restrict y) {
+    __local float4 room[LOCAL_QUADS];
+    const int item = get_local_id(0);
+    const place p = place_of(get_group_id(0), item);
+    const int phase_y = p.first_phase / PHASES_X, phase_x = p.first_phase % PHASES_X;
+    const tap_range rows =
+        taps_of(p.gy, IN_HEIGHT, PHASE_TAPS(phase_y, PHASES_Y, KERNEL_H), STRIDE_Y, PADDING_Y);
+    const tap_range columns =
+        taps_of(p.gx, IN_WIDTH, PHASE_TAPS(phase_x, PHASES_X, KERNEL_W), STRIDE_X, PADDING_X);
+    float4 sum[4 * TILE_QUADS];
+    UNROLL_FOR (int i = 0; i < 4 * TILE_QUADS; i++) sum[i] = (float4)(0.0f);
+
+    for (int block = 0; block < BLOCKS; block++) {
+        const int first = block * BLOCK_CHANNELS + p.slice * SLICE_CHANNELS;
+#if STAGED
+        barrier(CLK_LOCAL_MEM_FENCE);
+        stage(weights, p, block * BLOCK_CHANNELS, (__local float *)room);
+        barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+        __global const float *plane = x + first * PLANE + p.n;
+        for (int jy = rows.first; jy < rows.last; jy++)
+            for (int jx = columns.first; jx < columns.last; jx++) {
+                __global const float *pixel =
+                    plane + (INPUT_AT(rows, jy) * IN_WIDTH + INPUT_AT(columns, jx)) * BATCH;
+#if STAGED
+                __local const float4 *w = room + p.slice * SLICE_CHANNELS * CHANNEL_QUADS +
+                                          (jy * TAPS_X + jx) * TILE_QUADS;
+#else
+                const int tap = (phase_y + jy * PHASES_Y) * KERNEL_W + phase_x + jx * PHASES_X;
+                __global const float *w = weights + (size_t)first * IN_STRIDE +
+                                          (size_t)tap * TAP_STRIDE + p.first_channel;
+#endif
+                UNROLL_FOR (int c = 0; c < SLICE_CHANNELS; c++) {
+                    if (!WHOLE_BLOCKS && first + c >= IN_CHANNELS) break;
+                    const float4 v = quad_load(pixel + c * PLANE);
+                    FOR_TILE_QUADS {
+#if STAGED
+                        const float4 a = w[c * CHANNEL_QUADS + i];
+#else
+                        const float4 a = quad_load(w + c * IN_STRIDE + 4 * i);
+#endif
+                        sum[4 * i] = fma((float4)(a.x), v, sum[4 * i]);
+                        sum[4 * i + 1] = fma((float4)(a.y), v, sum[4 * i + 1]);
+                        sum[4 * i + 2] = fma((float4)(a.z), v, sum[4 * i + 2]);
+                        sum[4 * i + 3] = fma((float4)(a.w), v, sum[4 * i + 3]);
+                    }
+                }
+            }
+    }
+#if SLICES == 1
+    FOR_TILE finish(sum[i], p, i, bias, input, y);
+#else
+    /* SLICES outputs at a time: each slice adds up one of them. */
+    const int cell_item = item % CELL_ITEMS;
+    UNROLL_FOR (int i = 0; i < TILE; i += SLICES) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        UNROLL_FOR (int k = 0; k < SLICES; k++)
+            if (i + k < TILE) room[k * GROUP_ITEMS + item] = sum[i + k];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (i + p.slice < TILE) {
+            __local const float4 *from = room + p.slice * GROUP_ITEMS + cell_item;
+            float4 total = from[0];
+            UNROLL_FOR (int k = 1; k < SLICES; k++) total += from[k * CELL_ITEMS];
+            finish(total, p, i + p.slice, bias, input, y);
+        }
+    }
+#endif
+}

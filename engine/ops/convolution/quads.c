@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* The definition of a convolution for few channels on GPUs: an item keeps all outputs, or many of
+ * them, of four images of a pixel in registers. Twin of cl_kernels/convolution_quads.cl. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/arithmetic.h"
+#include "ops/activation.h"
+#include "ops/convolution/algorithm.h"
+
+typedef struct quads {
+    int channels; /* output channels of an item, at most all */
+    int phases;   /* of an item, if it has all channels, else 1; at most all */
+    int quads;    /* of the batch of a work-group, which divide those of the batch */
+    int pixels;   /* of a work-group (up: cells of one pixel of each phase) */
+    int slices;   /* of the input channels of a work-group */
+    int inputs;   /* input channels of a slice at a time */
+    int staged;   /* 1: weights are first copied to local memory */
+} quads;
+
+enum { IMAGES = 4, MOST_SUMS = 24, MOST_QUADS = 64, MOST_SLICES = 64, MOST_INPUTS = 16 };
+
+typedef struct state {
+    us_convolution_problem problem;
+    us_kernel *kernel;
+    size_t groups, items;
+} state;
+
+/* ---- how the work is cut ---- */
+
+static bool is_gather(const us_convolution_problem *problem) {
+    return problem->pass != US_CONVOLUTION_WEIGHTS;
+}
+
+static int count_phases(const us_convolution_problem *p, int axis) {
+    return p->pass == US_CONVOLUTION_UP ? p->stride[axis] : 1;
+}
+
+static int count_taps(const us_convolution_problem *p, int axis) {
+    return us_divide_up(p->kernel[axis], count_phases(p, axis));
+}
+
+/* The first cell of an axis that has output pixels, and how many have. */
+static int first_cell(const us_convolution_problem *p, int axis) {
+    return p->padding[axis] / count_phases(p, axis) * (p->pass == US_CONVOLUTION_UP);
+}
+static int count_cells(const us_convolution_problem *p, int axis) {
+    const us_shape out = us_convolution_out(p);
+    int size = axis == 0 ? out.height : out.width;
+    if (p->pass != US_CONVOLUTION_UP) return size;
+    return (size - 1 + p->padding[axis]) / p->stride[axis] + 1 - first_cell(p, axis);
+}
+
+static int batch_quads(const us_device_facts *device, const us_convolution_problem *p) {
+    return us_device_occupied(device, p->batch) / IMAGES;
+}
+
+static int group_items(const quads *q) {
+    return q->quads * q->pixels * q->slices;
+}
+
+static size_t count_tiles(const us_convolution_problem *p, const quads *q) {
+    int phases = count_phases(p, 0) * count_phases(p, 1);
+    return (size_t)us_divide_up(us_convolution_out(p).channels, q->channels) *
+           (size_t)us_divide_up(phases, q->phases);
+}
+
+static size_t count_groups(const us_device_facts *device, const us_convolution_problem *p,
+                           const quads *q) {
+    size_t cells = (size_t)count_cells(p, 0) * (size_t)count_cells(p, 1);
+    return count_tiles(p, q) * (size_t)(batch_quads(device, p) / q->quads) *
+           ((cells + (size_t)q->pixels - 1) / (size_t)q->pixels);
+}
+
+/* As LOCAL_QUADS in the kernel. */
+static size_t local_bytes(const us_convolution_problem *p, const quads *q) {
+    size_t tile = (size_t)us_divide_up(q->channels * q->phases, IMAGES);
+    size_t channel = (size_t)(count_taps(p, 0) * count_taps(p, 1)) * tile + 1;
+    size_t weights = q->staged ? (size_t)(q->slices * q->inputs) * channel : 1;
+    size_t sums = q->slices > 1 ? (size_t)q->slices * (size_t)group_items(q) : 0;
+    return (weights > sums ? weights : sums) * IMAGES * sizeof(float);
+}
+
+/* Whether the kernel can read weights 128 bits at a time where they lie. */
+static bool are_aligned(const us_convolution_problem *p, int channels) {
+    return us_convolution_out_stride(p) == 1 && channels % IMAGES == 0 &&
+           us_convolution_out(p).channels % channels == 0 && p->tap_stride % IMAGES == 0 &&
+           us_convolution_in_stride(p) % IMAGES == 0;
+}
+
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
+    const us_convolution_problem *p = problem;
+    const quads *q = parameters;
+    if (!is_gather(p)) return false;
+    const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
+    const int all = us_device_occupied(device, p->batch), phases = p->stride[0] * p->stride[1];
+    if (all % IMAGES != 0 || p->batch % IMAGES != 0) return false;
+    if (q->channels < 1 || q->channels > out.channels || q->channels > MOST_SUMS) return false;
+    if (q->phases < 1 || q->phases > MOST_SUMS / q->channels) return false;
+    if (q->phases > 1 &&
+        (p->pass != US_CONVOLUTION_UP || q->channels != out.channels || q->phases > phases))
+        return false;
+    if (q->quads < 1 || q->quads > MOST_QUADS || all / IMAGES % q->quads != 0) return false;
+    if (q->pixels < 1 || q->pixels > MOST_QUADS) return false;
+    if (q->inputs < 1 || q->inputs > MOST_INPUTS || q->inputs > in.channels) return false;
+    if (q->slices < 1 || q->slices > MOST_SLICES || q->slices > in.channels) return false;
+    if (q->staged < 0 || q->staged > 1) return false;
+    if (!q->staged && (q->phases > 1 || !are_aligned(p, q->channels))) return false;
+    return (size_t)group_items(q) <= device->max_group_size &&
+           local_bytes(p, q) <= device->local_bytes;
+}
+
+/* ---- defaults ---- */
+
+/* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
+ * kernel, of about 96 registers, that it holds, and those that hide each other's waiting. Others
+ * are taken for small. */
+typedef struct unit {
+    int lanes, items, busy;
+} unit;
+
+static unit unit_of(const us_device_facts *device) {
+    switch (device->vendor) {
+    case US_VENDOR_NVIDIA:
+        return (unit){128, 640, 512};
+    case US_VENDOR_AMD:
+        return (unit){64, 1024, 512};
+    case US_VENDOR_INTEL:
+        return (unit){8, 56, 48};
+    default:
+        return (unit){8, 64, 32};
+    }
+}
+
+/* Instructions of an item, apart from those of waiting. */
+static double count_instructions(const us_convolution_problem *p, const quads *q) {
+    const int tile = q->channels * q->phases, taps = count_taps(p, 0) * count_taps(p, 1);
+    const int tile_quads = us_divide_up(tile, IMAGES), block = q->inputs * q->slices;
+    const int blocks = us_divide_up(us_convolution_in(p).channels, block);
+    double tap = q->inputs * (IMAGES * tile + tile_quads + 1.0) + 12;
+    double copied = us_divide_up((int64_t)block * taps * tile_quads * IMAGES, group_items(q));
+    double end = q->slices == 1 ? 16.0 * tile : 3.0 * tile + us_divide_up(tile, q->slices) * 40.0;
+    return blocks * (taps * tap + (q->staged ? 20 * copied + 40 : 0)) + end + 60;
+}
+
+/* The time that so many groups take together on a compute unit, in that of an instruction of all
+ * its lanes. */
+static double round_time(const us_convolution_problem *p, const quads *q, unit by, double groups) {
+    enum { WAIT = 400 /* for memory */, START = 1200 };
+    const int taps = count_taps(p, 0) * count_taps(p, 1);
+    const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
+    const double instructions = count_instructions(p, q), items = groups * group_items(q);
+    const double alone = (double)blocks * taps * WAIT + START + instructions;
+    const double share = items < by.busy ? sqrt(items / by.busy) : 1;
+    const double work = items * instructions / by.lanes / share;
+    return work > alone ? work : alone;
+}
+
+/* Groups come in rounds of as many as a compute unit holds. */
+static double estimate(const us_device_facts *device, const us_convolution_problem *p,
+                       const quads *q) {
+    const unit by = unit_of(device);
+    const int held = by.items > group_items(q) ? by.items / group_items(q) : 1;
+    const int groups = us_divide_up((int64_t)count_groups(device, p, q), device->compute_units);
+    double time = groups / held * round_time(p, q, by, held);
+    if (groups % held > 0) time += round_time(p, q, by, groups % held);
+    return time;
+}
+
+/* Output channels, and phases, whose sums fit into registers: 12 to 16 of four images. Intel's have
+ * room for fewer. */
+static void choose_sums(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    const int out = us_convolution_out(p).channels,
+              most = device->vendor == US_VENDOR_INTEL ? 8 : 12;
+    const int phases = count_phases(p, 0) * count_phases(p, 1);
+    q->channels = us_tiles_even(out, most);
+    /* Multiples of a quad waste no part of one. */
+    if (q->channels % IMAGES != 0 && q->channels < out) {
+        int rounded = us_divide_up(q->channels, IMAGES) * IMAGES;
+        if (rounded <= out) q->channels = rounded;
+    }
+    q->phases = q->channels == out && phases > 1 ? us_tiles_even(phases, most / out) : 1;
+    if (q->phases < 1) q->phases = 1;
+    q->staged = q->phases > 1 || !are_aligned(p, q->channels);
+}
+
+/* The quads of a work-group: as many of at most 32 as the batch is made of. */
+static int choose_quads(const us_device_facts *device, const us_convolution_problem *p) {
+    int most = 32;
+    while (batch_quads(device, p) % most != 0)
+        most /= 2;
+    return most;
+}
+
+/* Fills what best suits a device. */
+static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    const int in = us_convolution_in(p).channels;
+    choose_sums(device, p, q);
+    quads best = {0};
+    double least = 0;
+    for (q->quads = choose_quads(device, p); q->quads >= 1; q->quads /= 2)
+        for (q->slices = 1; q->slices <= us_smaller(in, MOST_SLICES); q->slices++)
+            for (q->pixels = 1; q->pixels <= MOST_QUADS; q->pixels *= 2) {
+                q->inputs = us_tiles_even(us_divide_up(in, q->slices), 4);
+                if (group_items(q) % device->group_size != 0 || !valid(device, p, q)) continue;
+                double time = estimate(device, p, q);
+                if (best.channels > 0 && time >= least) continue;
+                best = *q;
+                least = time;
+            }
+    *q = best;
+}
+
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
+    enum { MOST_OUTPUTS = 48 };
+    const us_convolution_problem *p = problem;
+    quads *q = parameters;
+    if (!is_gather(p) || device->execution != US_EXECUTION_LANES ||
+        us_convolution_out(p).channels > MOST_OUTPUTS)
+        return false;
+    choose(device, p, q);
+    return valid(device, p, q);
+}
+
+/* The default's kind of cut, also where another algorithm is to be the default. */
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
+    const us_convolution_problem *p = problem;
+    if (index > 0 || !is_gather(p) || device->execution != US_EXECUTION_LANES) return false;
+    choose(device, p, parameters);
+    return true;
+}
+
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
+                   size_t offset, int list[US_TUNABLE_CHOICES]) {
+    const us_convolution_problem *p = problem;
+    const quads *q = parameters;
+    const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
+    int count = 0;
+    switch (offset) {
+    case offsetof(quads, channels):
+        return us_tiles_choices(out.channels, MOST_SUMS, list);
+    case offsetof(quads, phases):
+        return us_tiles_choices(count_phases(p, 0) * count_phases(p, 1),
+                                us_smaller(MOST_SUMS / q->channels, US_TUNABLE_CHOICES), list);
+    case offsetof(quads, quads):
+        for (int most = 1; most <= MOST_QUADS; most *= 2)
+            if (batch_quads(device, p) % most == 0) count = us_choices_add(list, count, most);
+        return count;
+    case offsetof(quads, pixels):
+        return us_powers_choices(MOST_QUADS, list);
+    case offsetof(quads, slices):
+        return us_tiles_choices(in.channels, us_smaller(MOST_SLICES, US_TUNABLE_CHOICES), list);
+    case offsetof(quads, inputs):
+        return us_tiles_choices(us_divide_up(in.channels, q->slices), MOST_INPUTS, list);
+    default:
+        list[0] = 0;
+        list[1] = 1;
+        return 2;
+    }
+}
+
+/* ---- kernel ---- */
+
+static unseen_status create(const us_build *build, const us_convolution_problem *p,
+                            const void *parameters, void **state_pointer, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
+    const quads *q = parameters;
+    const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
+    state *made = calloc(1, sizeof *made);
+    *state_pointer = made;
+    if (!made) return us_fail_memory(error, "a convolution");
+    made->problem = *p;
+    made->groups = count_groups(device, p, q);
+    made->items = (size_t)group_items(q);
+    char activations[US_ACTIVATION_OPTIONS];
+    us_activation_options(activations, p->activation, p->input_activation);
+    return us_kernel_create(
+        build, "convolution_quads", "convolution_quads", &made->kernel, error,
+        "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
+        "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
+        "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu "
+        "-DOUT_STRIDE=%zu -DBIAS=%d %s -DCELLS_Y=%d -DCELLS_X=%d -DFIRST_CELL_Y=%d "
+        "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d -DSLICES=%d "
+        "-DSLICE_CHANNELS=%d -DSTAGED=%d",
+        p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
+        out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
+        p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
+        p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
+        count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
+        q->pixels, q->slices, q->inputs, q->staged);
+}
+
+static void destroy(void *pointer) {
+    state *s = pointer;
+    if (!s) return;
+    us_kernel_destroy(s->kernel);
+    free(s);
+}
+
+static unseen_status run(void *pointer, us_buffer *weights, const us_convolution_args *args,
+                         unseen_error *error) {
+    const state *s = pointer;
+    const size_t groups[3] = {s->groups, 1, 1};
+    return us_kernel_run_groups(s->kernel, groups, s->items, error, "bbbbb",
+                                us_convolution_x(&s->problem, args), weights, args->bias,
+                                args->input, us_convolution_y(&s->problem, args));
+}
+
+static const us_convolution_implementation implementation = {
+    .create = create,
+    .destroy = destroy,
+    .run = run,
+};
+
+const us_algorithm us_convolution_quads = {
+    .name = "quads",
+    .sources = {"convolution_quads"},
+    .parameters = {US_PARAMETER(quads, channels), US_PARAMETER(quads, phases),
+                   US_PARAMETER(quads, quads), US_PARAMETER(quads, pixels),
+                   US_PARAMETER(quads, slices), US_PARAMETER(quads, inputs),
+                   US_PARAMETER(quads, staged)},
+    .defaults = defaults,
+    .valid = valid,
+    .start = start,
+    .choices = choices,
+    .implementation = &implementation,
+};
