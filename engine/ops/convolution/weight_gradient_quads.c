@@ -213,6 +213,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
 static const us_convolution_implementation implementation = {
     .create = create,
     .destroy = us_weight_gradient_destroy,
+    .parts = us_weight_gradient_parts,
     .run = us_weight_gradient_run,
 };
 
