@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Stored images, in bytes or floats, become a normalised batch:
  *
- *     out[c][y][x][n] = scale * pixels[image][y][x][c] + offset     image = chosen[n]
+ *     out[c][y][x][n] = scale * pixels[image][y][x][c] + offset     image = chosen[at + n]
  *
  * flipped, resized or padded, and of other channels on the way. image_batch_choose decides which
- * image a lane gets and whether it is flipped; image_batch_gather moves the pixels, which is a
- * transposition: in storage an image's values lie side by side, in a batch those of one pixel.
+ * image a lane gets and whether it is flipped, for many batches at once; image_batch_gather moves
+ * the pixels, which is a transposition: in storage an image's values lie side by side, in a batch
+ * those of one pixel.
  *
  *     storage                  tile, in registers or L1         batch
  *     image 0  rgbrgbrgb..     r: n0 n1 n2 ..                   [c][y][x][n]
@@ -18,6 +19,7 @@
  *
  * Options
  *     BATCH                lanes of the batch in memory
+ *     CHOSEN               images that are chosen at once (64 * BATCH)
  *     FLOATS               1: pixels are floats, else bytes
  *     SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH   of a stored image (3, 64, 64)
  *     CHANNELS, HEIGHT, WIDTH   of the batch
@@ -83,18 +85,19 @@ typedef float cell;
 #define vec_from_bytes(p) WIDE(convert_float)(WIDE(vload)(0, p))
 #endif
 
-/* chosen: [the stored image of each lane][whether it is flipped]. selection may be NULL. */
+/* chosen: [the stored image of each place from `first` on][whether it is flipped]. selection may be
+ * NULL. */
 __kernel GROUP_ATTRIBUTE void image_batch_choose(__global const uint *restrict selection,
                                                  __global uint *restrict chosen, uint selected,
                                                  uint first, int n, int shuffle, int flip,
                                                  ulong seed, uint epoch) {
-    const int lane = (int)get_group_id(0) * GROUP_SIZE + (int)get_local_id(0);
-    if (lane >= n) return;
-    const uint place = first + (uint)lane;
+    const int i = (int)get_group_id(0) * GROUP_SIZE + (int)get_local_id(0);
+    if (i >= n) return;
+    const uint place = first + (uint)i;
     uint index = place;
     if (shuffle) index = us_random_permute(seed, SHUFFLE_STREAM, epoch, selected, place);
-    chosen[lane] = selection ? selection[index] : index;
-    chosen[BATCH + lane] = flip && us_random_uniform(seed, FLIP_STREAM, epoch, place) < 0.5f;
+    chosen[i] = selection ? selection[index] : index;
+    chosen[CHOSEN + i] = flip && us_random_uniform(seed, FLIP_STREAM, epoch, place) < 0.5f;
 }
 
 /* An item's work. */
@@ -190,7 +193,7 @@ static inline __global const uchar *strip_of(__global const uchar *pixels,
                                              __global const uint *chosen, int lane, uint low,
                                              strip s) {
     const uint index = IN_ORDER ? (uint)lane : chosen[lane] - low;
-    const int x = chosen[BATCH + lane] ? WIDTH - STRIP - s.x : s.x;
+    const int x = chosen[CHOSEN + lane] ? WIDTH - STRIP - s.x : s.x;
     return pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
 }
 
@@ -247,7 +250,7 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
     for (int j = 0; j < vectors; j++) {
         const int first = base + j * LANE_STRIDE;
         load_strips(rows[j], pixels, chosen, first, n, low, s);
-        mirror_strips(rows[j], chosen + BATCH + first);
+        mirror_strips(rows[j], chosen + CHOSEN + first);
     }
     for (int p = 0; p < STRIP; p++)
         for (int c = 0; c < CHANNELS; c++)
@@ -261,10 +264,11 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
 
 /* pixels: the stored images low .. low + count - 1; the tile becomes value * scale + offset. */
 __kernel GROUP_ATTRIBUTE void image_batch_gather(__global const pixel *restrict pixels,
-                                                 __global const uint *restrict chosen,
+                                                 __global const uint *restrict chosen, int at,
                                                  __global float *restrict out, int n, uint low,
                                                  uint count, float scale, float offset) {
     strip s;
+    chosen += at;
     s.x = (int)get_group_id(1) * STRIP;
     s.y = (int)get_group_id(2);
     s.pixels = min(STRIP, WIDTH - s.x);
@@ -284,7 +288,7 @@ __kernel GROUP_ATTRIBUTE void image_batch_gather(__global const pixel *restrict 
             const int lane = first + l;
             const uint index = lane >= n ? 0 : IN_ORDER ? (uint)lane : chosen[lane] - low;
             if (lane < n && (!PARTIAL || index < count))
-                fill(tile, l, pixels + (size_t)index * IMAGE, chosen[BATCH + lane] != 0, s);
+                fill(tile, l, pixels + (size_t)index * IMAGE, chosen[CHOSEN + lane] != 0, s);
             else
                 fill_other(tile, l, out + lane, lane < n, s);
         }

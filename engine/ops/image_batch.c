@@ -30,13 +30,16 @@ struct us_image_loader {
     bool staged;
     uint32_t *selection;    /* of a staged loader; NULL: all */
     unsigned char *staging; /* host's side of the staging buffer */
-    us_buffer *selection_on_device, *chosen;
+    us_buffer *selection_on_device;
+    us_buffer *chosen;        /* images of some batches to come, so that few launches choose */
+    us_image_batch_args last; /* how they were chosen */
+    int64_t chosen_first, chosen_end; /* their places; equal: there are none yet */
     us_kernel *choose, *gather;
     size_t groups[3];
     double scale, offset; /* from a stored value to a normalised one */
 };
 
-enum { TILE_VALUES = 64, MAX_SOURCE_CHANNELS = 16 };
+enum { CHOSEN_AHEAD = 64 /* batches */, TILE_VALUES = 64, MAX_SOURCE_CHANNELS = 16 };
 
 static us_image_batch_tuning image_batch_tuning_default(const us_device_facts *device,
                                                         us_shape shape, int batch) {
@@ -155,14 +158,15 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     for (int i = 0; i < 2; i++)
         US_TRY(us_kernel_create(
             &build, "image_batch", names[i], kernels[i], error,
-            "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d -DSOURCE_WIDTH=%d "
+            "-DBATCH=%d -DCHOSEN=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d "
+            "-DSOURCE_WIDTH=%d "
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DIN_ORDER=%d%s "
             "-DSHUFFLE_STREAM=%d "
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
-            loader->batch, source->is_float, source->channels, source->height, source->width,
-            shape.channels, shape.height, shape.width, source->fit == US_FIT_PAD,
-            loader->part_count > 1, loader->staged, special, US_STREAM_SHUFFLE, US_STREAM_FLIP,
-            tuning.vectors, tuning.strip));
+            loader->batch, CHOSEN_AHEAD * loader->batch, source->is_float, source->channels,
+            source->height, source->width, shape.channels, shape.height, shape.width,
+            source->fit == US_FIT_PAD, loader->part_count > 1, loader->staged, special,
+            US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }
 
@@ -184,8 +188,9 @@ unseen_status us_image_loader_create(us_device *device, const us_image_source *s
     unseen_status status;
     US_CHECK(create_parts(loader, error));
     US_CHECK(create_selection(loader, selection, error));
-    US_CHECK(us_buffer_create(device, 2 * (size_t)batch * sizeof(uint32_t), "the chosen images",
-                              &loader->chosen, error));
+    /* Kernels may read, and not use, as far as a whole batch after the last one. */
+    US_CHECK(us_buffer_create(device, (2 * CHOSEN_AHEAD + 1) * (size_t)batch * sizeof(uint32_t),
+                              "the chosen images", &loader->chosen, error));
     US_CHECK(create_kernels(loader, shape, error));
     *out = loader;
     return UNSEEN_OK;
@@ -226,6 +231,30 @@ static unseen_status stage(us_image_loader *loader, const us_image_batch_args *a
                            (size_t)args->n * loader->image_bytes, error);
 }
 
+static bool is_chosen(const us_image_loader *loader, const us_image_batch_args *args) {
+    const us_image_batch_args *last = &loader->last;
+    return args->first >= loader->chosen_first && args->first + args->n <= loader->chosen_end &&
+           args->shuffle == last->shuffle && args->flip == last->flip && args->seed == last->seed &&
+           args->epoch == last->epoch;
+}
+
+/* The batch's images, and those of some more that probably come after it. */
+static unseen_status choose(us_image_loader *loader, const us_image_batch_args *args,
+                            unseen_error *error) {
+    const int64_t most = (int64_t)CHOSEN_AHEAD * loader->batch,
+                  left = loader->selected - args->first;
+    const int64_t count = left < most ? left : most;
+    const int64_t group = loader->device->facts.group_size;
+    const size_t groups[3] = {(size_t)((count + group - 1) / group), 1, 1};
+    loader->chosen_end = loader->chosen_first = args->first; /* none, if this fails */
+    US_TRY(us_kernel_run(loader->choose, groups, error, "bbuuiiiUu", loader->selection_on_device,
+                         loader->chosen, (uint32_t)loader->selected, (uint32_t)args->first,
+                         (int32_t)count, args->shuffle, args->flip, args->seed, args->epoch));
+    loader->last = *args;
+    loader->chosen_end = args->first + count;
+    return UNSEEN_OK;
+}
+
 unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_args *args,
                                   unseen_error *error) {
     if (args->n < 1 || args->n > loader->batch || args->first < 0 ||
@@ -236,14 +265,11 @@ unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_
                        (long long)args->first, (long long)(args->first + args->n - 1),
                        (long long)loader->selected, loader->batch);
     if (loader->staged) US_TRY(stage(loader, args, error));
-    const size_t lanes = (size_t)(loader->batch / loader->device->facts.group_size);
-    US_TRY(us_kernel_run(loader->choose, (size_t[]){lanes, 1, 1}, error, "bbuuiiiUu",
-                         loader->selection_on_device, loader->chosen, (uint32_t)loader->selected,
-                         (uint32_t)args->first, args->n, args->shuffle, args->flip, args->seed,
-                         args->epoch));
+    if (!is_chosen(loader, args)) US_TRY(choose(loader, args, error));
+    const int32_t at = (int32_t)(args->first - loader->chosen_first);
     for (int p = 0; p < loader->part_count; p++)
-        US_TRY(us_kernel_run(loader->gather, loader->groups, error, "bbbiuuff",
-                             loader->parts[p].pixels, loader->chosen, args->out, args->n,
+        US_TRY(us_kernel_run(loader->gather, loader->groups, error, "bbibiuuff",
+                             loader->parts[p].pixels, loader->chosen, at, args->out, args->n,
                              (uint32_t)loader->parts[p].low, (uint32_t)loader->parts[p].count,
                              loader->scale, loader->offset));
     return UNSEEN_OK;

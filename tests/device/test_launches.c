@@ -21,10 +21,10 @@ typedef struct step_case {
 #define SMALL "/input/height=16", "/input/width=16", "/training/batch=4"
 
 static const step_case cases[] = {
-    {"medium", 21, {SMALL}},
-    {"strong", 41, {SMALL}},
+    {"medium", 20, {SMALL}},
+    {"strong", 40, {SMALL}},
     {"boss",
-     129,
+     128,
      {"/input/height=32", "/input/width=32", "/training/batch=4", "/networks/encoder/0/channels=2",
       "/networks/encoder/3/channels=2", "/networks/encoder/6/channels=2",
       "/networks/decoder/0/channels=2", "/networks/decoder/3/channels=2",
