@@ -137,17 +137,13 @@ __kernel GROUP_ATTRIBUTE void weight_gradient(__global const float *restrict lar
                                               __global float *restrict partial, int accumulate
 #if BIAS_SPLITS
                                               ,
-                                              __global float *restrict bias, long first_bias,
-                                              int accumulate_bias
+                                              BIAS_ARGUMENTS
 #endif
 ) {
 #if BIAS_SPLITS
     __local float room[GROUP_SIZE];
-    __global float *to = bias + first_bias;
     if (get_group_id(0) >= WEIGHT_GROUPS) {
-        const int group = get_group_id(0) - WEIGHT_GROUPS;
-        bias_sum(BIAS_OF_LARGE ? large : small, group % BIAS_CHANNELS, group / BIAS_CHANNELS, to,
-                 accumulate_bias, room);
+        BIAS_GROUP((int)get_group_id(0) - WEIGHT_GROUPS, room);
         return;
     }
 #endif

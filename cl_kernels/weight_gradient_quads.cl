@@ -28,18 +28,26 @@
  *     SPLITS                   parts of the sums (1 to 256): sum_splits.cl
  *     SHARED_SUMS              of each item in local memory at a time (8)
  *     WEIGHTS                  floats of the gradient
+ *     BIAS_SPLITS              above 0: rows of work-groups after those of the splits, which take
+ * the bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS BIAS_OF_LARGE            1: dy
+ * is the large side
  *
  * Launched with work-groups (tiles, splits). Twin of
  * engine/ops/convolution/weight_gradient_quads.c. */
 #include "quad.cl"
+
+#define SLICE_ITEMS (QUADS * GROUP_TILES)
+#define GROUP_ITEMS (SLICE_ITEMS * SLICES)
+#if BIAS_SPLITS
+#define BIAS_ITEMS GROUP_ITEMS
+#include "bias_sum.cl"
+#endif
 
 #define SUMS (TILE_SMALL * TILE_LARGE * TILE_TAPS)
 #define SMALL_TILES CEIL_DIV(SMALL_CHANNELS, TILE_SMALL)
 #define LARGE_TILES CEIL_DIV(LARGE_CHANNELS, TILE_LARGE)
 #define TAP_TILES CEIL_DIV(KERNEL_W, TILE_TAPS)
 #define TILES (SMALL_TILES * TAP_TILES * KERNEL_H * LARGE_TILES)
-#define SLICE_ITEMS (QUADS * GROUP_TILES)
-#define GROUP_ITEMS (SLICE_ITEMS * SLICES)
 #define PIXELS (SMALL_HEIGHT * SMALL_WIDTH)
 #define CELLS (PIXELS * (OCCUPIED / (4 * QUADS)))
 #define PARTS (SPLITS * SLICES)
@@ -142,8 +150,20 @@ INLINE void write_weight(const piece p, int a, float total, __global float *part
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_quads(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, int accumulate) {
+    __global float *restrict partial, int accumulate
+#if BIAS_SPLITS
+    ,
+    BIAS_ARGUMENTS
+#endif
+) {
     __local float room[SHARED_SUMS * GROUP_ITEMS];
+#if BIAS_SPLITS
+    if (get_group_id(1) >= SPLITS) {
+        BIAS_GROUP((int)(get_group_id(1) - SPLITS) * (int)get_num_groups(0) + (int)get_group_id(0),
+                   room);
+        return;
+    }
+#endif
     const int item = get_local_id(0), split = get_group_id(1);
     const int first_tile = get_group_id(0) * GROUP_TILES, tile = item / QUADS % GROUP_TILES;
     float sum[TILE_SMALL][TILE_LARGE][TILE_TAPS];

@@ -73,7 +73,7 @@ unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradie
     gradient->bias_splits = count_bias_splits(device, &gradient->problem);
     const size_t bytes = us_weight_gradient_parts(gradient, split) * sizeof(float);
     gradient->bias_first = split[1].first;
-    if (gradient->problem.bias && !gradient->takes_bias && !gradient->joins_bias) {
+    if (gradient->problem.bias && !gradient->takes_bias && gradient->bias_groups == 0) {
         us_bias_options(device, &gradient->problem, options);
         US_TRY(us_kernel_create(build, "bias_gradient", "bias_gradient", &gradient->bias, error,
                                 "-DBATCH=%d %s", gradient->problem.batch, options));
@@ -121,7 +121,7 @@ unseen_status us_weight_gradient_run(void *state, us_buffer *weights,
         US_TRY(us_device_scratch(weights->device, floats * sizeof(float), &parts, error));
     us_buffer *bias = NULL;
     if (has_bias && g->takes_bias && whole) bias = args->bias;
-    if (has_bias && g->joins_bias) bias = parts;
+    if (has_bias && g->bias_groups > 0) bias = parts;
     const bool accumulate = args->accumulate && (whole || args->parts);
     US_TRY(g->launch(g, args, whole ? weights : parts, bias, accumulate, error));
     if (g->bias) {

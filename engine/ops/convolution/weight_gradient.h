@@ -12,17 +12,17 @@ typedef struct us_weight_gradient us_weight_gradient;
 
 struct us_weight_gradient {
     us_convolution_problem problem;
-    us_kernel *kernel; /* of the weights */
-    size_t groups;     /* its work-groups, of all splits or of each, as `launch` has it */
-    size_t items;      /* of a group, where it is the kernel's own number */
-    int splits;        /* parts of the sums; 1: they are whole */
-    bool takes_bias;   /* the kernel computes the bias's gradient, too */
-    bool joins_bias;   /* or its launch has more work-groups that do, see us_bias_options */
+    us_kernel *kernel;  /* of the weights */
+    size_t groups;      /* its work-groups, of all splits or of each, as `launch` has it */
+    size_t items;       /* of a group, where it is the kernel's own number */
+    int splits;         /* parts of the sums; 1: they are whole */
+    bool takes_bias;    /* the kernel computes the bias's gradient, too */
+    size_t bias_groups; /* or its launch has so many more work-groups that do: us_bias_options */
 
     /* Launches the kernel. With several splits `to` gets partial sums one after the other for each,
      * of the weights and then of the bias where it is taken. With a single one the gradients go to
-     * `to` and `bias` (NULL: not wanted). With `accumulate` they are added to what is there. Where
-     * the bias joins, its partial sums go to `bias` from bias_first on, and are added to what is
+     * `to` and `bias` (NULL: not wanted). With `accumulate` they are added to what is there. With
+     * bias_groups the bias's partial sums go to `bias` from bias_first on, and are added to what is
      * there where us_bias_accumulates. */
     unseen_status (*launch)(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error);

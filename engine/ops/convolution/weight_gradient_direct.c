@@ -112,8 +112,8 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    const size_t groups[3] = {gradient->groups, 1, 1};
-    if (gradient->joins_bias)
+    const size_t groups[3] = {gradient->groups + gradient->bias_groups, 1, 1};
+    if (gradient->bias_groups > 0)
         return us_kernel_run(gradient->kernel, groups, error, "bbbibli", args->large, args->small,
                              to, (int32_t)accumulate, bias, (int64_t)gradient->bias_first,
                              (int32_t)us_bias_accumulates(args));
@@ -133,11 +133,8 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->splits = d->splits;
     made->launch = launch;
     char bias[US_BIAS_OPTIONS] = "";
-    if (device->execution == US_EXECUTION_LANES) {
-        const size_t bias_groups = us_bias_options(device, p, bias);
-        made->joins_bias = bias_groups > 0;
-        made->groups += bias_groups;
-    }
+    if (device->execution == US_EXECUTION_LANES)
+        made->bias_groups = us_bias_options(device, p, bias);
     US_TRY(us_kernel_create(
         build, "weight_gradient", "weight_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "

@@ -177,8 +177,14 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    (void)bias;
+    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
+    if (gradient->bias_groups > 0) {
+        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
+        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbibli",
+                                    args->large, args->small, to, (int32_t)accumulate, bias,
+                                    (int64_t)gradient->bias_first,
+                                    (int32_t)us_bias_accumulates(args));
+    }
     return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
                                 args->large, args->small, to, (int32_t)accumulate);
 }
@@ -195,18 +201,20 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->items = (size_t)group_items(q);
     made->splits = q->splits;
     made->launch = launch;
+    char bias[US_BIAS_OPTIONS];
+    made->bias_groups = us_bias_options(device, p, bias);
     US_TRY(us_kernel_create(
         build, "weight_gradient_quads", "weight_gradient_quads", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DTILE_SMALL=%d -DTILE_LARGE=%d "
-        "-DTILE_TAPS=%d -DQUADS=%d -DGROUP_TILES=%d -DSLICES=%d -DSPLITS=%d -DSHARED_SUMS=%d",
+        "-DTILE_TAPS=%d -DQUADS=%d -DGROUP_TILES=%d -DSLICES=%d -DSPLITS=%d -DSHARED_SUMS=%d %s",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), q->small, q->large, q->taps, q->quads, q->tiles,
-        q->slices, q->splits, shared_sums(q)));
+        q->slices, q->splits, shared_sums(q), bias));
     return us_weight_gradient_prepare(build, made, error);
 }
 
@@ -219,7 +227,7 @@ static const us_convolution_implementation implementation = {
 
 const us_algorithm us_weight_gradient_quads = {
     .name = "weight_gradient_quads",
-    .sources = {"weight_gradient_quads", "bias_gradient"},
+    .sources = {"weight_gradient_quads"},
     .parameters = {US_PARAMETER(quads, small), US_PARAMETER(quads, large),
                    US_PARAMETER(quads, taps), US_PARAMETER(quads, quads),
                    US_PARAMETER(quads, tiles), US_PARAMETER(quads, slices),
