@@ -40,7 +40,7 @@ static unseen_status time_training(bench *b, double *rate, unseen_error *error) 
 }
 
 static unseen_status time_scoring(bench *b, double *rate, unseen_error *error) {
-    const us_dataset *dataset = &b->subject.dataset;
+    us_dataset *dataset = &b->subject.dataset;
     const us_scored_images scored = {
         .dataset = dataset, .count = dataset->images.count, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS], started = us_clock();
@@ -177,6 +177,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.subject.trainer);
     us_detector_destroy(b.subject.detector);
+    us_dataset_leave_device(&b.subject.dataset);
     if (b.device) us_tuning_close(&b.device->tuning);
     if (us_device_close(b.device)) us_dataset_unmake(&b.subject.dataset);
     return status;
