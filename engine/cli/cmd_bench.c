@@ -24,6 +24,23 @@ static char *memory_text(const cJSON *result) {
     return text;
 }
 
+/* Where the images are, as far as it matters to the speed. */
+static char *images_text(const cJSON *result) {
+    const char *place = cli_text(result, "images");
+    if (strcmp(place, "resident") == 0) return cli_format("kept in the device's memory");
+    if (strcmp(place, "streamed") == 0)
+        return cli_format("sent with every batch, as they do not fit into the device's memory");
+    return cli_format("read in the host's memory");
+}
+
+static char *scoring_text(const cJSON *result) {
+    double first = cli_number(result, "score_images_per_second");
+    double again = cli_number(result, "score_resident_images_per_second");
+    if (isnan(again)) return cli_format("%.0f images/s", first);
+    return cli_format("%.0f images/s from the host's memory, %.0f once they are on the device",
+                      first, again);
+}
+
 static void print_totals(const cJSON *result) {
     cli_table table;
     cli_table_begin(&table, "ll");
@@ -33,8 +50,8 @@ static void print_totals(const cJSON *result) {
     row(&table, "device", cli_format("%s", cli_text(result, "device")));
     row(&table, "training",
         cli_format("%.0f images/s", cli_number(result, "train_images_per_second")));
-    row(&table, "scoring",
-        cli_format("%.0f images/s", cli_number(result, "score_images_per_second")));
+    row(&table, "scoring", scoring_text(result));
+    row(&table, "images", images_text(result));
     row(&table, "arithmetic",
         cli_format("%.1f GFLOP/s of %.1f that the device can do, %.1f%%",
                    cli_number(result, "gflops"), cli_number(result, "peak_gflops"),
