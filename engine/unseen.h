@@ -198,6 +198,7 @@ typedef struct unseen_bench_options {
     const char *device;  /* selector as above */
     const char *profile; /* NULL, or a file for a Chrome trace of one training step */
     bool overwrite;      /* see unseen_run_options */
+    double seconds;      /* of measuring in all, about, once kernels are compiled; 0: 15 */
 } unseen_bench_options;
 
 /* Throughput of training and scoring on made-up images, beside the device's measured peaks.

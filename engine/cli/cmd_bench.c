@@ -197,7 +197,7 @@ int cli_cmd_bench(int argc, char **argv) {
             "read and written at the least."
             "\vExample:\n"
             "  unseen bench configs/medium.json --batch 128 --device cpu",
-        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE |
+        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE | CLI_OPTION_BENCH |
                   CLI_OPTION_OVERWRITE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = 1,
@@ -207,6 +207,8 @@ int cli_cmd_bench(int argc, char **argv) {
     unseen_config *config = NULL;
     const bool taken = cli_is_stdout(options.profile);
     int code = cli_check_stdout(taken, options.json);
+    double seconds = 0;
+    if (code == UNSEEN_OK && !cli_options_seconds(&options, &seconds)) code = UNSEEN_BAD_INPUT;
     if (code == UNSEEN_OK) code = cli_options_config(&options, options.arguments[0], &config);
     if (config) {
         cli_progress progress;
@@ -216,7 +218,8 @@ int cli_cmd_bench(int argc, char **argv) {
         unseen_error error = {0};
         unseen_bench_options bench = {.device = options.device,
                                       .profile = cli_output_path(options.profile),
-                                      .overwrite = options.overwrite};
+                                      .overwrite = options.overwrite,
+                                      .seconds = seconds};
         unseen_status status = unseen_bench(config, &bench, &events, &json, &error);
         cli_progress_end(&progress);
         code = status == UNSEEN_OK

@@ -15,7 +15,7 @@
 #include "tuning/tuning.h"
 
 enum { ROUNDS = 5, SCORED_IMAGES = 20000, SCORED_BYTES = 1 << 28 };
-static const double round_seconds = 1.0;
+static const double usual_seconds = 15; /* in all */
 
 typedef struct bench {
     us_bench_subject subject;
@@ -23,6 +23,7 @@ typedef struct bench {
     const unseen_events *events;
     us_device *device;
     us_bench_rows rows;
+    double round_seconds; /* for one of the measurements of a round */
     double started, seconds_to_first_step;
     double train_rate, score_rate, peak, memory_peak;
     double resident_score_rate;      /* 0: images are not resident */
@@ -35,7 +36,7 @@ static unseen_status time_training(bench *b, double *rate, unseen_error *error) 
     double started = us_clock();
     do {
         US_TRY(us_trainer_rehearse(b->subject.trainer, steps++, error));
-    } while (us_clock() - started < round_seconds);
+    } while (us_clock() - started < b->round_seconds);
     US_TRY(us_device_finish(b->device, error));
     *rate = (double)(steps * b->subject.detector->batch) / (us_clock() - started);
     return UNSEEN_OK;
@@ -53,7 +54,7 @@ static unseen_status time_scoring(bench *b, us_dataset *dataset, bool anew, doub
         US_TRY(us_model_columns(b->subject.detector, &scored, columns, error));
         us_columns_release(columns);
         images += scored.count;
-    } while (us_clock() - started < round_seconds);
+    } while (us_clock() - started < b->round_seconds);
     *rate = (double)images / (us_clock() - started);
     return UNSEEN_OK;
 }
@@ -79,7 +80,7 @@ static unseen_status make_scored(bench *b, double rate, unseen_error *error) {
     if (!sends_images(b)) return UNSEEN_OK;
     const int batch = b->subject.detector->batch;
     const double image = (double)us_shape_size(b->subject.config->input);
-    double count = fmin(fmin(SCORED_IMAGES, rate * round_seconds / 2), SCORED_BYTES / image);
+    double count = fmin(fmin(SCORED_IMAGES, rate * b->round_seconds / 2), SCORED_BYTES / image);
     int64_t batches = (int64_t)(count / batch) + 1;
     if (batches < US_BENCH_BATCHES) batches = US_BENCH_BATCHES;
     return us_dataset_make_up(b->subject.config, batches * batch, &b->scored, error);
@@ -145,7 +146,7 @@ static unseen_status measure(bench *b, unseen_error *error) {
                               .loss = NAN,
                               .held_out_loss = NAN,
                               .images_per_second = train[i],
-                              .seconds_left = (ROUNDS - i - 1) * 2.5};
+                              .seconds_left = (ROUNDS - i - 1) * 2.5 * b->round_seconds};
         if (us_event_send(b->events, &event))
             return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while measuring");
     }
@@ -198,7 +199,11 @@ static unseen_status set_up(us_bench_subject *subject, us_device *device, unseen
 unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    bench b = {.subject.config = config, .events = events, .started = us_clock()};
+    double seconds = options->seconds > 0 ? options->seconds : usual_seconds;
+    bench b = {.subject.config = config,
+               .events = events,
+               .round_seconds = seconds / (3 * ROUNDS),
+               .started = us_clock()};
     unseen_status status = check_trace(config, options, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);

@@ -33,6 +33,14 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
             else .images == "resident" end)' <<<"$output"
 }
 
+@test "bench: --seconds" {
+    fails_with 2 "--seconds: expected a number of seconds, found 'soon'" \
+        bench "$TESTS/tiny.json" --seconds soon
+    fails_with 2 "found '0'" bench "$TESTS/tiny.json" --seconds 0
+    succeeds bench "$TESTS/tiny.json" --seconds 0.1 --json
+    jq -e '.train_images_per_second > 0' <<<"$output"
+}
+
 # The layers' work is what `show` counts for a training step, no pass left out and none counted twice.
 @test "bench: the table of layers" {
     for config in tiny tiny_boss tiny_residual; do

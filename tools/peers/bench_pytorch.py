@@ -154,28 +154,21 @@ def made_up(config, batch, device, upload):
     return [batch.pin_memory() for batch in images] if device.type == "cuda" else images
 
 
-def main():
-    options = timing.parse(__doc__.split("\n\n", maxsplit=1)[0], ("cpu", "or cuda"), MODES)
-    compiled, channels_last, tf32, upload = parse_mode(options.mode)
-    torch.set_num_threads(options.threads)
+def measure(path, mode, batch, device, seconds):
+    """Speeds of one mode, part by part; before them what runs where."""
+    compiled, channels_last, tf32, upload = parse_mode(mode)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    try:
-        config = model.load_config(options.config)
-        device = torch.device(options.device)
-        peer = Peer(config, options.config, device, channels_last)
-    except model.ConfigError as error:
-        sys.exit(f"bench_pytorch.py: {error}")
-    except (RuntimeError, AssertionError) as error:
-        sys.exit(f"bench_pytorch.py: device {options.device}: {error}")
+    config = model.load_config(path)
+    peer = Peer(config, path, device, channels_last)
     if compiled:
         peer.compile_parts()
-    batch = options.batch or config["training"]["batch"]
+    batch = batch or config["training"]["batch"]
     images = made_up(config, batch, device, upload)
     uploads = Uploads(images[0], device) if upload else None
     cuda = device.type == "cuda"
-    timing.tell(peer="PyTorch", version=torch.__version__, batch=batch,
-                device=torch.cuda.get_device_name(device) if cuda else timing.processor(),
-                parameters=model.parameters(peer.networks))
+    yield {"peer": "PyTorch", "version": torch.__version__, "batch": batch,
+           "device": torch.cuda.get_device_name(device) if cuda else timing.processor(),
+           "parameters": model.parameters(peer.networks)}
 
     def synchronize():
         if cuda:
@@ -185,7 +178,20 @@ def main():
         peer.train(part == "train")
         if upload:
             step = functools.partial(upload_and, step, uploads)
-        timing.tell(part=part, **timing.measure(step, synchronize, images, batch, options.seconds))
+        yield {"part": part, **timing.measure(step, synchronize, images, batch, seconds)}
+
+
+def main():
+    options = timing.parse(__doc__.split("\n\n", maxsplit=1)[0], ("cpu", "or cuda"), MODES)
+    torch.set_num_threads(options.threads)
+    try:
+        for fields in measure(options.config, options.mode, options.batch,
+                              torch.device(options.device), options.seconds):
+            timing.tell(**fields)
+    except model.ConfigError as error:
+        sys.exit(f"bench_pytorch.py: {error}")
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(f"bench_pytorch.py: device {options.device}: {error}")
 
 
 if __name__ == "__main__":
