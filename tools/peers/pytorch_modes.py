@@ -31,7 +31,7 @@ def tell_mode(config, mode, batch, options):
     try:
         for fields in bench_pytorch.measure(config, mode, batch, torch.device(options.device),
                                             options.seconds):
-            timing.tell(**which, **fields)
+            timing.tell(**{**which, **fields})
     except Exception as error:  # a mode that does not work here says why, and others may work
         lines = str(error).strip().splitlines()
         timing.tell(**which, why_not=lines[0] if lines else type(error).__name__)
