@@ -198,18 +198,23 @@ typedef struct unseen_bench_options {
     const char *device;  /* selector as above */
     const char *profile; /* NULL, or a file for a Chrome trace of one training step */
     bool overwrite;      /* see unseen_run_options */
+    double seconds;      /* of measuring in all, about, once kernels are compiled; 0: 15 */
 } unseen_bench_options;
 
 /* Throughput of training and scoring on made-up images, beside the device's measured peaks.
- * {device, config, batch, train_images_per_second, score_images_per_second, gflops, peak_gflops,
- *  fraction_of_peak, peak_gbytes_per_second (read and written by a copy), device_memory_bytes,
- *  host_memory_bytes (of the process at most, null: not known), seconds_to_first_step (from opening
- *  the device until the first training step is done: allocating, compiling, initialising),
- *  layers_timed_by: "device" or, where that does not tell, "host", layers: [{phase: "training" or
- *  "scoring", network, index, path, layer (null outside of networks), pass: "images", "forward",
- *  "backward" (where one kernel does both) or "input gradient" and "weight gradient", "loss",
- *  "update", "score" or "other", launches, seconds (of one batch), gflops, fraction_of_peak,
- *  gbytes_per_second (what must be read and written at the least); null: not known}]} */
+ * {device, config, batch, train_images_per_second, score_images_per_second (of images in the host's
+ *  memory: a first pass over them), score_resident_images_per_second (of images that an earlier
+ * pass has sent to the device; null: they do not stay there), images: where training finds them,
+ * "in place" (in the host's memory, which the device shares), "resident" (on the device, where they
+ *  were sent once) or "streamed" (sent with every batch), gflops, peak_gflops, fraction_of_peak,
+ * peak_gbytes_per_second (read and written by a copy), device_memory_bytes, host_memory_bytes (of
+ * the process at most, null: not known), seconds_to_first_step (from opening the device until the
+ * first training step is done: allocating, compiling, initialising), layers_timed_by: "device" or,
+ * where that does not tell, "host", layers: [{phase: "training" or "scoring", network, index, path,
+ * layer (null outside of networks), pass: "images", "forward", "backward" (where one kernel does
+ * both) or "input gradient" and "weight gradient", "loss", "update", "score" or "other", launches,
+ * seconds (of one batch), gflops, fraction_of_peak, gbytes_per_second (what must be read and
+ * written at the least); null: not known}]} */
 UNSEEN_API unseen_status unseen_bench(const unseen_config *config,
                                       const unseen_bench_options *options,
                                       const unseen_events *events, char **json,

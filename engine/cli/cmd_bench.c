@@ -24,6 +24,23 @@ static char *memory_text(const cJSON *result) {
     return text;
 }
 
+/* Where the images are, as far as it matters to the speed. */
+static char *images_text(const cJSON *result) {
+    const char *place = cli_text(result, "images");
+    if (strcmp(place, "resident") == 0) return cli_format("kept in the device's memory");
+    if (strcmp(place, "streamed") == 0)
+        return cli_format("sent with every batch, as they do not fit into the device's memory");
+    return cli_format("read in the host's memory");
+}
+
+static char *scoring_text(const cJSON *result) {
+    double first = cli_number(result, "score_images_per_second");
+    double again = cli_number(result, "score_resident_images_per_second");
+    if (isnan(again)) return cli_format("%.0f images/s", first);
+    return cli_format("%.0f images/s from the host's memory, %.0f once they are on the device",
+                      first, again);
+}
+
 static void print_totals(const cJSON *result) {
     cli_table table;
     cli_table_begin(&table, "ll");
@@ -33,8 +50,8 @@ static void print_totals(const cJSON *result) {
     row(&table, "device", cli_format("%s", cli_text(result, "device")));
     row(&table, "training",
         cli_format("%.0f images/s", cli_number(result, "train_images_per_second")));
-    row(&table, "scoring",
-        cli_format("%.0f images/s", cli_number(result, "score_images_per_second")));
+    row(&table, "scoring", scoring_text(result));
+    row(&table, "images", images_text(result));
     row(&table, "arithmetic",
         cli_format("%.1f GFLOP/s of %.1f that the device can do, %.1f%%",
                    cli_number(result, "gflops"), cli_number(result, "peak_gflops"),
@@ -180,7 +197,7 @@ int cli_cmd_bench(int argc, char **argv) {
             "read and written at the least."
             "\vExample:\n"
             "  unseen bench configs/medium.json --batch 128 --device cpu",
-        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE |
+        .groups = CLI_OPTION_CONFIG | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE | CLI_OPTION_BENCH |
                   CLI_OPTION_OVERWRITE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = 1,
@@ -190,6 +207,8 @@ int cli_cmd_bench(int argc, char **argv) {
     unseen_config *config = NULL;
     const bool taken = cli_is_stdout(options.profile);
     int code = cli_check_stdout(taken, options.json);
+    double seconds = 0;
+    if (code == UNSEEN_OK && !cli_options_seconds(&options, &seconds)) code = UNSEEN_BAD_INPUT;
     if (code == UNSEEN_OK) code = cli_options_config(&options, options.arguments[0], &config);
     if (config) {
         cli_progress progress;
@@ -199,7 +218,8 @@ int cli_cmd_bench(int argc, char **argv) {
         unseen_error error = {0};
         unseen_bench_options bench = {.device = options.device,
                                       .profile = cli_output_path(options.profile),
-                                      .overwrite = options.overwrite};
+                                      .overwrite = options.overwrite,
+                                      .seconds = seconds};
         unseen_status status = unseen_bench(config, &bench, &events, &json, &error);
         cli_progress_end(&progress);
         code = status == UNSEEN_OK

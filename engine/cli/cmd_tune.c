@@ -59,15 +59,6 @@ static void print_tune(const cJSON *result) {
     putchar('\n');
 }
 
-/* Seconds of --seconds, 0 without; false: not a number. */
-static bool read_seconds(const char *text, double *seconds) {
-    char *end = NULL;
-    *seconds = 0;
-    if (!text) return true;
-    *seconds = strtod(text, &end);
-    return end != text && !*end && isfinite(*seconds) && *seconds > 0;
-}
-
 static int tune(const cli_options *options, const unseen_config *config,
                 const unseen_tune_options *how) {
     cli_progress progress;
@@ -101,9 +92,7 @@ int cli_cmd_tune(int argc, char **argv) {
     unseen_tune_options how = {.device = options.device, .force = options.force};
     unseen_config *config = NULL;
     int code = UNSEEN_BAD_INPUT;
-    if (!read_seconds(options.seconds, &how.seconds))
-        cli_say("--seconds: expected a number of seconds, found '%s'", options.seconds);
-    else
+    if (cli_options_seconds(&options, &how.seconds))
         code = cli_options_config(&options, options.arguments[0], &config);
     if (config) code = tune(&options, config, &how);
     unseen_config_free(config);

@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -120,6 +121,8 @@ static const option_row rows[] = {
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(overwrite)},
     {"seconds", "N", "Search for about so long in all (default: until nothing better is found)",
      CLI_OPTION_TUNE, TARGET_TEXT, NULL, FIELD(seconds)},
+    {"seconds", "N", "Measure for about so long in all (default: 15)", CLI_OPTION_BENCH,
+     TARGET_TEXT, NULL, FIELD(seconds)},
     {"force", NULL, "Search again where the best is known already", CLI_OPTION_TUNE, TARGET_FLAG,
      NULL, FIELD(force)},
     {"profile", "FILE",
@@ -319,4 +322,14 @@ unseen_status cli_options_config(const cli_options *options, const char *path,
                                               options->override_count, config, &error);
     free(file);
     return status == UNSEEN_OK ? status : cli_say_error(&error);
+}
+
+bool cli_options_seconds(const cli_options *options, double *seconds) {
+    char *end = NULL;
+    *seconds = 0;
+    if (!options->seconds) return true;
+    *seconds = strtod(options->seconds, &end);
+    if (end != options->seconds && !*end && isfinite(*seconds) && *seconds > 0) return true;
+    cli_say("--seconds: expected a number of seconds, found '%s'", options->seconds);
+    return false;
 }

@@ -25,6 +25,7 @@ typedef enum cli_option_group {
     CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list --overwrite */
     CLI_OPTION_PROFILE = 1 << 14, /* --profile */
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
+    CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
         1 << 16, /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
 } cli_option_group;
@@ -52,6 +53,9 @@ typedef struct cli_options {
 /* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */
 void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options);
 void cli_options_free(cli_options *options);
+
+/* Seconds of --seconds, 0 without it; false: it is no number of seconds, which has been said. */
+bool cli_options_seconds(const cli_options *options, double *seconds);
 
 /* The file that a CONFIG argument means: itself, or where there is no such file, a config of that
  * name that was installed with the program ("strong"). Heap. */

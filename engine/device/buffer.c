@@ -170,17 +170,22 @@ unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_
     return UNSEEN_OK;
 }
 
-unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
-                                  const char *what, us_buffer **buffer, unseen_error *error) {
+unseen_status us_buffer_in_place(us_device *device, const void *bytes, size_t size,
+                                 const char *what, us_buffer **buffer, unseen_error *error) {
     *buffer = NULL;
-    if (us_device_shares_memory(&device->facts)) {
-        if (size > 0 && size <= device->facts.largest_allocation_bytes)
-            return create(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, size, false, what,
-                          buffer, error);
-    }
-    US_TRY(check_room(device, size, what, error));
-    return create(device, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, size, true, what, buffer,
+    if (size == 0 || size > device->facts.largest_allocation_bytes)
+        return check_room(device, size, what, error);
+    return create(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, size, false, what, buffer,
                   error);
+}
+
+unseen_status us_buffer_create_for_uploads(us_device *device, size_t bytes, const char *what,
+                                           us_buffer **buffer, unseen_error *error) {
+    *buffer = NULL;
+    US_TRY(check_room(device, bytes, what, error));
+    US_TRY(create(device, CL_MEM_READ_ONLY, NULL, bytes, true, what, buffer, error));
+    (*buffer)->uses->uploaded = true;
+    return UNSEEN_OK;
 }
 
 void us_buffer_destroy(us_buffer *buffer) {

@@ -111,7 +111,7 @@ static void remember(us_command *command, us_uses *uses, bool writes) {
 }
 
 void us_command_touch(us_command *command, us_uses *uses, bool writes) {
-    if (!uses || !is_tracked(command->device)) return;
+    if (!uses || (!uses->uploaded && !is_tracked(command->device))) return;
     for (us_uses *other = uses->whole; other; other = other->next_view) {
         if (!overlap(other, uses)) continue;
         wait_for(command, other->written);
@@ -133,9 +133,10 @@ cl_event *us_command_event(us_command *command) {
 
 unseen_status us_command_end(us_command *command, const char *name, unseen_error *error) {
     us_device *device = command->device;
-    for (int i = 0; command->event && i < command->touched; i++) {
-        cl_int code = command->writes[i] ? note_write(command->uses[i], command->event)
-                                         : note_read(command->uses[i], command->event);
+    cl_event event = command->event ? command->event : command->timer.event;
+    for (int i = 0; event && i < command->touched; i++) {
+        cl_int code = command->writes[i] ? note_write(command->uses[i], event)
+                                         : note_read(command->uses[i], event);
         if (code != CL_SUCCESS) lose_order(device, code);
     }
     if (command->event) clReleaseEvent(command->event);

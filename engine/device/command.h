@@ -13,7 +13,8 @@
  * wrote what it touches, or read what it writes. So work that does not need each other's results,
  * as a layer's gradients of its weights and of its input, shares the compute units: none idles
  * while the last work-groups of a kernel run, nor between kernels. On other devices, and while a
- * device is profiled, the queue is in order and commands wait for nothing else. */
+ * device is profiled, the queue is in order and commands wait for nothing else, but for the queue
+ * of uploads where they use what it writes. */
 #ifndef US_DEVICE_COMMAND_H
 #define US_DEVICE_COMMAND_H
 
@@ -30,7 +31,8 @@ enum {
  * are none. */
 struct us_uses {
     cl_event written, read[US_READERS];
-    int place; /* for the next reader */
+    int place;     /* for the next reader */
+    bool uploaded; /* by another queue, so that order is kept by events on every device */
     size_t first, bytes;
     us_uses *whole;     /* of the buffer; itself where this is not a view's */
     us_uses *next_view; /* the buffer's are a list of its views, in any order */

@@ -11,6 +11,7 @@
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
+#include "device/upload.h"
 
 /* Later headers than 1.2's, and extensions, define some of these; the numbers are the standard's.
  */
@@ -192,6 +193,7 @@ bool us_device_close(us_device *device) {
     bool ended = !device->queue || us_device_finish(device, NULL) == UNSEEN_OK;
     for (int i = 0; i < US_SCRATCHES; i++)
         us_buffer_destroy(device->scratch[i]);
+    us_uploader_close(device->uploader, ended);
     us_programs_release(device);
     if (device->queue) clReleaseCommandQueue(device->queue);
     if (device->context) clReleaseContext(device->context);
@@ -201,14 +203,22 @@ bool us_device_close(us_device *device) {
 
 /* The marker is for Mesa's rusticl (22.3), whose clFinish waits for the last command that was not
  * flushed yet: without one it does not wait at all, and work would outlive what it works on. */
-unseen_status us_device_finish(us_device *device, unseen_error *error) {
-    cl_int marked = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, NULL);
-    cl_int code = clFinish(device->queue); /* without the marker, too: most drivers then wait */
+unseen_status us_queue_finish(const us_device *device, cl_command_queue queue,
+                              unseen_error *error) {
+    cl_int marked = clEnqueueMarkerWithWaitList(queue, 0, NULL, NULL);
+    cl_int code = clFinish(queue); /* without the marker, too: most drivers then wait */
     if (code != CL_SUCCESS)
         return us_device_fail(device, error, code, "waiting for work to end (clFinish)");
     if (marked != CL_SUCCESS)
         return us_device_fail(device, error, marked,
                               "waiting for work to end (clEnqueueMarkerWithWaitList)");
+    return UNSEEN_OK;
+}
+
+unseen_status us_device_finish(us_device *device, unseen_error *error) {
+    unseen_status status = us_queue_finish(device, device->queue, error);
+    unseen_status sent = us_uploader_finish(device->uploader, status == UNSEEN_OK ? error : NULL);
+    if (status != UNSEEN_OK || sent != UNSEEN_OK) return status != UNSEEN_OK ? status : sent;
     if (device->lost)
         return us_fail(error, UNSEEN_FAILURE, "%s: work may be under way that cannot be waited for",
                        device->facts.name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One open OpenCL device: a context, a queue, and the facts that kernels are shaped by.
  *
- * Everything is enqueued on the one queue and has the effect of program order: see command.h.
- * Nothing here waits unless it says so. */
+ * Everything is enqueued on the one queue, but uploads (see upload.h), and has the effect of
+ * program order: see command.h. Nothing here waits unless it says so. */
 #ifndef US_DEVICE_DEVICE_H
 #define US_DEVICE_DEVICE_H
 
@@ -59,6 +59,7 @@ typedef struct us_device {
     struct us_program *programs; /* built so far, or waiting for it, by source and options */
     struct us_buffer *scratch[US_SCRATCHES];
     int next_scratch;
+    struct us_uploader *uploader; /* NULL before the first upload */
     struct us_tuning *tuning; /* by which operators choose kernels, or NULL; opaque here. Whoever
                                  opens it closes it: see tuning/tuning.h */
 } us_device;
@@ -76,9 +77,12 @@ void us_device_tell(const us_device *device, const unseen_events *events);
 
 /* Waits until all work is done; the first failure of it is reported here. After a failure the
  * driver may still read and write what it was given, at any later time: host memory of
- * us_buffer_from_host and us_buffer_read_later must then never be freed. To leak it is the only
+ * us_buffer_in_place and us_buffer_read_later must then never be freed. To leak it is the only
  * safe thing. */
 unseen_status us_device_finish(us_device *device, unseen_error *error);
+
+/* The same for one queue of the device. */
+unseen_status us_queue_finish(const us_device *device, cl_command_queue queue, unseen_error *error);
 
 /* Starts the work enqueued so far without waiting. */
 unseen_status us_device_flush(us_device *device, unseen_error *error);
@@ -112,10 +116,15 @@ unseen_status us_buffer_create(us_device *device, size_t bytes, const char *what
 unseen_status us_buffer_view(us_buffer *parent, size_t offset, size_t bytes, us_buffer **view,
                              unseen_error *error);
 
-/* Read-only device memory over host bytes: without a copy where us_device_shares_memory (the bytes
- * must then outlive the buffer, and us_device_finish), else copied. */
-unseen_status us_buffer_from_host(us_device *device, const void *bytes, size_t size,
-                                  const char *what, us_buffer **buffer, unseen_error *error);
+/* Host bytes that kernels read where they lie, on a device that shares the host's memory. They must
+ * outlive the buffer, and us_device_finish. */
+unseen_status us_buffer_in_place(us_device *device, const void *bytes, size_t size,
+                                 const char *what, us_buffer **buffer, unseen_error *error);
+
+/* Memory that uploads fill and kernels only read; not zeroed. Commands on it are kept in order with
+ * uploads: see upload.h. */
+unseen_status us_buffer_create_for_uploads(us_device *device, size_t bytes, const char *what,
+                                           us_buffer **buffer, unseen_error *error);
 
 void us_buffer_destroy(us_buffer *buffer); /* NULL is fine */
 

@@ -14,16 +14,19 @@
 #include "training/trace.h"
 #include "tuning/tuning.h"
 
-enum { ROUNDS = 5 };
-static const double round_seconds = 1.0;
+enum { ROUNDS = 5, SCORED_IMAGES = 20000, SCORED_BYTES = 1 << 28 };
+static const double usual_seconds = 15; /* in all */
 
 typedef struct bench {
     us_bench_subject subject;
+    us_dataset scored; /* made up, where scoring has to send images to the device */
     const unseen_events *events;
     us_device *device;
     us_bench_rows rows;
+    double round_seconds; /* for one of the measurements of a round */
     double started, seconds_to_first_step;
     double train_rate, score_rate, peak, memory_peak;
+    double resident_score_rate;      /* 0: images are not resident */
     double host_bytes, device_bytes; /* at most in use; 0: not known */
 } bench;
 
@@ -33,23 +36,25 @@ static unseen_status time_training(bench *b, double *rate, unseen_error *error) 
     double started = us_clock();
     do {
         US_TRY(us_trainer_rehearse(b->subject.trainer, steps++, error));
-    } while (us_clock() - started < round_seconds);
+    } while (us_clock() - started < b->round_seconds);
     US_TRY(us_device_finish(b->device, error));
     *rate = (double)(steps * b->subject.detector->batch) / (us_clock() - started);
     return UNSEEN_OK;
 }
 
-static unseen_status time_scoring(bench *b, double *rate, unseen_error *error) {
-    const us_dataset *dataset = &b->subject.dataset;
+/* anew: every pass is the first one over its images, which are in the host's memory alone. */
+static unseen_status time_scoring(bench *b, us_dataset *dataset, bool anew, double *rate,
+                                  unseen_error *error) {
     const us_scored_images scored = {
         .dataset = dataset, .count = dataset->images.count, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS], started = us_clock();
     int64_t images = 0;
     do {
+        if (anew) us_dataset_leave_device(dataset);
         US_TRY(us_model_columns(b->subject.detector, &scored, columns, error));
         us_columns_release(columns);
-        images += b->subject.dataset.images.count;
-    } while (us_clock() - started < round_seconds);
+        images += scored.count;
+    } while (us_clock() - started < b->round_seconds);
     *rate = (double)images / (us_clock() - started);
     return UNSEEN_OK;
 }
@@ -65,18 +70,43 @@ static double host_memory(void) {
     return kilobytes * 1024;
 }
 
+static bool sends_images(const bench *b) {
+    return b->subject.dataset.store->place != US_IMAGES_IN_PLACE;
+}
+
+/* So many that a pass is no shorter than a user's: SCORED_IMAGES, or fewer where these would take
+ * much time or memory. */
+static unseen_status make_scored(bench *b, double rate, unseen_error *error) {
+    if (!sends_images(b)) return UNSEEN_OK;
+    const int batch = b->subject.detector->batch;
+    const double image = (double)us_shape_size(b->subject.config->input);
+    double count = fmin(fmin(SCORED_IMAGES, rate * b->round_seconds / 2), SCORED_BYTES / image);
+    int64_t batches = (int64_t)(count / batch) + 1;
+    if (batches < US_BENCH_BATCHES) batches = US_BENCH_BATCHES;
+    return us_dataset_make_up(b->subject.config, batches * batch, &b->scored, error);
+}
+
+static unseen_status measure_scoring(bench *b, double *rate, double *resident,
+                                     unseen_error *error) {
+    *resident = 0;
+    if (!sends_images(b)) return time_scoring(b, &b->subject.dataset, false, rate, error);
+    US_TRY(time_scoring(b, &b->scored, true, rate, error));
+    if (b->scored.store->place != US_IMAGES_RESIDENT) return UNSEEN_OK;
+    return time_scoring(b, &b->scored, false, resident, error);
+}
+
 /* Everything that the first step needs is built, and all memory is in use afterwards. */
 static unseen_status warm_up(bench *b, unseen_error *error) {
-    double unused;
+    double rate;
     us_event_message(b->events, UNSEEN_EVENT_MESSAGE, "building kernels for %s",
                      b->device->facts.name);
     US_TRY(us_trainer_rehearse(b->subject.trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
     b->seconds_to_first_step = us_clock() - b->started;
-    US_TRY(time_scoring(b, &unused, error));
+    US_TRY(time_scoring(b, &b->subject.dataset, false, &rate, error));
     b->device_bytes = (double)b->device->peak_bytes; /* before measuring takes memory of its own */
     b->host_bytes = host_memory();
-    return UNSEEN_OK;
+    return make_scored(b, rate, error);
 }
 
 static unseen_status check_trace(const unseen_config *config, const unseen_bench_options *options,
@@ -103,10 +133,10 @@ static unseen_status profile(bench *b, const char *trace, unseen_error *error) {
 
 /* The measurements alternate, so that a machine that slows down slows all of them. */
 static unseen_status measure(bench *b, unseen_error *error) {
-    double train[ROUNDS], score[ROUNDS], peak[ROUNDS], memory[ROUNDS];
+    double train[ROUNDS], score[ROUNDS], resident[ROUNDS], peak[ROUNDS], memory[ROUNDS];
     for (int i = 0; i < ROUNDS; i++) {
         US_TRY(time_training(b, &train[i], error));
-        US_TRY(time_scoring(b, &score[i], error));
+        US_TRY(measure_scoring(b, &score[i], &resident[i], error));
         US_TRY(us_peak_measure(b->device, &peak[i], error));
         US_TRY(us_peak_measure_memory(b->device, &memory[i], error));
         unseen_event event = {.kind = UNSEEN_EVENT_PROGRESS,
@@ -116,12 +146,13 @@ static unseen_status measure(bench *b, unseen_error *error) {
                               .loss = NAN,
                               .held_out_loss = NAN,
                               .images_per_second = train[i],
-                              .seconds_left = (ROUNDS - i - 1) * 2.5};
+                              .seconds_left = (ROUNDS - i - 1) * 2.5 * b->round_seconds};
         if (us_event_send(b->events, &event))
             return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while measuring");
     }
     b->train_rate = us_median(train, ROUNDS);
     b->score_rate = us_median(score, ROUNDS);
+    b->resident_score_rate = us_median(resident, ROUNDS);
     b->peak = us_median(peak, ROUNDS);
     b->memory_peak = us_median(memory, ROUNDS);
     return UNSEEN_OK;
@@ -136,6 +167,10 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
         cJSON_AddNumberToObject(object, "batch", b->subject.config->training.batch) &&
         cJSON_AddNumberToObject(object, "train_images_per_second", b->train_rate) &&
         cJSON_AddNumberToObject(object, "score_images_per_second", b->score_rate) &&
+        us_json_add_number(object, "score_resident_images_per_second",
+                           b->resident_score_rate > 0 ? b->resident_score_rate : NAN) &&
+        cJSON_AddStringToObject(object, "images",
+                                us_image_place_name(b->subject.dataset.store->place)) &&
         cJSON_AddNumberToObject(object, "gflops", gflops) &&
         cJSON_AddNumberToObject(object, "peak_gflops", b->peak * 1e-9) &&
         cJSON_AddNumberToObject(object, "fraction_of_peak", gflops / (b->peak * 1e-9)) &&
@@ -164,7 +199,11 @@ static unseen_status set_up(us_bench_subject *subject, us_device *device, unseen
 unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
                            const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    bench b = {.subject.config = config, .events = events, .started = us_clock()};
+    double seconds = options->seconds > 0 ? options->seconds : usual_seconds;
+    bench b = {.subject.config = config,
+               .events = events,
+               .round_seconds = seconds / (3 * ROUNDS),
+               .started = us_clock()};
     unseen_status status = check_trace(config, options, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
@@ -177,7 +216,12 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.subject.trainer);
     us_detector_destroy(b.subject.detector);
+    us_dataset_leave_device(&b.subject.dataset);
+    us_dataset_leave_device(&b.scored);
     if (b.device) us_tuning_close(&b.device->tuning);
-    if (us_device_close(b.device)) us_dataset_unmake(&b.subject.dataset);
+    if (us_device_close(b.device)) {
+        us_dataset_unmake(&b.subject.dataset);
+        us_dataset_unmake(&b.scored);
+    }
     return status;
 }

@@ -44,6 +44,8 @@ static void release(run *r) {
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
     us_detector_destroy(r->detector);
+    us_dataset_leave_device(&r->training);
+    us_dataset_leave_device(&r->test);
     if (r->device) us_tuning_close(&r->device->tuning);
     /* A device that does not answer any more may still read images: they stay then. */
     if (us_device_close(r->device)) {

@@ -167,6 +167,7 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
+    us_dataset_leave_device(&s.dataset);
     if (s.device) us_tuning_close(&s.device->tuning);
     if (us_device_close(s.device)) us_dataset_close(&s.dataset);
     unseen_config_free(s.config);

@@ -33,6 +33,7 @@ static unseen_status collect(us_device *device, void *user, unseen_error *error)
     unseen_status status = rehearse(user, device, &r, error);
     us_trainer_destroy(r.trainer);
     us_detector_destroy(r.detector);
+    us_dataset_leave_device(&r.dataset);
     if (us_device_finish(device, NULL) == UNSEEN_OK) us_dataset_unmake(&r.dataset);
     return status;
 }

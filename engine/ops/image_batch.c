@@ -1,35 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/image_batch.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
+#include "device/upload.h"
 
 typedef struct us_image_batch_tuning {
     int vectors; /* of the batch per work-item: all of them, or 1 for LANES */
     int strip;   /* pixels of a row per work-item */
 } us_image_batch_tuning;
 
-/* Images low .. low + count - 1 of the source. */
-typedef struct us_image_part {
-    us_buffer *pixels;
-    int64_t low, count;
-} us_image_part;
+/* Of streamed images: so that one batch is sent while another is used. */
+enum { SLOTS = 2 };
 
 struct us_image_loader {
-    us_device *device;
-    us_image_source source;
-    size_t image_bytes;
+    us_image_store *store;
+    us_device *device; /* the store's */
     int64_t selected;
     int batch;
-    us_image_part *parts; /* one, the staging buffer, if staged */
-    int part_count;
-    bool staged;
-    uint32_t *selection;    /* of a staged loader; NULL: all */
-    unsigned char *staging; /* host's side of the staging buffer */
+    bool streamed;
+    us_buffer *slots[SLOTS]; /* of streamed images, a batch each, in its order */
+    int next;
+    uint32_t *selection; /* of streamed images; NULL: all */
     us_buffer *selection_on_device;
     us_buffer *chosen;        /* images of some batches to come, so that few launches choose */
     us_image_batch_args last; /* how they were chosen */
@@ -60,12 +55,10 @@ static us_image_batch_tuning image_batch_tuning_default(const us_device_facts *d
 
 static unseen_status check(const us_image_source *source, const uint32_t *selection,
                            int64_t selected, us_shape shape, unseen_error *error) {
-    if (source->count < 1 || source->count > UINT32_MAX || selected < 1 || selected > UINT32_MAX ||
-        source->height < 1 || source->width < 1)
+    if (selected < 1 || selected > UINT32_MAX)
         return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%lld of %lld images of %d x %d cannot be used: there must be 1 to 2^32 - 1",
-                       (long long)selected, (long long)source->count, source->height,
-                       source->width);
+                       "%lld of %lld images cannot be used: there must be 1 to 2^32 - 1",
+                       (long long)selected, (long long)source->count);
     if (!selection && selected > source->count)
         return us_fail(error, UNSEEN_BAD_INPUT, "%lld images were asked for, and there are %lld",
                        (long long)selected, (long long)source->count);
@@ -80,46 +73,14 @@ static unseen_status check(const us_image_source *source, const uint32_t *select
                        "images of %d channels cannot be made into an input of %d: set "
                        "/input/channels to %d, or use grey or RGB images",
                        source->channels, shape.channels, source->channels);
-    if (!isfinite(source->black) || !isfinite(source->white) || source->black == source->white)
-        return us_fail(error, UNSEEN_BAD_INPUT, "black is %g and white is %g: they must differ",
-                       source->black, source->white);
     return UNSEEN_OK;
 }
 
-static unseen_status create_parts(us_image_loader *loader, unseen_error *error) {
-    us_device *device = loader->device;
-    const int64_t count = loader->source.count;
-    const size_t total = loader->image_bytes * (size_t)count;
-    loader->staged =
-        !us_device_shares_memory(&device->facts) && total > device->facts.memory_bytes / 2;
-    int64_t per_part = (int64_t)(device->facts.largest_allocation_bytes / loader->image_bytes);
-    if (per_part < 1)
-        return us_fail(error, UNSEEN_OUT_OF_DEVICE_MEMORY,
-                       "one image takes %zu bytes, more than %s can hold in one buffer",
-                       loader->image_bytes, device->facts.name);
-    if (loader->staged || per_part > count) per_part = count;
-    const int64_t parts = (count + per_part - 1) / per_part;
-    loader->parts = calloc((size_t)parts, sizeof *loader->parts);
-    if (!loader->parts) return us_fail_memory(error, "an image loader");
-    if (loader->staged) {
-        const size_t bytes = loader->image_bytes * (size_t)loader->batch;
-        loader->staging = malloc(bytes);
-        if (!loader->staging) return us_fail_memory(error, "a batch of images");
-        loader->part_count = 1;
-        loader->parts[0].count = count;
-        return us_buffer_create(device, bytes, "a batch of images", &loader->parts[0].pixels,
-                                error);
-    }
-    const unsigned char *pixels = loader->source.pixels;
-    for (int64_t p = 0; p < parts; p++) {
-        us_image_part *part = &loader->parts[loader->part_count];
-        part->low = p * per_part;
-        part->count = count - part->low < per_part ? count - part->low : per_part;
-        US_TRY(us_buffer_from_host(device, pixels + (size_t)part->low * loader->image_bytes,
-                                   (size_t)part->count * loader->image_bytes, "images",
-                                   &part->pixels, error));
-        loader->part_count++;
-    }
+static unseen_status create_slots(us_image_loader *loader, unseen_error *error) {
+    const size_t bytes = loader->store->image_bytes * (size_t)loader->batch;
+    for (int s = 0; loader->streamed && s < SLOTS; s++)
+        US_TRY(us_buffer_create_for_uploads(loader->device, bytes, "a batch of images",
+                                            &loader->slots[s], error));
     return UNSEEN_OK;
 }
 
@@ -127,7 +88,7 @@ static unseen_status create_selection(us_image_loader *loader, const uint32_t *s
                                       unseen_error *error) {
     if (!selection) return UNSEEN_OK;
     const size_t bytes = (size_t)loader->selected * sizeof *selection;
-    if (loader->staged) {
+    if (loader->streamed) {
         loader->selection = malloc(bytes);
         if (!loader->selection) return us_fail_memory(error, "a selection of images");
         memcpy(loader->selection, selection, bytes);
@@ -139,7 +100,7 @@ static unseen_status create_selection(us_image_loader *loader, const uint32_t *s
 
 static unseen_status create_kernels(us_image_loader *loader, us_shape shape, unseen_error *error) {
     us_device *device = loader->device;
-    const us_image_source *source = &loader->source;
+    const us_image_source *source = &loader->store->source;
     const us_image_batch_tuning tuning =
         image_batch_tuning_default(&device->facts, shape, loader->batch);
     loader->groups[0] = (size_t)(us_device_vectors(&device->facts, loader->batch) / tuning.vectors);
@@ -165,31 +126,32 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
             loader->batch, CHOSEN_AHEAD * loader->batch, source->is_float, source->channels,
             source->height, source->width, shape.channels, shape.height, shape.width,
-            source->fit == US_FIT_PAD, loader->part_count > 1, loader->staged, special,
+            source->fit == US_FIT_PAD, loader->store->part_count > 1, loader->streamed, special,
             US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }
 
-unseen_status us_image_loader_create(us_device *device, const us_image_source *source,
-                                     const uint32_t *selection, int64_t selected, us_shape shape,
-                                     int batch, us_image_loader **out, unseen_error *error) {
+unseen_status us_image_loader_create(us_image_store *store, const uint32_t *selection,
+                                     int64_t selected, us_shape shape, int batch,
+                                     us_image_loader **out, unseen_error *error) {
     *out = NULL;
+    const us_image_source *source = &store->source;
     US_TRY(check(source, selection, selected, shape, error));
     us_image_loader *loader = calloc(1, sizeof *loader);
     if (!loader) return us_fail_memory(error, "an image loader");
-    loader->device = device;
-    loader->source = *source;
-    loader->image_bytes = (size_t)source->height * (size_t)source->width *
-                          (size_t)source->channels * (source->is_float ? sizeof(float) : 1);
+    loader->store = store;
+    loader->device = store->device;
+    loader->streamed = store->place == US_IMAGES_STREAMED;
     loader->selected = selected;
     loader->batch = batch;
     loader->scale = 2 / (source->white - source->black);
     loader->offset = -1 - source->black * loader->scale;
     unseen_status status;
-    US_CHECK(create_parts(loader, error));
+    US_CHECK(create_slots(loader, error));
     US_CHECK(create_selection(loader, selection, error));
     /* Kernels may read, and not use, as far as a whole batch after the last one. */
-    US_CHECK(us_buffer_create(device, (2 * CHOSEN_AHEAD + 1) * (size_t)batch * sizeof(uint32_t),
+    US_CHECK(us_buffer_create(loader->device,
+                              (2 * CHOSEN_AHEAD + 1) * (size_t)batch * sizeof(uint32_t),
                               "the chosen images", &loader->chosen, error));
     US_CHECK(create_kernels(loader, shape, error));
     *out = loader;
@@ -202,11 +164,9 @@ done:
 
 void us_image_loader_destroy(us_image_loader *loader) {
     if (!loader) return;
-    for (int p = 0; p < loader->part_count; p++)
-        us_buffer_destroy(loader->parts[p].pixels);
-    free(loader->parts);
+    for (int s = 0; s < SLOTS; s++)
+        us_buffer_destroy(loader->slots[s]);
     free(loader->selection);
-    free(loader->staging);
     us_buffer_destroy(loader->selection_on_device);
     us_buffer_destroy(loader->chosen);
     us_kernel_destroy(loader->choose);
@@ -214,21 +174,31 @@ void us_image_loader_destroy(us_image_loader *loader) {
     free(loader);
 }
 
-/* The batch's images, copied to the device in their order. */
-static unseen_status stage(us_image_loader *loader, const us_image_batch_args *args,
-                           unseen_error *error) {
-    const unsigned char *pixels = loader->source.pixels;
+/* Sends the batch's images to the next slot, in their order. */
+static unseen_status fill_slot(us_image_loader *loader, const us_image_batch_args *args,
+                               us_image_part *slot, unseen_error *error) {
+    us_upload upload;
+    *slot = (us_image_part){.pixels = loader->slots[loader->next],
+                            .count = loader->store->source.count};
+    loader->next = (loader->next + 1) % SLOTS;
+    us_upload_begin(&upload, slot->pixels, 0, false);
     for (int j = 0; j < args->n; j++) {
         uint32_t index = (uint32_t)(args->first + j);
         if (args->shuffle)
             index = us_random_permute(args->seed, US_STREAM_SHUFFLE, args->epoch,
                                       (uint32_t)loader->selected, index);
         if (loader->selection) index = loader->selection[index];
-        memcpy(loader->staging + (size_t)j * loader->image_bytes,
-               pixels + (size_t)index * loader->image_bytes, loader->image_bytes);
+        US_TRY(us_upload_add(&upload, us_image_store_pixels(loader->store, index),
+                             loader->store->image_bytes, error));
     }
-    return us_buffer_write(loader->parts[0].pixels, 0, loader->staging,
-                           (size_t)args->n * loader->image_bytes, error);
+    return us_upload_end(&upload, error);
+}
+
+/* How many of the store's first images must be there: a batch in stored order needs those up to its
+ * last one, and others any. */
+static int64_t images_needed(const us_image_loader *loader, const us_image_batch_args *args) {
+    const bool in_order = !loader->selection_on_device && !args->shuffle;
+    return in_order ? args->first + args->n : loader->store->source.count;
 }
 
 static bool is_chosen(const us_image_loader *loader, const us_image_batch_args *args) {
@@ -264,13 +234,20 @@ unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_
                        "batches of %d",
                        (long long)args->first, (long long)(args->first + args->n - 1),
                        (long long)loader->selected, loader->batch);
-    if (loader->staged) US_TRY(stage(loader, args, error));
+    const us_image_part *parts = loader->store->parts;
+    us_image_part slot;
+    int part_count = loader->store->part_count;
+    if (loader->streamed) {
+        US_TRY(fill_slot(loader, args, &slot, error));
+        parts = &slot;
+        part_count = 1;
+    }
+    US_TRY(us_image_store_send(loader->store, images_needed(loader, args), error));
     if (!is_chosen(loader, args)) US_TRY(choose(loader, args, error));
     const int32_t at = (int32_t)(args->first - loader->chosen_first);
-    for (int p = 0; p < loader->part_count; p++)
-        US_TRY(us_kernel_run(loader->gather, loader->groups, error, "bbibiuuff",
-                             loader->parts[p].pixels, loader->chosen, at, args->out, args->n,
-                             (uint32_t)loader->parts[p].low, (uint32_t)loader->parts[p].count,
-                             loader->scale, loader->offset));
+    for (int p = 0; p < part_count; p++)
+        US_TRY(us_kernel_run(loader->gather, loader->groups, error, "bbibiuuff", parts[p].pixels,
+                             loader->chosen, at, args->out, args->n, (uint32_t)parts[p].low,
+                             (uint32_t)parts[p].count, loader->scale, loader->offset));
     return UNSEEN_OK;
 }

@@ -4,37 +4,17 @@
 #ifndef US_OPS_IMAGE_BATCH_H
 #define US_OPS_IMAGE_BATCH_H
 
+#include "ops/image_store.h"
 #include "ops/layer.h"
-
-/* How images of another size than the input's become the input. */
-typedef enum us_fit {
-    US_FIT_RESIZE, /* bilinear (pixel centres, no antialias: PyTorch's align_corners=False) */
-    US_FIT_PAD,    /* in the middle (half of (size - image's), towards 0), black around them; what
-                      is too large is cut off */
-} us_fit;
-
-/* Images as they are stored: count x height x width x channels, uint8 or float32. */
-typedef struct us_image_source {
-    const void *pixels; /* outlives the loader */
-    bool is_float;
-    bool planar; /* count x channels x height x width instead */
-    bool clip;   /* values beyond black and white, whole numbers then, become these */
-    int64_t count;
-    int height, width, channels;
-    double black, white;
-    us_fit fit;
-} us_image_source;
 
 typedef struct us_image_loader us_image_loader;
 
-/* selection: indices of the images to use (copied), or NULL for all. On a CPU device the pixels are
- * used in place, in as many buffers as the largest allocation demands. On others they are copied to
- * the device once if they take at most half of its memory, else batch by batch through a staging
- * buffer. RGB to grey is 0.299 R + 0.587 G + 0.114 B; grey to more channels repeats; other channel
- * counts must agree (UNSEEN_BAD_INPUT). */
-unseen_status us_image_loader_create(us_device *device, const us_image_source *source,
-                                     const uint32_t *selection, int64_t selected, us_shape shape,
-                                     int batch, us_image_loader **loader, unseen_error *error);
+/* Batches of a store's images; the store outlives the loader. selection: indices of the images to
+ * use (copied), or NULL for all. RGB to grey is 0.299 R + 0.587 G + 0.114 B; grey to more channels
+ * repeats; other channel counts must agree (UNSEEN_BAD_INPUT). */
+unseen_status us_image_loader_create(us_image_store *store, const uint32_t *selection,
+                                     int64_t selected, us_shape shape, int batch,
+                                     us_image_loader **loader, unseen_error *error);
 void us_image_loader_destroy(us_image_loader *loader);
 
 typedef struct us_image_batch_args {

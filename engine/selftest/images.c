@@ -19,8 +19,8 @@ typedef struct image_case {
     int count, height, width, channels; /* of the source */
     us_shape shape;
     int n, room;
-    int parts;   /* that the source must be cut into; 0: as the device likes */
-    bool staged; /* as if the images did not fit into the device's memory */
+    int parts;            /* that the source must be cut into; 0: as the device likes */
+    us_image_place place; /* as if the device did not share the host's memory; IN_PLACE: as it is */
     us_fit fit;
     bool planar, clip;
 } image_case;
@@ -131,7 +131,26 @@ static const image_case image_cases[] = {
      .shape = {3, 7, 5},
      .n = 33,
      .parts = 3},
-    {.what = "staged",
+    {.what = "resident",
+     .shuffle = true,
+     .flip = true,
+     .count = 200,
+     .height = 64,
+     .width = 64,
+     .channels = 3,
+     .shape = {3, 64, 64},
+     .n = 128,
+     .place = US_IMAGES_RESIDENT},
+    {.what = "resident in parts",
+     .count = 900,
+     .height = 7,
+     .width = 5,
+     .channels = 3,
+     .shape = {3, 7, 5},
+     .n = 33,
+     .parts = 4,
+     .place = US_IMAGES_RESIDENT},
+    {.what = "streamed",
      .select = true,
      .shuffle = true,
      .flip = true,
@@ -141,7 +160,17 @@ static const image_case image_cases[] = {
      .channels = 3,
      .shape = {3, 7, 5},
      .n = 33,
-     .staged = true},
+     .place = US_IMAGES_STREAMED},
+    {.what = "streamed, flipped",
+     .shuffle = true,
+     .flip = true,
+     .count = 700,
+     .height = 64,
+     .width = 64,
+     .channels = 3,
+     .shape = {3, 64, 64},
+     .n = 500,
+     .place = US_IMAGES_STREAMED},
     {.what = "padded",
      .shuffle = true,
      .flip = true,
@@ -303,34 +332,35 @@ static void *make_pixels(const image_case *wanted, size_t count) {
     return bytes;
 }
 
-/* Shrinks the device for one loader, as the case wants. */
-static unseen_status create_loader(us_selftest *test, const image_case *wanted,
-                                   const us_image_source *source, const uint32_t *selection,
-                                   int64_t selected, int batch, us_image_loader **loader,
-                                   unseen_error *error) {
-    us_device *device = test->device;
-    const uint64_t largest = device->facts.largest_allocation_bytes,
-                   memory = device->facts.memory_bytes;
+/* Changes the device's facts for one store, as the case wants. */
+static unseen_status create_store(us_selftest *test, const image_case *wanted,
+                                  const us_image_source *source, us_image_store **store,
+                                  unseen_error *error) {
+    us_device_facts *facts = &test->device->facts;
+    const us_device_facts before = *facts;
     const size_t pixel = wanted->is_float ? sizeof(float) : 1;
     const uint64_t image =
         (uint64_t)wanted->height * (uint64_t)wanted->width * (uint64_t)wanted->channels * pixel;
     const uint64_t total = image * (uint64_t)wanted->count;
     if (wanted->parts)
-        device->facts.largest_allocation_bytes =
+        facts->largest_allocation_bytes =
             image * (uint64_t)((wanted->count + wanted->parts - 1) / wanted->parts);
-    if (wanted->staged) device->facts.memory_bytes = device->allocated_bytes + total;
-    unseen_status status = us_image_loader_create(device, source, selection, selected,
-                                                  wanted->shape, batch, loader, error);
-    device->facts.largest_allocation_bytes = largest;
-    device->facts.memory_bytes = memory;
+    if (wanted->place != US_IMAGES_IN_PLACE) facts->is_cpu = false;
+    if (wanted->place == US_IMAGES_STREAMED)
+        facts->memory_bytes = test->device->allocated_bytes + total;
+    unseen_status status = us_image_store_create(test->device, source, store, error);
+    *facts = before;
     return status;
 }
 
 static unseen_status check_images(us_selftest *test, const image_case *wanted,
                                   const us_image_source *source, const uint32_t *selection,
                                   int64_t selected, us_test_values *values, unseen_error *error) {
+    us_image_store *store;
     us_image_loader *loader;
-    US_TRY(create_loader(test, wanted, source, selection, selected, values->batch, &loader, error));
+    US_TRY(create_store(test, wanted, source, &store, error));
+    unseen_status status = us_image_loader_create(store, selection, selected, wanted->shape,
+                                                  values->batch, &loader, error);
     const us_image_batch_args args = {
         .out = values->device,
         .first = selected - wanted->n,
@@ -340,12 +370,13 @@ static unseen_status check_images(us_selftest *test, const image_case *wanted,
         .seed = IMAGE_SEED,
         .epoch = EPOCH,
     };
-    unseen_status status = us_image_batch_load(loader, &args, error);
+    if (status == UNSEEN_OK) status = us_image_batch_load(loader, &args, error);
     expect_images(wanted, source, selection, selected, args.first, values);
     if (status == UNSEEN_OK)
         status = us_test_values_compare(test, values, "image batch", wanted->what, wanted->shape,
                                         1e-5, 1, true, error);
     us_image_loader_destroy(loader);
+    us_image_store_destroy(store);
     return status;
 }
 

@@ -276,9 +276,7 @@ void us_dataset_unmake(us_dataset *dataset) {
     *dataset = (us_dataset){0};
 }
 
-unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
-                                const uint32_t *selection, int64_t count, us_image_loader **loader,
-                                unseen_error *error) {
+static unseen_status create_store(us_dataset *dataset, us_device *device, unseen_error *error) {
     const us_images *images = &dataset->images;
     us_range_ends ends = us_range_get(dataset->scale.range);
     us_image_source source = {
@@ -295,9 +293,22 @@ unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *de
         .fit = dataset->fit,
     };
     US_TRY(us_images_check(images, error)); /* from here on the driver's threads read them */
-    unseen_status status =
-        us_image_loader_create(detector->device, &source, selection, count, detector->spec->input,
-                               detector->padded, loader, error);
-    if (status != UNSEEN_OK) us_error_context(error, "%s", images->path);
+    return us_image_store_create(device, &source, &dataset->store, error);
+}
+
+unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector,
+                                const uint32_t *selection, int64_t count, us_image_loader **loader,
+                                unseen_error *error) {
+    unseen_status status = UNSEEN_OK;
+    if (!dataset->store) status = create_store(dataset, detector->device, error);
+    if (status == UNSEEN_OK)
+        status = us_image_loader_create(dataset->store, selection, count, detector->spec->input,
+                                        detector->padded, loader, error);
+    if (status != UNSEEN_OK) us_error_context(error, "%s", dataset->images.path);
     return status;
+}
+
+void us_dataset_leave_device(us_dataset *dataset) {
+    us_image_store_destroy(dataset->store);
+    dataset->store = NULL;
 }

@@ -23,6 +23,7 @@ typedef struct us_dataset {
     us_scale scale;
     int64_t clipped; /* values beyond black or white by what rounding makes; they become these */
     us_fit fit;
+    us_image_store *store; /* the images as a device gets at them, from the first loader on */
 } us_dataset;
 
 /* The training images: of the normal class where /data/train_labels is set, less the held-out
@@ -61,6 +62,10 @@ unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_
                                  unseen_error *error);
 void us_dataset_unmake(us_dataset *dataset);
 
+/* Releases what the device has of the images. To be called before the device is closed, and after
+ * the loaders are gone. */
+void us_dataset_leave_device(us_dataset *dataset);
+
 void us_dataset_close(us_dataset *dataset);
 
 /* The images of a step: of `batch` that were asked for, as many as there are. */
@@ -72,8 +77,9 @@ static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
  * never waits for the host. */
 enum { US_STEPS_IN_FLIGHT = 2 };
 
-/* A loader of the detector's batches, for some of the images (selection NULL: all). */
-unseen_status us_dataset_loader(const us_dataset *dataset, const us_detector *detector,
+/* A loader of the detector's batches, for some of the images (selection NULL: all). Loaders of one
+ * dataset share what they send to the device, whoever makes them. */
+unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector,
                                 const uint32_t *selection, int64_t count, us_image_loader **loader,
                                 unseen_error *error);
 

@@ -182,7 +182,7 @@ static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t c
     return UNSEEN_OK;
 }
 
-unseen_status us_model_calibrate(us_detector *detector, const us_dataset *training, uint64_t seed,
+unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
                                  const unseen_events *events, us_calibration *calibration,
                                  const char **source, unseen_error *error) {
     uint32_t *sampled = NULL;
@@ -235,8 +235,8 @@ unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_sc
 }
 
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
-                             const us_dataset *dataset, const unseen_events *events,
-                             us_scores *scores, unseen_error *error) {
+                             us_dataset *dataset, const unseen_events *events, us_scores *scores,
+                             unseen_error *error) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
     int64_t count = dataset->images.count;
     const us_scored_images of = {

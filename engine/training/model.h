@@ -16,7 +16,7 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
 
 /* Images to be scored. */
 typedef struct us_scored_images {
-    const us_dataset *dataset;
+    us_dataset *dataset;
     const uint32_t *selection; /* NULL: all */
     int64_t count;             /* of the selection, or of the dataset */
     const char *what;          /* "scoring": what progress and messages call it */
@@ -31,7 +31,7 @@ void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]);
 
 /* Statistics and threshold from images known to be normal: the held-out ones, or else up to 4096 of
  * the training images. *source names which: "held-out images" or "training images". */
-unseen_status us_model_calibrate(us_detector *detector, const us_dataset *training, uint64_t seed,
+unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
                                  const unseen_events *events, us_calibration *calibration,
                                  const char **source, unseen_error *error);
 
@@ -42,7 +42,7 @@ unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_sc
 /* Scores of all images of a dataset: the combined one first, then, if there are several, the
  * columns. Constant or non-finite scores are UNSEEN_FAILURE. */
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
-                             const us_dataset *dataset, const unseen_events *events,
-                             us_scores *scores, unseen_error *error);
+                             us_dataset *dataset, const unseen_events *events, us_scores *scores,
+                             unseen_error *error);
 
 #endif

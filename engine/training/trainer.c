@@ -87,7 +87,7 @@ static void destroy_updates(us_trainer *trainer) {
 }
 
 static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
-    const us_dataset *data = trainer->dataset;
+    us_dataset *data = trainer->dataset;
     const us_detector *detector = trainer->detector;
     US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &trainer->loader,
                              error));

@@ -13,7 +13,7 @@ typedef struct us_trainer us_trainer;
 typedef struct us_trainer_options {
     const unseen_config *config;
     us_detector *detector;
-    const us_dataset *dataset;
+    us_dataset *dataset;
     const char *folder; /* of the run; NULL: no log and no checkpoints */
     const char *trace;  /* NULL, or a file to write the profile of a step to, once */
     const char *origin; /* what checkpoints say that the run began with, see origin.h */

@@ -20,7 +20,7 @@ struct us_trainer {
     const unseen_config *config;
     us_device *device;
     us_detector *detector;
-    const us_dataset *dataset;
+    us_dataset *dataset;
     const char *folder, *trace, *origin; /* see us_trainer_options */
     const unseen_events *events;
 

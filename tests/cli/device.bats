@@ -28,8 +28,17 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 @test "bench: the fields that other programs rely on" {
     succeeds bench "$TESTS/tiny.json" --json
     jq -e '.train_images_per_second > 0 and .score_images_per_second > 0 and .gflops > 0 and
-           .peak_gflops > 0 and .fraction_of_peak > 0 and .batch == 16 and .config == "tiny"' \
-        <<<"$output"
+           .peak_gflops > 0 and .fraction_of_peak > 0 and .batch == 16 and .config == "tiny" and
+           (if .images == "in place" then .score_resident_images_per_second == null
+            else .images == "resident" end)' <<<"$output"
+}
+
+@test "bench: --seconds" {
+    fails_with 2 "--seconds: expected a number of seconds, found 'soon'" \
+        bench "$TESTS/tiny.json" --seconds soon
+    fails_with 2 "found '0'" bench "$TESTS/tiny.json" --seconds 0
+    succeeds bench "$TESTS/tiny.json" --seconds 0.1 --json
+    jq -e '.train_images_per_second > 0' <<<"$output"
 }
 
 # The layers' work is what `show` counts for a training step, no pass left out and none counted twice.

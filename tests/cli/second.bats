@@ -48,4 +48,7 @@ difference() {
     succeeds bench "$TESTS/tiny.json" --device rusticl --json --profile trace.json
     jq -e '[.layers[] | select(.network == "decoder" and .seconds > 0)] | length > 0' <<<"$output"
     jq -e 'length > 10' trace.json
+    # Nothing is sent twice where images fit into the device's memory.
+    jq -e '.images == "resident" and .score_images_per_second > 0 and
+           .score_resident_images_per_second > 0' <<<"$output"
 }

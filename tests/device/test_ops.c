@@ -285,32 +285,30 @@ static void wrong_image_sources_are_refused(void **state) {
         .pixels = pixels, .count = 4, .height = 2, .width = 2, .channels = 3, .white = 255};
     const us_shape shape = {3, 2, 2};
     const int batch = us_device_pad(&device->facts, 4);
+    us_image_store *store = NULL;
     us_image_loader *loader = NULL;
     unseen_error error;
     us_image_source source = good;
     source.count = 0;
-    assert_int_equal(
-        us_image_loader_create(device, &source, NULL, 0, shape, batch, &loader, &error),
-        UNSEEN_BAD_INPUT);
+    assert_int_equal(us_image_store_create(device, &source, &store, &error), UNSEEN_BAD_INPUT);
     source = good;
     source.white = 0;
-    assert_int_equal(
-        us_image_loader_create(device, &source, NULL, 4, shape, batch, &loader, &error),
-        UNSEEN_BAD_INPUT);
-    source = good;
-    assert_int_equal(
-        us_image_loader_create(device, &source, NULL, 5, shape, batch, &loader, &error),
-        UNSEEN_BAD_INPUT);
+    assert_int_equal(us_image_store_create(device, &source, &store, &error), UNSEEN_BAD_INPUT);
+    assert_null(store);
+    TEST_OK(us_image_store_create(device, &good, &store, &error));
+    assert_int_equal(us_image_loader_create(store, NULL, 0, shape, batch, &loader, &error),
+                     UNSEEN_BAD_INPUT);
+    assert_int_equal(us_image_loader_create(store, NULL, 5, shape, batch, &loader, &error),
+                     UNSEEN_BAD_INPUT);
     const uint32_t selection[] = {0, 4};
-    assert_int_equal(
-        us_image_loader_create(device, &source, selection, 2, shape, batch, &loader, &error),
-        UNSEEN_BAD_INPUT);
+    assert_int_equal(us_image_loader_create(store, selection, 2, shape, batch, &loader, &error),
+                     UNSEEN_BAD_INPUT);
     const us_shape two = {2, 2, 2};
-    assert_int_equal(us_image_loader_create(device, &source, NULL, 4, two, batch, &loader, &error),
+    assert_int_equal(us_image_loader_create(store, NULL, 4, two, batch, &loader, &error),
                      UNSEEN_BAD_INPUT);
     assert_null(loader);
 
-    TEST_OK(us_image_loader_create(device, &source, NULL, 4, shape, batch, &loader, &error));
+    TEST_OK(us_image_loader_create(store, NULL, 4, shape, batch, &loader, &error));
     us_buffer *out = NULL;
     TEST_OK(us_buffer_create(device, sizeof(float) * 12 * (size_t)batch, "test", &out, &error));
     us_image_batch_args args = {.out = out, .first = 2, .n = 3};
@@ -319,6 +317,7 @@ static void wrong_image_sources_are_refused(void **state) {
     TEST_OK(us_image_batch_load(loader, &args, &error));
     us_buffer_destroy(out);
     us_image_loader_destroy(loader);
+    us_image_store_destroy(store);
 }
 
 static void wrong_sizes_are_refused(void **state) {

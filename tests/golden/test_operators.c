@@ -174,8 +174,10 @@ static void check_image_batch(const golden_case *c) {
         .black = 0,
         .white = 255,
     };
+    us_image_store *store;
     us_image_loader *loader;
-    TEST_OK(us_image_loader_create(device, &source, NULL, n, shape, batch, &loader, &error));
+    TEST_OK(us_image_store_create(device, &source, &store, &error));
+    TEST_OK(us_image_loader_create(store, NULL, n, shape, batch, &loader, &error));
     float *expected = golden_floats(c, "out", size);
     us_image_batch_args args = {
         .out = golden_batch(device, expected, shape, n, batch, 5), .n = n, .seed = 1};
@@ -187,6 +189,7 @@ static void check_image_batch(const golden_case *c) {
     free(expected);
     us_buffer_destroy(args.out);
     us_image_loader_destroy(loader);
+    us_image_store_destroy(store);
     free(pixels);
 }
 

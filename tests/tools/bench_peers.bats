@@ -67,6 +67,18 @@ bench() { run --separate-stderr "$tool" "$@"; }
     [ "$status" -eq 2 ]
 }
 
+@test "bench_peers: images that are sent are compared with +upload, and those on the device without it" {
+    FAKE_RESIDENT=1 bench tiny.json "${fakes[@]}" --modes eager,compile,eager+upload --json
+    [ "$status" -eq 0 ] || fail "failed"
+    jq -e '.results[0] | .train.best == "compile" and
+           (.score | .best == "eager+upload" and .unseen == 1000 and .ratio == 20) and
+           (.["score again"] | .best == "compile" and .unseen == 2000 and .ratio == 8)' <<<"$output"
+    rm "$STATE"/*
+    FAKE_RESIDENT=1 bench tiny.json "${fakes[@]}" --modes eager,compile,eager+upload
+    grep -qE '^\| fake +\| score again \| +2,000 \| +100 \| +200 \| +50 \|' <<<"$output"
+    grep -qE '^\| fake +\| score +\| eager\+upload +\| +20\.00 \|' <<<"$output"
+}
+
 @test "bench_peers: another network under the same config is an error" {
     FAKE_PARAMETERS=11 bench tiny.json "${fakes[@]}" --modes eager
     [ "$status" -eq 1 ]

@@ -4,12 +4,14 @@
 
     bench_pytorch.py configs/medium.json --threads 2 --mode compile+channels_last
 
-Images are made up, uint8 and on the device. A training step is what training does: normalise the batch,
+Images are made up, uint8 and on the device; with +upload they are in pinned memory, and each batch is sent
+on a stream of its own while the one before it is worked on. A training step is what training does: normalise the batch,
 zero the gradients, forward, backward, Adam (in its fused form, PyTorch's fastest); for the boss both
 optimizers and the classifier's three passes. Scoring is a forward pass in eval mode and the score of
 each image. With compile, everything but the backward's start and the optimizers is compiled.
 """
 
+import functools
 import os
 import sys
 
@@ -21,15 +23,16 @@ import timing
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pytorch"))
 import model  # noqa: E402
 
-MODES = ("eager", "or compile, and then any of +channels_last and +tf32")
+EXTRAS = ("channels_last", "tf32", "upload")
+MODES = ("eager", "or compile, and then any of +channels_last, +tf32 and +upload")
 
 
 def parse_mode(text):
     """The words of a mode, as compile+channels_last."""
     kind, *extras = text.split("+")
-    if kind not in ("eager", "compile") or not set(extras) <= {"channels_last", "tf32"}:
+    if kind not in ("eager", "compile") or not set(extras) <= set(EXTRAS):
         sys.exit(f"bench_pytorch.py: no such mode: {text!r}; {MODES[0]} {MODES[1]}")
-    return kind == "compile", "channels_last" in extras, "tf32" in extras
+    return kind == "compile", *(extra in extras for extra in EXTRAS)
 
 
 def adam(parameters, settings):
@@ -112,29 +115,60 @@ class Peer(nn.Module):
         return self.score_parts(images)
 
 
-def main():
-    options = timing.parse(__doc__.split("\n\n", maxsplit=1)[0], ("cpu", "or cuda"), MODES)
-    compiled, channels_last, tf32 = parse_mode(options.mode)
-    torch.set_num_threads(options.threads)
+class Uploads:
+    """Sends each batch to the device one step before it is used."""
+
+    def __init__(self, first, device):
+        self.device = device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.coming = self.send(first)
+
+    def send(self, batch):
+        if not self.stream:
+            return batch.to(self.device, copy=True)
+        with torch.cuda.stream(self.stream):
+            return batch.to(self.device, non_blocking=True)
+
+    def exchange(self, batch):
+        """The batch sent last; `batch` is on its way from here on."""
+        ready = self.coming
+        if self.stream:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_stream(self.stream)
+            ready.record_stream(current)
+        self.coming = self.send(batch)
+        return ready
+
+
+def upload_and(step, uploads, batch):
+    return step(uploads.exchange(batch))
+
+
+def made_up(config, batch, device, upload):
+    """Batches where the mode has them."""
+    shape = [config["input"][key] for key in ("height", "width", "channels")]
+    images = [torch.randint(0, 256, (batch, *shape), dtype=torch.uint8)
+              for _ in range(timing.BATCHES)]
+    if not upload:
+        return [batch.to(device) for batch in images]
+    return [batch.pin_memory() for batch in images] if device.type == "cuda" else images
+
+
+def measure(path, mode, batch, device, seconds):
+    """Speeds of one mode, part by part; before them what runs where."""
+    compiled, channels_last, tf32, upload = parse_mode(mode)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    try:
-        config = model.load_config(options.config)
-        device = torch.device(options.device)
-        peer = Peer(config, options.config, device, channels_last)
-    except model.ConfigError as error:
-        sys.exit(f"bench_pytorch.py: {error}")
-    except (RuntimeError, AssertionError) as error:
-        sys.exit(f"bench_pytorch.py: device {options.device}: {error}")
+    config = model.load_config(path)
+    peer = Peer(config, path, device, channels_last)
     if compiled:
         peer.compile_parts()
-    batch = options.batch or config["training"]["batch"]
-    shape = [config["input"][key] for key in ("height", "width", "channels")]
-    images = [torch.randint(0, 256, (batch, *shape), dtype=torch.uint8, device=device)
-              for _ in range(timing.BATCHES)]
+    batch = batch or config["training"]["batch"]
+    images = made_up(config, batch, device, upload)
+    uploads = Uploads(images[0], device) if upload else None
     cuda = device.type == "cuda"
-    timing.tell(peer="PyTorch", version=torch.__version__, batch=batch,
-                device=torch.cuda.get_device_name(device) if cuda else timing.processor(),
-                parameters=model.parameters(peer.networks))
+    yield {"peer": "PyTorch", "version": torch.__version__, "batch": batch,
+           "device": torch.cuda.get_device_name(device) if cuda else timing.processor(),
+           "parameters": model.parameters(peer.networks)}
 
     def synchronize():
         if cuda:
@@ -142,7 +176,22 @@ def main():
 
     for part, step in (("train", peer.train_step), ("score", peer.score)):
         peer.train(part == "train")
-        timing.tell(part=part, **timing.measure(step, synchronize, images, batch, options.seconds))
+        if upload:
+            step = functools.partial(upload_and, step, uploads)
+        yield {"part": part, **timing.measure(step, synchronize, images, batch, seconds)}
+
+
+def main():
+    options = timing.parse(__doc__.split("\n\n", maxsplit=1)[0], ("cpu", "or cuda"), MODES)
+    torch.set_num_threads(options.threads)
+    try:
+        for fields in measure(options.config, options.mode, options.batch,
+                              torch.device(options.device), options.seconds):
+            timing.tell(**fields)
+    except model.ConfigError as error:
+        sys.exit(f"bench_pytorch.py: {error}")
+    except (RuntimeError, AssertionError) as error:
+        sys.exit(f"bench_pytorch.py: device {options.device}: {error}")
 
 
 if __name__ == "__main__":

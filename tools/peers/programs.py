@@ -108,8 +108,8 @@ def warn_if_busy(threads):
     return load
 
 
-def show_table(header, rows):
-    """A Markdown table that is also to be read as it is: text left, numbers right."""
+def table(header, rows):
+    """The lines of a Markdown table that is also to be read as it is: text left, numbers right."""
     columns = list(zip(header, *rows))
     widths = [max(3, *map(len, column)) for column in columns]
     numeric = [all(cell == "" or cell[0].isdigit() or cell == "-" for cell in column[1:])
@@ -120,8 +120,10 @@ def show_table(header, rows):
                   for cell, width, right in zip(cells, widths, numeric))
         return f"| {' | '.join(padded)} |"
 
-    print(line(header))
-    print(line([("-" * (width - 1) + ":") if right else "-" * width
-                for width, right in zip(widths, numeric)]))
-    for row in rows:
-        print(line(row))
+    rule = [("-" * (width - 1) + ":") if right else "-" * width
+            for width, right in zip(widths, numeric)]
+    return [line(cells) for cells in (header, rule, *rows)]
+
+
+def show_table(header, rows):
+    print("\n".join(table(header, rows)))
