@@ -192,17 +192,21 @@ static int choose_quads(const us_device_facts *device, const us_convolution_prob
     return most;
 }
 
-/* Fills what best suits a device. */
+/* Fills what best suits a device. Larger work-groups would leave an item too few registers on some;
+ * of those that take as long, more pixels share more inputs. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    enum { MOST_ITEMS = 256 };
     const int in = us_convolution_in(p).channels;
     choose_sums(device, p, q);
     quads best = {0};
     double least = 0;
     for (q->quads = choose_quads(device, p); q->quads >= 1; q->quads /= 2)
         for (q->slices = 1; q->slices <= us_smaller(in, MOST_SLICES); q->slices++)
-            for (q->pixels = 1; q->pixels <= MOST_QUADS; q->pixels *= 2) {
+            for (q->pixels = MOST_QUADS; q->pixels >= 1; q->pixels /= 2) {
                 q->inputs = us_tiles_even(us_divide_up(in, q->slices), 4);
-                if (group_items(q) % device->group_size != 0 || !valid(device, p, q)) continue;
+                if (group_items(q) % device->group_size != 0 || group_items(q) > MOST_ITEMS ||
+                    !valid(device, p, q))
+                    continue;
                 double time = estimate(device, p, q);
                 if (best.channels > 0 && time >= least) continue;
                 best = *q;

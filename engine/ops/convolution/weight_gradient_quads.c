@@ -106,7 +106,7 @@ static int held_items(const us_device_facts *device) {
  * larger, as those cost less than splits, of which there are as many as the device holds at a time.
  * Parts of fewer terms than LEAST are not worth their sums. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    enum { GROUP = 256, SLICED_GROUP = 512, LEAST = 4, MOST_SPLITS = 256 };
+    enum { GROUP = 256, SLICED_GROUP = 384, LEAST = 4, MOST_SPLITS = 256 };
     const int most =
         (int)(device->max_group_size < SLICED_GROUP ? device->max_group_size : SLICED_GROUP);
     choose_sums(device, p, q);
