@@ -67,7 +67,9 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 
 /* Sums of an item, for which it loads the fewest quads; tiles that do not fit count whole. */
 static void choose_sums(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    const int most = device->vendor == US_VENDOR_INTEL ? 24 : 48;
+    const int most = device->vendor == US_VENDOR_INTEL ? 24
+                     : device->vendor == US_VENDOR_AMD ? 32
+                                                       : 48;
     double least = 0;
     quads best = {0};
     q->taps = us_tiles_even(p->kernel[1], 5);
