@@ -47,10 +47,10 @@
  *     TILE_PHASES        phases of an item, row by row (4); more than 1: with all channels
  *     QUADS, PIXELS, GROUP_TILES, SLICES   of a work-group (32, 2, 1, 4)
  *     SLICE_CHANNELS     input channels of a slice at a time (3)
- *     STAGED             1: their weights are first copied to local memory, in the order in which
- *                        they are read; 0: they are read where they lie, 128 bits at a time, for
- *                        which OUT_STRIDE is 1, and what TILE_CHANNELS, TAP_STRIDE and IN_STRIDE
- *                        are multiples of is 4
+ *     STAGED             1: their weights are first copied to local memory, in the order of their
+ *                        use; 0: they are read where they lie, 128 bits at a time, for which
+ *                        OUT_STRIDE is 1, 4 divides TILE_CHANNELS, TAP_STRIDE and IN_STRIDE, and
+ *                        SLICES * SLICE_CHANNELS divides IN_CHANNELS
  *
  * Launched with a work-group for each GROUP_TILES tiles, QUADS quads and PIXELS cells. Twin of
  * engine/ops/convolution/quads.c. */
@@ -251,8 +251,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
                                           (size_t)tap * TAP_STRIDE + p.first_channel;
 #endif
                 UNROLL_FOR (int c = 0; c < SLICE_CHANNELS; c++) {
-                    if (!WHOLE_BLOCKS && first + c >= IN_CHANNELS) break;
-                    const float4 v = quad_load(pixel + c * PLANE);
+                    /* Channels beyond the last have weights of 0. */
+                    const int beyond = WHOLE_BLOCKS ? 0 : max(0, first + c - (IN_CHANNELS - 1));
+                    const float4 v = quad_load(pixel + (c - beyond) * (long)PLANE);
                     FOR_TILE_QUADS {
 #if STAGED
                         const float4 a = w[c * CHANNEL_QUADS + i];

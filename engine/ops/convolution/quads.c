@@ -115,7 +115,9 @@ static bool valid(const us_device_facts *device, const void *problem, const void
     if (q->inputs < 1 || q->inputs > MOST_INPUTS || q->inputs > in.channels) return false;
     if (q->slices < 1 || q->slices > MOST_SLICES || q->slices > in.channels) return false;
     if (q->staged < 0 || q->staged > 1) return false;
-    if (!q->staged && (q->phases > 1 || !are_aligned(p, q->channels))) return false;
+    if (!q->staged && (q->phases > 1 || !are_aligned(p, q->channels) ||
+                       in.channels % (q->slices * q->inputs) != 0))
+        return false;
     return (size_t)group_items(q) <= device->max_group_size &&
            local_bytes(p, q) <= device->local_bytes;
 }
@@ -215,12 +217,19 @@ static int choose_quads(const us_device_facts *device, const us_convolution_prob
     return most;
 }
 
+/* Input channels at a time. AMD's compilers load ahead until registers spill. */
+static int choose_inputs(const us_device_facts *device, int in, const quads *q) {
+    const int most = device->vendor == US_VENDOR_AMD ? 3 : 4, share = us_divide_up(in, q->slices);
+    int inputs = us_tiles_even(share, most);
+    while (!q->staged && share % inputs != 0)
+        inputs--;
+    return inputs;
+}
+
 /* Fills what best suits a device. Larger work-groups would leave an item too few registers on some;
  * of those that take as long, more pixels share more inputs. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
     enum { MOST_ITEMS = 256 };
-    /* AMD's compilers load ahead until registers spill. */
-    const int inputs = device->vendor == US_VENDOR_AMD ? 2 : 4;
     const int in = us_convolution_in(p).channels;
     choose_sums(device, p, q);
     quads best = {0};
@@ -229,7 +238,7 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
         for (q->slices = 1; q->slices <= us_smaller(in, MOST_SLICES); q->slices++)
             for (q->tiles = us_smaller((int64_t)count_tiles(p, q), 4); q->tiles >= 1; q->tiles--)
                 for (q->pixels = MOST_QUADS; q->pixels >= 1; q->pixels /= 2) {
-                    q->inputs = us_tiles_even(us_divide_up(in, q->slices), inputs);
+                    q->inputs = choose_inputs(device, in, q);
                     if (group_items(q) % device->group_size != 0 || group_items(q) > MOST_ITEMS ||
                         !valid(device, p, q))
                         continue;
