@@ -31,9 +31,10 @@
  *     TILE outputs |  sum   |     128 bits at a time, by all items of a cell alike
  *                  +--------+
  *
- * A work-group has QUADS x PIXELS x SLICES items: quads of the batch, cells side by side, which
- * share inputs in a cache, and slices of the input channels, for launches that would leave the
- * device idle otherwise. The sums of the slices are added in order in local memory.
+ * A work-group has QUADS x PIXELS x GROUP_TILES x SLICES items: quads of the batch, cells side by
+ * side and tiles of outputs, which share inputs in a cache, and slices of the input channels, for
+ * launches that would leave the device idle otherwise. The sums of the slices are added in order in
+ * local memory.
  *
  * Options
  *     UP, IN_CHANNELS .. OUT_WIDTH, KERNEL_H .. PADDING_X, *_STRIDE   the problem
@@ -44,19 +45,20 @@
  *                        first one's number (down: the pixels of the output, and 0)
  *     TILE_CHANNELS      output channels of an item (12)
  *     TILE_PHASES        phases of an item, row by row (4); more than 1: with all channels
- *     QUADS, PIXELS, SLICES   of a work-group (32, 2, 4)
+ *     QUADS, PIXELS, GROUP_TILES, SLICES   of a work-group (32, 2, 1, 4)
  *     SLICE_CHANNELS     input channels of a slice at a time (3)
- *     STAGED             1: their weights are first copied to local memory, in the order in which
- *                        they are read; 0: they are read where they lie, 128 bits at a time, for
- *                        which OUT_STRIDE is 1, and what TILE_CHANNELS, TAP_STRIDE and IN_STRIDE
- *                        are multiples of is 4
+ *     STAGED             1: their weights are first copied to local memory, in the order of their
+ *                        use; 0: they are read where they lie, 128 bits at a time, for which
+ *                        OUT_STRIDE is 1, 4 divides TILE_CHANNELS, TAP_STRIDE and IN_STRIDE, and
+ *                        SLICES * SLICE_CHANNELS divides IN_CHANNELS
  *
- * Launched with a work-group for each tile, QUADS quads and PIXELS cells. Twin of
+ * Launched with a work-group for each GROUP_TILES tiles, QUADS quads and PIXELS cells. Twin of
  * engine/ops/convolution/quads.c. */
 #include "quad.cl"
 
-#define GROUP_ITEMS (QUADS * PIXELS * SLICES)
-#define CELL_ITEMS (QUADS * PIXELS)
+#define TILE_ITEMS (QUADS * PIXELS)
+#define SLICE_ITEMS (TILE_ITEMS * GROUP_TILES)
+#define GROUP_ITEMS (SLICE_ITEMS * SLICES)
 #define TILE (TILE_PHASES * TILE_CHANNELS)
 #define TILE_QUADS CEIL_DIV(TILE, 4)
 #if UP
@@ -93,35 +95,42 @@
 #define OUTPUT_X(i) gx
 #endif
 
-/* Local memory: the weights of a block, [channel][jy][jx][TILE_QUADS]; then the sums of slices. A
- * quad more for each channel, so that channels lie in different banks. */
+/* Local memory: the weights of a block, [tile][channel][jy][jx][TILE_QUADS]; then the sums of
+ * slices. A quad more for each channel, so that channels lie in different banks. */
 #define CHANNEL_QUADS (TAPS_Y * TAPS_X * TILE_QUADS + 1)
-#define STAGED_QUADS (STAGED ? BLOCK_CHANNELS * CHANNEL_QUADS : 1)
+#define STAGED_QUADS (STAGED ? GROUP_TILES * BLOCK_CHANNELS * CHANNEL_QUADS : 1)
 /* Outputs of each slice that are exchanged at a time, a multiple of SLICES. */
 #define SHARED (SLICES == 1 ? 0 : SLICES)
 #define SHARED_QUADS (SHARED * GROUP_ITEMS)
 #define LOCAL_QUADS (STAGED_QUADS > SHARED_QUADS ? STAGED_QUADS : SHARED_QUADS)
 
-/* Which part of the work a work-group has. */
+/* What comes first in a tile. */
+#define FIRST_CHANNEL(tile) ((tile) % CHANNEL_TILES * TILE_CHANNELS)
+#define FIRST_PHASE(tile) ((tile) / CHANNEL_TILES * TILE_PHASES)
+
+/* Which part of the work an item has. */
 typedef struct place {
+    int first_tile, of_group;       /* the tile, counted from the work-group's first one */
     int first_channel, first_phase; /* of the tile */
-    int gy, gx, n;                  /* the item's cell and first image */
+    int gy, gx, n;                  /* the cell and first image */
     int slice;
-    bool there; /* the cell is one; else its results are not written */
+    bool there; /* the tile and the cell exist; else results are not written */
 } place;
 
 INLINE place place_of(size_t group, const int item) {
     place p;
-    const int tile = group % TILES;
-    group /= TILES;
-    p.first_channel = tile % CHANNEL_TILES * TILE_CHANNELS;
-    p.first_phase = tile / CHANNEL_TILES * TILE_PHASES;
+    p.first_tile = group % CEIL_DIV(TILES, GROUP_TILES) * GROUP_TILES;
+    group /= CEIL_DIV(TILES, GROUP_TILES);
+    p.of_group = item / TILE_ITEMS % GROUP_TILES;
+    const int tile = min(p.first_tile + p.of_group, TILES - 1);
+    p.first_channel = FIRST_CHANNEL(tile);
+    p.first_phase = FIRST_PHASE(tile);
     const int chunk = group % CHUNKS;
     group /= CHUNKS;
     p.n = (chunk * QUADS + item % QUADS) * 4;
     const int cell = (int)group * PIXELS + item / QUADS % PIXELS;
-    p.slice = item / CELL_ITEMS;
-    p.there = cell < CELLS_Y * CELLS_X;
+    p.slice = item / SLICE_ITEMS;
+    p.there = cell < CELLS_Y * CELLS_X && p.first_tile + p.of_group < TILES;
     p.gy = FIRST_CELL_Y + cell / CELLS_X;
     p.gx = FIRST_CELL_X + cell % CELLS_X;
     return p;
@@ -156,20 +165,20 @@ INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int 
     (TILE_PHASES == 1 ? CEIL_DIV((size) - (phase), phases) : CEIL_DIV(size, phases))
 
 #if STAGED
-/* Copies the weights of the input channels from `first` on. */
-INLINE void stage(__global const float *weights, const place p, const int first,
+/* Copies the weights of a tile, of the input channels from `first` on. */
+INLINE void stage(__global const float *weights, const int tile, const int first,
                   __local float *to) {
-    const int taps = TAPS_Y * TAPS_X, tile = 4 * TILE_QUADS;
-    for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * tile; i += GROUP_ITEMS) {
+    const int taps = TAPS_Y * TAPS_X, width = 4 * TILE_QUADS;
+    for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width; i += GROUP_ITEMS) {
         /* Neighbouring items read neighbouring weights. */
 #if IN_STRIDE < OUT_STRIDE
         const int c = i % BLOCK_CHANNELS, j = i / BLOCK_CHANNELS % taps;
         const int out = i / BLOCK_CHANNELS / taps;
 #else
-        const int out = i % tile, j = i / tile % taps, c = i / tile / taps;
+        const int out = i % width, j = i / width % taps, c = i / width / taps;
 #endif
-        const int phase = p.first_phase + out / TILE_CHANNELS;
-        const int o = p.first_channel + out % TILE_CHANNELS;
+        const int phase = FIRST_PHASE(tile) + out / TILE_CHANNELS;
+        const int o = FIRST_CHANNEL(tile) + out % TILE_CHANNELS;
         const int ky = phase / PHASES_X + j / TAPS_X * PHASES_Y;
         const int kx = phase % PHASES_X + j % TAPS_X * PHASES_X;
         float w = 0.0f;
@@ -177,7 +186,7 @@ INLINE void stage(__global const float *weights, const place p, const int first,
             ky < KERNEL_H && kx < KERNEL_W)
             w = weights[(size_t)(first + c) * IN_STRIDE +
                         (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE];
-        to[4 * CHANNEL_QUADS * c + tile * j + out] = w;
+        to[4 * CHANNEL_QUADS * c + width * j + out] = w;
     }
 }
 #endif
@@ -221,7 +230,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
         const int first = block * BLOCK_CHANNELS + p.slice * SLICE_CHANNELS;
 #if STAGED
         barrier(CLK_LOCAL_MEM_FENCE);
-        stage(weights, p, block * BLOCK_CHANNELS, (__local float *)room);
+        for (int t = 0; t < GROUP_TILES; t++)
+            stage(weights, p.first_tile + t, block * BLOCK_CHANNELS,
+                  (__local float *)(room + t * BLOCK_CHANNELS * CHANNEL_QUADS));
         barrier(CLK_LOCAL_MEM_FENCE);
 #endif
         __global const float *plane = x + first * PLANE + p.n;
@@ -230,16 +241,19 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
                 __global const float *pixel =
                     plane + (INPUT_AT(rows, jy) * IN_WIDTH + INPUT_AT(columns, jx)) * BATCH;
 #if STAGED
-                __local const float4 *w = room + p.slice * SLICE_CHANNELS * CHANNEL_QUADS +
-                                          (jy * TAPS_X + jx) * TILE_QUADS;
+                __local const float4 *w =
+                    room +
+                    (p.of_group * BLOCK_CHANNELS + p.slice * SLICE_CHANNELS) * CHANNEL_QUADS +
+                    (jy * TAPS_X + jx) * TILE_QUADS;
 #else
                 const int tap = (phase_y + jy * PHASES_Y) * KERNEL_W + phase_x + jx * PHASES_X;
                 __global const float *w = weights + (size_t)first * IN_STRIDE +
                                           (size_t)tap * TAP_STRIDE + p.first_channel;
 #endif
                 UNROLL_FOR (int c = 0; c < SLICE_CHANNELS; c++) {
-                    if (!WHOLE_BLOCKS && first + c >= IN_CHANNELS) break;
-                    const float4 v = quad_load(pixel + c * PLANE);
+                    /* Channels beyond the last have weights of 0. */
+                    const int beyond = WHOLE_BLOCKS ? 0 : max(0, first + c - (IN_CHANNELS - 1));
+                    const float4 v = quad_load(pixel + (c - beyond) * (long)PLANE);
                     FOR_TILE_QUADS {
 #if STAGED
                         const float4 a = w[c * CHANNEL_QUADS + i];
@@ -258,16 +272,15 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
     FOR_TILE finish(sum[i], p, i, bias, input, y);
 #else
     /* SLICES outputs at a time: each slice adds up one of them. */
-    const int cell_item = item % CELL_ITEMS;
     UNROLL_FOR (int i = 0; i < TILE; i += SLICES) {
         barrier(CLK_LOCAL_MEM_FENCE);
         UNROLL_FOR (int k = 0; k < SLICES; k++)
             if (i + k < TILE) room[k * GROUP_ITEMS + item] = sum[i + k];
         barrier(CLK_LOCAL_MEM_FENCE);
         if (i + p.slice < TILE) {
-            __local const float4 *from = room + p.slice * GROUP_ITEMS + cell_item;
+            __local const float4 *from = room + p.slice * GROUP_ITEMS + item % SLICE_ITEMS;
             float4 total = from[0];
-            UNROLL_FOR (int k = 1; k < SLICES; k++) total += from[k * CELL_ITEMS];
+            UNROLL_FOR (int k = 1; k < SLICES; k++) total += from[k * SLICE_ITEMS];
             finish(total, p, i + p.slice, bias, input, y);
         }
     }

@@ -321,27 +321,28 @@ typedef struct quads_case {
 static void quads_agree(void **state) {
 #define SQUARE(out, k, s, p)                                                                       \
     { .channels = (out), .kernel = {k, k}, .stride = {s, s}, .padding = {p, p}, .bias = true }
-    /* channels, phases, quads, pixels, slices, inputs, staged */
+    /* channels, phases, quads, pixels, tiles, slices, inputs, staged */
     static const quads_case cases[] = {
         {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
           {7, 9, 8},
           {13, 5, 3},
           37,
           false},
-         {{"quads", {7, 1, 2, 3, 3, 2, 1}}, {"quads", {7, 2, 4, 2, 1, 2, 1}}}},
+         {{"quads", {7, 1, 2, 3, 2, 3, 2, 1}}, {"quads", {7, 2, 4, 2, 1, 1, 2, 1}}}},
         {{SQUARE(12, 4, 2, 1), {3, 8, 10}, {12, 4, 5}, 37, false},
-         {{"quads", {12, 1, 4, 2, 3, 1, 0}}, {"quads", {3, 4, 2, 3, 2, 3, 1}}}},
+         {{"quads", {12, 1, 4, 2, 1, 3, 1, 0}}, {"quads", {3, 4, 2, 3, 1, 2, 3, 1}}}},
         {{SQUARE(24, 4, 2, 1), {24, 6, 4}, {12, 3, 2}, 17, true},
-         {{"quads", {12, 1, 4, 4, 2, 3, 0}}, {"quads", {12, 1, 4, 1, 5, 1, 1}}}},
+         {{"quads", {12, 1, 4, 4, 2, 2, 3, 0}}, {"quads", {12, 1, 4, 1, 3, 5, 1, 1}}}},
         {{SQUARE(3, 4, 2, 1), {3, 6, 10}, {12, 3, 5}, 128, true},
-         {{"quads", {3, 4, 8, 2, 3, 2, 1}}, {"quads", {12, 1, 8, 2, 2, 2, 1}}}},
+         {{"quads", {3, 4, 8, 2, 1, 3, 2, 1}}, {"quads", {12, 1, 8, 2, 2, 2, 2, 1}}}},
         {{SQUARE(3, 5, 2, 2), {3, 7, 5}, {16, 4, 3}, 1, true},
-         {{"quads", {3, 3, 2, 2, 1, 4, 1}}, {"quads", {8, 1, 1, 7, 2, 2, 1}}}},
+         {{"quads", {3, 3, 2, 2, 2, 1, 4, 1}}, {"quads", {8, 1, 1, 7, 2, 2, 2, 1}}}},
         {{SQUARE(1, 4, 1, 0), {9, 4, 4}, {1, 1, 1}, 1, false},
-         {{"quads", {1, 1, 1, 1, 9, 1, 1}}, {"quads", {5, 1, 4, 3, 1, 1, 1}}}},
+         {{"quads", {1, 1, 1, 1, 1, 9, 1, 1}}, {"quads", {5, 1, 4, 3, 1, 1, 1, 1}}}},
         {{SQUARE(5, 1, 1, 0), {1, 1, 1}, {5, 1, 1}, 128, false},
-         {{"quads", {1, 1, 4, 4, 1, 1, 1}}}},
-        {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true}, {{"quads", {1, 9, 4, 5, 2, 3, 1}}}},
+         {{"quads", {1, 1, 4, 4, 3, 1, 1, 1}}}},
+        {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true},
+         {{"quads", {1, 9, 4, 5, 1, 2, 3, 1}}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t count = 0;

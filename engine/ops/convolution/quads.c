@@ -13,12 +13,20 @@ typedef struct quads {
     int phases;   /* of an item, if it has all channels, else 1; at most all */
     int quads;    /* of the batch of a work-group, which divide those of the batch */
     int pixels;   /* of a work-group (up: cells of one pixel of each phase) */
+    int tiles;    /* of channels and phases of a work-group */
     int slices;   /* of the input channels of a work-group */
     int inputs;   /* input channels of a slice at a time */
     int staged;   /* 1: weights are first copied to local memory */
 } quads;
 
-enum { IMAGES = 4, MOST_SUMS = 24, MOST_QUADS = 64, MOST_SLICES = 64, MOST_INPUTS = 16 };
+enum {
+    IMAGES = 4,
+    MOST_SUMS = 24,
+    MOST_QUADS = 64,
+    MOST_SLICES = 64,
+    MOST_TILES = 16,
+    MOST_INPUTS = 16
+};
 
 typedef struct state {
     us_convolution_problem problem;
@@ -56,7 +64,7 @@ static int batch_quads(const us_device_facts *device, const us_convolution_probl
 }
 
 static int group_items(const quads *q) {
-    return q->quads * q->pixels * q->slices;
+    return q->quads * q->pixels * q->tiles * q->slices;
 }
 
 static size_t count_tiles(const us_convolution_problem *p, const quads *q) {
@@ -68,7 +76,8 @@ static size_t count_tiles(const us_convolution_problem *p, const quads *q) {
 static size_t count_groups(const us_device_facts *device, const us_convolution_problem *p,
                            const quads *q) {
     size_t cells = (size_t)count_cells(p, 0) * (size_t)count_cells(p, 1);
-    return count_tiles(p, q) * (size_t)(batch_quads(device, p) / q->quads) *
+    return (size_t)us_divide_up((int64_t)count_tiles(p, q), q->tiles) *
+           (size_t)(batch_quads(device, p) / q->quads) *
            ((cells + (size_t)q->pixels - 1) / (size_t)q->pixels);
 }
 
@@ -76,7 +85,7 @@ static size_t count_groups(const us_device_facts *device, const us_convolution_p
 static size_t local_bytes(const us_convolution_problem *p, const quads *q) {
     size_t tile = (size_t)us_divide_up(q->channels * q->phases, IMAGES);
     size_t channel = (size_t)(count_taps(p, 0) * count_taps(p, 1)) * tile + 1;
-    size_t weights = q->staged ? (size_t)(q->slices * q->inputs) * channel : 1;
+    size_t weights = q->staged ? (size_t)(q->tiles * q->slices * q->inputs) * channel : 1;
     size_t sums = q->slices > 1 ? (size_t)q->slices * (size_t)group_items(q) : 0;
     return (weights > sums ? weights : sums) * IMAGES * sizeof(float);
 }
@@ -102,10 +111,13 @@ static bool valid(const us_device_facts *device, const void *problem, const void
         return false;
     if (q->quads < 1 || q->quads > MOST_QUADS || all / IMAGES % q->quads != 0) return false;
     if (q->pixels < 1 || q->pixels > MOST_QUADS) return false;
+    if (q->tiles < 1 || q->tiles > MOST_TILES) return false;
     if (q->inputs < 1 || q->inputs > MOST_INPUTS || q->inputs > in.channels) return false;
     if (q->slices < 1 || q->slices > MOST_SLICES || q->slices > in.channels) return false;
     if (q->staged < 0 || q->staged > 1) return false;
-    if (!q->staged && (q->phases > 1 || !are_aligned(p, q->channels))) return false;
+    if (!q->staged && (q->phases > 1 || !are_aligned(p, q->channels) ||
+                       in.channels % (q->slices * q->inputs) != 0))
+        return false;
     return (size_t)group_items(q) <= device->max_group_size &&
            local_bytes(p, q) <= device->local_bytes;
 }
@@ -113,22 +125,22 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 /* ---- defaults ---- */
 
 /* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
- * kernel, of about 96 registers, that it holds, and those that hide each other's waiting. Others
- * are taken for small. */
+ * kernel, of about 96 registers, that it holds, those that hide each other's waiting, and bytes
+ * that it reads at a time from a cache that all share. Others are taken for small. */
 typedef struct unit {
-    int lanes, items, busy;
+    int lanes, items, busy, bytes;
 } unit;
 
 static unit unit_of(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
-        return (unit){128, 640, 512};
+        return (unit){128, 640, 512, 16};
     case US_VENDOR_AMD:
-        return (unit){64, 1024, 512};
+        return (unit){64, 1024, 512, 32};
     case US_VENDOR_INTEL:
-        return (unit){8, 56, 48};
+        return (unit){8, 56, 48, 4};
     default:
-        return (unit){8, 64, 32};
+        return (unit){8, 64, 32, 4};
     }
 }
 
@@ -138,9 +150,20 @@ static double count_instructions(const us_convolution_problem *p, const quads *q
     const int tile_quads = us_divide_up(tile, IMAGES), block = q->inputs * q->slices;
     const int blocks = us_divide_up(us_convolution_in(p).channels, block);
     double tap = q->inputs * (IMAGES * tile + tile_quads + 1.0) + 12;
-    double copied = us_divide_up((int64_t)block * taps * tile_quads * IMAGES, group_items(q));
+    double copied =
+        us_divide_up((int64_t)q->tiles * block * taps * tile_quads * IMAGES, group_items(q));
     double end = q->slices == 1 ? 16.0 * tile : 3.0 * tile + us_divide_up(tile, q->slices) * 40.0;
     return blocks * (taps * tap + (q->staged ? 20 * copied + 40 : 0)) + end + 60;
+}
+
+/* What a group reads of the input, if its own cache keeps what its items share. */
+static double input_bytes(const us_convolution_problem *p, const quads *q) {
+    const bool up = p->pass == US_CONVOLUTION_UP;
+    const double columns =
+        up ? q->pixels + count_taps(p, 1) - 1 : (q->pixels - 1) * p->stride[1] + p->kernel[1];
+    const double most = (double)q->pixels * count_taps(p, 1);
+    return (columns < most ? columns : most) * count_taps(p, 0) * us_convolution_in(p).channels *
+           q->quads * IMAGES * sizeof(float);
 }
 
 /* The time that so many groups take together on a compute unit, in that of an instruction of all
@@ -153,7 +176,9 @@ static double round_time(const us_convolution_problem *p, const quads *q, unit b
     const double alone = (double)blocks * taps * WAIT + START + instructions;
     const double share = items < by.busy ? sqrt(items / by.busy) : 1;
     const double work = items * instructions / by.lanes / share;
-    return work > alone ? work : alone;
+    const double reading = groups * input_bytes(p, q) / by.bytes;
+    const double busy = work > reading ? work : reading;
+    return busy > alone ? busy : alone;
 }
 
 /* Groups come in rounds of as many as a compute unit holds. */
@@ -192,22 +217,36 @@ static int choose_quads(const us_device_facts *device, const us_convolution_prob
     return most;
 }
 
-/* Fills what best suits a device. */
+/* Input channels at a time. AMD's compilers load ahead until registers spill. */
+static int choose_inputs(const us_device_facts *device, int in, const quads *q) {
+    const int most = device->vendor == US_VENDOR_AMD ? 3 : 4, share = us_divide_up(in, q->slices);
+    int inputs = us_tiles_even(share, most);
+    while (!q->staged && share % inputs != 0)
+        inputs--;
+    return inputs;
+}
+
+/* Fills what best suits a device. Larger work-groups would leave an item too few registers on some;
+ * of those that take as long, more pixels share more inputs. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    enum { MOST_ITEMS = 256 };
     const int in = us_convolution_in(p).channels;
     choose_sums(device, p, q);
     quads best = {0};
     double least = 0;
     for (q->quads = choose_quads(device, p); q->quads >= 1; q->quads /= 2)
         for (q->slices = 1; q->slices <= us_smaller(in, MOST_SLICES); q->slices++)
-            for (q->pixels = 1; q->pixels <= MOST_QUADS; q->pixels *= 2) {
-                q->inputs = us_tiles_even(us_divide_up(in, q->slices), 4);
-                if (group_items(q) % device->group_size != 0 || !valid(device, p, q)) continue;
-                double time = estimate(device, p, q);
-                if (best.channels > 0 && time >= least) continue;
-                best = *q;
-                least = time;
-            }
+            for (q->tiles = us_smaller((int64_t)count_tiles(p, q), 4); q->tiles >= 1; q->tiles--)
+                for (q->pixels = MOST_QUADS; q->pixels >= 1; q->pixels /= 2) {
+                    q->inputs = choose_inputs(device, in, q);
+                    if (group_items(q) % device->group_size != 0 || group_items(q) > MOST_ITEMS ||
+                        !valid(device, p, q))
+                        continue;
+                    double time = estimate(device, p, q);
+                    if (best.channels > 0 && time >= least) continue;
+                    best = *q;
+                    least = time;
+                }
     *q = best;
 }
 
@@ -248,6 +287,8 @@ static int choices(const us_device_facts *device, const void *problem, const voi
         return count;
     case offsetof(quads, pixels):
         return us_powers_choices(MOST_QUADS, list);
+    case offsetof(quads, tiles):
+        return us_tiles_choices((int)count_tiles(p, q), MOST_TILES, list);
     case offsetof(quads, slices):
         return us_tiles_choices(in.channels, us_smaller(MOST_SLICES, US_TUNABLE_CHOICES), list);
     case offsetof(quads, inputs):
@@ -280,14 +321,16 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu "
         "-DOUT_STRIDE=%zu -DBIAS=%d %s -DCELLS_Y=%d -DCELLS_X=%d -DFIRST_CELL_Y=%d "
-        "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d -DSLICES=%d "
+        "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d "
+        "-DGROUP_TILES=%d "
+        "-DSLICES=%d "
         "-DSLICE_CHANNELS=%d -DSTAGED=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
         out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
         p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
         count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
-        q->pixels, q->slices, q->inputs, q->staged);
+        q->pixels, q->tiles, q->slices, q->inputs, q->staged);
 }
 
 static void destroy(void *pointer) {
@@ -317,8 +360,8 @@ const us_algorithm us_convolution_quads = {
     .sources = {"convolution_quads"},
     .parameters = {US_PARAMETER(quads, channels), US_PARAMETER(quads, phases),
                    US_PARAMETER(quads, quads), US_PARAMETER(quads, pixels),
-                   US_PARAMETER(quads, slices), US_PARAMETER(quads, inputs),
-                   US_PARAMETER(quads, staged)},
+                   US_PARAMETER(quads, tiles), US_PARAMETER(quads, slices),
+                   US_PARAMETER(quads, inputs), US_PARAMETER(quads, staged)},
     .defaults = defaults,
     .valid = valid,
     .start = start,

@@ -67,7 +67,9 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 
 /* Sums of an item, for which it loads the fewest quads; tiles that do not fit count whole. */
 static void choose_sums(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    const int most = device->vendor == US_VENDOR_INTEL ? 24 : 48;
+    const int most = device->vendor == US_VENDOR_INTEL ? 24
+                     : device->vendor == US_VENDOR_AMD ? 32
+                                                       : 48;
     double least = 0;
     quads best = {0};
     q->taps = us_tiles_even(p->kernel[1], 5);
@@ -106,7 +108,7 @@ static int held_items(const us_device_facts *device) {
  * larger, as those cost less than splits, of which there are as many as the device holds at a time.
  * Parts of fewer terms than LEAST are not worth their sums. */
 static void choose(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
-    enum { GROUP = 256, SLICED_GROUP = 512, LEAST = 4, MOST_SPLITS = 256 };
+    enum { GROUP = 256, SLICED_GROUP = 384, LEAST = 4, MOST_SPLITS = 256 };
     const int most =
         (int)(device->max_group_size < SLICED_GROUP ? device->max_group_size : SLICED_GROUP);
     choose_sums(device, p, q);
