@@ -194,6 +194,23 @@ typedef struct unseen_evaluate_options {
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
 
+typedef struct unseen_pack_options {
+    const char *data;         /* photographs: a folder, a list (CSV), an archive, or one of them */
+    const char *out;          /* the array to write (.npy); a table goes beside it, see below */
+    int height, width;        /* that all images get */
+    int channels;             /* 1 grey, 3 RGB; 0: as most photographs have */
+    const char *fit;          /* "resize", "pad" or "crop"; NULL: "resize" */
+    const char *split;        /* of a list with a column of that name: its rows alone; NULL: all */
+    const char *label_column; /* of a list; NULL: told by its name */
+    bool overwrite;           /* see unseen_run_options */
+} unseen_pack_options;
+
+/* Photographs become one array, uint8 or, where most have 16 bits, uint16, and a table "Id,file" or
+ * "Id,file,label" of the same name with the ending .csv. A run on the array has the bits of one on
+ * the photographs. {n, out, table, height, width, channels, type, labelled} */
+UNSEEN_API unseen_status unseen_pack(const unseen_pack_options *options,
+                                     const unseen_events *events, char **json, unseen_error *error);
+
 typedef struct unseen_bench_options {
     const char *device;  /* selector as above */
     const char *profile; /* NULL, or a file for a Chrome trace of one training step */
