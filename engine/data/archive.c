@@ -14,6 +14,7 @@ struct us_archive {
     const char *path;
     struct archive *reader;
     int64_t next; /* place of the next regular file */
+    bool ended;
 };
 
 static unseen_status fail_read(const us_archive *archive, unseen_error *error) {
@@ -61,10 +62,12 @@ static const char *name_of(struct archive_entry *entry) {
 unseen_status us_archive_next(us_archive *archive, us_member *member, bool *found,
                               unseen_error *error) {
     struct archive_entry *entry;
-    for (;;) {
+    for (*found = !archive->ended;;) {
+        if (!*found) return UNSEEN_OK;
         const int code = archive_read_next_header(archive->reader, &entry);
-        *found = code != ARCHIVE_EOF;
-        if (code == ARCHIVE_EOF) return UNSEEN_OK;
+        archive->ended = code == ARCHIVE_EOF;
+        *found = !archive->ended;
+        if (archive->ended) continue;
         if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return fail_read(archive, error);
         if (archive_entry_filetype(entry) == AE_IFREG) break;
     }

@@ -206,7 +206,8 @@ static void *work(void *user) {
         if (file.bytes && us_photograph_decode(&file, p->form, pixels, &error) != UNSEEN_OK) {
             add_fault(p, index, &error);
         } else if (file.bytes && !write_pixels(p, index, pixels)) {
-            us_fail(&error, UNSEEN_FAILURE, "cannot keep the fitted images: %s", strerror(errno));
+            us_fail(&error, UNSEEN_FAILURE, "%s: cannot keep the fitted images: %s", p->set->path,
+                    strerror(errno));
             fail_all(p, &error);
         }
         release_file(&file);
@@ -295,7 +296,6 @@ static unseen_status result(const pool *p, int started, unseen_error *error) {
     if (started == 0) return us_fail_memory(error, "threads");
     if (p->failure.status != UNSEEN_OK) {
         if (error) *error = p->failure;
-        us_error_context(error, "%s", p->set->path);
         return p->failure.status;
     }
     if (p->stop) return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while decoding");
