@@ -131,16 +131,16 @@ static const char *end_of_cell(const char *text) {
     return text;
 }
 
-/* The header, then the image 0 or a name, and numbers alone: labels or a table of another kind have
+/* The header, then the image 0 or a file, and numbers alone: labels or a table of another kind have
  * other names, and a table of other things does not count from 0. */
 bool us_scores_recognize(const char *head, const void *header) {
     const char *expected = header ? header : default_header;
     size_t length = strlen(expected);
     if (strncmp(head, expected, length) != 0 || head[length] != '\n') return false;
     const char *id = head + length + 1, *row = end_of_cell(id);
-    const bool number = strspn(id, "0123456789") == (size_t)(row - id);
-    return *row == ',' && (!number || strncmp(id, "0,", 2) == 0) &&
-           row[strspn(row, "0123456789+-.e,")] == '\n';
+    const bool counted = strncmp(id, "0,", 2) == 0;
+    const bool named = memchr(id, '.', (size_t)(row - id)) != NULL; /* as files are */
+    return *row == ',' && (counted || named) && row[strspn(row, "0123456789+-.e,")] == '\n';
 }
 
 static void write_id(const us_scores *scores, int64_t i, FILE *stream) {
