@@ -54,11 +54,12 @@ typedef enum unseen_event_kind {
 
 typedef struct unseen_event {
     unseen_event_kind kind;
-    const char *text;     /* message, or what is progressing: "training", "scoring", "self-test" */
-    int epoch, epochs;    /* from 1; 0 where there are no epochs */
-    int64_t done, total;  /* images (or cases) so far and in all, within this epoch or pass */
-    double loss;          /* training loss; NaN until one is known */
-    double held_out_loss; /* NaN without a held-out slice */
+    const char
+        *text; /* message, or what is progressing: "decoding", "training", "scoring", "self-test" */
+    int epoch, epochs;        /* from 1; 0 where there are no epochs */
+    int64_t done, total;      /* images (or cases) so far and in all, within this epoch or pass */
+    double loss;              /* training loss; NaN until one is known */
+    double held_out_loss;     /* NaN without a held-out slice */
     double images_per_second; /* 0 until known */
     double seconds_left;      /* of the whole job; negative until known */
     bool unsaved; /* of PROGRESS and EPOCH: ending the process now, or as long as no such event
@@ -180,17 +181,20 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
                                       unseen_error *error);
 
 typedef struct unseen_evaluate_options {
-    const char *scores;       /* a table of scores, of any program; or .npy of floats */
-    const char *labels;       /* .npy, IDX or a table; NULL: a column of the scores' own table */
-    const char *normal;       /* the normal class, every other being anomalous; NULL: labels are 0
-                                 (normal) and 1 */
+    const char *scores; /* a table of scores, of any program; or .npy of floats */
+    const char *labels; /* .npy, IDX, a table, or a folder of photographs in folders of classes;
+                           NULL: a column of the scores' own table */
+    const char *normal; /* the normal class, every other being anomalous; NULL: labels are 0
+                           (normal) and 1 */
     const char *label_column; /* of the labels' table; NULL: told by its name */
 } unseen_evaluate_options;
 
 /* Compares scores with labels, joined by their ids where both have some.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
- *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id"}} */
+ *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id", "by
+ *  folder"}, kinds: where several classes are anomalous, each of them against the normal images:
+ *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}} */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
 

@@ -292,10 +292,11 @@ static const us_key collapse_keys[] = {
 };
 
 static const us_key data_keys[] = {
-    [US_DATA_TRAIN] = {.name = "train",
-                       .kind = US_KEY_STRING,
-                       .offset = DATA(train),
-                       .help = "Training images: .npy or IDX"},
+    [US_DATA_TRAIN] =
+        {.name = "train",
+         .kind = US_KEY_STRING,
+         .offset = DATA(train),
+         .help = "Training images: .npy or IDX, or photographs (a folder, a list, an archive)"},
     [US_DATA_TRAIN_LABELS] = {.name = "train_labels",
                               .kind = US_KEY_STRING,
                               .offset = DATA(train_labels),
