@@ -23,7 +23,9 @@
  *     FLOATS               1: pixels are floats, else bytes
  *     SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH   of a stored image (3, 64, 64)
  *     CHANNELS, HEIGHT, WIDTH   of the batch
- *     PADDED               1: images of another size are put in the middle, else resized
+ *     PADDED               1: images of another size are put in the middle
+ *     CROPPED              1: the largest window in the middle that has the batch's proportions is
+ *                          resized; where both are 0, the whole image
  *     PARTIAL              1: the pixels at hand may lack images, whose lanes are left as they are
  *     IN_ORDER             1: the pixels at hand are those of the batch, in its order
  *     PLANAR               1: stored as [image][channel][height][width]; may be absent
@@ -119,8 +121,11 @@ static inline float sample(__global const pixel *image, int y, int x, int channe
 #endif
 }
 
-static inline float2 source_position(int i, float ratio) {
-    const float position = fmax(((float)i + 0.5f) * ratio - 0.5f, 0.0f);
+/* Where the output's pixel i of `size` lies among `source` ones, of which `size * ratio` in the
+ * middle are used. */
+static inline float2 source_position(int i, int size, int source, float ratio) {
+    const float before = CROPPED ? ((float)source - (float)size * ratio) * 0.5f : 0.0f;
+    const float position = fmax(before + ((float)i + 0.5f) * ratio - 0.5f, 0.0f);
     const float whole = floor(position);
     return (float2)(whole, position - whole);
 }
@@ -150,10 +155,13 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
                 inside ? sample(image, y, x, c) * s.scale + s.offset : BLACK;
     }
 #else
-    const float2 row = source_position(s.y, (float)SOURCE_HEIGHT / (float)HEIGHT);
+    const float down = (float)SOURCE_HEIGHT / (float)HEIGHT;
+    const float across = (float)SOURCE_WIDTH / (float)WIDTH, least = fmin(down, across);
+    const float2 row = source_position(s.y, HEIGHT, SOURCE_HEIGHT, CROPPED ? least : down);
     const int y0 = (int)row.x, y1 = min(y0 + 1, SOURCE_HEIGHT - 1);
     for (int p = 0; p < s.pixels; p++) {
-        const float2 column = source_position(s.x + p, (float)SOURCE_WIDTH / (float)WIDTH);
+        const float2 column =
+            source_position(s.x + p, WIDTH, SOURCE_WIDTH, CROPPED ? least : across);
         int x0 = (int)column.x, x1 = min(x0 + 1, SOURCE_WIDTH - 1);
         /* The image is flipped, then resized. */
         if (flip) {

@@ -54,11 +54,12 @@ typedef enum unseen_event_kind {
 
 typedef struct unseen_event {
     unseen_event_kind kind;
-    const char *text;     /* message, or what is progressing: "training", "scoring", "self-test" */
-    int epoch, epochs;    /* from 1; 0 where there are no epochs */
-    int64_t done, total;  /* images (or cases) so far and in all, within this epoch or pass */
-    double loss;          /* training loss; NaN until one is known */
-    double held_out_loss; /* NaN without a held-out slice */
+    const char
+        *text; /* message, or what is progressing: "decoding", "training", "scoring", "self-test" */
+    int epoch, epochs;        /* from 1; 0 where there are no epochs */
+    int64_t done, total;      /* images (or cases) so far and in all, within this epoch or pass */
+    double loss;              /* training loss; NaN until one is known */
+    double held_out_loss;     /* NaN without a held-out slice */
     double images_per_second; /* 0 until known */
     double seconds_left;      /* of the whole job; negative until known */
     bool unsaved; /* of PROGRESS and EPOCH: ending the process now, or as long as no such event
@@ -180,19 +181,39 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
                                       unseen_error *error);
 
 typedef struct unseen_evaluate_options {
-    const char *scores;       /* a table of scores, of any program; or .npy of floats */
-    const char *labels;       /* .npy, IDX or a table; NULL: a column of the scores' own table */
-    const char *normal;       /* the normal class, every other being anomalous; NULL: labels are 0
-                                 (normal) and 1 */
+    const char *scores; /* a table of scores, of any program; or .npy of floats */
+    const char *labels; /* .npy, IDX, a table, or a folder of photographs in folders of classes;
+                           NULL: a column of the scores' own table */
+    const char *normal; /* the normal class, every other being anomalous; NULL: labels are 0
+                           (normal) and 1 */
     const char *label_column; /* of the labels' table; NULL: told by its name */
 } unseen_evaluate_options;
 
 /* Compares scores with labels, joined by their ids where both have some.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
- *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id"}} */
+ *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id", "by
+ *  folder"}, kinds: where several classes are anomalous, each of them against the normal images:
+ *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}} */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
+
+typedef struct unseen_pack_options {
+    const char *data;         /* photographs: a folder, a list (CSV), an archive, or one of them */
+    const char *out;          /* the array to write (.npy); a table goes beside it, see below */
+    int height, width;        /* that all images get */
+    int channels;             /* 1 grey, 3 RGB; 0: as most photographs have */
+    const char *fit;          /* "resize", "pad" or "crop"; NULL: "resize" */
+    const char *split;        /* of a list with a column of that name: its rows alone; NULL: all */
+    const char *label_column; /* of a list; NULL: told by its name */
+    bool overwrite;           /* see unseen_run_options */
+} unseen_pack_options;
+
+/* Photographs become one array, uint8 or, where most have 16 bits, uint16, and a table "Id,file" or
+ * "Id,file,label" of the same name with the ending .csv. A run on the array has the bits of one on
+ * the photographs. {n, out, table, height, width, channels, type, labelled} */
+UNSEEN_API unseen_status unseen_pack(const unseen_pack_options *options,
+                                     const unseen_events *events, char **json, unseen_error *error);
 
 typedef struct unseen_bench_options {
     const char *device;  /* selector as above */

@@ -234,9 +234,23 @@ static key *sorted(const us_ids *ids, bool names, int64_t *twice) {
     return keys;
 }
 
+/* "PATH: line 7: ", or "PATH: " of what is no table. */
+typedef struct where {
+    char text[512];
+} where;
+
+static where where_is(const us_ids *ids, int64_t row) {
+    where w;
+    if (ids->lines)
+        snprintf(w.text, sizeof w.text, "%.480s: line %" PRIu32 ": ", ids->path, ids->lines[row]);
+    else
+        snprintf(w.text, sizeof w.text, "%.480s: ", ids->path);
+    return w;
+}
+
 static unseen_status fail_twice(const us_ids *ids, bool names, int64_t row, unseen_error *error) {
-    return us_fail(error, UNSEEN_BAD_INPUT, "%s: line %" PRIu32 ": the id %s is there twice (%s)",
-                   ids->path, ids->lines[row], show_id(ids, names, row).text,
+    return us_fail(error, UNSEEN_BAD_INPUT, "%sthe id %s is there twice (%s)",
+                   where_is(ids, row).text, show_id(ids, names, row).text,
                    show_header(ids, names).text);
 }
 
@@ -261,9 +275,9 @@ static us_shown show_range(const us_ids *ids, bool names) {
 static unseen_status fail_unknown(const us_ids *ids, const us_ids *other, bool names, int64_t row,
                                   unseen_error *error) {
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: line %" PRIu32 ": the id %s (%s) is not in %s: %" PRId64 " %s with ids of "
+                   "%sthe id %s (%s) is not in %s: %" PRId64 " %s with ids of "
                    "%s are here, %" PRId64 " %s with ids of %s there",
-                   ids->path, ids->lines[row], show_id(ids, names, row).text,
+                   where_is(ids, row).text, show_id(ids, names, row).text,
                    show_header(ids, names).text, other->path, ids->count, ids->what,
                    show_range(ids, names).text, other->count, other->what,
                    show_range(other, names).text);
@@ -384,9 +398,9 @@ static unseen_status fail_place(const us_ids *ids, const us_ids *other, int64_t 
                        "from 0: subtract 1, or remove the ids if the rows are in order",
                        ids->path, show_header(ids, false).text, high, other->what, other->path);
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: line %" PRIu32 ": the id %" PRId64 " (%s) is none of the %" PRId64
+                   "%sthe id %" PRId64 " (%s) is none of the %" PRId64
                    " %s of %s, which are counted from 0 to %" PRId64,
-                   ids->path, ids->lines[row], ids->numbers[row], show_header(ids, false).text,
+                   where_is(ids, row).text, ids->numbers[row], show_header(ids, false).text,
                    other->count, other->what, other->path, other->count - 1);
 }
 
@@ -430,10 +444,10 @@ static unseen_status fail_names(const us_ids *named, const us_ids *other, unseen
            us_text_integer(named->names[row].text, named->names[row].length, &id))
         row++;
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: line %" PRIu32 ": the id '%s' (%s) is no whole number, and the %s of %s "
+                   "%sthe id '%s' (%s) is no whole number, and the %s of %s "
                    "have no names to find it by: count them from 0 in a column \"Id\" instead, or "
                    "remove the names if all rows are in the same order",
-                   named->path, named->lines[row], show_id(named, true, row).text,
+                   where_is(named, row).text, show_id(named, true, row).text,
                    show_header(named, true).text, other->what, other->path);
 }
 

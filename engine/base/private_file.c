@@ -258,23 +258,39 @@ static int open_temporary(const us_private_folder *folder, char name[64]) {
     return -1;
 }
 
+unseen_status us_private_begin(const us_private_folder *folder, us_private_writer *writer,
+                               unseen_error *error) {
+    writer->descriptor = open_temporary(folder, writer->temporary);
+    return writer->descriptor < 0 ? fail_reach(error, folder->path, "cannot write") : UNSEEN_OK;
+}
+
+void us_private_abandon(const us_private_folder *folder, us_private_writer *writer) {
+    close(writer->descriptor);
+    unlinkat(folder->descriptor, writer->temporary, 0);
+}
+
+unseen_status us_private_commit(const us_private_folder *folder, const char *name,
+                                us_private_writer *writer, unseen_error *error) {
+    if (fsync(writer->descriptor) == 0 &&
+        renameat(folder->descriptor, writer->temporary, folder->descriptor, name) == 0 &&
+        close(writer->descriptor) == 0)
+        return UNSEEN_OK;
+    unseen_status status = fail_reach(error, folder->path, "cannot write");
+    us_private_abandon(folder, writer);
+    return status;
+}
+
 unseen_status us_private_write(const us_private_folder *folder, const char *name,
                                const us_private_part *parts, int count, unseen_error *error) {
-    char temporary[64];
-    int descriptor = open_temporary(folder, temporary);
-    if (descriptor < 0) return fail_reach(error, folder->path, "cannot write");
+    us_private_writer writer;
+    US_TRY(us_private_begin(folder, &writer, error));
     bool written = true;
     for (int i = 0; written && i < count; i++)
-        written = write_all(descriptor, &parts[i]);
-    written = written && fsync(descriptor) == 0;
-    int code = errno;
-    written = close(descriptor) == 0 && written;
-    if (written && renameat(folder->descriptor, temporary, folder->descriptor, name) == 0)
-        return UNSEEN_OK;
-    if (written) code = errno;
-    unlinkat(folder->descriptor, temporary, 0);
-    errno = code;
-    return fail_reach(error, folder->path, "cannot write");
+        written = write_all(writer.descriptor, &parts[i]);
+    if (written) return us_private_commit(folder, name, &writer, error);
+    unseen_status status = fail_reach(error, folder->path, "cannot write");
+    us_private_abandon(folder, &writer);
+    return status;
 }
 
 void us_private_remove(const us_private_folder *folder, const char *name) {

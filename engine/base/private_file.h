@@ -51,6 +51,17 @@ typedef struct us_private_part {
 unseen_status us_private_write(const us_private_folder *folder, const char *name,
                                const us_private_part *parts, int count, unseen_error *error);
 
+/* The same for what is written piece by piece, to writer.descriptor. Commit or abandon ends it. */
+typedef struct us_private_writer {
+    int descriptor;
+    char temporary[64]; /* the file's name until it is whole */
+} us_private_writer;
+unseen_status us_private_begin(const us_private_folder *folder, us_private_writer *writer,
+                               unseen_error *error);
+unseen_status us_private_commit(const us_private_folder *folder, const char *name,
+                                us_private_writer *writer, unseen_error *error);
+void us_private_abandon(const us_private_folder *folder, us_private_writer *writer);
+
 /* A file, or an empty folder; nothing happens where it is absent. */
 void us_private_remove(const us_private_folder *folder, const char *name);
 

@@ -4,6 +4,7 @@
 #define US_BASE_TABLE_H
 
 #include <locale.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -81,6 +82,10 @@ bool us_text_class(const char *text, int64_t *value);
 /* Copies what a cell says, less the doubling of quotes, to `copy`, which has room for its length
  * and a NUL. Returns the length. */
 size_t us_cell_copy(us_cell cell, char *copy);
+
+/* Writes a cell of a CSV as RFC 4180 has it, in quotes also where another reader might take a part
+ * of it for something else. */
+void us_cell_write(const char *text, size_t length, FILE *stream);
 
 /* The whole text as a decimal integer, with an optional sign; false: it is none, or too large. */
 bool us_text_integer(const char *text, size_t length, int64_t *value);

@@ -13,5 +13,5 @@ const char *unseen_version(void) {
 }
 
 const char *unseen_features(void) {
-    return UNSEEN_CLBLAST ? "CLBlast" : "";
+    return UNSEEN_FEATURES;
 }

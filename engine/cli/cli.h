@@ -21,6 +21,7 @@ int cli_cmd_devices(int argc, char **argv);
 int cli_cmd_selftest(int argc, char **argv);
 int cli_cmd_bench(int argc, char **argv);
 int cli_cmd_sweep(int argc, char **argv);
+int cli_cmd_pack(int argc, char **argv);
 int cli_cmd_tune(int argc, char **argv);
 
 /* ---- speaking (say.c) ---- */

@@ -17,6 +17,7 @@ static const verb verbs[] = {
     {"score", "RUN --data FILE --out FILE", "score images with a trained model", cli_cmd_score},
     {"eval", "--scores FILE [--labels FILE]", "compare scores with labels", cli_cmd_eval},
     {"report", "RUN...", "write report.html into run folders", cli_cmd_report},
+    {"pack", "PHOTOGRAPHS OUT.npy", "photographs become one array", cli_cmd_pack},
     {"show", "CONFIG", "layers, parameters, FLOPs and memory of a config", cli_cmd_show},
     {"check", "CONFIG...", "check configs", cli_cmd_check},
     {"devices", "", "OpenCL devices, and which one would be picked", cli_cmd_devices},
@@ -67,7 +68,12 @@ static int print_overview(void) {
 
 static int print_version(void) {
     printf("unseen %s\n", unseen_version());
-    puts("Features: OpenCL 1.2 devices and later; images from .npy and IDX files, plain or gzip");
+    puts("Features: OpenCL 1.2 devices and later; images from .npy and IDX files, plain or gzip, "
+         "with "
+         "libvips\n"
+         "from PNG, JPEG, TIFF, WebP, BMP, PNM and GIF photographs, with libarchive from tar, zip "
+         "and "
+         ".npz");
     printf("Built with: %s\n", *unseen_features() ? unseen_features() : "no optional library");
     return cli_finish_output(UNSEEN_OK);
 }

@@ -31,8 +31,10 @@ typedef struct option_row {
 #define FIELD(name) offsetof(cli_options, name)
 
 static const option_row rows[] = {
-    {"train", "FILE", "Images to train on (.npy or IDX, plain or gzip)", CLI_OPTION_TRAIN,
-     TARGET_STRING_OVERRIDE, "/data/train", 0},
+    {"train", "FILE",
+     "Images to train on: .npy or IDX, plain or gzip; a folder, a list (CSV) or an archive of "
+     "photographs; a file in an archive, as in data.tar.gz:images.npy",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/train", 0},
     {"train-labels", "FILE", "Labels of the training images; only the class --normal is trained on",
      CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/train_labels", 0},
     {"test", "FILE", "Images to score after training", CLI_OPTION_TEST, TARGET_STRING_OVERRIDE,
@@ -76,8 +78,10 @@ static const option_row rows[] = {
      CLI_OPTION_RUN, TARGET_FLAG, NULL, FIELD(overwrite)},
     {"csv", "ID,SCORE", "The header of the CSV of scores (default: Id,Predicted)", CLI_OPTION_CSV,
      TARGET_TEXT, NULL, FIELD(csv_header)},
-    {"data", "FILE", "Images to score (.npy or IDX, plain or gzip)", CLI_OPTION_SCORE, TARGET_TEXT,
-     NULL, FIELD(data)},
+    {"data", "FILE",
+     "Images to score: .npy or IDX, plain or gzip; a folder, a list or an archive of photographs, "
+     "or a single one",
+     CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(data)},
     {"layout", "L",
      "Which axis of --data is which, where its shape and the config leave it open: NHWC, NCHW, "
      "NHW, "
@@ -93,7 +97,8 @@ static const option_row rows[] = {
      "name; or .npy of floats",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(scores)},
     {"labels", "FILE",
-     "The labels (.npy, IDX or CSV), joined by ids where both have them; without them, a column of "
+     "The labels (.npy, IDX, CSV, or a folder of photographs in folders of classes), joined by ids "
+     "where both have them; without them, a column of "
      "the scores' CSV that is called anomalous, label, target, class or anomaly",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(labels)},
     {"label-column", "NAME",
@@ -131,6 +136,21 @@ static const option_row rows[] = {
      CLI_OPTION_PROFILE, TARGET_TEXT, NULL, FIELD(profile)},
     {"overwrite", NULL, "Replace files that unseen did not write", CLI_OPTION_OVERWRITE,
      TARGET_FLAG, NULL, FIELD(overwrite)},
+    {"size", "HxW", "Height and width that the images become, as in 64x64", CLI_OPTION_PACK,
+     TARGET_TEXT, NULL, FIELD(size)},
+    {"config", "CONFIG", "Take size, channels and fit from the config's input", CLI_OPTION_PACK,
+     TARGET_TEXT, NULL, FIELD(config)},
+    {"channels", "N", "1: grey, 3: RGB (default: as most photographs have)", CLI_OPTION_PACK,
+     TARGET_TEXT, NULL, FIELD(channels)},
+    {"fit", "F",
+     "resize (the default): whatever their proportions; pad: with black around them; crop: to the "
+     "middle",
+     CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(fit)},
+    {"split", "NAME", "Only the rows of this split, of a list that has a column split",
+     CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(split)},
+    {"label-column", "NAME",
+     "The column of labels in a list. Without it, the one called label, target, class or anomaly",
+     CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D",

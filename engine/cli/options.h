@@ -27,7 +27,8 @@ typedef enum cli_option_group {
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
-        1 << 16, /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
+        1 << 16,               /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
+    CLI_OPTION_PACK = 1 << 17, /* --size --config --channels --fit --split --label-column */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -46,7 +47,7 @@ typedef struct cli_options {
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *label_column, *by,
-        *profile, *seconds, *layout;
+        *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
     bool resume, overwrite, schema, list, force, quiet, json;
 } cli_options;
 

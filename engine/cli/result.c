@@ -159,9 +159,30 @@ static void print_one(const cJSON *metrics, int indent) {
     cli_table_end(&table, indent);
 }
 
+static void print_kinds(const cJSON *kinds) {
+    const cJSON *kind;
+    if (!cJSON_GetArraySize(kinds)) return;
+    puts("\nEach kind of anomalous image by itself:");
+    cli_table table;
+    cli_table_begin(&table, "lrrr");
+    cli_table_cell(&table, "kind");
+    cli_table_cell(&table, "images");
+    cli_table_cell(&table, "AUC");
+    cli_table_cell(&table, "average precision");
+    cJSON_ArrayForEach(kind, kinds) {
+        cli_table_cell(&table, kind->string);
+        cli_table_take(&table, cli_grouped(cli_integer(kind, "images")));
+        cli_table_take(&table, cli_format("%.5f", cli_number(kind, "auc")));
+        cli_table_take(&table, cli_format("%.5f", cli_number(kind, "average_precision")));
+    }
+    cli_table_end(&table, 2);
+    putchar('\n');
+}
+
 void cli_print_metrics(const cJSON *result) {
     if (!isfinite(cli_number(result, "auc"))) return;
     print_one(result, 0);
+    print_kinds(cJSON_GetObjectItemCaseSensitive(result, "kinds"));
     const cJSON *columns = cJSON_GetObjectItemCaseSensitive(result, "columns"), *column;
     if (cJSON_GetArraySize(columns) > 1) {
         puts("\nEach part of the score by itself:");

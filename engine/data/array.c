@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/archive.h"
 #include "data/gunzip.h"
 #include "data/idx.h"
 #include "data/npy.h"
@@ -168,10 +169,13 @@ done:
 
 unseen_status us_array_open(const char *path, us_array *array, unseen_error *error) {
     memset(array, 0, sizeof *array);
-    US_TRY(us_file_map(path, &array->mapping, error));
-    unseen_status status = us_gunzip_is(array->mapping.bytes, array->mapping.size)
-                               ? open_gzip(array, path, error)
-                               : open_plain(array, path, error);
+    US_TRY(us_archive_unpack(path, &array->unpacked, error));
+    const char *file = array->unpacked.path ? array->unpacked.path : path;
+    unseen_status status = us_file_map(file, &array->mapping, error);
+    if (status == UNSEEN_OK)
+        status = us_gunzip_is(array->mapping.bytes, array->mapping.size)
+                     ? open_gzip(array, path, error)
+                     : open_plain(array, path, error);
     if (status != UNSEEN_OK) us_array_close(array);
     return status;
 }
@@ -179,6 +183,7 @@ unseen_status us_array_open(const char *path, us_array *array, unseen_error *err
 void us_array_close(us_array *array) {
     us_file_unmap(&array->mapping);
     free(array->heap);
+    us_fitted_close(&array->unpacked);
     memset(array, 0, sizeof *array);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mapping.h"
+#include "data/fitted_file.h"
 
 enum {
     US_ARRAY_MAX_RANK = 32, /* NumPy's own limit */
@@ -33,12 +34,15 @@ typedef struct us_array {
     const unsigned char *data; /* header.bytes of them, aligned to an item; read-only */
     us_mapping mapping;        /* what data lies in: this, */
     unsigned char *heap;       /* or this */
+    us_fitted_file unpacked;   /* of what is in an archive: the plain file that was mapped */
 } us_array;
 
-/* Opens a file; its content decides the format. A plain file that is neither .npy nor IDX is
- * not an error here: header.format is US_ARRAY_OTHER, and data and header.bytes are the whole file.
- * A file that is shorter or longer than its header says is an error (NumPy ignores what follows an
- * array; here it would hide that arrays were appended or a header is wrong). */
+/* Opens a file; its content decides the format. A file in an archive ("data.zip:images.npy") is
+ * unpacked first, as is the one array that an archive holds (archive.h). A plain file that is
+ * neither .npy nor IDX is not an error here: header.format is US_ARRAY_OTHER, and data and
+ * header.bytes are the whole file. A file that is shorter or longer than its header says is an
+ * error (NumPy ignores what follows an array; here it would hide that arrays were appended or a
+ * header is wrong). */
 unseen_status us_array_open(const char *path, us_array *array, unseen_error *error);
 void us_array_close(us_array *array);
 

@@ -15,16 +15,9 @@ static unseen_status fail_format(const us_array *array, const char *path, unseen
         const char *start;
         const char *advice;
     } kinds[] = {
-        {"PK\x03\x04",
-         "it looks like an .npz archive or a zip file; save its one array with np.save"},
-        {"\x89PNG", "it looks like a single PNG picture; put the pictures into one array"},
-        {"\xff\xd8\xff", "it looks like a single JPEG picture; put the pictures into one array"},
+        {"\x89PNG", "it looks like a damaged PNG picture"},
+        {"\xff\xd8\xff", "it looks like a JPEG picture; an array is expected here"},
         {"\x89HDF", "it looks like an HDF5 file; save its array with np.save"},
-        {"BZh", "it looks like a bzip2 file; unpack it first"},
-        {"\xfd"
-         "7zXZ",
-         "it looks like an xz file; unpack it first"},
-        {"\x28\xb5\x2f\xfd", "it looks like a Zstandard file; unpack it first"},
         {"\x80\x02", "it looks like a Python pickle, and pickled objects are never loaded"},
         {"\x80\x03", "it looks like a Python pickle, and pickled objects are never loaded"},
         {"\x80\x04", "it looks like a Python pickle, and pickled objects are never loaded"},
@@ -192,7 +185,6 @@ unseen_status us_images_clip(const us_images *images, us_range_ends ends, const 
 static unseen_status read_array(us_images *images, us_array *array,
                                 const us_layout_request *request, unseen_error *error) {
     us_array_header *header = &array->header;
-    US_TRY(us_array_open(images->path, array, error));
     if (header->format == US_ARRAY_OTHER) return fail_format(array, images->path, error);
     images->shape = us_array_shape_text(header);
     images->type = us_array_type_text(header);
@@ -215,22 +207,48 @@ static unseen_status read_array(us_images *images, us_array *array,
     return us_images_check(images, error);
 }
 
-unseen_status us_images_open(const char *path, const us_layout_request *request, us_images *images,
-                             unseen_error *error) {
+/* file NULL: the path is that of the array. */
+static unseen_status open_images(const char *path, us_fitted_file *file,
+                                 const us_layout_request *request, us_images *images,
+                                 unseen_error *error) {
     memset(images, 0, sizeof *images);
     us_array *array = calloc(1, sizeof *array);
     images->owner = array;
     images->path = strdup(path);
-    unseen_status status = array && images->path ? read_array(images, array, request, error)
-                                                 : us_fail_memory(error, "opening images");
+    unseen_status status =
+        array && images->path ? UNSEEN_OK : us_fail_memory(error, "opening images");
+    if (status == UNSEEN_OK) status = us_array_open(file ? file->path : path, array, error);
+    if (status == UNSEEN_OK && file) {
+        array->unpacked = *file;
+        *file = (us_fitted_file){0};
+    }
+    if (status == UNSEEN_OK) status = read_array(images, array, request, error);
     if (status != UNSEEN_OK) us_images_close(images);
     return status;
+}
+
+unseen_status us_images_open(const char *path, const us_layout_request *request, us_images *images,
+                             unseen_error *error) {
+    return open_images(path, NULL, request, images, error);
+}
+
+unseen_status us_images_open_fitted(const char *path, us_fitted_file *file,
+                                    const us_layout_request *request, us_images *images,
+                                    unseen_error *error) {
+    return open_images(path, file, request, images, error);
+}
+
+const char *us_images_file(const us_images *images) {
+    const us_array *array = images->owner;
+    return array && array->unpacked.path ? array->unpacked.path : images->path;
 }
 
 void us_images_close(us_images *images) {
     if (images->owner) us_array_close(images->owner);
     free(images->owner);
     free(images->path);
+    us_ids_release(&images->ids);
+    us_labels_close(&images->labels);
     memset(images, 0, sizeof *images);
 }
 

@@ -3,6 +3,8 @@
 #ifndef US_DATA_IMAGES_H
 #define US_DATA_IMAGES_H
 
+#include "data/fitted_file.h"
+#include "data/labels.h"
 #include "data/layout.h"
 #include "data/range.h"
 
@@ -19,6 +21,8 @@ typedef struct us_images {
     us_array_text shape, type;   /* of the file, for messages */
     void *owner;                 /* the mapping or heap block behind pixels */
     char *path;
+    us_ids ids;       /* names of photographs; count 0: none */
+    us_labels labels; /* their classes, by folder or list; count 0: none */
 } us_images;
 
 /* Opens .npy (versions 1 to 3) or IDX, plain or gzip. The content decides the format, not the
@@ -29,6 +33,15 @@ typedef struct us_images {
 unseen_status us_images_open(const char *path, const us_layout_request *request, us_images *images,
                              unseen_error *error);
 void us_images_close(us_images *images);
+
+/* The same for an array that was made of what lies at `path`; file is taken over. For
+ * photographs.c. */
+unseen_status us_images_open_fitted(const char *path, us_fitted_file *file,
+                                    const us_layout_request *request, us_images *images,
+                                    unseen_error *error);
+
+/* The plain file that the pixels were read from: it may be one of the cache. */
+const char *us_images_file(const us_images *images);
 
 /* What black and white are, as the values tell: bytes have 0..255. Values that fit no range, or
  * leave it open, are an error that names the least, the greatest and the first image that does not

@@ -3,16 +3,42 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/event.h"
 #include "base/json.h"
+#include "data/file_set.h"
 #include "data/labels_read.h"
+
+static bool is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+static unseen_status open_folder(const char *path, us_labels *labels, unseen_error *error) {
+    const us_file_set_request request = {.kind = US_FILE_SET_FOLDER};
+    us_file_set set;
+    US_TRY(us_file_set_open(path, &request, &set, error));
+    unseen_status status =
+        set.labels.count
+            ? us_file_set_ids(&set, "labels", &set.labels.ids, error)
+            : us_fail(error, UNSEEN_BAD_INPUT,
+                      "%s: no labels: its photographs are in no folders of classes", path);
+    if (status == UNSEEN_OK) {
+        *labels = set.labels;
+        labels->ids.path = labels->path;
+        set.labels = (us_labels){0};
+    }
+    us_file_set_close(&set);
+    return status;
+}
 
 unseen_status us_labels_open(const char *path, const char *column, us_labels *labels,
                              unseen_error *error) {
     memset(labels, 0, sizeof *labels);
     unseen_status status;
     us_array array = {0};
+    if (is_folder(path)) return open_folder(path, labels, error);
     labels->path = strdup(path);
     US_CHECK(labels->path ? UNSEEN_OK : us_fail_memory(error, "labels"));
     US_CHECK(us_array_open(path, &array, error));

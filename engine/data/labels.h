@@ -18,11 +18,12 @@ typedef struct us_labels {
     char joined[160]; /* how us_labels_match did it: "by row", "by column Id" */
 } us_labels;
 
-/* Opens .npy (whole numbers of any type, bool, or text, of shape N or N,1), IDX (whole numbers, one
- * dimension), either plain or .gz, or a table (table.h). The labels of a table are in the column
- * `column`, or (NULL) in the one that is called label, target, class, anomaly and the like, or in
- * the only one that is no column of ids. True and False are 1 and 0; what is no number is a word.
- * At most INT32_MAX labels. UNSEEN_BAD_INPUT names file and fault, in a table the line too. */
+/* Opens a folder of photographs, whose classes are the folders within it, .npy (whole numbers of
+ * any type, bool, or text, of shape N or N,1), IDX (whole numbers, one dimension), either plain or
+ * .gz, or a table (table.h). The labels of a table are in the column `column`, or (NULL) in the one
+ * that is called label, target, class, anomaly and the like, or in the only one that is no column
+ * of ids. True and False are 1 and 0; what is no number is a word. At most INT32_MAX labels.
+ * UNSEEN_BAD_INPUT names file and fault, in a table the line too. */
 unseen_status us_labels_open(const char *path, const char *column, us_labels *labels,
                              unseen_error *error);
 void us_labels_close(us_labels *labels);
@@ -39,6 +40,16 @@ unseen_status us_labels_match_images(us_labels *labels, int64_t images, const ch
  * lists the labels there are. */
 unseen_status us_labels_select(const us_labels *labels, const char *normal, uint32_t **indices,
                                int64_t *count, unseen_error *error);
+
+/* The normal class: `given`; else "good" or "normal" of words, 0 of labels that are 0 and 1. NULL:
+ * not known. */
+const char *us_labels_normal(const us_labels *labels, const char *given);
+
+/* Whether there is a class that is called so. */
+bool us_labels_have(const us_labels *labels, const char *class);
+
+/* What a class is called; text has room for numbers. */
+const char *us_labels_class(const us_labels *labels, int64_t class, char text[24]);
 
 /* 1 for anomalous, 0 for normal (heap, one per label). normal NULL: labels must be 0 and 1 as they
  * are; otherwise every label but `normal` is anomalous. */

@@ -61,6 +61,30 @@ static bool parse_class(const us_labels *labels, const char *text, int64_t *clas
     return false;
 }
 
+bool us_labels_have(const us_labels *labels, const char *class) {
+    int64_t value;
+    bool known = parse_class(labels, class, &value), there = false;
+    for (int64_t i = 0; known && !there && i < labels->count; i++)
+        there = labels->values[i] == value;
+    return there;
+}
+
+const char *us_labels_class(const us_labels *labels, int64_t class, char text[24]) {
+    if (labels->words) return labels->words[class];
+    snprintf(text, 24, "%lld", (long long)class);
+    return text;
+}
+
+const char *us_labels_normal(const us_labels *labels, const char *given) {
+    static const char *const names[] = {"good", "normal"};
+    if (given) return given;
+    for (size_t i = 0; labels->words && i < sizeof names / sizeof *names; i++)
+        if (us_labels_have(labels, names[i])) return names[i];
+    for (int64_t i = 0; i < labels->count; i++)
+        if (labels->words || (labels->values[i] != 0 && labels->values[i] != 1)) return NULL;
+    return "0";
+}
+
 /* The class that `normal` names, and how many labels are of it. */
 static unseen_status find_class(const us_labels *labels, const char *normal, int64_t *class,
                                 int64_t *count, unseen_error *error) {

@@ -245,3 +245,17 @@ unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char 
     header->offset = start + length;
     return us_array_measure(header, path, error);
 }
+
+void us_npy_write_header(const int64_t dims[4], int value_bytes, char header[US_NPY_HEADER]) {
+    enum { START = 10 };
+    memset(header, ' ', US_NPY_HEADER);
+    memcpy(header, magic, sizeof magic);
+    memcpy(header + sizeof magic, (char[]){1, 0, US_NPY_HEADER - START, 0}, 4);
+    int length = snprintf(header + START, US_NPY_HEADER - START,
+                          "{'descr': '%s', 'fortran_order': False, 'shape': (%lld, %lld, %lld, "
+                          "%lld), }",
+                          value_bytes == 2 ? "<u2" : "|u1", (long long)dims[0], (long long)dims[1],
+                          (long long)dims[2], (long long)dims[3]);
+    header[START + length] = ' ';
+    header[US_NPY_HEADER - 1] = '\n';
+}

@@ -13,4 +13,8 @@ bool us_npy_is(const unsigned char *bytes, size_t size);
 unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char *path,
                             us_array_header *header, unseen_error *error);
 
+/* The header of an array of images in C order, of bytes or (value_bytes 2) uint16. */
+enum { US_NPY_HEADER = 128 };
+void us_npy_write_header(const int64_t dims[4], int value_bytes, char header[US_NPY_HEADER]);
+
 #endif

@@ -60,6 +60,13 @@ void us_scores_destroy(us_scores *scores) {
     *scores = (us_scores){0};
 }
 
+void us_scores_name(us_scores *scores, us_ids *names) {
+    if (!names->names) return;
+    us_ids_release(&scores->ids);
+    scores->ids = *names;
+    *names = (us_ids){0};
+}
+
 unseen_status us_scores_check_finite(const us_scores *scores, unseen_error *error) {
     for (int column = 0; column < scores->columns; column++)
         for (int64_t i = 0; i < scores->count; i++) {
@@ -116,15 +123,31 @@ char *us_scores_header(const us_scores *scores) {
     return NULL;
 }
 
-/* The header, then the image 0 and numbers alone: labels or a table of another kind have other
- * names, and a table of other things does not count from 0. */
+/* The end of the first cell of a row. */
+static const char *end_of_cell(const char *text) {
+    if (*text != '"') return text + strcspn(text, ",\n");
+    for (text++; *text; text++)
+        if (*text == '"' && *++text != '"') break;
+    return text;
+}
+
+/* The header, then the image 0 or a file, and numbers alone: labels or a table of another kind have
+ * other names, and a table of other things does not count from 0. */
 bool us_scores_recognize(const char *head, const void *header) {
     const char *expected = header ? header : default_header;
     size_t length = strlen(expected);
-    if (strncmp(head, expected, length) != 0 || strncmp(head + length, "\n0,", 3) != 0)
-        return false;
-    const char *row = head + length + 3;
-    return row[strspn(row, "0123456789+-.e,")] == '\n';
+    if (strncmp(head, expected, length) != 0 || head[length] != '\n') return false;
+    const char *id = head + length + 1, *row = end_of_cell(id);
+    const bool counted = strncmp(id, "0,", 2) == 0;
+    const bool named = memchr(id, '.', (size_t)(row - id)) != NULL; /* as files are */
+    return *row == ',' && (counted || named) && row[strspn(row, "0123456789+-.e,")] == '\n';
+}
+
+static void write_id(const us_scores *scores, int64_t i, FILE *stream) {
+    if (scores->ids.names)
+        us_cell_write(scores->ids.names[i].text, scores->ids.names[i].length, stream);
+    else
+        fprintf(stream, "%" PRId64, i);
 }
 
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
@@ -135,8 +158,10 @@ unseen_status us_scores_write_prediction(const us_scores *scores, const char *he
     US_TRY(us_output_begin(path, &writer, error));
     us_locale locale = us_locale_enter();
     fprintf(writer.stream, "%s\n", header);
-    for (int64_t i = 0; i < scores->count; i++)
-        fprintf(writer.stream, "%" PRId64 ",%.9g\n", i, scores->values[0][i]);
+    for (int64_t i = 0; i < scores->count; i++) {
+        write_id(scores, i, writer.stream);
+        fprintf(writer.stream, ",%.9g\n", scores->values[0][i]);
+    }
     us_locale_leave(locale);
     return us_file_commit(&writer, error);
 }
@@ -164,7 +189,7 @@ unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *
     free(header);
     fputs(anomalous ? ",anomalous\n" : "\n", writer.stream);
     for (int64_t i = 0; i < scores->count; i++) {
-        fprintf(writer.stream, "%" PRId64, i);
+        write_id(scores, i, writer.stream);
         for (int column = 0; column < scores->columns; column++) {
             fputc(',', writer.stream);
             write_exactly(writer.stream, scores->values[column][i]);

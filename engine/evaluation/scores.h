@@ -16,7 +16,7 @@ typedef struct us_scores {
         *anomalous; /* heap, count entries of 0 or 1; NULL: unknown. us_scores_create leaves
                        it NULL, us_scores_read fills it where the file has the column */
     bool labelled;  /* us_scores_read found a column that is called like labels */
-    us_ids ids;     /* of us_scores_read; its path is that given to it */
+    us_ids ids;     /* of us_scores_read; its path is that given to it. */
 } us_scores;
 
 /* Allocates zeroed columns. A name has 1 to 31 bytes, none of them a control character, comma or
@@ -24,6 +24,9 @@ typedef struct us_scores {
 unseen_status us_scores_create(int64_t count, int columns, const char *const *names,
                                us_scores *scores, unseen_error *error);
 void us_scores_destroy(us_scores *scores); /* zeroed scores are fine */
+
+/* Takes over names, if there are any, as ids to write. */
+void us_scores_name(us_scores *scores, us_ids *names);
 
 /* UNSEEN_FAILURE (never a result) when a column is non-finite or constant, naming column and image;
  * a single image is never constant. */
@@ -41,9 +44,9 @@ char *us_scores_header(const us_scores *scores);
  * us_output. */
 bool us_scores_recognize(const char *head, const void *header);
 
-/* prediction.csv: header (NULL: "Id,Predicted"; else the caller's two names), ids from 0, column 0
- * with nine significant digits. As us_output_begin has it: written whole or not at all, or a
- * stream. */
+/* prediction.csv: header (NULL: "Id,Predicted"; else the caller's two names), ids from 0 or names,
+ * column 0 with nine significant digits. As us_output_begin has it: written whole or not at all, or
+ * a stream. */
 unseen_status us_scores_write_prediction(const us_scores *scores, const char *header,
                                          const char *path, unseen_error *error);
 

@@ -8,6 +8,7 @@
 #include "data/array.h"
 #include "data/labels.h"
 #include "evaluation/metrics.h"
+#include "jobs/results.h"
 
 /* ---- scores ---- */
 
@@ -85,6 +86,8 @@ static unseen_status evaluate(const us_scores *scores, const us_labels *labels,
     unseen_status status = us_metrics_of_scores(scores, anomalous, object, error);
     if (status != UNSEEN_OK)
         us_error_context(error, "%s", scores->ids.path);
+    else if ((status = us_results_add_kinds(object, scores, labels, anomalous, error)))
+        us_error_context(error, "%s", labels->path);
     else if (!us_labels_to_json(labels, object) || !(*json = us_json_print(object)))
         status = us_fail_memory(error, "the metrics");
     cJSON_Delete(object);

@@ -7,6 +7,7 @@
 
 #include "base/folder.h"
 #include "base/output.h"
+#include "data/archive.h"
 #include "data/labels.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
@@ -80,10 +81,38 @@ static unseen_status open_labels(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
     us_labels *labels = &r->labels;
     US_TRY(us_labels_open(data->labels, data->label_column, labels, error));
-    US_TRY(us_labels_match_images(labels, r->test.images.count, r->test.images.path, error));
+    US_TRY(us_dataset_match(&r->test, labels, error));
     unseen_status status = us_labels_anomalous(labels, data->normal, &r->anomalous, error);
     if (status == UNSEEN_OK) us_labels_tell(labels, r->events);
     return status == UNSEEN_OK ? check_classes(r, data->labels, error) : status;
+}
+
+/* The classes that the photographs lie in serve as labels where one of them is the normal one. */
+static unseen_status take_classes(run *r, unseen_error *error) {
+    us_labels *classes = &r->test.images.labels;
+    const char *given = r->config->data.normal, *normal = us_labels_normal(classes, given);
+    if (!classes->count) return UNSEEN_OK;
+    int64_t count = 0;
+    if (normal && us_labels_have(classes, normal)) {
+        US_TRY(us_labels_anomalous(classes, normal, &r->anomalous, error));
+        for (int64_t i = 0; i < classes->count; i++)
+            count += r->anomalous[i];
+    }
+    if (count > 0 && count < classes->count) {
+        r->labels = *classes;
+        *classes = (us_labels){0};
+        us_labels_tell(&r->labels, r->events);
+        return UNSEEN_OK;
+    }
+    free(r->anomalous);
+    r->anomalous = NULL;
+    us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
+                     count == 0 && normal && us_labels_have(classes, normal)
+                         ? "%s: every photograph is of the class %s: there is no AUC"
+                         : "%s: none of its classes is called %s: there is no AUC (--normal NAME "
+                           "says which one is the normal one)",
+                     r->test.images.path, normal ? normal : "good");
+    return UNSEEN_OK;
 }
 
 static unseen_status open_inputs(run *r, unseen_error *error) {
@@ -97,10 +126,11 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
                        "train`",
                        r->config->path);
     us_dataset_source source = {.path = data->test,
+                                .split = "test",
                                 .layout = us_dataset_layout(r->config, &r->training),
                                 .training = &r->training.scale};
     US_TRY(us_dataset_open(r->config, &source, r->events, &r->test, error));
-    return data->labels ? open_labels(r, error) : UNSEEN_OK;
+    return data->labels ? open_labels(r, error) : take_classes(r, error);
 }
 
 /* A folder with a model or a checkpoint is somebody's work. */
@@ -137,8 +167,11 @@ static unseen_status check_apart(const run *r, unseen_error *error) {
     US_TRY(check_config_apart(r, error));
     for (int i = 0; i < US_DATA_FILES; i++) {
         const us_data_file file = us_data_file_of(&r->config->data, i);
-        US_TRY(us_folder_spares(out, US_FOLDER_RUN, file.what, file.path, error));
-        US_TRY(us_output_spares(&trace, file.what, file.path, error));
+        char *plain = file.path ? us_archive_file(file.path) : NULL;
+        unseen_status status = us_folder_spares(out, US_FOLDER_RUN, file.what, plain, error);
+        if (status == UNSEEN_OK) status = us_output_spares(&trace, file.what, plain, error);
+        free(plain);
+        US_TRY(status);
     }
     US_TRY(us_folder_spares(out, US_FOLDER_RUN, "the trace of --profile", trace.path, error));
     US_TRY(us_output_spares(&trace, "the config", r->config->path, error));
@@ -148,7 +181,7 @@ static unseen_status check_apart(const run *r, unseen_error *error) {
 
 /* A path of data that holds from anywhere. JSON has to be UTF-8: where the file behind a link has
  * another name, the link's own serves. Heap; NULL: there is no such path. */
-static char *lasting_path(const char *path) {
+static char *lasting_file(const char *path) {
     char *real = realpath(path, NULL), *here = NULL;
     if (!real || us_utf8_valid(real)) return real;
     free(real);
@@ -158,6 +191,16 @@ static char *lasting_path(const char *path) {
     if (here && us_utf8_valid(here)) return here;
     free(here);
     return NULL;
+}
+
+/* The same of a file in an archive. */
+static char *lasting_path(const char *path) {
+    char *archive = us_archive_file(path), *whole = NULL;
+    char *lasting = archive ? lasting_file(archive) : NULL;
+    if (lasting && asprintf(&whole, "%s%s", lasting, path + strlen(archive)) < 0) whole = NULL;
+    free(lasting);
+    free(archive);
+    return whole;
 }
 
 /* The folder's name and those of the data are written into JSON. */
@@ -196,6 +239,9 @@ static bool settle_range(const run *r, cJSON *config) {
 static unseen_status resolve_config(run *r, unseen_error *error) {
     cJSON *copy = cJSON_Duplicate(r->config->root.value, true);
     cJSON *data = cJSON_GetObjectItemCaseSensitive(copy, "data");
+    const us_origin_source source = {.data = &r->config->data,
+                                     .images = us_images_file(&r->training.images),
+                                     .by_class = r->training.by_class};
     unseen_status status =
         copy && settle_range(r, copy) ? UNSEEN_OK : us_fail_memory(error, "a config");
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "$schema");
@@ -209,7 +255,7 @@ static unseen_status resolve_config(run *r, unseen_error *error) {
     }
     if (status == UNSEEN_OK && !(r->resolved = us_json_print(copy)))
         status = us_fail_memory(error, "a config");
-    if (status == UNSEEN_OK) status = us_origin_read(copy, &r->config->data, &r->origin, error);
+    if (status == UNSEEN_OK) status = us_origin_read(copy, &source, &r->origin, error);
     cJSON_Delete(copy);
     return status;
 }
@@ -289,6 +335,7 @@ static unseen_status save_model(run *r, unseen_error *error) {
 static unseen_status write_scores(run *r, unseen_error *error) {
     char *prediction = NULL, *all = NULL;
     US_TRY(us_model_score(r->detector, &r->calibration, &r->test, r->events, &r->scores, error));
+    us_scores_name(&r->scores, &r->test.images.ids);
     unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
     if (status == UNSEEN_OK) status = us_folder_path(r->options->out, US_RUN_SCORES, &all, error);
     if (status == UNSEEN_OK)
@@ -330,6 +377,7 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
         US_TRY(write_scores(r, error));
         if (r->anomalous) {
             US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
+            US_TRY(us_results_add_kinds(results, &r->scores, &r->labels, r->anomalous, error));
             if (!us_labels_to_json(&r->labels, results)) return us_fail_memory(error, "results");
         } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/output.h"
+#include "data/archive.h"
 #include "evaluation/metrics.h"
 #include "jobs/results.h"
 #include "training/model.h"
@@ -119,7 +120,10 @@ static unseen_status check_score_options(const char *folder, const unseen_score_
     const us_output *const outputs[] = {scores, columns};
     for (int i = 0; i < 2; i++) {
         US_TRY(us_output_check(outputs[i], error));
-        US_TRY(us_output_spares(outputs[i], "the images to score", options->data, error));
+        char *data = us_archive_file(options->data);
+        unseen_status status = us_output_spares(outputs[i], "the images to score", data, error);
+        free(data);
+        US_TRY(status);
         US_TRY(
             us_folder_spares(folder, US_FOLDER_RUN, outputs[i]->option, outputs[i]->path, error));
     }
@@ -137,8 +141,9 @@ static unseen_status check_columns(const scoring *s, const unseen_score_options 
     return status;
 }
 
-static unseen_status write_outputs(const scoring *s, const unseen_score_options *options,
+static unseen_status write_outputs(scoring *s, const unseen_score_options *options,
                                    unseen_error *error) {
+    us_scores_name(&s->scores, &s->dataset.images.ids);
     US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
     return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
                             : UNSEEN_OK;

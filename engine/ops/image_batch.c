@@ -121,12 +121,14 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
             &build, "image_batch", names[i], kernels[i], error,
             "-DBATCH=%d -DCHOSEN=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d "
             "-DSOURCE_WIDTH=%d "
-            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DPARTIAL=%d -DIN_ORDER=%d%s "
+            "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DCROPPED=%d -DPARTIAL=%d "
+            "-DIN_ORDER=%d%s "
             "-DSHUFFLE_STREAM=%d "
             "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
             loader->batch, CHOSEN_AHEAD * loader->batch, source->is_float, source->channels,
             source->height, source->width, shape.channels, shape.height, shape.width,
-            source->fit == US_FIT_PAD, loader->store->part_count > 1, loader->streamed, special,
+            source->fit == US_FIT_PAD, source->fit == US_FIT_CROP, loader->store->part_count > 1,
+            loader->streamed, special,
             US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }

@@ -4,14 +4,8 @@
 #ifndef US_OPS_IMAGE_STORE_H
 #define US_OPS_IMAGE_STORE_H
 
+#include "base/fit.h"
 #include "device/device.h"
-
-/* How images of another size than the input's become the input. */
-typedef enum us_fit {
-    US_FIT_RESIZE, /* bilinear (pixel centres, no antialias: PyTorch's align_corners=False) */
-    US_FIT_PAD,    /* in the middle (half of (size - image's), towards 0), black around them; what
-                      is too large is cut off */
-} us_fit;
 
 /* Images as they are stored: count x height x width x channels, uint8 or float32. */
 typedef struct us_image_source {
@@ -22,7 +16,10 @@ typedef struct us_image_source {
     int64_t count;
     int height, width, channels;
     double black, white;
-    us_fit fit;
+    us_fit fit; /* resize: bilinear (pixel centres, no antialias: PyTorch's align_corners=False);
+                   pad: in their own size (half of (size - image's), towards 0), and what is too
+                   large is cut off; crop: as resize, of the largest window in the middle that has
+                   the input's proportions */
 } us_image_source;
 
 typedef enum us_image_place {

@@ -193,6 +193,26 @@ static const image_case image_cases[] = {
      .shape = {3, 7, 9},
      .n = 3,
      .fit = US_FIT_PAD},
+    {.what = "cropped to the middle of rows",
+     .shuffle = true,
+     .flip = true,
+     .count = 20,
+     .height = 7,
+     .width = 18,
+     .channels = 3,
+     .shape = {3, 9, 11},
+     .n = 17,
+     .fit = US_FIT_CROP},
+    {.what = "cropped to the middle of columns",
+     .is_float = true,
+     .flip = true,
+     .count = 20,
+     .height = 31,
+     .width = 5,
+     .channels = 1,
+     .shape = {1, 7, 5},
+     .n = 1,
+     .fit = US_FIT_CROP},
     {.what = "planes",
      .shuffle = true,
      .flip = true,
@@ -260,18 +280,24 @@ static double in_channel(const image_case *wanted, const void *pixels, uint32_t 
            0.114 * stored(wanted, pixels, image, y, x, 2);
 }
 
-/* Where i of `size` pixels lies among `from` pixels: the pixel before and how far beyond it. */
-static int place(int i, int size, int from, double *beyond) {
-    const double position = fmax((i + 0.5) * from / size - 0.5, 0);
+/* Where i of `size` pixels lies among the `used` ones in the middle of `from` pixels: the pixel
+ * before and how far beyond it. */
+static int place(int i, int size, int from, double used, double *beyond) {
+    const double position = fmax((from - used) / 2 + (i + 0.5) * used / size - 0.5, 0);
     *beyond = position - floor(position);
     return (int)position;
 }
 
 static double resized(const image_case *wanted, const void *pixels, uint32_t image, bool flip,
                       int y, int x, int c) {
-    double down, right;
-    const int y0 = place(y, wanted->shape.height, wanted->height, &down);
-    int x0 = place(x, wanted->shape.width, wanted->width, &right);
+    double down, right, rows = wanted->height, columns = wanted->width;
+    if (wanted->fit == US_FIT_CROP) {
+        const double ratio = fmin(rows / wanted->shape.height, columns / wanted->shape.width);
+        rows = ratio * wanted->shape.height;
+        columns = ratio * wanted->shape.width;
+    }
+    const int y0 = place(y, wanted->shape.height, wanted->height, rows, &down);
+    int x0 = place(x, wanted->shape.width, wanted->width, columns, &right);
     const int y1 = y0 + 1 < wanted->height ? y0 + 1 : y0;
     int x1 = x0 + 1 < wanted->width ? x0 + 1 : x0;
     if (flip) {

@@ -11,6 +11,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "data/archive.h"
 
 /* ---- identities ---- */
 
@@ -149,7 +150,10 @@ static unseen_status check_files(const unseen_config *config, unseen_error *erro
                        config->path);
     for (int i = 0; i < US_DATA_FILES; i++) {
         const us_data_file file = us_data_file_of(&config->data, i);
-        if (file.path && access(file.path, R_OK) != 0)
+        char *plain = file.path ? us_archive_file(file.path) : NULL;
+        const bool there = !file.path || (plain && access(plain, R_OK) == 0);
+        free(plain);
+        if (!there)
             return us_fail(error, UNSEEN_BAD_INPUT, "%s: /data/%s: %s: %s", config->path, file.key,
                            file.path, strerror(errno));
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fit.h"
 #include "data/images.h"
 
 #define CONFIG(field) offsetof(struct unseen_config, field)
@@ -13,7 +14,6 @@
 #define SCHEDULE(field) offsetof(us_schedule, field)
 #define DATA(field) offsetof(us_data_settings, field)
 
-static const char *const fits[] = {"resize", "pad", NULL};
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
 
@@ -85,8 +85,10 @@ static const us_key input_keys[] = {
     {.name = "fit",
      .kind = US_KEY_CHOICE,
      .offset = CONFIG(fit),
-     .choices = fits,
-     .help = "How images of another size fit: resized, or in the middle with black around them"},
+     .choices = us_fit_names,
+     .help = "How images of another size fit: resized whatever their proportions; in the middle "
+             "with black "
+             "around them; or cropped to the middle"},
     {.kind = US_KEY_END},
 };
 
@@ -290,10 +292,11 @@ static const us_key collapse_keys[] = {
 };
 
 static const us_key data_keys[] = {
-    [US_DATA_TRAIN] = {.name = "train",
-                       .kind = US_KEY_STRING,
-                       .offset = DATA(train),
-                       .help = "Training images: .npy or IDX"},
+    [US_DATA_TRAIN] =
+        {.name = "train",
+         .kind = US_KEY_STRING,
+         .offset = DATA(train),
+         .help = "Training images: .npy or IDX, or photographs (a folder, a list, an archive)"},
     [US_DATA_TRAIN_LABELS] = {.name = "train_labels",
                               .kind = US_KEY_STRING,
                               .offset = DATA(train_labels),

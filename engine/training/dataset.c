@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "data/labels.h"
+#include "data/photographs.h"
 
 /* ---- what the numbers mean ---- */
 
@@ -131,10 +132,28 @@ us_layout_request us_dataset_layout(const unseen_config *config, const us_datase
                                .width = config->input.width};
 }
 
+/* Photographs are fitted as they are decoded, arrays on the device. */
+static unseen_status read_images(const unseen_config *config, const us_dataset_source *source,
+                                 const unseen_events *events, us_images *images,
+                                 unseen_error *error) {
+    const us_photographs_request request = {.height = config->input.height,
+                                            .width = config->input.width,
+                                            .channels = config->input.channels,
+                                            .fit = (us_fit)config->fit,
+                                            .label_column = config->data.label_column,
+                                            .split = source->split,
+                                            .events = events};
+    bool photographs;
+    US_TRY(us_photographs_are(source->path, &photographs, error));
+    return photographs ? us_photographs_open(source->path, &request, images, error)
+                       : us_images_open(source->path, &source->layout, images, error);
+}
+
 static unseen_status open_images(const unseen_config *config, const us_dataset_source *source,
-                                 us_dataset *dataset, unseen_error *error) {
+                                 const unseen_events *events, us_dataset *dataset,
+                                 unseen_error *error) {
     memset(dataset, 0, sizeof *dataset);
-    US_TRY(us_images_open(source->path, &source->layout, &dataset->images, error));
+    US_TRY(read_images(config, source, events, &dataset->images, error));
     dataset->fit = (us_fit)config->fit;
     dataset->selected_count = dataset->images.count;
     return choose_range(config, source->training, dataset, error);
@@ -143,7 +162,7 @@ static unseen_status open_images(const unseen_config *config, const us_dataset_s
 unseen_status us_dataset_open(const unseen_config *config, const us_dataset_source *source,
                               const unseen_events *events, us_dataset *dataset,
                               unseen_error *error) {
-    unseen_status status = open_images(config, source, dataset, error);
+    unseen_status status = open_images(config, source, events, dataset, error);
     if (status != UNSEEN_OK) {
         us_dataset_close(dataset);
         return status;
@@ -169,10 +188,39 @@ void us_dataset_close(us_dataset *dataset) {
     memset(dataset, 0, sizeof *dataset);
 }
 
+unseen_status us_dataset_match(const us_dataset *dataset, us_labels *labels, unseen_error *error) {
+    const us_images *images = &dataset->images;
+    if (images->ids.names && labels->ids.names && !labels->ids.numbers)
+        return us_labels_match(labels, &images->ids, error);
+    return us_labels_match_images(labels, images->count, images->path, error);
+}
+
+/* Photographs in folders of classes, or labelled by their list. Folders that are of no such classes
+ * do not matter. */
+static unseen_status select_by_class(const us_data_settings *data, const unseen_events *events,
+                                     us_dataset *dataset, unseen_error *error) {
+    const us_images *images = &dataset->images;
+    const char *normal = us_labels_normal(&images->labels, data->normal);
+    if (!images->labels.count || !normal) return UNSEEN_OK;
+    if (!us_labels_have(&images->labels, normal)) {
+        us_event_message(events, UNSEEN_EVENT_MESSAGE,
+                         "%s: no photograph is of a class %s: all are trained on", images->path,
+                         normal);
+        return UNSEEN_OK;
+    }
+    US_TRY(us_labels_select(&images->labels, normal, &dataset->selected, &dataset->selected_count,
+                            error));
+    dataset->by_class = true;
+    us_event_message(events, UNSEEN_EVENT_MESSAGE,
+                     "%s: %" PRId64 " photographs of the class %s are trained on", images->path,
+                     dataset->selected_count, normal);
+    return UNSEEN_OK;
+}
+
 static unseen_status select_normal(const unseen_config *config, const unseen_events *events,
                                    us_dataset *dataset, unseen_error *error) {
     const us_data_settings *data = &config->data;
-    if (!data->train_labels) return UNSEEN_OK;
+    if (!data->train_labels) return select_by_class(data, events, dataset, error);
     if (!data->normal)
         return us_fail(
             error, UNSEEN_BAD_INPUT,
@@ -181,8 +229,7 @@ static unseen_status select_normal(const unseen_config *config, const unseen_eve
             config->path);
     us_labels labels;
     US_TRY(us_labels_open(data->train_labels, data->label_column, &labels, error));
-    unseen_status status =
-        us_labels_match_images(&labels, dataset->images.count, dataset->images.path, error);
+    unseen_status status = us_dataset_match(dataset, &labels, error);
     if (status == UNSEEN_OK)
         status = us_labels_select(&labels, data->normal, &dataset->selected,
                                   &dataset->selected_count, error);
@@ -232,10 +279,10 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: no training images: give --train FILE or set /data/train",
                        config->path);
-    us_dataset_source source = {.path = config->data.train,
-                                .layout = us_dataset_layout(config, NULL)};
+    us_dataset_source source = {
+        .path = config->data.train, .split = "train", .layout = us_dataset_layout(config, NULL)};
     if (!config->data.test) source.layout.when = US_LAYOUT_ALWAYS;
-    unseen_status status = open_images(config, &source, dataset, error);
+    unseen_status status = open_images(config, &source, events, dataset, error);
     if (status == UNSEEN_OK) status = select_normal(config, events, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
     if (status != UNSEEN_OK) {

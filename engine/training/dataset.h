@@ -24,9 +24,11 @@ typedef struct us_dataset {
     int64_t clipped; /* values beyond black or white by what rounding makes; they become these */
     us_fit fit;
     us_image_store *store; /* the images as a device gets at them, from the first loader on */
+    bool by_class; /* selected by the classes that photographs lie in */
 } us_dataset;
 
-/* The training images: of the normal class where /data/train_labels is set, less the held-out
+/* The training images: of the normal class where /data/train_labels is set or photographs lie in
+ * folders of classes, less the held-out
  * share. Reports how the file was understood, and warns of what looks wrong with it. */
 unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
                                        us_dataset *dataset, unseen_error *error);
@@ -35,11 +37,16 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
 typedef struct us_dataset_source {
     const char *path;
     us_layout_request layout;
+    const char *split;        /* "train" or "test": of lists that have a column of them */
     const us_scale *training; /* what their numbers mean: as in the images trained on */
 } us_dataset_source;
 
 /* The layout to expect of a file that is scored by the run whose training images are given. */
 us_layout_request us_dataset_layout(const unseen_config *config, const us_dataset *training);
+
+/* Brings labels into the order of the images: by name where both have names and the labels have no
+ * numbers; else the images are counted from 0, photographs in the order of their names. */
+unseen_status us_dataset_match(const us_dataset *dataset, us_labels *labels, unseen_error *error);
 
 /* All images of a file. Images that were plainly scaled otherwise than those trained on are an
  * error, doubtful ones a warning. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "data/archive.h"
 
 enum { BLOCK = 4096, BLOCKS = 256 };
 
@@ -73,7 +74,8 @@ static unseen_status add_digest(cJSON *origin, const us_data_file *file, bool wh
 /* Removes the keys that no training step depends on: words, how images are scored, how often
  * checkpoints are written, when to end. The number of epochs stays with a cosine schedule, which
  * depends on it. Files are compared by digest, whatever their names. */
-static void leave_out(cJSON *config, const us_data_settings *files) {
+static void leave_out(cJSON *config, const us_origin_source *source) {
+    const us_data_settings *files = source->data;
     static const char *const roots[] = {"$schema", "name", "description", "scoring"};
     static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
     cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
@@ -87,20 +89,24 @@ static void leave_out(cJSON *config, const us_data_settings *files) {
     if (!type || strcmp(type, "cosine") != 0)
         cJSON_DeleteItemFromObjectCaseSensitive(training, "epochs");
     /* Without labels of the training images, the normal class is one of the test images. */
-    if (!cJSON_HasObjectItem(data, us_data_file_of(files, US_DATA_TRAIN_LABELS).key))
+    if (!cJSON_HasObjectItem(data, us_data_file_of(files, US_DATA_TRAIN_LABELS).key) &&
+        !source->by_class)
         cJSON_DeleteItemFromObjectCaseSensitive(data, "normal");
     for (int i = 0; i < US_DATA_FILES; i++)
         cJSON_DeleteItemFromObjectCaseSensitive(data, us_data_file_of(files, i).key);
 }
 
-unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data, char **origin,
+unseen_status us_origin_read(const cJSON *resolved, const us_origin_source *source, char **origin,
                              unseen_error *error) {
-    const us_data_file images = us_data_file_of(data, US_DATA_TRAIN);
-    const us_data_file labels = us_data_file_of(data, US_DATA_TRAIN_LABELS);
+    us_data_file images = us_data_file_of(source->data, US_DATA_TRAIN);
+    us_data_file labels = us_data_file_of(source->data, US_DATA_TRAIN_LABELS);
+    char *archive = labels.path ? us_archive_file(labels.path) : NULL;
+    images.path = source->images;
+    if (archive) labels.path = archive;
     cJSON *object = cJSON_CreateObject(), *config = cJSON_Duplicate(resolved, true);
     unseen_status status = UNSEEN_OK;
     *origin = NULL;
-    if (config) leave_out(config, data);
+    if (config) leave_out(config, source);
     if (!object || !config || !cJSON_AddItemToObject(object, "config", config)) {
         cJSON_Delete(config);
         status = us_fail_memory(error, "an origin");
@@ -110,6 +116,7 @@ unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data
     if (status == UNSEEN_OK && !(*origin = us_json_print_line(object)))
         status = us_fail_memory(error, "an origin");
     cJSON_Delete(object);
+    free(archive);
     return status;
 }
 

@@ -13,7 +13,12 @@
  * and evenly spaced ones between: a file of at most 1 MiB is read whole, one of any size within
  * milliseconds, and what changes only between the blocks of a larger one is not seen. Labels are
  * read whole. */
-unseen_status us_origin_read(const cJSON *resolved, const us_data_settings *data, char **origin,
+typedef struct us_origin_source {
+    const us_data_settings *data;
+    const char *images; /* the plain file of the training images, which may be one of the cache */
+    bool by_class;      /* /data/normal selects among them, though there is no file of labels */
+} us_origin_source;
+unseen_status us_origin_read(const cJSON *resolved, const us_origin_source *source, char **origin,
                              unseen_error *error);
 
 /* UNSEEN_BAD_INPUT where two origins differ, naming the key or file. `checkpoint` is the file that

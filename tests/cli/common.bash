@@ -7,6 +7,9 @@ TESTS=$SOURCE/tests/cli
 # Runs the program with stdout in $output and stderr in $stderr.
 unseen() { run --separate-stderr "$UNSEEN" "$@"; }
 
+# has LIBRARY: whether the program was built with it.
+has() { "$UNSEEN" --version | grep -q "^Built with:.*$1"; }
+
 fail() {
     printf '%s\n' "$@" "status: $status" "stdout: $output" "stderr: $stderr" >&2
     return 1

@@ -41,7 +41,9 @@ static char *origin(const char *config, bool labelled) {
     char *text;
     unseen_error error = {0};
     assert_non_null(json);
-    if (us_origin_read(json, &data, &text, &error)) fail_msg("%s", error.message);
+    if (us_origin_read(json, &(us_origin_source){.data = &data, .images = data.train}, &text,
+                       &error))
+        fail_msg("%s", error.message);
     cJSON_Delete(json);
     return text;
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Folders, lists and archives of photographs as images: decoded and fitted once, on all cores, into
+ * one array that the cache keeps. From there on it is an array as any other. */
+#ifndef US_DATA_PHOTOGRAPHS_H
+#define US_DATA_PHOTOGRAPHS_H
+
+#include "base/event.h"
+#include "base/fit.h"
+#include "data/images.h"
+
+typedef struct us_photographs_request {
+    int height, width;
+    int channels; /* other than 1 and 3: as most of the photographs have */
+    us_fit fit;
+    const char *label_column, *split; /* of lists, see us_file_set_request */
+    const unseen_events *events;
+} us_photographs_request;
+
+/* Whether a path is of photographs, and not of an array: a folder, a list (.csv, .tsv or .txt), an
+ * archive that holds some, a single one. UNSEEN_BAD_INPUT where that cannot be told. */
+unseen_status us_photographs_are(const char *path, bool *are, unseen_error *error);
+
+/* images->names and ->labels are set; messages say what was found and where it is kept. Photographs
+ * that cannot be read are UNSEEN_BAD_INPUT that counts them and names the first three. */
+unseen_status us_photographs_open(const char *path, const us_photographs_request *request,
+                                  us_images *images, unseen_error *error);
+
+#endif
