@@ -60,7 +60,7 @@ reads_loops() {
     [ "$status" -eq 0 ] || fail "failed"
     # Fewer are better: then lower these.
     jq -e '[.launches[] | {(.config): [.training.kernel, .scoring.kernel]}] | add |
-           .medium[0] <= 52 and .strong[0] <= 72 and .boss[0] <= 228 and
+           .medium[0] <= 30 and .strong[0] <= 42 and .boss[0] <= 136 and
            .medium[1] <= 10 and .strong[1] <= 10 and .boss[1] <= 19 and
            all(.[]; .[0] > 10 and .[1] > 2)' <<<"$output"
 }
