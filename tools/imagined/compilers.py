@@ -56,8 +56,9 @@ def clang_options(options):
 
 
 class Compiler:
-    """missing: the Debian package or program that is not there, or None."""
-    missing = None
+    """missing: the Debian package or program that is not there, or None. listing: the ending of
+    what mix.py reads; None: there is none."""
+    missing = listing = None
 
     def compile(self, source, options, out):
         """Compiles the file `source`; files for reading are out + an ending. {kernel: report}"""
@@ -67,12 +68,12 @@ class Compiler:
 class Nvidia(Compiler):
     """clang to PTX with libclc, then ptxas. The driver's own compiler may take other registers."""
     vendor = 'nvidia'
-    listing = '.sass'
 
     def __init__(self, processor):
         self.processor = processor
         self.clang = find_clang()
         self.nvdisasm = find_nvidia('nvdisasm')
+        self.listing = '.sass' if self.nvdisasm else None
         self.ptxas = find_nvidia('ptxas', self.nvdisasm and os.path.dirname(self.nvdisasm))
         if not self.clang:
             self.missing = 'clang-15'
