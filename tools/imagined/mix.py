@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The instruction mix of a kernel's innermost loop, from what a vendor's disassembler prints.
 
-Of the loops that hold no other loop, the one with the most multiply-adds is looked at; where none
-has any, of all loops, each without those that it holds (compilers turn them so that a test comes to
+Of the loops that load and hold no other loop, the one with the most multiply-adds is looked at;
+where none has any, of all loops, each without those that it holds (compilers turn them so that a test comes to
 lie in a loop of its own); without a loop, the whole kernel (loop 0). A mix is a dict:
 
 loop     instructions of the loop, or 0
@@ -154,10 +154,11 @@ def read(vendor, text):
     mixes = {}
     for name, kernel in parse(text).items():
         bodies = [(mix_of(body, kind), innermost) for body, innermost in kernel.loops()]
-        weight = lambda mix: mix['math'] + 100 * mix['matrix']
+        # A loop that loads nothing is an activation's polynomial, not a sum of products.
+        weight = lambda mix: (mix['math'] + 100 * mix['matrix']) * bool(mix['loads'])
         inner = [mix for mix, innermost in bodies if innermost]
         if not any(weight(mix) for mix in inner):
             inner = [mix for mix, _ in bodies]
-        best = max(inner, key=lambda mix: (weight(mix), mix['loop']), default=None)
+        best = max(inner, key=lambda mix: (weight(mix), mix['math'], mix['loop']), default=None)
         mixes[name] = best or dict(mix_of(kernel.instructions, kind), loop=0)
     return mixes
