@@ -16,14 +16,18 @@ struct us_optimizer {
     size_t groups;
 };
 
+enum { LANES_ITEMS = 1024 /* of a compute unit of a GPU, before items get more to do */ };
+
 static us_optimizer_tuning optimizer_tuning_default(const us_device_facts *device, size_t floats) {
-    us_optimizer_tuning tuning = {.vectors = 4};
+    const size_t vectors = floats / (size_t)device->vector_width;
+    const size_t units = (size_t)device->compute_units;
     if (device->execution == US_EXECUTION_VECTOR) {
-        const size_t vectors = floats / (size_t)device->vector_width;
-        const size_t share = vectors / ((size_t)device->compute_units * 8);
-        tuning.vectors = share < 64 ? 64 : share > 4096 ? 4096 : (int)share;
+        const size_t share = vectors / (units * 8);
+        return (us_optimizer_tuning){share < 64 ? 64 : share > 4096 ? 4096 : (int)share};
     }
-    return tuning;
+    /* One at first, as an item may have to add up many parts of its gradient. */
+    const size_t share = vectors / (units * LANES_ITEMS);
+    return (us_optimizer_tuning){share < 1 ? 1 : share > 4 ? 4 : (int)share};
 }
 
 unseen_status us_optimizer_create(us_device *device, const char *network, us_optimizer_kind kind,

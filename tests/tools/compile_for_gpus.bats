@@ -60,8 +60,8 @@ reads_loops() {
     [ "$status" -eq 0 ] || fail "failed"
     # Fewer are better: then lower these.
     jq -e '[.launches[] | {(.config): [.training.kernel, .scoring.kernel]}] | add |
-           .medium[0] <= 30 and .strong[0] <= 42 and .boss[0] <= 136 and
-           .medium[1] <= 10 and .strong[1] <= 10 and .boss[1] <= 19 and
+           .simple[0] <= 34 and .medium[0] <= 20 and .strong[0] <= 40 and .boss[0] <= 128 and
+           .simple[1] <= 12 and .medium[1] <= 9 and .strong[1] <= 9 and .boss[1] <= 16 and
            all(.[]; .[0] > 10 and .[1] > 2)' <<<"$output"
 }
 
