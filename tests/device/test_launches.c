@@ -59,6 +59,7 @@ static void set_up(subject *s, const step_case *c) {
 static void tear_down(subject *s) {
     us_trainer_destroy(s->trainer);
     us_detector_destroy(s->detector);
+    us_dataset_leave_device(&s->dataset);
     us_dataset_unmake(&s->dataset);
     unseen_config_free(s->config);
 }
