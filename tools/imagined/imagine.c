@@ -239,6 +239,7 @@ static void run(imagination *im) {
 static void tear_down(imagination *im) {
     us_trainer_destroy(im->trainer);
     us_detector_destroy(im->detector);
+    us_dataset_leave_device(&im->dataset);
     us_tuning_close(&im->device->tuning);
     us_device_close(im->device);
     us_dataset_unmake(&im->dataset);
