@@ -7,7 +7,7 @@
 typedef struct unit_facts {
     int compute_units;    /* of OpenCL's count */
     int lanes;            /* multiply-adds of a cycle */
-    int registers;        /* floats */
+    int registers;        /* floats, where the device does not tell */
     int local_bytes;      /* of all work-groups on it */
     int local_floats;     /* read from local memory in a cycle */
     double global_floats; /* from memory, or the second cache */
@@ -59,11 +59,13 @@ static double cycles_of_term(const unit_facts *unit, const us_tile *t) {
 }
 
 /* Work-groups that a unit has room for. */
-static double count_resident(const unit_facts *unit, const us_tile *tile) {
+static double count_resident(const us_device_facts *device, const us_tile *tile) {
+    const unit_facts *unit = &units[device->vendor];
+    const double told = (double)device->registers * unit->compute_units;
     const double other_registers = 96; /* of an item, beside its sums */
     double registers =
         us_tile_items(tile) * (tile->item_rows * (double)tile->item_columns + other_registers);
-    double by_registers = floor(unit->registers / registers);
+    double by_registers = floor((told > 0 ? told : unit->registers) / registers);
     double by_local = floor(unit->local_bytes / (double)us_tile_local_bytes(tile, 0));
     double fewer = by_registers < by_local ? by_registers : by_local;
     return fewer < 1 ? 1 : fewer;
@@ -79,7 +81,7 @@ double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
                       const us_tiled_product *product) {
     const double group_cycles = 2000; /* to begin and to write */
     const unit_facts *unit = &units[device->vendor];
-    double count = count_units(device, unit), resident = count_resident(unit, tile);
+    double count = count_units(device, unit), resident = count_resident(device, tile);
     double items = us_tile_items(tile), groups = (double)product->tiles * product->splits;
     double slabs = ceil(product->slabs / product->splits);
     double cycles = slabs * tile->slab * cycles_of_term(unit, tile) + group_cycles;
