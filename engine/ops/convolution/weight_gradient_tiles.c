@@ -66,7 +66,7 @@ static bool valid(const us_device_facts *device, const void *problem, const void
         return false;
     /* Each item copies the same quads of all rows, and has the same of all slices. */
     if (us_tile_items(&tile) % (t->slab / 4) != 0 || t->slab % (4 * t->slices) != 0) return false;
-    return local_bytes(t) <= device->local_bytes && t->splits <= p->small.height * p->small.width &&
+    return local_bytes(t) <= device->local_bytes && t->splits <= count_slabs(device, p, t) &&
            us_weight_gradient_valid_splits(device, p, t->splits);
 }
 
