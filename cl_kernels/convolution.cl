@@ -46,17 +46,8 @@
  *
  * Launched with a work-group per item. */
 #include "comparison.cl"
+#include "taps.cl"
 
-#if UP
-#define PHASES_Y STRIDE_Y
-#define PHASES_X STRIDE_X
-#define TAP_DIRECTION (-1)
-#else
-#define PHASES_Y 1
-#define PHASES_X 1
-#define TAP_DIRECTION 1
-#endif
-#define KERNEL_TAPS (KERNEL_H * KERNEL_W)
 #define TILE_FIRST(tile) FIRST_OF_TILE(tile, TILE_CHANNELS, OUT_CHANNELS)
 #define BATCH_VECTORS (OCCUPIED / LANE_STRIDE)
 #define CHUNKS CEIL_DIV(BATCH_VECTORS, TILE_VECTORS)
@@ -64,10 +55,7 @@
     (LANE_BASE(0, 0) + (size_t)FIRST_OF_TILE(chunk, TILE_VECTORS, BATCH_VECTORS) * LANE_STRIDE)
 #define TILES CEIL_DIV(OUT_CHANNELS, TILE_CHANNELS)
 
-/* Taps of a phase, and those of the phases before it. */
-static inline int phase_taps(int phase, int phases, int kernel_size) {
-    return (kernel_size + phases - 1 - phase) / phases;
-}
+/* Taps of the phases before a phase. */
 static inline int taps_before(int phase, int phases, int kernel_size) {
     return phase * (kernel_size / phases) + min(phase, kernel_size % phases);
 }
@@ -96,33 +84,6 @@ __kernel GROUP_ATTRIBUTE void convolution_pack(__global const float *restrict we
             from[(size_t)tap * TAP_STRIDE + (size_t)(i % TILE_CHANNELS) * OUT_STRIDE];
     }
 }
-
-typedef struct tap_range {
-    int first, last; /* taps of the phase that meet the input */
-    int input;       /* where tap 0 does */
-    int phase, taps;
-} tap_range;
-
-static inline tap_range taps_of(int out, int in_size, int kernel_size, int stride, int padding) {
-    tap_range r;
-#if UP
-    const int position = out + padding;
-    r.phase = position % stride;
-    r.taps = phase_taps(r.phase, stride, kernel_size);
-    r.input = position / stride;
-    r.first = max(0, r.input - in_size + 1);
-    r.last = min(r.taps, r.input + 1);
-#else
-    r.phase = 0;
-    r.taps = kernel_size;
-    r.input = out * stride - padding;
-    r.first = max(0, -r.input);
-    r.last = min(r.taps, in_size - r.input);
-#endif
-    return r;
-}
-#define ROW_TAPS(oy) taps_of(oy, IN_HEIGHT, KERNEL_H, STRIDE_Y, PADDING_Y)
-#define COLUMN_TAPS(ox) taps_of(ox, IN_WIDTH, KERNEL_W, STRIDE_X, PADDING_X)
 
 #define FOR_CHANNELS UNROLL_FOR (int i = 0; i < TILE_CHANNELS; i++)
 #define FOR_VECTORS UNROLL_FOR (int j = 0; j < TILE_VECTORS; j++)

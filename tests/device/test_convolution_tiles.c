@@ -112,6 +112,26 @@ typedef struct candidate {
     int parameters[US_TUNABLE_PARAMETERS];
 } candidate;
 
+/* Tiles of as many pixels, or slabs of as few images, as suit a padded batch. */
+static void fit_tiles(us_device *device, const us_convolution_problem *problem, us_choice *choice) {
+    const us_tunable *tunable = &us_convolution_tunable;
+    const int occupied = us_device_occupied(&device->facts, problem->batch);
+    if (problem->pass == US_CONVOLUTION_WEIGHTS) {
+        int slab = parameter_named(tunable, choice, "slab");
+        while (occupied % slab != 0)
+            slab /= 2;
+        set_parameter(tunable, choice, "slab", slab);
+        if (parameter_named(tunable, choice, "slices") > slab / 4)
+            set_parameter(tunable, choice, "slices", slab / 4);
+    } else {
+        int columns = parameter_named(tunable, choice, "columns");
+        int pixels = parameter_named(tunable, choice, "pixels");
+        while (occupied % (columns / pixels) != 0)
+            pixels *= 2;
+        set_parameter(tunable, choice, "pixels", pixels);
+    }
+}
+
 /* Whether the device can run it; parameters that are out of range are as good as the largest. */
 static bool choose(us_device *device, const us_convolution_problem *problem, const candidate *c,
                    us_choice *choice) {
@@ -126,7 +146,9 @@ static bool choose(us_device *device, const us_convolution_problem *problem, con
             quads /= 2;
         set_parameter(&us_convolution_tunable, choice, "quads", quads);
     }
-    if (strstr(c->algorithm, "winograd") || strstr(c->algorithm, "quads"))
+    if (strstr(c->algorithm, "tiles")) fit_tiles(device, problem, choice);
+    if (strstr(c->algorithm, "winograd") || strstr(c->algorithm, "quads") ||
+        strstr(c->algorithm, "tiles"))
         return us_convolution_algorithms[choice->algorithm]->valid(&device->facts, problem,
                                                                    choice->parameters);
     if (strcmp(c->algorithm, "staged") == 0 && device->facts.execution == US_EXECUTION_LANES)
@@ -312,17 +334,17 @@ static size_t check_weight_gradients(us_device *device, const geometry *g, const
 }
 
 /* A shape, and candidates of which some are possible for it. */
-typedef struct quads_case {
+typedef struct shape_case {
     geometry geometry;
     candidate candidates[4];
-} quads_case;
+} shape_case;
 
 /* Few channels, as GPUs compute them. */
 static void quads_agree(void **state) {
 #define SQUARE(out, k, s, p)                                                                       \
     { .channels = (out), .kernel = {k, k}, .stride = {s, s}, .padding = {p, p}, .bias = true }
     /* channels, phases, quads, pixels, tiles, slices, inputs, staged */
-    static const quads_case cases[] = {
+    static const shape_case cases[] = {
         {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
           {7, 9, 8},
           {13, 5, 3},
@@ -366,7 +388,7 @@ static void weight_gradients_agree(void **state) {
 
 static void weight_gradient_quads_agree(void **state) {
     /* small, large, taps, quads, tiles, slices, splits */
-    static const quads_case cases[] = {
+    static const shape_case cases[] = {
         {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
           {7, 9, 8},
           {13, 5, 3},
@@ -384,6 +406,75 @@ static void weight_gradient_quads_agree(void **state) {
          {{"weight_gradient_quads", {5, 1, 1, 8, 1, 2, 1}}}},
         {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true},
          {{"weight_gradient_quads", {3, 1, 4, 1, 2, 3, 4}}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count = 0;
+        while (cases[i].candidates[count].algorithm)
+            count++;
+        if (check_weight_gradients(*state, &cases[i].geometry, cases[i].candidates, count) < count)
+            fail_msg("a candidate is not possible for case %zu", i);
+    }
+}
+
+/* Channels that tiles do and do not divide, in quads and not; strides that leave taps out, a kernel
+ * that meets one pixel, images of one; transposed, and its gradients. */
+static void tiles_agree(void **state) {
+    /* rows, columns, slab, item_rows, item_columns, pixels, splits */
+    static const shape_case cases[] = {
+        {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+          {7, 9, 8},
+          {13, 5, 3},
+          37,
+          false},
+         {{"tiles", {16, 16, 4, 4, 4, 1, 1}}, {"tiles", {8, 16, 8, 8, 4, 4, 2}}}},
+        {{SQUARE(52, 3, 2, 1), {50, 7, 5}, {52, 4, 3}, 17, false},
+         {{"tiles", {32, 32, 8, 4, 8, 2, 3}}, {"tiles", {64, 32, 4, 16, 4, 2, 1}}}},
+        {{SQUARE(56, 5, 2, 2), {48, 7, 5}, {56, 4, 3}, 1, false},
+         {{"tiles", {64, 32, 8, 8, 4, 2, 1}}}},
+        {{SQUARE(1, 4, 1, 0), {64, 4, 4}, {1, 1, 1}, 128, false},
+         {{"tiles", {4, 32, 8, 4, 4, 1, 16}}, {"tiles", {16, 64, 4, 8, 8, 2, 5}}}},
+        {{{.channels = 5, .kernel = {1, 2}, .stride = {3, 2}, .padding = {0, 1}, .bias = true},
+          {3, 7, 5},
+          {5, 3, 3},
+          128,
+          false},
+         {{"tiles", {16, 64, 8, 4, 4, 2, 1}}}},
+        {{SQUARE(48, 3, 1, 1), {52, 1, 1}, {48, 1, 1}, 17, false},
+         {{"tiles", {32, 16, 8, 8, 4, 1, 3}}}},
+        {{SQUARE(49, 4, 2, 1), {49, 8, 6}, {56, 4, 3}, 1, true},
+         {{"tiles", {32, 32, 16, 8, 4, 1, 1}}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count = 0;
+        while (cases[i].candidates[count].algorithm)
+            count++;
+        if (check_gathers(*state, &cases[i].geometry, cases[i].candidates, count) < 2 * count)
+            fail_msg("a candidate is not possible for case %zu", i);
+    }
+}
+
+static void weight_gradient_tiles_agree(void **state) {
+    /* rows, columns, slab, item_rows, item_columns, slices, splits */
+    static const shape_case cases[] = {
+        {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
+          {7, 9, 8},
+          {13, 5, 3},
+          37,
+          false},
+         {{"weight_gradient_tiles", {48, 12, 16, 6, 6, 4, 2}},
+          {"weight_gradient_tiles", {24, 24, 4, 6, 4, 1, 1}}}},
+        {{SQUARE(56, 5, 2, 2), {48, 7, 5}, {56, 4, 3}, 17, false},
+         {{"weight_gradient_tiles", {16, 32, 8, 8, 4, 2, 1}},
+          {"weight_gradient_tiles", {48, 32, 16, 8, 4, 4, 3}}}},
+        {{SQUARE(52, 3, 2, 1), {50, 7, 5}, {52, 4, 3}, 1, false},
+         {{"weight_gradient_tiles", {80, 16, 8, 5, 8, 2, 4}}}},
+        {{SQUARE(1, 4, 1, 0), {64, 4, 4}, {1, 1, 1}, 128, false},
+         {{"weight_gradient_tiles", {64, 4, 16, 4, 4, 4, 2}}}},
+        {{SQUARE(5, 1, 1, 0), {1, 1, 1}, {5, 1, 1}, 128, false},
+         {{"weight_gradient_tiles", {8, 8, 16, 2, 2, 1, 1}}}},
+        {{SQUARE(48, 4, 2, 1), {48, 8, 6}, {56, 4, 3}, 17, true},
+         {{"weight_gradient_tiles", {32, 64, 16, 8, 8, 1, 9}},
+          {"weight_gradient_tiles", {24, 16, 4, 2, 8, 1, 2}}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t count = 0;
@@ -509,9 +600,14 @@ static void wide_layers_agree(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gathers_agree),          cmocka_unit_test(quads_agree),
-        cmocka_unit_test(weight_gradients_agree), cmocka_unit_test(weight_gradient_quads_agree),
-        cmocka_unit_test(winograd_agrees),        cmocka_unit_test(wide_layers_agree),
+        cmocka_unit_test(gathers_agree),
+        cmocka_unit_test(quads_agree),
+        cmocka_unit_test(weight_gradients_agree),
+        cmocka_unit_test(weight_gradient_quads_agree),
+        cmocka_unit_test(tiles_agree),
+        cmocka_unit_test(weight_gradient_tiles_agree),
+        cmocka_unit_test(winograd_agrees),
+        cmocka_unit_test(wide_layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

@@ -61,6 +61,23 @@ static inline size_t us_convolution_weights(const us_convolution_problem *proble
            (size_t)problem->kernel[0] * (size_t)problem->kernel[1];
 }
 
+/* Pairs of a small pixel and a tap, along an axis, that meet the large side rather than what pads
+ * it.
+ */
+static inline int64_t us_convolution_pairs(const us_convolution_problem *problem, int axis) {
+    int small = axis == 0 ? problem->small.height : problem->small.width;
+    int large = axis == 0 ? problem->large.height : problem->large.width;
+    int64_t count = 0;
+    for (int s = 0; s < small; s++) {
+        int first = s * problem->stride[axis] - problem->padding[axis];
+        int last = first + problem->kernel[axis];
+        if (first < 0) first = 0;
+        if (last > large) last = large;
+        count += last > first ? last - first : 0;
+    }
+    return count;
+}
+
 /* WEIGHTS: the side that the bias belongs to. */
 static inline us_shape us_convolution_biased(const us_convolution_problem *problem) {
     return problem->bias_of_large ? problem->large : problem->small;

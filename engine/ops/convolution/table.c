@@ -7,10 +7,12 @@
 #define ALGORITHMS(ROW)                                                                            \
     ROW(convolution_winograd)                                                                      \
     ROW(convolution_quads)                                                                         \
+    ROW(convolution_tiles)                                                                         \
     ROW(convolution_staged)                                                                        \
     ROW(convolution_direct)                                                                        \
     ROW(weight_gradient_winograd)                                                                  \
     ROW(weight_gradient_quads)                                                                     \
+    ROW(weight_gradient_tiles)                                                                     \
     ROW(weight_gradient_direct)
 
 #define DECLARATION(name) extern const us_algorithm us_##name;
