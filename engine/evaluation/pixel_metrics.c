@@ -197,13 +197,14 @@ unseen_status us_pixel_evaluation_finish(us_pixel_evaluation *e, us_pixel_metric
     return UNSEEN_OK;
 }
 
-unseen_status us_pixel_metrics_to_json(const us_pixel_metrics *metrics, cJSON *object,
-                                       unseen_error *error) {
+unseen_status us_pixel_metrics_to_json(const us_pixel_metrics *metrics, const char *masks_path,
+                                       cJSON *object, unseen_error *error) {
     cJSON *masks;
     bool added =
         cJSON_AddNumberToObject(object, "pixel_auroc", metrics->auroc) &&
         cJSON_AddNumberToObject(object, "aupro", metrics->aupro) &&
         (masks = cJSON_AddObjectToObject(object, "masks")) &&
+        cJSON_AddStringToObject(masks, "path", masks_path) &&
         cJSON_AddNumberToObject(masks, "images", (double)metrics->images) &&
         cJSON_AddNumberToObject(masks, "pixels", (double)metrics->pixels) &&
         cJSON_AddNumberToObject(masks, "anomalous_pixels", (double)metrics->anomalous_pixels) &&

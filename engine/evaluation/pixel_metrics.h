@@ -49,8 +49,9 @@ unseen_status us_pixel_evaluation_add(us_pixel_evaluation *evaluation, const us_
 unseen_status us_pixel_evaluation_finish(us_pixel_evaluation *evaluation, us_pixel_metrics *metrics,
                                          unseen_error *error);
 
-/* Adds {pixel_auroc, aupro, masks: {images, pixels, anomalous_pixels, regions}} to an object. */
-unseen_status us_pixel_metrics_to_json(const us_pixel_metrics *metrics, cJSON *object,
-                                       unseen_error *error);
+/* Adds {pixel_auroc, aupro, masks: {path, images, pixels, anomalous_pixels, regions}} to an object.
+ */
+unseen_status us_pixel_metrics_to_json(const us_pixel_metrics *metrics, const char *masks_path,
+                                       cJSON *object, unseen_error *error);
 
 #endif
