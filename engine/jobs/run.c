@@ -12,6 +12,7 @@
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "jobs/maps.h"
+#include "jobs/pictures.h"
 #include "jobs/results.h"
 #include "training/checkpoint.h"
 #include "training/model.h"
@@ -356,6 +357,18 @@ static unseen_status write_scores(run *r, unseen_error *error) {
     return status;
 }
 
+static unseen_status write_pictures(run *r, unseen_error *error) {
+    const us_pictures_request request = {.detector = r->detector,
+                                         .dataset = &r->test,
+                                         .scores = &r->scores,
+                                         .anomalous = r->anomalous,
+                                         .threshold = r->calibration.threshold,
+                                         .masks = &r->maps.masks,
+                                         .folder = r->options->out,
+                                         .events = r->events};
+    return us_pictures_write(&request, error);
+}
+
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
     const us_progress *progress = us_trainer_progress(r->trainer);
     int64_t parameters = 0;
@@ -393,6 +406,7 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
             return us_fail_memory(error, "results");
         }
         US_TRY(us_maps_finish(&r->maps, results, error));
+        US_TRY(write_pictures(r, error));
     }
     US_TRY(describe(r, results, error));
     us_dataset_warn_changed(&r->training, r->events);

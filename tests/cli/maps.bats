@@ -28,6 +28,17 @@ with_maps() {
     jq -e '.data.masks | endswith("/spot_masks.npy")' "$RUN/config.json"
 }
 
+@test "maps: the report shows images, their maps and masks" {
+    jq -e '.low >= 0 and .high > .low and ([.groups[].name] == ["most_anomalous", "most_normal", "missed",
+        "false_alarms"]) and (.groups[0].images | length == 6)' "$RUN/pictures.json"
+    jq -e '[.groups[0].images[].score] == ([.groups[0].images[].score] | sort | reverse)' "$RUN/pictures.json"
+    jq -e '.threshold as $t | input | [.groups[2].images[] | .anomalous and .score < $t] | all' \
+        "$RUN/metrics.json" "$RUN/pictures.json"
+    jq -r '.groups[0].images[0].mask' "$RUN/pictures.json" | sed 's/.*,//' | base64 -d | head -c 4 | grep -q PNG
+    shown=$(jq '[.groups[].images | length] | add' "$RUN/pictures.json")
+    [ "$(grep -o '<img src="data:image/png;base64,' "$RUN/report.html" | wc -l)" -eq $((3 * shown)) ]
+}
+
 @test "maps: an array and a picture of each image, scores as without" {
     with_maps "$RUN" --masks "$DATA/spot_masks.npy" --json
     [ "$(jq -c '[.pixel_auroc, .aupro, .maps]' <<<"$output")" = \
@@ -84,6 +95,10 @@ PYTHON
     fails_with 2 "deep_svdd does not tell where.*alocc, autoencoder, boss, ocgan, vae" score svdd --data "$DATA/spots.npy" \
         --out s.csv --maps maps
     nothing_written maps
+    succeeds run "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+        --out shown
+    jq -e '.low == null and (.groups[0].images[0] | .image and (.map | not))' shown/pictures.json
+    grep -q "does not tell where an image is anomalous" shown/report.html
     fails_with 2 "deep_svdd does not tell where" run "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" \
         --test "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out other
     nothing_written other
