@@ -147,6 +147,7 @@ typedef struct unseen_run_options {
  * be /dev/stdout, a pipe or a device: it is then written as a stream. */
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
+ * With /data/masks, maps are compared with them, as by unseen_score.
  * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
  * training_data and test_data, what the files were taken for: {path, count, height, width,
  * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
@@ -158,8 +159,8 @@ typedef struct unseen_run_options {
  * UNSEEN_BAD_INPUT. A call that fails before training leaves it as it was. Resumed is only what
  * began with the same training images and labels (told by digests: of labels, and of up to 256
  * blocks of 4 KiB of the images' file) and the same config but for /name, /description, /scoring,
- * /data/test, /data/labels, where files lie, and /training/checkpoint_epochs, stopping, collapse
- * and (but with the cosine schedule) epochs. */
+ * /data/test, /data/labels, /data/masks, where files lie, and /training/checkpoint_epochs,
+ * stopping, collapse and (but with the cosine schedule) epochs. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 
@@ -169,24 +170,33 @@ typedef struct unseen_score_options {
     const char *data;       /* images to score */
     const char *out;        /* the CSV to write */
     const char *columns;    /* NULL, or another CSV, with every score that the detector gives */
+    const char *maps;       /* NULL, or a folder for maps of where images are anomalous */
+    const char *masks;      /* NULL, or an array of masks, which the maps are compared with */
     const char *layout;     /* NULL, or which axis of data is which, as /input/layout has it */
     bool overwrite;         /* see unseen_run_options */
 } unseen_score_options;
 
 /* Scores images with the model of a run folder. {n, out, device, images_per_second, threshold,
  * above_threshold, data: what the file was taken for, as of unseen_run, warnings: [..] where there
- * are any} */
+ * are any; with maps: maps, the folder; with masks: pixel_auroc, aupro, masks: {path, images,
+ * pixels, anomalous_pixels, regions}}
+ * The folder of maps gets maps.npy, float32 of the shape (number, height, width) in the size of the
+ * config's input, and for each image a picture 000000.png: the image as the networks see it, and
+ * its map beside it. Only detectors that reconstruct images have maps. Masks are whole numbers or
+ * bool, (number, height, width) in the images' order; maps are resized bilinearly to their size. */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
 
 typedef struct unseen_evaluate_options {
-    const char *scores; /* a table of scores, of any program; or .npy of floats */
+    const char *scores; /* a table of scores, of any program; or .npy of floats; NULL: none */
     const char *labels; /* .npy, IDX, a table, or a folder of photographs in folders of classes;
                            NULL: a column of the scores' own table */
     const char *normal; /* the normal class, every other being anomalous; NULL: labels are 0
                            (normal) and 1 */
     const char *label_column; /* of the labels' table; NULL: told by its name */
+    const char *maps;         /* .npy of floats, (number, height, width), of any program, which */
+    const char *masks;        /* masks of the same images are compared with; both NULL: none */
 } unseen_evaluate_options;
 
 /* Compares scores with labels, joined by their ids where both have some.
@@ -194,7 +204,8 @@ typedef struct unseen_evaluate_options {
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
  *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id", "by
  *  folder"}, kinds: where several classes are anomalous, each of them against the normal images:
- *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}} */
+ *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}}
+ * With maps: pixel_auroc, aupro and masks, as of unseen_score. */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
 

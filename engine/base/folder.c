@@ -17,15 +17,17 @@ static const char mark_name[] = ".unseen";
 /* What each kind is called, what its mark says, and what files it holds. Those of a run in the
  * order in which they are removed: results before what they were made from. */
 static const struct {
-    const char *name, *mark;
+    const char *name, *mark, *option; /* that names the folder */
     const char *const *files;
 } kinds[] = {
-    [US_FOLDER_RUN] = {"run", "unseen run 1\n",
-                       (const char *const[]){US_RUN_REPORT, US_RUN_METRICS, US_RUN_SCORES,
-                                             US_RUN_PREDICTION, US_RUN_MODEL, US_RUN_CHECKPOINT,
-                                             US_RUN_LOG, US_RUN_CONFIG, NULL}},
-    [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n",
+    [US_FOLDER_RUN] = {"run", "unseen run 1\n", "--out",
+                       (const char *const[]){US_RUN_REPORT, US_RUN_PICTURES, US_RUN_METRICS,
+                                             US_RUN_SCORES, US_RUN_PREDICTION, US_RUN_MODEL,
+                                             US_RUN_CHECKPOINT, US_RUN_LOG, US_RUN_CONFIG, NULL}},
+    [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n", "--out",
                          (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT, NULL}},
+    [US_FOLDER_MAPS] = {"set of maps", "unseen maps 1\n", "--maps",
+                        (const char *const[]){US_MAPS_ARRAY, NULL}},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds, UNKNOWN = -1 };
 
@@ -82,16 +84,17 @@ static unseen_status check_contents(us_claim *claim, bool overwrite, unseen_erro
     claim->ours = found == (int)claim->kind;
     if (found != UNKNOWN && !claim->ours)
         return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s holds a %s, so it cannot hold a %s, too: give another folder with --out",
-                       claim->path, kinds[found].name, kinds[claim->kind].name);
+                       "%s holds a %s, so it cannot hold a %s, too: give another folder with %s",
+                       claim->path, kinds[found].name, kinds[claim->kind].name,
+                       kinds[claim->kind].option);
     if (claim->ours || overwrite) return UNSEEN_OK;
     const char *stranger;
     US_TRY(find_stranger(claim, &stranger, error));
     if (!stranger) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s holds \"%s\", which no %s of unseen has written: give another folder with "
-                   "--out, or replace it with --overwrite",
-                   claim->path, stranger, kinds[claim->kind].name);
+                   "%s, or replace it with --overwrite",
+                   claim->path, stranger, kinds[claim->kind].name, kinds[claim->kind].option);
 }
 
 /* Refuses a pipe, a device or a folder in the place of a file that will be written. */
@@ -145,9 +148,9 @@ static unseen_status create_and_lock(us_claim *claim, unseen_error *error) {
         claim->lock = -1;
     }
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: another run or sweep is under way in this folder: wait for it, or give "
-                   "another folder with --out",
-                   claim->path);
+                   "%s: another job is under way in this folder: wait for it, or give another "
+                   "folder with %s",
+                   claim->path, kinds[claim->kind].option);
 }
 
 static unseen_status put_mark(us_claim *claim, unseen_error *error) {

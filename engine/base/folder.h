@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The folders that unseen makes, of runs and of sweeps: claimed by one job at a time, and never
+/* The folders that unseen makes, of runs, sweeps and maps: claimed by one job at a time, and never
  * taken from somebody else's files. A claimed folder holds the file ".unseen", by which it is
  * known. */
 #ifndef US_BASE_FOLDER_H
@@ -16,14 +16,17 @@
 #define US_RUN_PREDICTION "prediction.csv"
 #define US_RUN_SCORES "scores.csv"
 #define US_RUN_METRICS "metrics.json"
+#define US_RUN_PICTURES "pictures.json"
 #define US_RUN_REPORT "report.html"
 /* The files in the folder of a sweep. */
 #define US_SWEEP_DOCUMENT "sweep.json"
 #define US_SWEEP_LEADERBOARD "leaderboard.csv"
+/* The file in a folder of maps, besides a picture of each image. */
+#define US_MAPS_ARRAY "maps.npy"
 
 enum { US_RUN_LOG_LIMIT = 256 << 20 }; /* bytes of a log that are read */
 
-typedef enum us_folder_kind { US_FOLDER_RUN, US_FOLDER_SWEEP } us_folder_kind;
+typedef enum us_folder_kind { US_FOLDER_RUN, US_FOLDER_SWEEP, US_FOLDER_MAPS } us_folder_kind;
 
 typedef struct us_claim {
     char *path; /* NULL: nothing is claimed */

@@ -82,8 +82,12 @@ char *cli_count(double number);      /* 12.3 M */
 char *cli_duration(double seconds);  /* 1h02m, 2m05s, 7s; under ten seconds 0.42s */
 char *cli_shape(const cJSON *shape); /* 3x64x64 */
 
-/* The metrics of an evaluation as aligned lines; nothing where there is no AUC. */
+/* The metrics of an evaluation as aligned lines, as far as there are any. */
 void cli_print_metrics(const cJSON *result);
+
+/* Rows of what a comparison with masks gave; none where there was none. */
+struct cli_table;
+void cli_add_pixel_metrics(struct cli_table *table, const cJSON *result);
 
 /* The warnings of a result, a line each. */
 void cli_print_warnings(const cJSON *result);

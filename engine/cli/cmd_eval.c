@@ -17,8 +17,9 @@ static void print_labels(const cJSON *labels) {
 }
 
 static void print_eval(const cJSON *result) {
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(result, "labels");
     cli_print_metrics(result);
-    print_labels(cJSON_GetObjectItemCaseSensitive(result, "labels"));
+    if (labels) print_labels(labels);
     cli_print_warnings(result);
 }
 
@@ -29,11 +30,12 @@ int cli_cmd_eval(int argc, char **argv) {
             "Compares scores with labels: the area under the ROC curve with its confidence "
             "interval, average precision, the share of anomalous images found at given rates of "
             "false alarms, and the best F1. The scores may be another program's. "
-            "Rows are joined by ids where both files have them."
+            "Rows are joined by ids where both files have them. Maps of where images are anomalous "
+            "are compared with masks, pixel by pixel."
             "\vExample:\n"
-            "  unseen eval --scores runs/faces/prediction.csv --labels unknown-labels.npy",
+            "  unseen eval --scores runs/faces/prediction.csv --labels unknown-labels.npy\n"
+            "  unseen eval --maps maps/maps.npy --masks unknown-masks.npy",
         .groups = CLI_OPTION_EVAL | CLI_OPTION_JSON | CLI_OPTION_QUIET,
-        .required = {"scores"},
     };
     cli_options options;
     cli_options_parse(&usage, argc, argv, &options);
@@ -42,7 +44,9 @@ int cli_cmd_eval(int argc, char **argv) {
     unseen_evaluate_options evaluate = {.scores = options.scores,
                                         .labels = options.labels,
                                         .normal = options.normal,
-                                        .label_column = options.label_column};
+                                        .label_column = options.label_column,
+                                        .maps = options.maps,
+                                        .masks = options.masks};
     unseen_status status = unseen_evaluate(&evaluate, &json, &error);
     int code = status == UNSEEN_OK ? cli_result_print(status, json, options.json, print_eval)
                                    : (int)cli_say_error(&error);

@@ -26,6 +26,11 @@ static void print_score(const cJSON *result) {
     cli_table_cell(&table, cli_text(result, "device"));
     cli_table_cell(&table, "scores");
     cli_table_cell(&table, cli_text(result, "out"));
+    if (cJSON_HasObjectItem(result, "maps")) {
+        cli_table_cell(&table, "maps");
+        cli_table_cell(&table, cli_text(result, "maps"));
+    }
+    cli_add_pixel_metrics(&table, result);
     cli_table_end(&table, 0);
 }
 
@@ -57,6 +62,8 @@ int cli_cmd_score(int argc, char **argv) {
                                   .data = options.data,
                                   .out = cli_output_path(options.out),
                                   .columns = cli_output_path(options.columns),
+                                  .maps = options.maps,
+                                  .masks = options.masks,
                                   .layout = options.layout,
                                   .overwrite = options.overwrite};
     const bool taken = cli_is_stdout(options.out) || cli_is_stdout(options.columns);

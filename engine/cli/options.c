@@ -47,6 +47,10 @@ static const option_row rows[] = {
      "Labels of the test images (.npy, IDX or CSV), used for the AUC alone. A column Id or index "
      "in a CSV tells which image a row is of, counted from 0",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/labels", 0},
+    {"masks", "FILE",
+     "Masks of the test images (.npy or IDX: number, height, width; 0 where an image is normal), "
+     "used for the pixel AUROC and AUPRO alone",
+     CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/masks", 0},
     {"normal", "CLASS",
      "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
@@ -91,6 +95,20 @@ static const option_row rows[] = {
      TARGET_TEXT, NULL, FIELD(out)},
     {"columns", "FILE", "A CSV of every score that the detector gives, beside the combined one",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(columns)},
+    {"maps", "FILE",
+     "Maps of where images are anomalous (.npy of floats: number, height, width), of any program",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(maps)},
+    {"masks", "FILE",
+     "Masks of the same images (.npy or IDX; 0 where an image is normal): pixel AUROC and AUPRO",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(masks)},
+    {"maps", "DIR",
+     "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
+     "image a picture with its map beside it. Detectors that reconstruct images have maps",
+     CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(maps)},
+    {"masks", "FILE",
+     "Masks of the images (.npy or IDX: number, height, width; 0 where an image is normal), which "
+     "the maps are compared with: pixel AUROC and AUPRO",
+     CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(masks)},
     {"scores", "FILE",
      "A CSV of scores: one or more columns of numbers, ids in one that is called Id, index, file "
      "or "

@@ -16,8 +16,10 @@ typedef enum cli_option_group {
     CLI_OPTION_RUN = 1 << 4,      /* --out DIR --resume --overwrite */
     CLI_OPTION_CSV = 1 << 5,      /* --csv */
     CLI_OPTION_DEVICE = 1 << 6,   /* --device */
-    CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout */
-    CLI_OPTION_EVAL = 1 << 8, /* --scores --labels --normal --label-column, as paths of their own */
+    CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout --maps
+                                    --masks */
+    CLI_OPTION_EVAL = 1 << 8,     /* --scores --labels --normal --label-column
+                                      --maps --masks, as paths of their own */
     CLI_OPTION_REPORT = 1 << 9,   /* --out FILE, optional */
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
@@ -46,8 +48,8 @@ typedef struct cli_options {
     char **overrides; /* for unseen_config_load, in the order given */
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
-    const char *out, *csv_header, *data, *columns, *scores, *labels, *normal, *label_column, *by,
-        *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
+    const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
+        *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
     bool resume, overwrite, schema, list, force, quiet, json;
 } cli_options;
 

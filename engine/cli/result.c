@@ -129,6 +129,17 @@ static void metric_row(cli_table *table, const char *name, char *value) {
     cli_table_take(table, value);
 }
 
+void cli_add_pixel_metrics(cli_table *table, const cJSON *result) {
+    const cJSON *masks = cJSON_GetObjectItemCaseSensitive(result, "masks");
+    if (!masks) return;
+    char *regions = cli_grouped(cli_integer(masks, "regions"));
+    metric_row(table, "pixel AUROC", cli_format("%.5f", cli_number(result, "pixel_auroc")));
+    metric_row(table, "AUPRO",
+               cli_format("%.5f  (of %s regions, up to 30%% false positives)",
+                          cli_number(result, "aupro"), regions));
+    free(regions);
+}
+
 static void print_one(const cJSON *metrics, int indent) {
     cli_table table;
     cli_table_begin(&table, "ll");
@@ -156,6 +167,7 @@ static void print_one(const cJSON *metrics, int indent) {
     metric_row(&table, "images", cli_format("%s, %s of them anomalous", n, positives));
     free(n);
     free(positives);
+    cli_add_pixel_metrics(&table, metrics);
     cli_table_end(&table, indent);
 }
 
@@ -180,7 +192,13 @@ static void print_kinds(const cJSON *kinds) {
 }
 
 void cli_print_metrics(const cJSON *result) {
-    if (!isfinite(cli_number(result, "auc"))) return;
+    if (!isfinite(cli_number(result, "auc"))) {
+        cli_table table;
+        cli_table_begin(&table, "ll");
+        cli_add_pixel_metrics(&table, result);
+        cli_table_end(&table, 0);
+        return;
+    }
     print_one(result, 0);
     print_kinds(cJSON_GetObjectItemCaseSensitive(result, "kinds"));
     const cJSON *columns = cJSON_GetObjectItemCaseSensitive(result, "columns"), *column;

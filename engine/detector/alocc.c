@@ -171,6 +171,12 @@ static void count_passes(const us_detector_spec *spec, int network, us_passes *p
     passes->input = 1;
 }
 
+static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
+                         us_buffer *out, unseen_error *error) {
+    alocc *a = detector->state;
+    return us_reconstruction_map(&a->refiner, x, n, maps, out, error);
+}
+
 const us_detector_type us_alocc_detector = {
     .name = "alocc",
     .help = "A refiner of noisy images and a discriminator that judges what it makes of an image",
@@ -200,4 +206,5 @@ const us_detector_type us_alocc_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

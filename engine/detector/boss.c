@@ -236,6 +236,12 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                           error);
 }
 
+static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
+                         us_buffer *out, unseen_error *error) {
+    boss *b = detector->state;
+    return us_reconstruction_map(&b->reconstruction, x, n, maps, out, error);
+}
+
 const us_detector_type us_boss_detector = {
     .name = "boss",
     .help = "An autoencoder and a classifier that tells real images from made-up ones",
@@ -260,4 +266,5 @@ const us_detector_type us_boss_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

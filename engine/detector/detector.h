@@ -5,6 +5,7 @@
 #define US_DETECTOR_DETECTOR_H
 
 #include "network/network.h"
+#include "ops/anomaly_map.h"
 #include "ops/loss.h"
 #include "ops/pixel_score.h"
 
@@ -29,6 +30,7 @@ typedef struct us_scoring {
     int combine; /* us_combine */
     double weights[US_DETECTOR_MAX_COLUMNS];
     double false_positive_rate; /* that the calibrated threshold aims at */
+    double map_smoothing;       /* pixels, see anomaly_map.h */
 } us_scoring;
 
 /* A detector as the config describes it, without any device. */
@@ -192,6 +194,10 @@ struct us_detector_type {
     /* Column i of each image to columns[i], `batch` floats. */
     unseen_status (*score)(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error);
+    /* Where the images of a batch, which was scored just before, are anomalous: to out,
+     * [height][width][batch]. NULL: the type cannot tell. */
+    unseen_status (*map)(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
+                         us_buffer *out, unseen_error *error);
 };
 
 extern const us_detector_type *const us_detector_types[]; /* detector_table.c; NULL-terminated */

@@ -354,6 +354,12 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                           error);
 }
 
+static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
+                         us_buffer *out, unseen_error *error) {
+    ocgan *g = detector->state;
+    return us_reconstruction_map(&g->reconstruction, x, n, maps, out, error);
+}
+
 const us_detector_type us_ocgan_detector = {
     .name = "ocgan",
     .help = "OCGAN: an autoencoder with bounded codes, all of which decode into normal images, by "
@@ -392,4 +398,5 @@ const us_detector_type us_ocgan_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

@@ -53,6 +53,14 @@ unseen_status us_reconstruction_score(us_reconstruction *r, us_buffer *x, int n,
                                 r->detector->pixel_score, x, scores, error);
 }
 
+/* Their codes are still there, but not always what was decoded: it may have been compared only. */
+unseen_status us_reconstruction_map(us_reconstruction *r, us_buffer *x, int n, us_anomaly_map *map,
+                                    us_buffer *out, unseen_error *error) {
+    US_TRY(us_network_forward(r->decoder, r->decoder_tape, us_tape_output(r->encoder_tape), n,
+                              US_TRAINING_NONE, error));
+    return us_anomaly_map_error(map, x, us_tape_output(r->decoder_tape), out, error);
+}
+
 unseen_status us_reconstruction_error(us_reconstruction *r, const us_detector_step *step,
                                       float weight, float accumulate, unseen_error *error) {
     us_loss_args loss = {

@@ -28,6 +28,10 @@ unseen_status us_reconstruction_forward(us_reconstruction *reconstruction, us_bu
 unseen_status us_reconstruction_score(us_reconstruction *reconstruction, us_buffer *x, int n,
                                       us_buffer *scores, unseen_error *error);
 
+/* The map of the images whose score was computed last. */
+unseen_status us_reconstruction_map(us_reconstruction *reconstruction, us_buffer *x, int n,
+                                    us_anomaly_map *map, us_buffer *out, unseen_error *error);
+
 /* A training step: forward, the loss, gradients of both networks and their updates. */
 unseen_status us_reconstruction_learn(us_reconstruction *reconstruction,
                                       const us_detector_step *step, unseen_error *error);

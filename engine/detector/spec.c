@@ -39,6 +39,14 @@ static const us_key scoring_keys[] = {
      .above_minimum = true,
      .fallback = {0.05},
      .help = "Share of normal images that the calibrated threshold may call anomalous"},
+    {.name = "map_smoothing",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_scoring, map_smoothing),
+     .maximum = 1000,
+     .fallback = {1},
+     .help =
+         "Standard deviation, in pixels, of the Gaussian that smooths maps of where an image is "
+         "anomalous; 0: none"},
     {.kind = US_KEY_END},
 };
 

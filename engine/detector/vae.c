@@ -254,6 +254,13 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     return us_gaussian_code_divergence(v->code, &values, columns[1], error);
 }
 
+static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
+                         us_buffer *out, unseen_error *error) {
+    vae *v = detector->state;
+    US_TRY(run(detector, DECODER, us_tape_output(v->tapes[MEAN]), n, US_TRAINING_NONE, error));
+    return us_anomaly_map_error(maps, x, us_tape_output(v->tapes[DECODER]), out, error);
+}
+
 const us_detector_type us_vae_detector = {
     .name = "vae",
     .help =
@@ -286,4 +293,5 @@ const us_detector_type us_vae_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

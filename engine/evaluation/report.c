@@ -11,6 +11,7 @@
 #include "evaluation/metrics.h"
 #include "evaluation/report_charts.h"
 #include "evaluation/report_page.h"
+#include "evaluation/report_pictures.h"
 
 static double element(const cJSON *object, const char *name, int index) {
     const cJSON *item = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(object, name), index);
@@ -59,6 +60,17 @@ static void write_evaluation_cards(FILE *page, const us_run *run) {
     }
 }
 
+static void write_pixel_cards(FILE *page, const us_run *run) {
+    const cJSON *metrics = run->metrics.value;
+    char note[128], regions[US_TEXT_SIZE];
+    const cJSON *masks = cJSON_GetObjectItemCaseSensitive(metrics, "masks");
+    snprintf(note, sizeof note, "of %s regions in masks",
+             us_text_count(us_run_number(masks, "regions"), regions));
+    write_number_card(page, "Pixel AUROC", us_run_number(metrics, "pixel_auroc"), us_text_score,
+                      "of all pixels");
+    write_number_card(page, "AUPRO", us_run_number(metrics, "aupro"), us_text_score, note);
+}
+
 static void write_cards(FILE *page, const us_run *run) {
     const cJSON *metrics = run->metrics.value;
     const us_run_log *log = &run->log;
@@ -67,6 +79,7 @@ static void write_cards(FILE *page, const us_run *run) {
     double held_out = log->count ? log->held_out_loss[log->count - 1] : NAN;
     fputs("<dl class=\"cards\">\n", page);
     write_evaluation_cards(page, run);
+    write_pixel_cards(page, run);
     snprintf(note, sizeof note, "held out: %s", us_text_number(held_out, number));
     write_number_card(page, "Training loss", us_run_number(metrics, "loss"), us_text_number,
                       isfinite(held_out) ? note : NULL);
@@ -219,6 +232,7 @@ static unseen_status write_page(FILE *page, const us_run *run, unseen_error *err
     US_TRY(write_charts(page, run, error));
     write_metrics(page, run);
     write_threshold(page, run);
+    us_report_pictures(page, run);
     US_TRY(write_config(page, run, error));
     us_page_end(page);
     return UNSEEN_OK;

@@ -64,6 +64,14 @@ static const char style[] =
     "pre{overflow-x:auto;font:.85rem/1.45 ui-monospace,\"DejaVu Sans Mono\",monospace;"
     "margin:.6rem 0 0}\n"
     "dl.terms dt{font-weight:600;margin-top:.5rem}dl.terms dd{margin:0;max-width:75ch}\n"
+    "h3{font-size:1rem;margin:1.2rem 0 .5rem}\n"
+    ".shots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));"
+    "gap:.75rem}\n"
+    ".shot div{display:flex;gap:.4rem}.shot img{flex:1 1 0;min-width:0;max-width:12rem;height:auto;"
+    "image-rendering:pixelated;border:1px solid var(--edge)}.shot small{float:right}\n"
+    ".ramp{height:.7rem;max-width:20rem;border:1px solid var(--edge);margin:.5rem 0;"
+    "background:linear-gradient(90deg,#000,#3c0a5f,#961e64,#e15032,#faaa2d,#fffabe);"
+    "print-color-adjust:exact;-webkit-print-color-adjust:exact}\n"
     "footer{margin-top:2rem;font-size:.85rem;color:var(--soft)}\n"
     "@media (max-width:30rem){svg text{font-size:15px}.cards{grid-template-columns:1fr 1fr}"
     ".card dd{font-size:1.15rem}}\n"
@@ -110,7 +118,7 @@ void us_page_begin(FILE *page, const char *title, const char *subtitle) {
           "<meta name=\"generator\" content=\"unseen\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-          "'unsafe-inline'\">\n<title>",
+          "'unsafe-inline'; img-src data:\">\n<title>",
           page);
     us_page_text(page, title);
     fprintf(page, " - unseen</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n<h1>", style);

@@ -112,6 +112,8 @@ static unseen_status read_optional(const char *folder, us_run *run, unseen_error
     if (!log || !scores || !prediction) status = us_fail_memory(error, "paths");
     if (status == UNSEEN_OK && us_file_exists(run->config_path))
         status = read_object(run->config_path, &run->config, error);
+    if (status == UNSEEN_OK && us_file_exists(run->pictures_path))
+        status = read_object(run->pictures_path, &run->pictures, error);
     if (status == UNSEEN_OK) status = read_log(log, &run->log, error);
     if (status == UNSEEN_OK && us_file_exists(scores))
         status = us_scores_read(scores, NULL, &run->scores, error);
@@ -150,7 +152,9 @@ unseen_status us_run_read(const char *folder, us_run *run, unseen_error *error) 
     unseen_status status = UNSEEN_OK;
     run->metrics_path = us_path_join(folder, US_RUN_METRICS);
     run->config_path = us_path_join(folder, US_RUN_CONFIG);
-    if (!run->metrics_path || !run->config_path) US_CHECK(us_fail_memory(error, "paths"));
+    run->pictures_path = us_path_join(folder, US_RUN_PICTURES);
+    if (!run->metrics_path || !run->config_path || !run->pictures_path)
+        US_CHECK(us_fail_memory(error, "paths"));
     if (!us_file_exists(run->metrics_path))
         US_CHECK(us_fail(error, UNSEEN_BAD_INPUT, "%s is not a run folder: it has no metrics.json",
                          folder));
@@ -165,6 +169,7 @@ done:
 void us_run_release(us_run *run) {
     cJSON_Delete(run->metrics.value);
     cJSON_Delete(run->config.value);
+    cJSON_Delete(run->pictures.value);
     cJSON_Delete(run->computed);
     free(run->log.epoch);
     free(run->log.loss);
@@ -175,5 +180,6 @@ void us_run_release(us_run *run) {
     us_scores_destroy(&run->scores);
     free(run->metrics_path);
     free(run->config_path);
+    free(run->pictures_path);
     *run = (us_run){0};
 }

@@ -22,13 +22,14 @@ typedef struct us_run {
     const char *folder; /* the caller's */
     us_json metrics;    /* metrics.json, an object; always there */
     us_json config;     /* config.json; value NULL: absent */
+    us_json pictures;   /* pictures.json; likewise */
     cJSON *evaluation;  /* the object with unseen_evaluate's fields: metrics.value, or computed from
                            scores.csv; NULL: there are no labels */
     cJSON *computed;    /* evaluation, where it is not metrics.value */
     char refused[512];  /* why scores.csv could not be evaluated; "" */
     us_run_log log;
     us_scores scores; /* of scores.csv, else prediction.csv; count 0: neither is there */
-    char *metrics_path, *config_path;
+    char *metrics_path, *config_path, *pictures_path;
 } us_run;
 
 /* Fails when metrics.json is missing (then the folder is no run's) or a file that is there is not

@@ -8,6 +8,7 @@
 #include "data/array.h"
 #include "data/labels.h"
 #include "evaluation/metrics.h"
+#include "jobs/evaluate_maps.h"
 #include "jobs/results.h"
 
 /* ---- scores ---- */
@@ -80,23 +81,19 @@ static unseen_status read_labels(const unseen_evaluate_options *options, const u
 }
 
 static unseen_status evaluate(const us_scores *scores, const us_labels *labels,
-                              const unsigned char *anomalous, char **json, unseen_error *error) {
-    cJSON *object = cJSON_CreateObject();
-    if (!object) return us_fail_memory(error, "the metrics");
+                              const unsigned char *anomalous, cJSON *object, unseen_error *error) {
     unseen_status status = us_metrics_of_scores(scores, anomalous, object, error);
     if (status != UNSEEN_OK)
         us_error_context(error, "%s", scores->ids.path);
     else if ((status = us_results_add_kinds(object, scores, labels, anomalous, error)))
         us_error_context(error, "%s", labels->path);
-    else if (!us_labels_to_json(labels, object) || !(*json = us_json_print(object)))
+    else if (!us_labels_to_json(labels, object))
         status = us_fail_memory(error, "the metrics");
-    cJSON_Delete(object);
     return status;
 }
 
-unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
-                              unseen_error *error) {
-    *json = NULL;
+static unseen_status evaluate_scores(const unseen_evaluate_options *options, cJSON *object,
+                                     unseen_error *error) {
     us_scores scores = {0};
     us_labels labels = {0};
     unsigned char *anomalous = NULL;
@@ -105,10 +102,26 @@ unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **jso
     US_CHECK(read_labels(options, &scores, &labels, error));
     US_CHECK(us_labels_anomalous(&labels, options->normal, &anomalous, error));
     US_CHECK(check_finite(&scores, error));
-    US_CHECK(evaluate(&scores, &labels, anomalous, json, error));
+    US_CHECK(evaluate(&scores, &labels, anomalous, object, error));
 done:
     free(anomalous);
     us_labels_close(&labels);
     us_scores_destroy(&scores);
+    return status;
+}
+
+unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
+                              unseen_error *error) {
+    *json = NULL;
+    if (!options->scores && !options->maps && !options->masks)
+        return us_fail(error, UNSEEN_BAD_INPUT, "neither scores nor maps to evaluate are given");
+    cJSON *object = cJSON_CreateObject();
+    unseen_status status = object ? UNSEEN_OK : us_fail_memory(error, "the metrics");
+    if (status == UNSEEN_OK && options->scores) status = evaluate_scores(options, object, error);
+    if (status == UNSEEN_OK && (options->maps || options->masks))
+        status = us_evaluate_maps(options->maps, options->masks, object, error);
+    if (status == UNSEEN_OK && !(*json = us_json_print(object)))
+        status = us_fail_memory(error, "the metrics");
+    cJSON_Delete(object);
     return status;
 }

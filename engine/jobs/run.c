@@ -11,6 +11,8 @@
 #include "data/labels.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
+#include "jobs/maps.h"
+#include "jobs/pictures.h"
 #include "jobs/results.h"
 #include "training/checkpoint.h"
 #include "training/model.h"
@@ -34,6 +36,7 @@ typedef struct run {
     us_calibration calibration;
     const char *calibrated_on;
     us_scores scores;
+    us_maps_job maps;
     char doubt[512]; /* about what was learned; empty: none */
     us_claim claim;  /* of the folder */
     bool begun;      /* something has been written into it */
@@ -42,6 +45,7 @@ typedef struct run {
 } run;
 
 static void release(run *r) {
+    us_maps_close(&r->maps);
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
     us_detector_destroy(r->detector);
@@ -130,6 +134,8 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
                                 .layout = us_dataset_layout(r->config, &r->training),
                                 .training = &r->training.scale};
     US_TRY(us_dataset_open(r->config, &source, r->events, &r->test, error));
+    const us_maps_options maps = {.masks = data->masks};
+    US_TRY(us_maps_open(&maps, &r->config->detector, &r->test, &r->maps, error));
     return data->labels ? open_labels(r, error) : take_classes(r, error);
 }
 
@@ -334,7 +340,12 @@ static unseen_status save_model(run *r, unseen_error *error) {
 
 static unseen_status write_scores(run *r, unseen_error *error) {
     char *prediction = NULL, *all = NULL;
-    US_TRY(us_model_score(r->detector, &r->calibration, &r->test, r->events, &r->scores, error));
+    const us_scored_images of = {.dataset = &r->test,
+                                 .count = r->test.images.count,
+                                 .what = "scoring",
+                                 .maps = us_maps_wanted(&r->maps) ? &r->maps.consumer : NULL,
+                                 .events = r->events};
+    US_TRY(us_model_score(r->detector, &r->calibration, &of, &r->scores, error));
     us_scores_name(&r->scores, &r->test.images.ids);
     unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
     if (status == UNSEEN_OK) status = us_folder_path(r->options->out, US_RUN_SCORES, &all, error);
@@ -344,6 +355,18 @@ static unseen_status write_scores(run *r, unseen_error *error) {
     free(prediction);
     free(all);
     return status;
+}
+
+static unseen_status write_pictures(run *r, unseen_error *error) {
+    const us_pictures_request request = {.detector = r->detector,
+                                         .dataset = &r->test,
+                                         .scores = &r->scores,
+                                         .anomalous = r->anomalous,
+                                         .threshold = r->calibration.threshold,
+                                         .masks = &r->maps.masks,
+                                         .folder = r->options->out,
+                                         .events = r->events};
+    return us_pictures_write(&request, error);
 }
 
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
@@ -382,6 +405,8 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
         } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");
         }
+        US_TRY(us_maps_finish(&r->maps, results, error));
+        US_TRY(write_pictures(r, error));
     }
     US_TRY(describe(r, results, error));
     us_dataset_warn_changed(&r->training, r->events);

@@ -7,6 +7,7 @@
 #include "base/output.h"
 #include "data/archive.h"
 #include "evaluation/metrics.h"
+#include "jobs/maps.h"
 #include "jobs/results.h"
 #include "training/model.h"
 #include "tuning/tuning.h"
@@ -18,6 +19,7 @@ typedef struct scoring {
     us_detector *detector;
     us_calibration calibration;
     us_scores scores;
+    us_maps_job maps;
     double seconds;
 } scoring;
 
@@ -74,13 +76,13 @@ static unseen_status open_model(const char *folder, const unseen_score_options *
     return status;
 }
 
-static unseen_status describe_scoring(const scoring *s, const char *out,
-                                      const unseen_events *events, char **json,
-                                      unseen_error *error) {
+static unseen_status describe_scoring(scoring *s, const char *out, const unseen_events *events,
+                                      char **json, unseen_error *error) {
     int64_t above = 0;
     for (int64_t i = 0; i < s->scores.count; i++)
         above += us_score_reaches(s->scores.values[0][i], s->calibration.threshold);
     cJSON *object = cJSON_CreateObject();
+    unseen_status status = UNSEEN_OK;
     bool complete =
         us_json_add_number(object, "n", (double)s->scores.count) &&
         cJSON_AddStringToObject(object, "out", out) &&
@@ -89,11 +91,14 @@ static unseen_status describe_scoring(const scoring *s, const char *out,
         us_json_add_number(object, "threshold", s->calibration.threshold) &&
         us_json_add_number(object, "above_threshold", (double)above) &&
         cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
-    if (complete) complete = us_results_warn_of_identical(object, &s->dataset, error) == UNSEEN_OK;
-    if (complete) us_results_tell_warnings(object, events);
-    *json = complete ? us_json_print(object) : NULL;
+    if (complete) status = us_maps_finish(&s->maps, object, error);
+    if (status == UNSEEN_OK && complete)
+        status = us_results_warn_of_identical(object, &s->dataset, error);
+    if (status == UNSEEN_OK && complete) us_results_tell_warnings(object, events);
+    *json = status == UNSEEN_OK && complete ? us_json_print(object) : NULL;
     cJSON_Delete(object);
-    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
+    if (status == UNSEEN_OK && !*json) status = us_fail_memory(error, "results");
+    return status;
 }
 
 /* What a detector's scores.csv begins with, so that an earlier one is known. */
@@ -141,6 +146,18 @@ static unseen_status check_columns(const scoring *s, const unseen_score_options 
     return status;
 }
 
+static unseen_status score_images(scoring *s, const unseen_events *events, unseen_error *error) {
+    const us_scored_images of = {.dataset = &s->dataset,
+                                 .count = s->dataset.images.count,
+                                 .what = "scoring",
+                                 .maps = us_maps_wanted(&s->maps) ? &s->maps.consumer : NULL,
+                                 .events = events};
+    const double started = us_clock();
+    unseen_status status = us_model_score(s->detector, &s->calibration, &of, &s->scores, error);
+    s->seconds = us_clock() - started + 1e-9;
+    return status;
+}
+
 static unseen_status write_outputs(scoring *s, const unseen_score_options *options,
                                    unseen_error *error) {
     us_scores_name(&s->scores, &s->dataset.images.ids);
@@ -162,14 +179,20 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
     if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
     if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
-    double started = us_clock();
+    const us_maps_options maps = {options->maps, options->masks, options->overwrite};
     if (status == UNSEEN_OK)
-        status = us_model_score(s.detector, &s.calibration, &s.dataset, events, &s.scores, error);
-    s.seconds = us_clock() - started + 1e-9;
+        status = us_maps_open(&maps, &s.config->detector, &s.dataset, &s.maps, error);
+    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
+    if (status == UNSEEN_OK) status = score_images(&s, events, error);
     if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
     if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
+    if (status == UNSEEN_OK) status = us_maps_draw(&s.maps, s.detector, &s.dataset, events, error);
+    if (status != UNSEEN_OK) {
+        unseen_string_free(*json);
+        *json = NULL;
+    }
+    us_maps_close(&s.maps);
     us_scores_destroy(&s.scores);
     us_detector_destroy(s.detector);
     us_dataset_leave_device(&s.dataset);

@@ -128,6 +128,7 @@ static void send_progress(us_selftest *test) {
     ROW(bounded_steps)                                                                             \
     ROW(images)                                                                                    \
     ROW(pixel_scores)                                                                              \
+    ROW(anomaly_maps)                                                                              \
     ROW(random_codes)                                                                              \
     ROW(gaussian_codes)                                                                            \
     ROW(hyperspheres)                                                                              \

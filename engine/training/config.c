@@ -311,6 +311,11 @@ static const us_key data_keys[] = {
                         .offset = DATA(labels),
                         .help = "Labels of the test images: 0 normal, 1 anomalous; or classes, "
                                 "with normal"},
+    [US_DATA_MASKS] = {.name = "masks",
+                       .kind = US_KEY_STRING,
+                       .offset = DATA(masks),
+                       .help = "Masks of the test images, 0 where an image is normal: number, "
+                               "height, width"},
     [US_DATA_FILES] = {.name = "normal",
                        .kind = US_KEY_STRING,
                        .offset = DATA(normal),
@@ -328,6 +333,7 @@ us_data_file us_data_file_of(const us_data_settings *data, int which) {
         [US_DATA_TRAIN_LABELS] = "the labels of the training images",
         [US_DATA_TEST] = "the images to score",
         [US_DATA_LABELS] = "the labels of the images to score",
+        [US_DATA_MASKS] = "the masks of the images to score",
     };
     const us_key *key = &data_keys[which];
     const char *path;

@@ -39,11 +39,18 @@ typedef struct us_training_settings {
 } us_training_settings;
 
 typedef struct us_data_settings {
-    char *train, *train_labels, *test, *labels, *normal, *label_column;
+    char *train, *train_labels, *test, *labels, *masks, *normal, *label_column;
 } us_data_settings;
 
 /* The files that /data names. */
-enum { US_DATA_TRAIN, US_DATA_TRAIN_LABELS, US_DATA_TEST, US_DATA_LABELS, US_DATA_FILES };
+enum {
+    US_DATA_TRAIN,
+    US_DATA_TRAIN_LABELS,
+    US_DATA_TEST,
+    US_DATA_LABELS,
+    US_DATA_MASKS,
+    US_DATA_FILES
+};
 
 typedef struct us_data_file {
     const char *key;  /* in /data */

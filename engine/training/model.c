@@ -55,6 +55,7 @@ typedef struct scoring_pass {
     us_image_loader *loader;
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS];
     float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
+    us_map_pass *maps;                      /* NULL: none are wanted */
     us_fence fences[US_STEPS_IN_FLIGHT];
     int column_count;
 } scoring_pass;
@@ -74,7 +75,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
             return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
     }
-    return UNSEEN_OK;
+    return of->maps ? us_map_pass_create(detector, of->maps, &pass->maps, error) : UNSEEN_OK;
 }
 
 /* ended false: work may be under way that writes scores, which are then never freed. */
@@ -82,17 +83,20 @@ static void end_pass(scoring_pass *pass, bool ended) {
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&pass->fences[i]);
     us_image_loader_destroy(pass->loader);
+    us_map_pass_destroy(pass->maps, ended);
     for (int c = 0; c < pass->column_count; c++) {
         us_buffer_destroy(pass->columns[c]);
         if (ended) free(pass->scores[c]);
     }
 }
 
-static unseen_status score_batch(scoring_pass *pass, int64_t first, int n, unseen_error *error) {
+static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, int n,
+                                 unseen_error *error) {
     us_detector *detector = pass->detector;
     us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
     US_TRY(detector->spec->type->score(detector, detector->x, n, pass->columns, error));
+    if (pass->maps) US_TRY(us_map_pass_run(pass->maps, slot, first, n, error));
     us_detector_next_batch(detector);
     for (int c = 0; c < pass->column_count; c++)
         US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,
@@ -126,14 +130,17 @@ static unseen_status score_all(scoring_pass *pass, const us_scored_images *of,
     double started = us_clock();
     US_TRY(send_progress(of, 0, started, error));
     for (int64_t b = 0; b < batches + US_STEPS_IN_FLIGHT; b++) {
-        us_fence *fence = &pass->fences[b % US_STEPS_IN_FLIGHT];
+        const int slot = (int)(b % US_STEPS_IN_FLIGHT);
+        us_fence *fence = &pass->fences[slot];
         const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;
         US_TRY(us_fence_wait(fence, device, error));
         US_TRY(us_images_check(pass->images, error));
+        if (pass->maps) US_TRY(us_map_pass_deliver(pass->maps, slot, error));
         if (b >= US_STEPS_IN_FLIGHT)
             US_TRY(send_progress(of, done < count ? done : count, started, error));
         if (b >= batches) continue;
-        US_TRY(score_batch(pass, first, (int)(count - first < size ? count - first : size), error));
+        US_TRY(score_batch(pass, slot, first, (int)(count - first < size ? count - first : size),
+                           error));
         US_TRY(us_fence_set(fence, device, error));
     }
     return UNSEEN_OK;
@@ -235,13 +242,11 @@ unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_sc
 }
 
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
-                             us_dataset *dataset, const unseen_events *events, us_scores *scores,
+                             const us_scored_images *images, us_scores *scores,
                              unseen_error *error) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
-    int64_t count = dataset->images.count;
-    const us_scored_images of = {
-        .dataset = dataset, .count = count, .what = "scoring", .events = events};
-    US_TRY(us_model_columns(detector, &of, columns, error));
+    const int64_t count = images->count;
+    US_TRY(us_model_columns(detector, images, columns, error));
     unseen_status status = us_model_scores(detector->spec->type, count, scores, error);
     if (status == UNSEEN_OK) {
         for (int64_t i = 0; i < count; i++)
@@ -249,8 +254,9 @@ unseen_status us_model_score(us_detector *detector, const us_calibration *calibr
         for (int c = 1; c < scores->columns; c++)
             memcpy(scores->values[c], columns[c - 1], (size_t)count * sizeof(double));
         /* Identical images have one score; different ones that do are a collapse. */
-        status = us_dataset_alike(dataset, NULL, count) ? us_scores_check_finite(scores, error)
-                                                        : us_scores_check(scores, error);
+        status = us_dataset_alike(images->dataset, images->selection, count)
+                     ? us_scores_check_finite(scores, error)
+                     : us_scores_check(scores, error);
         if (status != UNSEEN_OK) us_scores_destroy(scores);
     }
     us_columns_release(columns);

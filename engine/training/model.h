@@ -6,6 +6,7 @@
 #include "evaluation/scores.h"
 #include "training/calibration.h"
 #include "training/dataset.h"
+#include "training/maps.h"
 
 /* model.safetensors: PyTorch's names and layouts; the calibration is in its metadata. */
 unseen_status us_model_save(const unseen_config *config, const us_detector *detector,
@@ -17,9 +18,10 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
 /* Images to be scored. */
 typedef struct us_scored_images {
     us_dataset *dataset;
-    const uint32_t *selection; /* NULL: all */
-    int64_t count;             /* of the selection, or of the dataset */
-    const char *what;          /* "scoring": what progress and messages call it */
+    const uint32_t *selection;   /* NULL: all */
+    int64_t count;               /* of the selection, or of the dataset */
+    const char *what;            /* "scoring": what progress and messages call it */
+    const us_map_consumer *maps; /* NULL: none are wanted */
     const unseen_events *events;
 } us_scored_images;
 
@@ -39,10 +41,10 @@ unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, ui
 unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
                               unseen_error *error);
 
-/* Scores of all images of a dataset: the combined one first, then, if there are several, the
- * columns. Constant or non-finite scores are UNSEEN_FAILURE. */
+/* Scores of the images, which are of one dataset: the combined one first, then, if there are
+ * several, the columns. Constant or non-finite scores are UNSEEN_FAILURE. */
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
-                             us_dataset *dataset, const unseen_events *events, us_scores *scores,
+                             const us_scored_images *images, us_scores *scores,
                              unseen_error *error);
 
 #endif

@@ -139,6 +139,26 @@ def bad_labels(out):
     (out / "badlabels_text.csv").write_text("Id,label\n" + "".join(f"{i},yes\n" for i in range(37)))
 
 
+def spots(out, generator):
+    """Ramps, every second one with a square of 5x5 pixels turned into its negative, and masks of them."""
+    images, masks = [], []
+    for index in range(21):
+        image, mask = bytearray(ramp(generator)), bytearray(SIDE * SIDE)
+        if index % 2:
+            top, left = generator.randint(0, SIDE - 6), generator.randint(0, SIDE - 6)
+            for y in range(top, top + 5):
+                for x in range(left, left + 5):
+                    image[y * SIDE + x] ^= 255
+                    mask[y * SIDE + x] = 255
+        images.append(bytes(image))
+        masks.append(bytes(mask))
+    npy(out / "spots.npy", "|u1", (21, SIDE, SIDE, 1), b"".join(images))
+    npy(out / "spot_masks.npy", "|u1", (21, SIDE, SIDE), b"".join(masks))
+    npy(out / "spot_masks_few.npy", "|u1", (20, SIDE, SIDE), b"".join(masks[:20]))
+    npy(out / "spot_masks_none.npy", "|u1", (21, SIDE, SIDE), bytes(21 * SIDE * SIDE))
+    npy(out / "spot_labels.npy", "|u1", (21,), bytes(index % 2 for index in range(21)))
+
+
 def main():
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
@@ -149,6 +169,7 @@ def main():
     single(out)
     bad(out, generator)
     bad_labels(out)
+    spots(out, random.Random(5))
 
 
 main()

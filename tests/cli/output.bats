@@ -116,7 +116,7 @@ PYTHON
     unseen train "$TESTS/tiny.json" --train "$DATA/train.npy" --epochs 1 --out one
     kill -KILL $pid
     wait $pid || true
-    [ "$status" -eq 2 ] && [[ $stderr == *"another run or sweep is under way"* ]] || fail "both ran"
+    [ "$status" -eq 2 ] && [[ $stderr == *"another job is under way"* ]] || fail "both ran"
     [ ! -e one/model.safetensors ]
 }
 

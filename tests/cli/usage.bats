@@ -57,7 +57,7 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     fails_with 2 "RUN is missing" score --data x --out y
     fails_with 2 "--data FILE is missing" score runs/x --out y
     fails_with 2 "--out FILE is missing" score runs/x --data x
-    fails_with 2 "--scores FILE is missing" eval --labels x
+    fails_with 2 "neither scores nor maps" eval --labels x
     fails_with 2 "unexpected argument" eval x --scores a --labels b
     fails_with 2 "RUN... is missing" report
     fails_with 2 "CONFIG... is missing" check

@@ -190,7 +190,7 @@ static void one_job_in_a_folder(void **state) {
     assert_int_equal(flock(held, LOCK_EX), 0);
     watcher w = {0};
     assert_int_equal(run("held", false, &w), UNSEEN_BAD_INPUT);
-    assert_non_null(strstr(error.message, "another run or sweep is under way"));
+    assert_non_null(strstr(error.message, "another job is under way"));
     assert_false(us_file_exists(in_root("held/config.json")));
     close(held);
     TEST_OK(run("held", false, &w));

@@ -235,7 +235,7 @@ static void refusals(void **state) {
     int held = open(in_root("whole"), O_RDONLY | O_DIRECTORY);
     assert_int_equal(flock(held, LOCK_EX), 0);
     assert_int_equal(sweep("grid.json", "whole", NULL, &result), UNSEEN_BAD_INPUT);
-    assert_non_null(strstr(error.message, "another run or sweep"));
+    assert_non_null(strstr(error.message, "another job"));
     close(held);
 }
 

@@ -58,8 +58,8 @@ static void one_job_at_a_time(void **state) {
     (void)state;
     us_claim first, second;
     claims("a/b//c/", US_FOLDER_RUN, false, &first);
-    refuses("a/b/c", US_FOLDER_RUN, "another run or sweep is under way");
-    refuses("a/b/c", US_FOLDER_SWEEP, "another run or sweep is under way");
+    refuses("a/b/c", US_FOLDER_RUN, "another job is under way");
+    refuses("a/b/c", US_FOLDER_SWEEP, "another job is under way");
     assert_true(us_file_exists("a/b/c/.unseen")); /* of the first */
     us_folder_release(&first);
     us_folder_release(&first);

@@ -17,9 +17,8 @@
 
 static char folder[] = "/tmp/unseen-report-XXXXXX";
 static char run_a[64], run_b[64], page_path[64];
-static const char *const names[] = {"config.json", "log.jsonl",   "metrics.json",
-                                    "scores.csv",  "report.html", "prediction.csv",
-                                    NULL};
+static const char *const names[] = {"config.json", "log.jsonl",      "metrics.json",  "scores.csv",
+                                    "report.html", "prediction.csv", "pictures.json", NULL};
 
 static int set_up(void **unused) {
     (void)unused;
@@ -91,7 +90,7 @@ static int occurrences(const char *page, const char *words) {
 
 /* Every element that is opened is closed, in order; and nothing can run or load. */
 static void assert_well_formed(const char *page) {
-    static const char *const empty_ones[] = {"meta", "br", "path", "circle", "!DOCTYPE"};
+    static const char *const empty_ones[] = {"meta", "br", "img", "path", "circle", "!DOCTYPE"};
     char open[64][16];
     int depth = 0;
     for (const char *at = page; (at = strchr(at, '<')); at++) {
@@ -117,7 +116,7 @@ static void assert_well_formed(const char *page) {
     assert_lacks(page, "http:");
     assert_lacks(page, "https:");
     assert_lacks(page, "url(");
-    assert_lacks(page, "src=");
+    assert_int_equal(occurrences(page, "src="), occurrences(page, " src=\"data:image/png;base64,"));
     assert_lacks(page, "href=");
     assert_lacks(page, "@import");
     assert_lacks(page, ">nan");
@@ -297,6 +296,46 @@ static void test_strange_numbers(void **unused) {
     free(page);
 }
 
+static const char pictures[] =
+    "{\"low\": 0.0125, \"high\": 2.5, \"groups\": [{\"name\": \"most_anomalous\", \"images\": ["
+    "{\"id\": 1234, \"score\": 7.125, \"anomalous\": true, \"image\": "
+    "\"data:image/png;base64,iVBORw0KGgo=\", \"map\": \"data:image/png;base64,abcd+/\", "
+    "\"mask\": \"data:image/png;base64,AA==\"},"
+    "{\"id\": 2, \"score\": null, \"anomalous\": null, \"image\": "
+    "\"data:image/png;base64,AAAA\\\" onerror=\\\"alert(1)\", \"map\": "
+    "\"https://somewhere/x.png\", "
+    "\"mask\": 7}]}, {\"name\": \"false_alarms\", \"images\": []}, {\"name\": \"other\"}, 5]}";
+
+/* Pictures with what they show in words; what is no picture stays out of the page. */
+static void test_pictures(void **unused) {
+    (void)unused;
+    put(run_a, "metrics.json", metrics);
+    put(run_a, "pictures.json", pictures);
+    put_scores(run_a, true, false);
+    char *page = report(run_a);
+    assert_well_formed(page);
+    assert_has(page, "img-src data:");
+    assert_has(page,
+               "<img src=\"data:image/png;base64,iVBORw0KGgo=\" alt=\"image 1,234 as the model");
+    assert_has(page, "alt=\"map of image 1,234: bright where it is anomalous\">");
+    assert_has(page, "alt=\"mask of image 1,234: white where it is anomalous\">");
+    assert_has(page, "Image 1,234, anomalous<small>score 7.125</small>");
+    assert_has(page, "black is an error of 0.0125, the brightest 2.5 or more");
+    assert_has(page, "Image 2<small>score unknown</small>");
+    assert_has(page, "No normal image reaches the threshold.");
+    assert_has(page, "No anomalous image is below the threshold.");
+    assert_int_equal(occurrences(page, "<img"), 3);
+    assert_lacks(page, "onerror");
+    assert_lacks(page, "somewhere");
+    free(page);
+    put(run_a, "pictures.json", "{\"low\": null, \"high\": null, \"groups\": 1}");
+    page = report(run_a);
+    assert_well_formed(page);
+    assert_has(page, "This detector does not tell where an image is anomalous.");
+    assert_lacks(page, "<img");
+    free(page);
+}
+
 static void refused(const char *words) {
     unseen_error error = {0};
     assert_int_equal(us_report_run(run_a, &error), UNSEEN_BAD_INPUT);
@@ -379,6 +418,7 @@ int main(void) {
         cmocka_unit_test_setup(test_without_labels, start_empty),
         cmocka_unit_test_setup(test_scores_that_tell_nothing, start_empty),
         cmocka_unit_test_setup(test_strange_numbers, start_empty),
+        cmocka_unit_test_setup(test_pictures, start_empty),
         cmocka_unit_test_setup(test_damaged_folders, start_empty),
         cmocka_unit_test_setup(test_comparison, start_empty),
     };

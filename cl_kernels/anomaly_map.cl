@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Where images are anomalous: a map [HEIGHT][WIDTH][BATCH] of each image, of values
+ * [channel][HEIGHT] [WIDTH][BATCH].
+ *
+ *     anomaly_map_error       e[p] = sum over channels of (x[c][p] - y[c][p])^2
+ *     anomaly_map_magnitude   e[p] = sum over channels of |x[c][p]|
+ *     anomaly_map_smooth      s[p] = sum of w[k] e[p + k] / sum of w[k]      k from -RADIUS to
+ * RADIUS along one axis, over the pixels p + k that there are: what is beyond the image has no part
+ *
+ * Work-groups are (lane groups, splits of the pixels), as those of pixel_score.cl:
+ *
+ *                   <- VECTORS ->
+ *     ROWS pixels  | item        |        smooth, along x, of the pixel p:
+ *     ROWS pixels  | item        |            e  . . [ . . p . . ] . .      RADIUS 2
+ *     ROWS pixels  | item        |                w  2 1 0 1 2
+ *
+ * Options
+ *     CHANNELS, HEIGHT, WIDTH, BATCH   of the images in memory
+ *     VECTORS, ROWS                    vectors of the batch (all on CPUs, 1 on GPUs) and pixels of
+ * an item (64) RADIUS                           pixels to each side that smoothing looks at (6); 0:
+ * none
+ *
+ * Twin of engine/ops/anomaly_map.c. */
+
+#define PIXELS (HEIGHT * WIDTH)
+
+__kernel GROUP_ATTRIBUTE void anomaly_map_error(__global const float *restrict x,
+                                                __global const float *restrict y,
+                                                __global float *restrict map) {
+    const int first = LANE_BASE(get_group_id(0), VECTORS), first_row = get_group_id(1) * ROWS;
+    const int end_row = min(first_row + ROWS, PIXELS);
+    for (int p = first_row; p < end_row; p++)
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = first + j * LANE_STRIDE;
+            vec e = (vec)(0.0f);
+            for (int c = 0; c < CHANNELS; c++) {
+                const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
+                const vec d = vec_load(x + i) - vec_load(y + i);
+                e += d * d;
+            }
+            vec_store(e, map + (size_t)p * BATCH + lane);
+        }
+}
+
+__kernel GROUP_ATTRIBUTE void anomaly_map_magnitude(__global const float *restrict x,
+                                                    __global float *restrict map) {
+    const int first = LANE_BASE(get_group_id(0), VECTORS), first_row = get_group_id(1) * ROWS;
+    const int end_row = min(first_row + ROWS, PIXELS);
+    for (int p = first_row; p < end_row; p++)
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = first + j * LANE_STRIDE;
+            vec e = (vec)(0.0f);
+            for (int c = 0; c < CHANNELS; c++)
+                e += fabs(vec_load(x + ((size_t)c * PIXELS + p) * BATCH + lane));
+            vec_store(e, map + (size_t)p * BATCH + lane);
+        }
+}
+
+#if RADIUS > 0
+/* step: 1 along x, WIDTH along y; weights: w[0] to w[RADIUS], the same to both sides. */
+__kernel GROUP_ATTRIBUTE void anomaly_map_smooth(__global const float *restrict map,
+                                                 __global const float *restrict weights, int step,
+                                                 __global float *restrict smooth) {
+    const int first = LANE_BASE(get_group_id(0), VECTORS), first_row = get_group_id(1) * ROWS;
+    const int end_row = min(first_row + ROWS, PIXELS);
+    const int extent = step == 1 ? WIDTH : HEIGHT;
+    for (int p = first_row; p < end_row; p++) {
+        const int place = step == 1 ? p % WIDTH : p / WIDTH;
+        const int low = max(-RADIUS, -place), high = min(RADIUS, extent - 1 - place);
+        float total = 0.0f;
+        for (int k = low; k <= high; k++) total += weights[abs(k)];
+        for (int j = 0; j < VECTORS; j++) {
+            const int lane = first + j * LANE_STRIDE;
+            vec sum = (vec)(0.0f);
+            for (int k = low; k <= high; k++)
+                sum += weights[abs(k)] * vec_load(map + (size_t)(p + k * step) * BATCH + lane);
+            vec_store(sum / total, smooth + (size_t)p * BATCH + lane);
+        }
+    }
+}
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "jobs/evaluate_maps.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "data/masks.h"
+#include "evaluation/map_resize.h"
+#include "evaluation/pixel_metrics.h"
+
+typedef struct comparison {
+    us_array maps;
+    us_masks masks;
+    us_map_size size; /* of maps */
+    us_pixel_evaluation *evaluation;
+    float *map, *resized;
+    unsigned char *mask;
+} comparison;
+
+static unseen_status open_maps(comparison *c, const char *path, unseen_error *error) {
+    const us_array_header *header = &c->maps.header;
+    US_TRY(us_array_open(path, &c->maps, error));
+    const int64_t *dims = header->dims;
+    bool fits = header->format == US_ARRAY_NPY && header->kind == 'f' && header->item_bytes <= 8 &&
+                (header->rank == 3 || (header->rank == 4 && dims[3] == 1)) && !header->fortran;
+    if (!fits || dims[1] > INT32_MAX / dims[2])
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%s: holds %s of shape %s; maps are .npy of float16, float32 or float64, "
+                       "(number, height, width) in C order",
+                       path, us_array_type_text(header).text, us_array_shape_text(header).text);
+    c->size = (us_map_size){(int)dims[1], (int)dims[2]};
+    return UNSEEN_OK;
+}
+
+static unseen_status reserve(comparison *c, unseen_error *error) {
+    const size_t pixels = (size_t)c->masks.height * (size_t)c->masks.width;
+    c->map = malloc((size_t)c->size.height * (size_t)c->size.width * sizeof *c->map);
+    c->resized = malloc(pixels * sizeof *c->resized);
+    c->mask = malloc(pixels);
+    return c->map && c->resized && c->mask ? UNSEEN_OK : us_fail_memory(error, "a map");
+}
+
+static unseen_status compare(comparison *c, int64_t image, unseen_error *error) {
+    const size_t pixels = (size_t)c->size.height * (size_t)c->size.width;
+    const us_map_size size = {c->masks.height, c->masks.width};
+    for (size_t p = 0; p < pixels; p++) {
+        double value = 0;
+        us_array_number(&c->maps, (size_t)image * pixels + p, &value);
+        c->map[p] = (float)value;
+    }
+    us_map_resize(c->map, c->size, c->resized, size);
+    us_masks_read(&c->masks, image, c->mask);
+    const us_masked_map map = {c->resized, c->mask, size.height, size.width};
+    return us_pixel_evaluation_add(c->evaluation, &map, error);
+}
+
+unseen_status us_evaluate_maps(const char *maps, const char *masks, cJSON *results,
+                               unseen_error *error) {
+    comparison c = {0};
+    us_pixel_metrics metrics;
+    unseen_status status;
+    if (!maps || !masks)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "maps need masks that they are compared with, and "
+                       "masks need maps: give both or neither");
+    US_CHECK(open_maps(&c, maps, error));
+    US_CHECK(us_masks_open(masks, &c.masks, error));
+    US_CHECK(us_masks_match(&c.masks, c.maps.header.dims[0], maps, error));
+    US_CHECK(reserve(&c, error));
+    US_CHECK(us_pixel_evaluation_create(0, &c.evaluation, error));
+    for (int64_t i = 0; i < c.masks.count; i++)
+        US_CHECK(compare(&c, i, error));
+    US_CHECK(us_array_check(&c.maps, maps, error));
+    US_CHECK(us_masks_check(&c.masks, error));
+    US_CHECK(us_pixel_evaluation_finish(c.evaluation, &metrics, error));
+    US_CHECK(us_pixel_metrics_to_json(&metrics, masks, results, error));
+done:
+    if (c.maps.data) us_array_close(&c.maps);
+    us_masks_close(&c.masks);
+    us_pixel_evaluation_destroy(c.evaluation);
+    free(c.map);
+    free(c.resized);
+    free(c.mask);
+    return status;
+}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+# Maps of where images are anomalous, compared with masks, of every detector that has them.
+load common.bash
+
+setup_file() {
+    make_data
+    "$UNSEEN" run "$TESTS/tiny.json" --epochs 20 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+        --labels "$DATA/spot_labels.npy" --masks "$DATA/spot_masks.npy" --json \
+        --out "$BATS_FILE_TMPDIR/run" >"$BATS_FILE_TMPDIR/run.json" 2>"$BATS_FILE_TMPDIR/run.log"
+    export RUN=$BATS_FILE_TMPDIR/run
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+}
+
+# with_maps RUN [OPTION...]: scores the spots.
+with_maps() {
+    local run=$1
+    shift
+    succeeds score "$run" --data "$DATA/spots.npy" --out scores.csv --maps maps "$@"
+}
+
+@test "maps: a run with masks finds the spots" {
+    jq -e '.pixel_auroc > 0.8 and .pixel_auroc < 1 and .aupro > 0.6 and .aupro <= 1' "$RUN/metrics.json"
+    jq -e '.masks | .images == 21 and .pixels == 5376 and .regions == 10 and .anomalous_pixels == 250' \
+        "$RUN/metrics.json"
+    jq -e '.data.masks | endswith("/spot_masks.npy")' "$RUN/config.json"
+}
+
+@test "maps: the report shows images, their maps and masks" {
+    jq -e '.low >= 0 and .high > .low and ([.groups[].name] == ["most_anomalous", "most_normal", "missed",
+        "false_alarms"]) and (.groups[0].images | length == 6)' "$RUN/pictures.json"
+    jq -e '[.groups[0].images[].score] == ([.groups[0].images[].score] | sort | reverse)' "$RUN/pictures.json"
+    jq -e '.threshold as $t | input | [.groups[2].images[] | .anomalous and .score < $t] | all' \
+        "$RUN/metrics.json" "$RUN/pictures.json"
+    jq -r '.groups[0].images[0].mask' "$RUN/pictures.json" | sed 's/.*,//' | base64 -d | head -c 4 | grep -q PNG
+    shown=$(jq '[.groups[].images | length] | add' "$RUN/pictures.json")
+    [ "$(grep -o '<img src="data:image/png;base64,' "$RUN/report.html" | wc -l)" -eq $((3 * shown)) ]
+}
+
+@test "maps: an array and a picture of each image, scores as without" {
+    with_maps "$RUN" --masks "$DATA/spot_masks.npy" --json
+    [ "$(jq -c '[.pixel_auroc, .aupro, .maps]' <<<"$output")" = \
+        "$(jq -c '[.pixel_auroc, .aupro, "maps"]' "$RUN/metrics.json")" ]
+    cmp scores.csv "$RUN/prediction.csv"
+    [ "$(ls maps | wc -l)" -eq 22 ]
+    python3 - <<'PYTHON'
+import array, math, struct
+whole = open("maps/maps.npy", "rb").read()
+assert whole[:10] == b"\x93NUMPY\1\0\x76\0" and len(whole) == 128 + 21 * 256 * 4
+assert b"'descr': '<f4', 'fortran_order': False, 'shape': (21, 16, 16)" in whole[:128]
+values = array.array("f", whole[128:])
+assert all(math.isfinite(value) and value >= 0 for value in values)
+for index in range(21):
+    png = open(f"maps/{index:06d}.png", "rb").read()
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", png[16:24]) == (2 * 128 + 4, 128)
+PYTHON
+    succeeds eval --maps maps/maps.npy --masks "$DATA/spot_masks.npy" --json
+    [ "$(jq -c '[.pixel_auroc, .aupro]' <<<"$output")" = \
+        "$(jq -c '[.pixel_auroc, .aupro]' "$RUN/metrics.json")" ]
+    succeeds eval --maps maps/maps.npy --masks "$DATA/spot_masks.npy"
+    [[ $output == *"pixel AUROC"*"AUPRO"*"of 10 regions"* ]]
+}
+
+@test "maps: without smoothing they add up to the score" {
+    cp -r "$RUN" plain
+    jq '.scoring.map_smoothing = 0 | .scoring.pixel = "sum"' "$RUN/config.json" >plain/config.json
+    with_maps plain
+    python3 - <<'PYTHON'
+import array, csv
+values = array.array("f", open("maps/maps.npy", "rb").read()[128:])
+for index, row in enumerate(csv.DictReader(open("scores.csv"))):
+    total = sum(values[index * 256:(index + 1) * 256])
+    assert abs(total - float(row["Predicted"])) < 1e-4 * total, (index, total, row)
+PYTHON
+}
+
+@test "maps: every detector that reconstructs has them, in several batches alike" {
+    for name in vae boss alocc ocgan; do
+        "$UNSEEN" train "$TESTS/tiny_$name.json" --epochs 1 --train "$DATA/train.npy" --quiet \
+            --out "$name" --set /training/collapse/restarts=0 >/dev/null 2>&1 || fail "$name: no model"
+        with_maps "$name" --overwrite
+        python3 - <<'PYTHON' || fail "$name: maps that say nothing"
+import array
+values = array.array("f", open("maps/maps.npy", "rb").read()[128:])
+assert len(values) == 21 * 256 and all(value >= 0 for value in values) and len(set(values)) > 2000
+PYTHON
+    done
+}
+
+@test "maps: detectors without them say so, and which have some" {
+    "$UNSEEN" train "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --quiet --out svdd \
+        >/dev/null
+    fails_with 2 "deep_svdd does not tell where.*alocc, autoencoder, boss, ocgan, vae" score svdd --data "$DATA/spots.npy" \
+        --out s.csv --maps maps
+    nothing_written maps
+    succeeds run "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+        --out shown
+    jq -e '.low == null and (.groups[0].images[0] | .image and (.map | not))' shown/pictures.json
+    grep -q "does not tell where an image is anomalous" shown/report.html
+    fails_with 2 "deep_svdd does not tell where" run "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" \
+        --test "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out other
+    nothing_written other
+}
+
+@test "maps: folders and masks that do not fit are refused before anything is computed" {
+    score=(score "$RUN" --data "$DATA/spots.npy" --out s.csv --quiet)
+    fails_with 2 "20 masks for the 21 images of" "${score[@]}" --masks "$DATA/spot_masks_few.npy"
+    fails_with 2 "masks are an array" "${score[@]}" --masks "$DATA/spot_labels.npy"
+    fails_with 2 "holds a run, so it cannot hold a set of maps" "${score[@]}" --maps "$RUN"
+    mkdir mine && echo mine >mine/maps.npy
+    fails_with 2 "give another folder with --maps" "${score[@]}" --maps mine
+    [ "$(cat mine/maps.npy)" = mine ]
+    [ ! -e s.csv ]
+    fails_with 2 "all 5376 pixels are normal" "${score[@]}" --masks "$DATA/spot_masks_none.npy"
+    fails_with 2 "give both or neither" eval --maps mine/maps.npy
+    fails_with 2 "maps are .npy of float" eval --maps "$DATA/spot_masks.npy" --masks "$DATA/spot_masks.npy"
+}
+
+@test "maps: an earlier set is replaced, with the pictures that it had more" {
+    with_maps "$RUN"
+    succeeds score "$RUN" --data "$DATA/test.npy" --out other.csv --maps maps
+    [ "$(ls maps | wc -l)" -eq 38 ]
+    with_maps "$RUN"
+    [ "$(ls maps | wc -l)" -eq 22 ]
+}
