@@ -26,20 +26,24 @@ static int bias_pixels(const us_convolution_problem *problem) {
     return biased.height * biased.width;
 }
 
-static int count_bias_splits(const us_device_facts *device, const us_convolution_problem *problem) {
+/* items: of the work-groups that sum them, of which larger ones need not be as many; 0: as of most
+ * kernels. */
+static int count_bias_splits(const us_device_facts *device, const us_convolution_problem *problem,
+                             size_t items) {
     enum { LANES_MOST = 64 }; /* an item adds up what they leave of a channel */
-    int wanted = us_divide_up(us_weight_gradient_wanted_groups(device),
-                              us_convolution_biased(problem).channels);
+    int groups = us_weight_gradient_wanted_groups(device);
+    if (items > 0) groups = us_divide_up((int64_t)groups * device->group_size, (int64_t)items);
+    int wanted = us_divide_up(groups, us_convolution_biased(problem).channels);
     if (device->execution == US_EXECUTION_LANES) wanted = us_smaller(wanted, LANES_MOST);
     return us_smaller(wanted, bias_pixels(problem));
 }
 
 size_t us_bias_options(const us_device_facts *device, const us_convolution_problem *problem,
-                       char options[US_BIAS_OPTIONS]) {
+                       size_t items, char options[US_BIAS_OPTIONS]) {
     *options = '\0';
     if (!problem->bias) return 0;
     const int channels = us_convolution_biased(problem).channels;
-    const int splits = count_bias_splits(device, problem);
+    const int splits = count_bias_splits(device, problem, items);
     snprintf(options, US_BIAS_OPTIONS,
              "-DBIAS_CHANNELS=%d -DBIAS_PIXELS=%d -DBIAS_SPLITS=%d -DBIAS_OF_LARGE=%d", channels,
              bias_pixels(problem), splits, problem->bias_of_large);
@@ -70,11 +74,12 @@ unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradie
     const us_device_facts *device = &build->device->facts;
     us_split_gradient split[2];
     char options[US_BIAS_OPTIONS];
-    gradient->bias_splits = count_bias_splits(device, &gradient->problem);
+    gradient->bias_splits = count_bias_splits(device, &gradient->problem,
+                                              gradient->bias_groups > 0 ? gradient->items : 0);
     const size_t bytes = us_weight_gradient_parts(gradient, split) * sizeof(float);
     gradient->bias_first = split[1].first;
     if (gradient->problem.bias && !gradient->takes_bias && gradient->bias_groups == 0) {
-        us_bias_options(device, &gradient->problem, options);
+        us_bias_options(device, &gradient->problem, 0, options);
         US_TRY(us_kernel_create(build, "bias_gradient", "bias_gradient", &gradient->bias, error,
                                 "-DBATCH=%d %s", gradient->problem.batch, options));
     }

@@ -34,10 +34,11 @@ struct us_weight_gradient {
 };
 
 /* The options of bias_sum.cl for a kernel whose launch the bias joins, and the work-groups that are
- * to be added to those of the weights; "" and 0 where there is none. */
+ * to be added to those of the weights, of `items` items (0: of the device's group size); "" and 0
+ * where there is none. */
 enum { US_BIAS_OPTIONS = 128 };
 size_t us_bias_options(const us_device_facts *device, const us_convolution_problem *problem,
-                       char options[US_BIAS_OPTIONS]);
+                       size_t items, char options[US_BIAS_OPTIONS]);
 
 static inline bool us_bias_accumulates(const us_convolution_args *args) {
     return args->parts && args->accumulate;

@@ -134,7 +134,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->launch = launch;
     char bias[US_BIAS_OPTIONS] = "";
     if (device->execution == US_EXECUTION_LANES)
-        made->bias_groups = us_bias_options(device, p, bias);
+        made->bias_groups = us_bias_options(device, p, 0, bias);
     US_TRY(us_kernel_create(
         build, "weight_gradient", "weight_gradient", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "

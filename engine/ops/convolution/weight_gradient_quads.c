@@ -204,7 +204,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->splits = q->splits;
     made->launch = launch;
     char bias[US_BIAS_OPTIONS];
-    made->bias_groups = us_bias_options(device, p, bias);
+    made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(
         build, "weight_gradient_quads", "weight_gradient_quads", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
