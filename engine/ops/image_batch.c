@@ -128,8 +128,8 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
             loader->batch, CHOSEN_AHEAD * loader->batch, source->is_float, source->channels,
             source->height, source->width, shape.channels, shape.height, shape.width,
             source->fit == US_FIT_PAD, source->fit == US_FIT_CROP, loader->store->part_count > 1,
-            loader->streamed, special,
-            US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors, tuning.strip));
+            loader->streamed, special, US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors,
+            tuning.strip));
     return UNSEEN_OK;
 }
 
