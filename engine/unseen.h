@@ -171,7 +171,7 @@ typedef struct unseen_score_options {
     const char *out;        /* the CSV to write */
     const char *columns;    /* NULL, or another CSV, with every score that the detector gives */
     const char *maps;       /* NULL, or a folder for maps of where images are anomalous */
-    const char *masks;      /* NULL, or an array of masks, which the maps are compared with */
+    const char *masks;      /* NULL, or masks, which the maps are compared with */
     const char *layout;     /* NULL, or which axis of data is which, as /input/layout has it */
     bool overwrite;         /* see unseen_run_options */
 } unseen_score_options;
@@ -181,9 +181,11 @@ typedef struct unseen_score_options {
  * are any; with maps: maps, the folder; with masks: pixel_auroc, aupro, masks: {path, images,
  * pixels, anomalous_pixels, regions}}
  * The folder of maps gets maps.npy, float32 of the shape (number, height, width) in the size of the
- * config's input, and for each image a picture 000000.png: the image as the networks see it, and
- * its map beside it. Only detectors that reconstruct images have maps. Masks are whole numbers or
- * bool, (number, height, width) in the images' order; maps are resized bilinearly to their size. */
+ * config's input, and for each image a picture 000000.png (of photographs 000000_NAME.png): the
+ * image as the networks see it, and its map beside it. Only detectors that reconstruct images have
+ * maps. Masks are an array of whole numbers or bool, (number, height, width) in the images' order,
+ * to whose size maps are resized bilinearly; or photographs, fitted as the images are, whose names
+ * are those of the images, with or without "_mask" before the ending. */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -47,9 +47,10 @@ static const option_row rows[] = {
      "Labels of the test images (.npy, IDX or CSV), used for the AUC alone. A column Id or index "
      "in a CSV tells which image a row is of, counted from 0",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/labels", 0},
-    {"masks", "FILE",
-     "Masks of the test images (.npy or IDX: number, height, width; 0 where an image is normal), "
-     "used for the pixel AUROC and AUPRO alone",
+    {"masks", "PATH",
+     "Masks of the test images, used for the pixel AUROC and AUPRO alone: an array (number, "
+     "height, "
+     "width; 0 where an image is normal), or a folder of photographs that are named as the images",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/masks", 0},
     {"normal", "CLASS",
      "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
@@ -105,9 +106,11 @@ static const option_row rows[] = {
      "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
      "image a picture with its map beside it. Detectors that reconstruct images have maps",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(maps)},
-    {"masks", "FILE",
-     "Masks of the images (.npy or IDX: number, height, width; 0 where an image is normal), which "
-     "the maps are compared with: pixel AUROC and AUPRO",
+    {"masks", "PATH",
+     "Masks of the images, which the maps are compared with for the pixel AUROC and AUPRO: an "
+     "array "
+     "(number, height, width; 0 where an image is normal), or a folder of photographs that are "
+     "named as the images",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(masks)},
     {"scores", "FILE",
      "A CSV of scores: one or more columns of numbers, ids in one that is called Id, index, file "

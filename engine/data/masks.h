@@ -4,24 +4,32 @@
 #define US_DATA_MASKS_H
 
 #include "data/array.h"
+#include "data/photographs.h"
 
 typedef struct us_masks {
-    us_array array; /* whole numbers or bool, count x height x width, C order */
+    us_array array;        /* whole numbers or bool, count x height x width, C order; or: */
+    us_images photographs; /* grey, fitted as the images are; path NULL: none */
+    int64_t *order;        /* of photographs: which is the mask of each image, -1: none; heap */
     int64_t count;
     int height, width;
     char *path;
 } us_masks;
 
-/* Opens an array (.npy or IDX, plain or gzip) of whole numbers or bool, of the shape (N, H, W), or
- * (N, H, W, 1) or (N, 1, H, W). UNSEEN_BAD_INPUT names file and fault. */
-unseen_status us_masks_open(const char *path, us_masks *masks, unseen_error *error);
+/* Opens photographs, fitted by the request, or an array (.npy or IDX, plain or gzip) of whole
+ * numbers or bool, of the shape (N, H, W), or (N, H, W, 1) or (N, 1, H, W). request NULL: arrays
+ * alone. UNSEEN_BAD_INPUT names file and fault. */
+unseen_status us_masks_open(const char *path, const us_photographs_request *request,
+                            us_masks *masks, unseen_error *error);
 void us_masks_close(us_masks *masks); /* zeroed masks are fine */
 
-/* UNSEEN_BAD_INPUT where there are not as many masks as images. */
-unseen_status us_masks_match(const us_masks *masks, int64_t images, const char *images_path,
-                             unseen_error *error);
+/* Masks of an array are in the order of the images, of which ids->count and ids->path are needed;
+ * as many as there are. Photographs find theirs by name, both without their endings, the mask's
+ * also without "_mask"; an image without a mask is normal. UNSEEN_BAD_INPUT where that cannot be.
+ */
+unseen_status us_masks_match(us_masks *masks, const us_ids *images, unseen_error *error);
 
-/* Writes height x width bytes: 1 where the mask of an image is not 0. */
+/* Writes height x width bytes: 1 where an image is anomalous, which is where an array is not 0, and
+ * where a photograph is brighter than half of the brightest value in all masks. */
 void us_masks_read(const us_masks *masks, int64_t image, unsigned char *mask);
 
 /* UNSEEN_FAILURE where the file was truncated since it was opened. */

@@ -33,20 +33,23 @@ static void write_picture(FILE *page, const cJSON *image, const char *name, cons
                           const char *id) {
     const char *uri = picture_of(image, name);
     if (!uri) return;
-    fprintf(page, "<img src=\"%s\" alt=\"", uri);
-    fprintf(page, what, id);
+    fprintf(page, "<img src=\"%s\" alt=\"%s ", uri, what);
+    us_page_text(page, id);
     fputs("\">", page);
 }
 
 static void write_image(FILE *page, const cJSON *image) {
-    char id[US_TEXT_SIZE], score[US_TEXT_SIZE];
+    char number[US_TEXT_SIZE], score[US_TEXT_SIZE];
+    const char *id = us_run_string(image, "name");
     const cJSON *anomalous = cJSON_GetObjectItemCaseSensitive(image, "anomalous");
-    us_text_count(us_run_number(image, "id"), id);
+    if (!id) id = us_text_count(us_run_number(image, "id"), number);
     fputs("<figure class=\"shot\"><div>", page);
-    write_picture(page, image, "image", "image %s as the model sees it", id);
-    write_picture(page, image, "map", "map of image %s: bright where it is anomalous", id);
-    write_picture(page, image, "mask", "mask of image %s: white where it is anomalous", id);
-    fprintf(page, "</div><figcaption>Image %s%s<small>score %s</small></figcaption></figure>\n", id,
+    write_picture(page, image, "image", "as the model sees it: image", id);
+    write_picture(page, image, "map", "map, bright where it is anomalous: image", id);
+    write_picture(page, image, "mask", "mask, white where it is anomalous: image", id);
+    fputs("</div><figcaption>Image ", page);
+    us_page_text(page, id);
+    fprintf(page, "%s<small>score %s</small></figcaption></figure>\n",
             cJSON_IsTrue(anomalous)    ? ", anomalous"
             : cJSON_IsFalse(anomalous) ? ", normal"
                                        : "",

@@ -64,8 +64,9 @@ unseen_status us_evaluate_maps(const char *maps, const char *masks, cJSON *resul
                        "maps need masks that they are compared with, and "
                        "masks need maps: give both or neither");
     US_CHECK(open_maps(&c, maps, error));
-    US_CHECK(us_masks_open(masks, &c.masks, error));
-    US_CHECK(us_masks_match(&c.masks, c.maps.header.dims[0], maps, error));
+    US_CHECK(us_masks_open(masks, NULL, &c.masks, error));
+    US_CHECK(us_masks_match(
+        &c.masks, &(us_ids){.path = maps, .what = "maps", .count = c.maps.header.dims[0]}, error));
     US_CHECK(reserve(&c, error));
     US_CHECK(us_pixel_evaluation_create(0, &c.evaluation, error));
     for (int64_t i = 0; i < c.masks.count; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "jobs/maps.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,9 +16,18 @@ static size_t pixels_of(const us_maps_job *job) {
 
 /* ---- opening ---- */
 
-static unseen_status open_masks(us_maps_job *job, const us_dataset *dataset, unseen_error *error) {
-    US_TRY(us_masks_open(job->options.masks, &job->masks, error));
-    US_TRY(us_masks_match(&job->masks, job->images, dataset->images.path, error));
+static unseen_status open_masks(us_maps_job *job, int fit, const us_dataset *dataset,
+                                unseen_error *error) {
+    const us_photographs_request request = {.height = job->input.height,
+                                            .width = job->input.width,
+                                            .channels = 1,
+                                            .fit = (us_fit)fit,
+                                            .events = job->options.events};
+    us_ids images = dataset->images.ids; /* borrowed */
+    images.path = dataset->images.path;
+    images.count = job->images;
+    US_TRY(us_masks_open(job->options.masks, &request, &job->masks, error));
+    US_TRY(us_masks_match(&job->masks, &images, error));
     US_TRY(us_pixel_evaluation_create(0, &job->evaluation, error));
     const size_t pixels = (size_t)job->masks.height * (size_t)job->masks.width;
     job->mask = malloc(pixels);
@@ -47,9 +57,24 @@ static void write_header(const us_maps_job *job) {
     fprintf(job->writer.stream, "%-117s\n", text);
 }
 
+static bool is_picture(const char *name) {
+    const size_t digits = strspn(name, "0123456789"), length = strlen(name);
+    return digits >= 6 && length > 4 && strcmp(name + length - 4, ".png") == 0 &&
+           (name[digits] == '_' || digits == length - 4);
+}
+
+/* Those that an earlier job has left. */
+static void remove_pictures(const us_maps_job *job) {
+    DIR *folder = job->claim.ours ? opendir(job->options.folder) : NULL;
+    for (const struct dirent *entry; folder && (entry = readdir(folder));)
+        if (is_picture(entry->d_name)) unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder) closedir(folder);
+}
+
 static unseen_status begin_array(us_maps_job *job, unseen_error *error) {
     char *path;
     US_TRY(us_folder_clear(&job->claim, error));
+    remove_pictures(job);
     job->begun = true;
     US_TRY(us_folder_path(job->options.folder, US_MAPS_ARRAY, &path, error));
     unseen_status status = us_file_begin(path, &job->writer, error);
@@ -93,16 +118,16 @@ static unseen_status take(void *user, const us_mapped_image *image, unseen_error
     return job->options.masks ? compare_with_mask(job, image, error) : UNSEEN_OK;
 }
 
-unseen_status us_maps_open(const us_maps_options *options, const us_detector_spec *spec,
+unseen_status us_maps_open(const us_maps_options *options, const unseen_config *config,
                            const us_dataset *dataset, us_maps_job *job, unseen_error *error) {
     *job = (us_maps_job){.options = *options,
-                         .input = spec->input,
+                         .input = config->input,
                          .images = dataset->images.count,
                          .consumer = {.take = take, .user = job},
                          .claim.lock = -1};
     if (!us_maps_wanted(job)) return UNSEEN_OK;
-    US_TRY(us_maps_check(spec, error));
-    if (options->masks) US_TRY(open_masks(job, dataset, error));
+    US_TRY(us_maps_check(&config->detector, error));
+    if (options->masks) US_TRY(open_masks(job, config->fit, dataset, error));
     return options->folder ? open_folder(job, dataset, error) : UNSEEN_OK;
 }
 
@@ -143,16 +168,30 @@ enum { LEAST_SIDE = 128, GAP = 4 };
 
 typedef struct drawing {
     const us_maps_job *job;
+    const us_name *names; /* NULL: none */
     us_heat heat;
     int factor, width;          /* of a pixel, and of the picture */
     unsigned char *rgb, *small; /* the picture; an image or a map */
 } drawing;
 
-static unseen_status picture_path(const us_maps_job *job, int64_t image, char **path,
+/* "000012.png", "000012_crack_0007.png": a name's folders are part of it, its ending is not. */
+static unseen_status picture_path(const drawing *d, int64_t image, char **path,
                                   unseen_error *error) {
-    char name[32];
-    snprintf(name, sizeof name, "%06" PRId64 ".png", image);
-    return us_folder_path(job->options.folder, name, path, error);
+    char name[256];
+    int length = snprintf(name, sizeof name, "%06" PRId64, image);
+    if (d->names) {
+        const us_name full = d->names[image];
+        const char *dot = memrchr(full.text, '.', full.length);
+        const size_t stem = dot && dot > full.text ? (size_t)(dot - full.text) : full.length;
+        const size_t most = sizeof name - (size_t)length - sizeof "_.png";
+        const size_t used = stem < most ? stem : most; /* its end tells most */
+        length += snprintf(name + length, sizeof name - (size_t)length, "_%.*s", (int)used,
+                           full.text + stem - used);
+    }
+    for (char *c = name; *c; c++)
+        if (*c == '/') *c = '_';
+    snprintf(name + length, sizeof name - (size_t)length, ".png");
+    return us_folder_path(d->job->options.folder, name, path, error);
 }
 
 static unseen_status draw(void *user, const us_mapped_image *image, unseen_error *error) {
@@ -168,7 +207,7 @@ static unseen_status draw(void *user, const us_mapped_image *image, unseen_error
     size_t length;
     char *path;
     US_TRY(us_png_encode(&picture, &bytes, &length, error));
-    unseen_status status = picture_path(d->job, image->place, &path, error);
+    unseen_status status = picture_path(d, image->place, &path, error);
     if (status == UNSEEN_OK) {
         status = us_file_write(path, bytes, length, error);
         free(path);
@@ -177,24 +216,12 @@ static unseen_status draw(void *user, const us_mapped_image *image, unseen_error
     return status;
 }
 
-/* Those that an earlier job has left beyond the last of this one's. */
-static unseen_status remove_others(const us_maps_job *job, unseen_error *error) {
-    bool there = true;
-    for (int64_t image = job->images; there; image++) {
-        char *path;
-        US_TRY(picture_path(job, image, &path, error));
-        there = unlink(path) == 0;
-        free(path);
-    }
-    return UNSEEN_OK;
-}
-
 unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *dataset,
-                           const unseen_events *events, unseen_error *error) {
+                           const us_ids *names, unseen_error *error) {
     if (!job->options.folder) return UNSEEN_OK;
     const us_map_size size = {job->input.height, job->input.width};
     const int side = size.height < size.width ? size.height : size.width;
-    drawing d = {.job = job, .factor = (LEAST_SIDE + side - 1) / side};
+    drawing d = {.job = job, .names = names->names, .factor = (LEAST_SIDE + side - 1) / side};
     d.heat = us_heat_of(job->least, job->largest, job->images);
     d.width = 2 * size.width * d.factor + GAP;
     d.rgb = malloc(3 * (size_t)size.height * (size_t)d.factor * (size_t)d.width);
@@ -206,11 +233,10 @@ unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *
                                  .count = job->images,
                                  .what = "drawing",
                                  .maps = &consumer,
-                                 .events = events};
+                                 .events = job->options.events};
     double *columns[US_DETECTOR_MAX_COLUMNS];
     if (status == UNSEEN_OK) status = us_model_columns(detector, &of, columns, error);
     if (status == UNSEEN_OK) us_columns_release(columns);
-    if (status == UNSEEN_OK && job->claim.ours) status = remove_others(job, error);
     free(d.rgb);
     free(d.small);
     return status;

@@ -12,8 +12,9 @@
 
 typedef struct us_maps_options {
     const char *folder; /* to write maps.npy and a picture of each image into; NULL: none */
-    const char *masks;  /* a file; NULL: none */
+    const char *masks;  /* an array or photographs; NULL: none */
     bool overwrite;     /* of the folder */
+    const unseen_events *events;
 } us_maps_options;
 
 typedef struct us_maps_job {
@@ -33,7 +34,7 @@ typedef struct us_maps_job {
 
 /* Looks at everything before anything is computed: whether the detector has maps, the masks,
  * whether the folder may be written to. Does nothing where nothing is asked for. */
-unseen_status us_maps_open(const us_maps_options *options, const us_detector_spec *spec,
+unseen_status us_maps_open(const us_maps_options *options, const unseen_config *config,
                            const us_dataset *dataset, us_maps_job *job, unseen_error *error);
 void us_maps_close(us_maps_job *job); /* zeroed jobs are fine */
 
@@ -45,8 +46,9 @@ static inline bool us_maps_wanted(const us_maps_job *job) {
 unseen_status us_maps_finish(us_maps_job *job, cJSON *results, unseen_error *error);
 
 /* Then, where a folder is asked for: scores the images again, for a picture of each that has its
- * colours in common with all others. */
+ * colours in common with all others. They are named after their places, and, where images have
+ * names, after these. */
 unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *dataset,
-                           const unseen_events *events, unseen_error *error);
+                           const us_ids *names, unseen_error *error);
 
 #endif

@@ -122,6 +122,14 @@ static unseen_status add_mask(album *a, uint32_t image, cJSON *object, unseen_er
     return add_picture(a, "mask", object, error);
 }
 
+/* JSON holds UTF-8 alone; other names are left out. */
+static bool add_name(us_name name, cJSON *object) {
+    char *text = strndup(name.text, name.length);
+    bool added = text && (!us_utf8_valid(text) || cJSON_AddStringToObject(object, "name", text));
+    free(text);
+    return added;
+}
+
 static unseen_status add_image(album *a, int place, cJSON *images, unseen_error *error) {
     const us_pictures_request *r = a->request;
     const uint32_t image = a->chosen[place];
@@ -134,6 +142,7 @@ static unseen_status add_image(album *a, int place, cJSON *images, unseen_error 
                  us_json_add_number(object, "score", r->scores->values[0][image]) &&
                  (r->anomalous ? cJSON_AddBoolToObject(object, "anomalous", r->anomalous[image])
                                : cJSON_AddNullToObject(object, "anomalous"));
+    if (r->scores->ids.names) added = added && add_name(r->scores->ids.names[image], object);
     if (!added) return us_fail_memory(error, "pictures");
     us_picture_image(a->shots[place].pixels, a->input.channels, a->size, a->rgb);
     US_TRY(add_picture(a, "image", object, error));

@@ -21,8 +21,9 @@ typedef struct us_pictures_request {
  * which are anomalous, anomalous ones below the threshold and normal ones that reach it; a few of
  * each, whose pictures are at most 160 pixels wide and high. The file is
  * {low, high (what the colours of maps begin and end with; null: no maps), groups: [{name:
- *  "most_anomalous", "most_normal", "missed" or "false_alarms", images: [{id, score, anomalous
- *  (null: not known), image, map, mask (PNG as data: URIs; absent where there is none)}]}]} */
+ *  "most_anomalous", "most_normal", "missed" or "false_alarms", images: [{id, name (of a
+ *  photograph), score, anomalous (null: not known), image, map, mask (PNG as data: URIs; absent
+ * where there is none)}]}]} */
 unseen_status us_pictures_write(const us_pictures_request *request, unseen_error *error);
 
 #endif

@@ -179,15 +179,15 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
     if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
     if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    const us_maps_options maps = {options->maps, options->masks, options->overwrite};
-    if (status == UNSEEN_OK)
-        status = us_maps_open(&maps, &s.config->detector, &s.dataset, &s.maps, error);
+    const us_maps_options maps = {options->maps, options->masks, options->overwrite, events};
+    if (status == UNSEEN_OK) status = us_maps_open(&maps, s.config, &s.dataset, &s.maps, error);
     if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
     if (status == UNSEEN_OK) status = score_images(&s, events, error);
     if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
     if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
-    if (status == UNSEEN_OK) status = us_maps_draw(&s.maps, s.detector, &s.dataset, events, error);
+    if (status == UNSEEN_OK)
+        status = us_maps_draw(&s.maps, s.detector, &s.dataset, &s.scores.ids, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;

@@ -314,8 +314,8 @@ static const us_key data_keys[] = {
     [US_DATA_MASKS] = {.name = "masks",
                        .kind = US_KEY_STRING,
                        .offset = DATA(masks),
-                       .help = "Masks of the test images, 0 where an image is normal: number, "
-                               "height, width"},
+                       .help = "Masks of the test images: an array (number, height, width; 0 where "
+                               "an image is normal), or photographs"},
     [US_DATA_FILES] = {.name = "normal",
                        .kind = US_KEY_STRING,
                        .offset = DATA(normal),

@@ -118,6 +118,39 @@ PYTHON
     fails_with 2 "maps are .npy of float" eval --maps "$DATA/spot_masks.npy" --masks "$DATA/spot_masks.npy"
 }
 
+@test "maps: masks that are photographs find their images by name" {
+    has libvips || skip "built without libvips"
+    python3 - "$DATA" <<'PYTHON'
+import pathlib, struct, sys
+
+def images(name):
+    content = (pathlib.Path(sys.argv[1]) / name).read_bytes()
+    start = 10 + struct.unpack("<H", content[8:10])[0]
+    return [content[start + 256 * i:start + 256 * (i + 1)] for i in range(21)]
+
+def put(folder, name, pixels):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"P5 16 16 255\n" + pixels)
+
+for index, (image, mask) in enumerate(zip(images("spots.npy"), images("spot_masks.npy"))):
+    kind = "spot" if index % 2 else "good"
+    put(pathlib.Path("photos") / kind, f"{index:02d}.pgm", image)
+    if index % 2:
+        put(pathlib.Path("masks") / kind, f"{index:02d}_mask.pgm", mask)
+PYTHON
+    succeeds score "$RUN" --data photos --masks masks --out s.csv --maps maps --json
+    jq -e --slurpfile of "$RUN/metrics.json" '.pixel_auroc == $of[0].pixel_auroc and .masks.regions == 10
+        and (.aupro - $of[0].aupro | fabs < 1e-12)' <<<"$output"
+    [ -e maps/000000_good_00.png ] && [ -e maps/000011_spot_01.png ] || fail "$(ls maps)"
+    succeeds run "$TESTS/tiny.json" --epochs 1 --train "$DATA/train.npy" --test photos --masks masks --out run
+    jq -e '.groups[0].images[0].name | test("^(good|spot)/[0-9]+.pgm$")' run/pictures.json
+    grep -q 'alt="map, bright where it is anomalous: image spot/' run/report.html
+    fails_with 2 "find their images by name" score "$RUN" --data "$DATA/spots.npy" --masks masks --out a.csv
+    mv masks/spot/01_mask.pgm masks/spot/99_mask.pgm
+    fails_with 2 "no image of photos has the name of the mask spot/99_mask.pgm" score "$RUN" --data photos \
+        --masks masks --out b.csv --quiet
+}
+
 @test "maps: an earlier set is replaced, with the pictures that it had more" {
     with_maps "$RUN"
     succeeds score "$RUN" --data "$DATA/test.npy" --out other.csv --maps maps

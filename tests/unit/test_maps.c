@@ -194,13 +194,16 @@ static void assert_mask(int64_t count, int height, int width, int64_t image, con
     us_masks masks;
     unsigned char mask[16];
     unseen_error error = {0};
-    if (us_masks_open(test_path, &masks, &error)) fail_msg("%s", error.message);
+    if (us_masks_open(test_path, NULL, &masks, &error)) fail_msg("%s", error.message);
     assert_true(masks.count == count && masks.height == height && masks.width == width);
     us_masks_read(&masks, image, mask);
     for (int i = 0; expected[i]; i++)
         assert_int_equal(mask[i], expected[i] - '0');
-    assert_int_equal(us_masks_match(&masks, count, "images", &error), UNSEEN_OK);
-    assert_int_equal(us_masks_match(&masks, count + 1, "images.npy", &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_masks_match(&masks, &(us_ids){.path = "images", .count = count}, &error),
+                     UNSEEN_OK);
+    assert_int_equal(
+        us_masks_match(&masks, &(us_ids){.path = "images.npy", .count = count + 1}, &error),
+        UNSEEN_BAD_INPUT);
     assert_non_null(strstr(error.message, "images.npy"));
     us_masks_close(&masks);
 }
@@ -224,7 +227,7 @@ static void masks_of_every_kind(void **unused) {
 static void assert_refused(const char *words) {
     us_masks masks;
     unseen_error error = {0};
-    assert_int_equal(us_masks_open(test_path, &masks, &error), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_masks_open(test_path, NULL, &masks, &error), UNSEEN_BAD_INPUT);
     if (!strstr(error.message, words)) fail_msg("%s", error.message);
 }
 

@@ -301,7 +301,7 @@ static const char pictures[] =
     "{\"id\": 1234, \"score\": 7.125, \"anomalous\": true, \"image\": "
     "\"data:image/png;base64,iVBORw0KGgo=\", \"map\": \"data:image/png;base64,abcd+/\", "
     "\"mask\": \"data:image/png;base64,AA==\"},"
-    "{\"id\": 2, \"score\": null, \"anomalous\": null, \"image\": "
+    "{\"id\": 2, \"name\": \"crack/<b>.jpg\", \"score\": null, \"anomalous\": null, \"image\": "
     "\"data:image/png;base64,AAAA\\\" onerror=\\\"alert(1)\", \"map\": "
     "\"https://somewhere/x.png\", "
     "\"mask\": 7}]}, {\"name\": \"false_alarms\", \"images\": []}, {\"name\": \"other\"}, 5]}";
@@ -315,13 +315,14 @@ static void test_pictures(void **unused) {
     char *page = report(run_a);
     assert_well_formed(page);
     assert_has(page, "img-src data:");
-    assert_has(page,
-               "<img src=\"data:image/png;base64,iVBORw0KGgo=\" alt=\"image 1,234 as the model");
-    assert_has(page, "alt=\"map of image 1,234: bright where it is anomalous\">");
-    assert_has(page, "alt=\"mask of image 1,234: white where it is anomalous\">");
+    assert_has(
+        page,
+        "<img src=\"data:image/png;base64,iVBORw0KGgo=\" alt=\"as the model sees it: image 1,234");
+    assert_has(page, "alt=\"map, bright where it is anomalous: image 1,234\">");
+    assert_has(page, "alt=\"mask, white where it is anomalous: image 1,234\">");
     assert_has(page, "Image 1,234, anomalous<small>score 7.125</small>");
     assert_has(page, "black is an error of 0.0125, the brightest 2.5 or more");
-    assert_has(page, "Image 2<small>score unknown</small>");
+    assert_has(page, "Image crack/&lt;b&gt;.jpg<small>score unknown</small>");
     assert_has(page, "No normal image reaches the threshold.");
     assert_has(page, "No anomalous image is below the threshold.");
     assert_int_equal(occurrences(page, "<img"), 3);
