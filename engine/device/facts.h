@@ -46,6 +46,12 @@ static inline bool us_device_shares_memory(const us_device_facts *device) {
     return device->is_cpu && device->execution == US_EXECUTION_VECTOR;
 }
 
+/* Whether it is a GPU, and no CPU that runs kernels the way of GPUs: those take minutes to compile
+ * kernels that are unrolled for a GPU's many registers, and gain nothing by them. */
+static inline bool us_device_is_gpu(const us_device_facts *device) {
+    return device->execution == US_EXECUTION_LANES && !device->is_cpu;
+}
+
 /* Lanes that a vector has, or a work-group of lanes: kernels take this many images at a time. */
 static inline int us_device_lanes(const us_device_facts *device) {
     return device->vector_width * device->group_size;

@@ -254,8 +254,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     enum { MOST_OUTPUTS = 48 };
     const us_convolution_problem *p = problem;
     quads *q = parameters;
-    if (!is_gather(p) || device->execution != US_EXECUTION_LANES ||
-        us_convolution_out(p).channels > MOST_OUTPUTS)
+    if (!is_gather(p) || !us_device_is_gpu(device) || us_convolution_out(p).channels > MOST_OUTPUTS)
         return false;
     choose(device, p, q);
     return valid(device, p, q);

@@ -157,7 +157,7 @@ static double fastest(const us_device_facts *device, const us_convolution_proble
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { DIRECT_CHANNELS = 8 }; /* of an item of the direct algorithm */
     const us_convolution_problem *p = problem;
-    if (device->execution != US_EXECUTION_LANES || !is_possible(p)) return false;
+    if (!us_device_is_gpu(device) || !is_possible(p)) return false;
     const us_shape out = us_convolution_out(p);
     double pixels = (double)out.height * out.width * us_device_occupied(device, p->batch);
     double terms = us_convolution_in(p).channels * mean_taps(p);

@@ -131,7 +131,7 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_WEIGHTS = 48 * 64 * 16 };
     const us_convolution_problem *p = problem;
-    if (p->pass != US_CONVOLUTION_WEIGHTS || device->execution != US_EXECUTION_LANES ||
+    if (p->pass != US_CONVOLUTION_WEIGHTS || !us_device_is_gpu(device) ||
         us_convolution_weights(p) > MOST_WEIGHTS)
         return false;
     choose(device, p, parameters);

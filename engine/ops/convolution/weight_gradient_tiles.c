@@ -138,7 +138,7 @@ static double fastest(const us_device_facts *device, const us_convolution_proble
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { DIRECT_SUMS = 24 }; /* of a work-group of the direct algorithm */
     const us_convolution_problem *p = problem;
-    if (device->execution != US_EXECUTION_LANES || !is_possible(p)) return false;
+    if (!us_device_is_gpu(device) || !is_possible(p)) return false;
     double weights = (double)us_convolution_weights(p);
     double terms = (double)p->small.height * p->small.width * us_device_occupied(device, p->batch);
     double splits = us_smaller(p->small.height, 1 + (int)(us_weight_gradient_wanted_groups(device) *
