@@ -198,8 +198,8 @@ static void kernels_only_read_what_they_declare_const(void **state) {
     cl_event before = from->written;
     TEST_OK(us_kernel_create(&(us_build){.device = device}, "sum_splits", "sum_splits", &kernel,
                              &error, "%s", " "));
-    TEST_OK(us_kernel_run_elements(kernel, 16, &error, "billibb", parts, 2, (int64_t)16, (int64_t)0,
-                                   0, sums, NULL));
+    TEST_OK(us_kernel_run_elements(kernel, 16, &error, "blillibb", parts, (int64_t)0, 2,
+                                   (int64_t)16, (int64_t)0, 0, sums, NULL));
     if (device->out_of_order) {
         assert_ptr_equal(from->written, before);
         assert_non_null(from->read[0]);
@@ -234,8 +234,8 @@ static void a_chain_keeps_its_order(void **state) {
     TEST_OK(us_buffer_create(device, half, "test", &sums, &error));
     TEST_OK(us_buffer_write(parts, 0, values, 2 * half, &error));
     for (int round = 0; round < ROUNDS; round++) {
-        TEST_OK(us_kernel_run_elements(kernel, FLOATS, &error, "billibb", parts, 2, (int64_t)FLOATS,
-                                       (int64_t)0, 0, sums, NULL));
+        TEST_OK(us_kernel_run_elements(kernel, FLOATS, &error, "blillibb", parts, (int64_t)0, 2,
+                                       (int64_t)FLOATS, (int64_t)0, 0, sums, NULL));
         TEST_OK(us_buffer_copy(low, 0, sums, 0, half, &error));
         TEST_OK(us_buffer_copy(high, 0, low, 0, half, &error));
     }
