@@ -173,6 +173,8 @@ typedef struct unseen_score_options {
     const char *maps;       /* NULL, or a folder for maps of where images are anomalous */
     const char *masks;      /* NULL, or masks, which the maps are compared with */
     const char *layout;     /* NULL, or which axis of data is which, as /input/layout has it */
+    bool verdict;           /* the CSVs get a last column "verdict": "anomalous" where the score
+                               reaches the calibrated threshold, else "normal" */
     bool overwrite;         /* see unseen_run_options */
 } unseen_score_options;
 

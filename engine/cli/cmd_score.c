@@ -64,6 +64,7 @@ int cli_cmd_score(int argc, char **argv) {
                                   .columns = cli_output_path(options.columns),
                                   .maps = options.maps,
                                   .masks = options.masks,
+                                  .verdict = options.verdict,
                                   .layout = options.layout,
                                   .overwrite = options.overwrite};
     const bool taken = cli_is_stdout(options.out) || cli_is_stdout(options.columns);

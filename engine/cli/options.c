@@ -102,6 +102,10 @@ static const option_row rows[] = {
     {"masks", "FILE",
      "Masks of the same images (.npy or IDX; 0 where an image is normal): pixel AUROC and AUPRO",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(masks)},
+    {"verdict", NULL,
+     "A last column \"verdict\" in the CSVs: anomalous where the score reaches the threshold that "
+     "was calibrated on normal images, else normal",
+     CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(verdict)},
     {"maps", "DIR",
      "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
      "image a picture with its map beside it. Detectors that reconstruct images have maps",

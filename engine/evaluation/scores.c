@@ -8,6 +8,7 @@
 
 #include "base/output.h"
 #include "evaluation/locale.h"
+#include "evaluation/metrics.h"
 
 static unseen_status check_name(const char *name, const char *const *others, int count,
                                 unseen_error *error) {
@@ -108,7 +109,17 @@ unseen_status us_scores_check_header(const char *header, unseen_error *error) {
                    header);
 }
 
-static const char default_header[] = "Id,Predicted";
+static const char default_header[] = "Id,Predicted", verdict_header[] = ",verdict";
+
+static const char *const verdicts[] = {"normal", "anomalous"};
+
+/* And the end of the row. */
+static void write_verdict(const us_scores *scores, int64_t i, FILE *stream) {
+    if (scores->threshold)
+        fprintf(stream, ",%s",
+                verdicts[us_score_reaches(scores->values[0][i], *scores->threshold)]);
+    fputc('\n', stream);
+}
 
 char *us_scores_header(const us_scores *scores) {
     char *header = NULL;
@@ -136,11 +147,17 @@ static const char *end_of_cell(const char *text) {
 bool us_scores_recognize(const char *head, const void *header) {
     const char *expected = header ? header : default_header;
     size_t length = strlen(expected);
-    if (strncmp(head, expected, length) != 0 || head[length] != '\n') return false;
+    if (strncmp(head, expected, length) != 0) return false;
+    bool judged = strncmp(head + length, verdict_header, strlen(verdict_header)) == 0;
+    if (judged) length += strlen(verdict_header);
+    if (head[length] != '\n') return false;
     const char *id = head + length + 1, *row = end_of_cell(id);
     const bool counted = strncmp(id, "0,", 2) == 0;
     const bool named = memchr(id, '.', (size_t)(row - id)) != NULL; /* as files are */
-    return *row == ',' && (counted || named) && row[strspn(row, "0123456789+-.e,")] == '\n';
+    const char *rest = row + strspn(row, "0123456789+-.e,");
+    for (int i = 0; judged && i < 2; i++)
+        if (strncmp(rest, verdicts[i], strlen(verdicts[i])) == 0) rest += strlen(verdicts[i]);
+    return *row == ',' && (counted || named) && *rest == '\n';
 }
 
 static void write_id(const us_scores *scores, int64_t i, FILE *stream) {
@@ -157,10 +174,11 @@ unseen_status us_scores_write_prediction(const us_scores *scores, const char *he
     us_file_writer writer;
     US_TRY(us_output_begin(path, &writer, error));
     us_locale locale = us_locale_enter();
-    fprintf(writer.stream, "%s\n", header);
+    fprintf(writer.stream, "%s%s\n", header, scores->threshold ? verdict_header : "");
     for (int64_t i = 0; i < scores->count; i++) {
         write_id(scores, i, writer.stream);
-        fprintf(writer.stream, ",%.9g\n", scores->values[0][i]);
+        fprintf(writer.stream, ",%.9g", scores->values[0][i]);
+        write_verdict(scores, i, writer.stream);
     }
     us_locale_leave(locale);
     return us_file_commit(&writer, error);
@@ -187,14 +205,16 @@ unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *
     us_locale locale = us_locale_enter();
     fputs(header, writer.stream);
     free(header);
-    fputs(anomalous ? ",anomalous\n" : "\n", writer.stream);
+    fprintf(writer.stream, "%s%s\n", anomalous ? ",anomalous" : "",
+            scores->threshold ? verdict_header : "");
     for (int64_t i = 0; i < scores->count; i++) {
         write_id(scores, i, writer.stream);
         for (int column = 0; column < scores->columns; column++) {
             fputc(',', writer.stream);
             write_exactly(writer.stream, scores->values[column][i]);
         }
-        fputs(!anomalous ? "\n" : anomalous[i] ? ",1\n" : ",0\n", writer.stream);
+        fputs(!anomalous ? "" : anomalous[i] ? ",1" : ",0", writer.stream);
+        write_verdict(scores, i, writer.stream);
     }
     us_locale_leave(locale);
     return us_file_commit(&writer, error);

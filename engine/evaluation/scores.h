@@ -15,8 +15,11 @@ typedef struct us_scores {
     unsigned char
         *anomalous; /* heap, count entries of 0 or 1; NULL: unknown. us_scores_create leaves
                        it NULL, us_scores_read fills it where the file has the column */
-    bool labelled;  /* us_scores_read found a column that is called like labels */
-    us_ids ids;     /* of us_scores_read; its path is that given to it. */
+    const double *threshold; /* the caller's; NULL: none. With it, files that are written have a
+                                last column "verdict" of "normal" and, where column 0 reaches it,
+                                "anomalous"; us_scores_read leaves such a column out */
+    bool labelled;           /* us_scores_read found a column that is called like labels */
+    us_ids ids;              /* of us_scores_read; its path is that given to it. */
 } us_scores;
 
 /* Allocates zeroed columns. A name has 1 to 31 bytes, none of them a control character, comma or

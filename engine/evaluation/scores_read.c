@@ -37,6 +37,8 @@ static unseen_status find_columns(layout *l, const us_ids *ids, unseen_error *er
     for (int i = 0; i < table->columns; i++) {
         /* A lone column of whole numbers is one of scores, unless it is called otherwise. */
         bool called_id = table->names && us_table_id_column(table, i) != US_ID_NONE;
+        /* Verdicts are made of scores, by unseen or another program. */
+        if (table->columns > 2 && table->names && strcmp(table->names[i], "verdict") == 0) continue;
         if (called_id || (table->columns > 1 && us_ids_is_column(ids, table, i))) continue;
         if (table->columns == 1 || !is_label(l, i)) {
             US_TRY(add_score(l, i, error));

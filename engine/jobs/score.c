@@ -161,6 +161,7 @@ static unseen_status score_images(scoring *s, const unseen_events *events, unsee
 static unseen_status write_outputs(scoring *s, const unseen_score_options *options,
                                    unseen_error *error) {
     us_scores_name(&s->scores, &s->dataset.images.ids);
+    if (options->verdict) s->scores.threshold = &s->calibration.threshold;
     US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
     return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
                             : UNSEEN_OK;

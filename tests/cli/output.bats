@@ -210,6 +210,19 @@ JSON
     [ ! -e a.csv ]
 }
 
+@test "score: a column of verdicts, by the calibrated threshold" {
+    succeeds "${score[@]}" --out judged.csv --columns parts.csv --verdict --json
+    [ "$(head -n 1 judged.csv)" = Id,Predicted,verdict ]
+    [ "$(grep -c ',anomalous$' judged.csv)" -eq "$(jq .above_threshold <<<"$output")" ]
+    [ "$(grep -cE ',(anomalous|normal)$' judged.csv)" -eq 37 ]
+    cut -d, -f1,2 judged.csv | cmp - "$RUN/prediction.csv"
+    [ "$(cut -d, -f3 judged.csv)" = "$(rev parts.csv | cut -d, -f1 | rev)" ]
+    succeeds "${score[@]}" --out judged.csv --columns parts.csv
+    succeeds "${score[@]}" --out judged.csv --columns parts.csv --verdict
+    succeeds eval --scores judged.csv --labels "$DATA/labels.npy" --json
+    jq -e '.columns | keys == ["Predicted"]' <<<"$output"
+}
+
 @test "score: only an earlier output of its kind is replaced without --overwrite" {
     printf 'Id,label\n0,1\n1,0\n' >labels.csv
     printf 'Id,Predicted\nx,1\n' >words.csv

@@ -126,6 +126,34 @@ static void test_all_columns_come_back_to_the_bit(void **unused) {
     us_scores_destroy(&scores);
 }
 
+/* A column of verdicts is written, known again, and no score when it is read. */
+static void test_verdicts(void **unused) {
+    (void)unused;
+    static const double threshold = 0.1;
+    us_scores scores = two_columns();
+    unseen_error error = {0};
+    scores.threshold = &threshold;
+    const unsigned char anomalous[] = {0, 1, 1};
+    assert_int_equal(us_scores_write_prediction(&scores, NULL, path, &error), UNSEEN_OK);
+    assert_file(
+        "Id,Predicted,verdict\n0,0.1,anomalous\n1,1e-300,normal\n2,1.23456789e+11,anomalous\n");
+    us_scores again = get();
+    assert_int_equal(again.columns, 1);
+    assert_true(again.values[0][0] == 0.1);
+    us_scores_destroy(&again);
+    assert_int_equal(us_scores_write_all(&scores, anomalous, path, &error), UNSEEN_OK);
+    again = get();
+    assert_int_equal(again.columns, 2);
+    assert_memory_equal(again.anomalous, anomalous, 3);
+    us_scores_destroy(&again);
+    us_scores_destroy(&scores);
+    assert_true(us_scores_recognize("Id,Predicted,verdict\n0,0.1,anomalous\n1,", NULL));
+    assert_true(us_scores_recognize("a,b,verdict\n0,1e-3,normal\n", "a,b"));
+    assert_false(us_scores_recognize("Id,Predicted,verdict\n0,0.1,unclear\n", NULL));
+    assert_false(us_scores_recognize("Id,Predicted\n0,0.1,normal\n", NULL));
+    assert_false(us_scores_recognize("Id,Predicted,verdicts\n0,0.1,normal\n", NULL));
+}
+
 static void test_files_of_others(void **unused) {
     (void)unused;
     static const char text[] = "\xef\xbb\xbf\"\",\"a b\" , c,anomalous\r\n"
@@ -346,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_prediction),
         cmocka_unit_test(test_nine_digits_bring_every_float_back),
         cmocka_unit_test(test_all_columns_come_back_to_the_bit),
+        cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_files_of_others),
         cmocka_unit_test(test_tables_of_others),
         cmocka_unit_test(test_the_callers_locale_does_not_matter),
