@@ -268,10 +268,19 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     }
 }
 
+/* Takes no memory, as it also writes that there is none: text is written in pieces, which end
+ * before a character of several bytes. */
 static ssize_t write_clean(void *stream, const char *bytes, size_t size) {
-    char *text = cli_format("%.*s", (int)size, bytes);
-    cli_put_clean(text, stream);
-    free(text);
+    char piece[1024];
+    for (size_t done = 0, length; done < size; done += length) {
+        const char *rest = bytes + done;
+        length = size - done < sizeof piece ? size - done : sizeof piece - 1;
+        while (done + length < size && length > 1 && (rest[length] & 0xC0) == 0x80)
+            length--;
+        memcpy(piece, rest, length);
+        piece[length] = '\0';
+        cli_put_clean(piece, stream);
+    }
     return (ssize_t)size;
 }
 

@@ -24,7 +24,7 @@ typedef struct us_dataset {
     int64_t clipped; /* values beyond black or white by what rounding makes; they become these */
     us_fit fit;
     us_image_store *store; /* the images as a device gets at them, from the first loader on */
-    bool by_class; /* selected by the classes that photographs lie in */
+    bool by_class;         /* selected by the classes that photographs lie in */
 } us_dataset;
 
 /* The training images: of the normal class where /data/train_labels is set or photographs lie in
