@@ -339,7 +339,6 @@ static unseen_status create_store(us_dataset *dataset, us_device *device, unseen
         .white = ends.white,
         .fit = dataset->fit,
     };
-    US_TRY(us_images_check(images, error)); /* from here on the driver's threads read them */
     return us_image_store_create(device, &source, &dataset->store, error);
 }
 
@@ -347,6 +346,7 @@ unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector
                                 const uint32_t *selection, int64_t count, us_image_loader **loader,
                                 unseen_error *error) {
     unseen_status status = UNSEEN_OK;
+    US_TRY(us_images_check(&dataset->images, error)); /* before the driver's threads read them */
     if (!dataset->store) status = create_store(dataset, detector->device, error);
     if (status == UNSEEN_OK)
         status = us_image_loader_create(dataset->store, selection, count, detector->spec->input,
