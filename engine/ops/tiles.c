@@ -107,22 +107,12 @@ double us_direct_cycles(const us_device_facts *device, double multiply_adds, dou
     return cycles > terms * term_latency ? cycles : terms * term_latency;
 }
 
-/* Mesa's CPU driver ends the loops of a kernel, unnoticed, after 65,535 rounds in all, and unrolls
- * few. A term takes at most 12. */
-static int least_splits(const us_device_facts *device, const us_tile *tile,
-                        const us_tiled_product *product) {
-    const double most_terms = 4096;
-    bool is_limited = device->is_cpu && device->execution == US_EXECUTION_LANES;
-    return is_limited ? (int)ceil(product->slabs * tile->slab / most_terms) : 1;
-}
-
 double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
                            us_tiled_product *product, int most_splits) {
     us_tiled_product tried = *product;
     double best = INFINITY;
     if (most_splits > US_TILE_MOST_SPLITS) most_splits = US_TILE_MOST_SPLITS;
-    const int least = least_splits(device, tile, product);
-    for (tried.splits = least < 1 ? 1 : least; tried.splits <= most_splits; tried.splits++) {
+    for (tried.splits = 1; tried.splits <= most_splits; tried.splits++) {
         if (tried.splits > 1 && tried.splits > product->slabs) break;
         double cycles = us_tile_cycles(device, tile, &tried);
         if (cycles >= best) continue;

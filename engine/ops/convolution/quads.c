@@ -263,7 +263,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
 /* The default's kind of cut, also where another algorithm is to be the default. */
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
-    if (index > 0 || !is_gather(p) || device->execution != US_EXECUTION_LANES) return false;
+    if (index > 0 || !is_gather(p) || !us_device_is_gpu(device)) return false;
     choose(device, p, parameters);
     return true;
 }

@@ -170,7 +170,7 @@ static bool start(const us_device_facts *device, const void *problem, int index,
     const us_convolution_problem *p = problem;
     tiles *t = parameters;
     double cycles;
-    if (device->execution != US_EXECUTION_LANES || !is_possible(p) || index > SHAPES) return false;
+    if (!us_device_is_gpu(device) || !is_possible(p) || index > SHAPES) return false;
     if (index == 0) return isfinite(fastest(device, p, t));
     *t = shapes[index - 1];
     if (!complete(device, p, t, &cycles)) *t = (tiles){0};

@@ -141,8 +141,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
 /* The default, and its kind of cut where another algorithm is to be the default. */
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
-    if (index > 0 || p->pass != US_CONVOLUTION_WEIGHTS || device->execution != US_EXECUTION_LANES)
-        return false;
+    if (index > 0 || p->pass != US_CONVOLUTION_WEIGHTS || !us_device_is_gpu(device)) return false;
     choose(device, p, parameters);
     return true;
 }
