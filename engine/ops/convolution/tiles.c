@@ -135,7 +135,7 @@ static const tiles shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Sums of an item: what the registers hold. Mesa's CPU driver takes long to compile many. */
+/* Sums of an item: what the registers hold; of unknown vendors few are expected. */
 static int most_sums(const us_device_facts *device) {
     return device->vendor == US_VENDOR_OTHER ? 32 : 64;
 }
