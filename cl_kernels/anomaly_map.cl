@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Where images are anomalous: a map [HEIGHT][WIDTH][BATCH] of each image, of values
- * [channel][HEIGHT] [WIDTH][BATCH].
+/* Where images are anomalous: a map [HEIGHT][WIDTH][BATCH] of images [CHANNELS][HEIGHT][WIDTH]
+ * [BATCH].
  *
- *     anomaly_map_error       e[p] = sum over channels of (x[c][p] - y[c][p])^2
- *     anomaly_map_magnitude   e[p] = sum over channels of |x[c][p]|
- *     anomaly_map_smooth      s[p] = sum of w[k] e[p + k] / sum of w[k]      k from -RADIUS to
- * RADIUS along one axis, over the pixels p + k that there are: what is beyond the image has no part
+ *     anomaly_map_error    e[p] = sum over channels of (x[c][p] - y[c][p])^2
+ *     anomaly_map_smooth   s[p] = sum of w[k] e[p + k] / sum of w[k],  k from -RADIUS to RADIUS
  *
- * Work-groups are (lane groups, splits of the pixels), as those of pixel_score.cl:
+ * Smoothing goes along one axis, over the pixels p + k that there are: what is beyond the image has
+ * no part. Work-groups are (lane groups, splits of the pixels), as those of pixel_score.cl:
  *
  *                   <- VECTORS ->
  *     ROWS pixels  | item        |        smooth, along x, of the pixel p:
@@ -16,9 +15,9 @@
  *
  * Options
  *     CHANNELS, HEIGHT, WIDTH, BATCH   of the images in memory
- *     VECTORS, ROWS                    vectors of the batch (all on CPUs, 1 on GPUs) and pixels of
- * an item (64) RADIUS                           pixels to each side that smoothing looks at (6); 0:
- * none
+ *     VECTORS   vectors of the batch of an item (all on CPUs, 1 on GPUs)
+ *     ROWS      pixels of an item (64)
+ *     RADIUS    pixels to each side that smoothing looks at (6); 0: none
  *
  * Twin of engine/ops/anomaly_map.c. */
 
@@ -38,20 +37,6 @@ __kernel GROUP_ATTRIBUTE void anomaly_map_error(__global const float *restrict x
                 const vec d = vec_load(x + i) - vec_load(y + i);
                 e += d * d;
             }
-            vec_store(e, map + (size_t)p * BATCH + lane);
-        }
-}
-
-__kernel GROUP_ATTRIBUTE void anomaly_map_magnitude(__global const float *restrict x,
-                                                    __global float *restrict map) {
-    const int first = LANE_BASE(get_group_id(0), VECTORS), first_row = get_group_id(1) * ROWS;
-    const int end_row = min(first_row + ROWS, PIXELS);
-    for (int p = first_row; p < end_row; p++)
-        for (int j = 0; j < VECTORS; j++) {
-            const int lane = first + j * LANE_STRIDE;
-            vec e = (vec)(0.0f);
-            for (int c = 0; c < CHANNELS; c++)
-                e += fabs(vec_load(x + ((size_t)c * PIXELS + p) * BATCH + lane));
             vec_store(e, map + (size_t)p * BATCH + lane);
         }
 }

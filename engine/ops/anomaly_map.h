@@ -14,11 +14,8 @@ unseen_status us_anomaly_map_create(us_device *device, us_shape shape, int batch
                                     us_anomaly_map **map, unseen_error *error);
 void us_anomaly_map_destroy(us_anomaly_map *map); /* NULL is fine */
 
-/* Each writes `out`, smoothed: the sum over channels of (x - y)^2, or of |x|, of images or their
- * gradients [C][H][W][batch]. */
+/* Writes `out`, smoothed: the sum over channels of (x - y)^2, of images [C][H][W][batch]. */
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error);
-unseen_status us_anomaly_map_magnitude(us_anomaly_map *map, us_buffer *x, us_buffer *out,
-                                       unseen_error *error);
 
 #endif

@@ -11,32 +11,29 @@ typedef struct map_case {
     us_shape shape;
     int n;
     double smoothing;
-    bool magnitude;
 } map_case;
 
 static const map_case map_cases[] = {
-    {"error", {3, 7, 5}, 17, 0, false},
-    {"error", {1, 1, 1}, 1, 0, false},
-    {"error", {5, 33, 31}, 128, 0, false},
-    {"error, smoothed", {3, 7, 5}, 17, 0.5, false},
-    {"error, smoothed", {1, 33, 31}, 128, 1, false},
-    {"error, smoothed", {5, 12, 9}, 1, 4, false},
-    {"error, smoothed", {3, 1, 1}, 17, 2, false},
-    {"error, smoothed", {1, 1, 9}, 128, 100, false},
-    {"magnitude", {3, 7, 5}, 1, 0, true},
-    {"magnitude, smoothed", {5, 9, 12}, 17, 1.5, true},
+    {"error", {3, 7, 5}, 17, 0},
+    {"error", {1, 1, 1}, 1, 0},
+    {"error", {5, 33, 31}, 128, 0},
+    {"error, smoothed", {3, 7, 5}, 17, 0.5},
+    {"error, smoothed", {1, 33, 31}, 128, 1},
+    {"error, smoothed", {5, 12, 9}, 1, 4},
+    {"error, smoothed", {3, 1, 1}, 17, 2},
+    {"error, smoothed", {1, 1, 9}, 128, 100},
 };
 
 enum { MAP_CASES = sizeof map_cases / sizeof *map_cases };
 
-/* Per pixel, [height][width][n]; y NULL: the magnitude of x. */
+/* Per pixel, [height][width][n]. */
 static void reference_map(us_shape shape, int n, const double *x, const double *y, double *map) {
     const size_t values = (size_t)shape.height * (size_t)shape.width * (size_t)n;
     for (size_t i = 0; i < values; i++) {
         map[i] = 0;
         for (size_t c = 0; c < (size_t)shape.channels; c++) {
-            const double d = x[c * values + i] - (y ? y[c * values + i] : 0);
-            map[i] += y ? d * d : fabs(d);
+            const double d = x[c * values + i] - y[c * values + i];
+            map[i] += d * d;
         }
     }
 }
@@ -76,15 +73,11 @@ static unseen_status check_map(us_selftest *test, const map_case *wanted, us_tes
         US_TRY(us_test_values_upload(&values[i], 1, error));
     }
     US_TRY(us_anomaly_map_create(test->device, shape, batch, wanted->smoothing, map, error));
-    US_TRY(wanted->magnitude
-               ? us_anomaly_map_magnitude(*map, values[0].device, values[2].device, error)
-               : us_anomaly_map_error(*map, values[0].device, values[1].device, values[2].device,
-                                      error));
+    US_TRY(us_anomaly_map_error(*map, values[0].device, values[1].device, values[2].device, error));
     double *plain = calloc(pixels * (size_t)wanted->n, sizeof *plain);
     if (!plain) return us_fail_memory(error, "the self-test");
     double *first = wanted->smoothing > 0 ? plain : values[2].host;
-    reference_map(shape, wanted->n, values[0].host, wanted->magnitude ? NULL : values[1].host,
-                  first);
+    reference_map(shape, wanted->n, values[0].host, values[1].host, first);
     if (wanted->smoothing > 0)
         reference_smooth(shape, wanted->n, wanted->smoothing, plain, values[2].host);
     free(plain);
