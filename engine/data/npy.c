@@ -246,16 +246,18 @@ unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char 
     return us_array_measure(header, path, error);
 }
 
-void us_npy_write_header(const int64_t dims[4], int value_bytes, char header[US_NPY_HEADER]) {
+void us_npy_write_header(const char *type, int axes, const int64_t *dims,
+                         char header[US_NPY_HEADER]) {
     enum { START = 10 };
+    char last[24] = "";
+    if (axes == 4) snprintf(last, sizeof last, ", %lld", (long long)dims[3]);
     memset(header, ' ', US_NPY_HEADER);
     memcpy(header, magic, sizeof magic);
     memcpy(header + sizeof magic, (char[]){1, 0, US_NPY_HEADER - START, 0}, 4);
     int length = snprintf(header + START, US_NPY_HEADER - START,
-                          "{'descr': '%s', 'fortran_order': False, 'shape': (%lld, %lld, %lld, "
-                          "%lld), }",
-                          value_bytes == 2 ? "<u2" : "|u1", (long long)dims[0], (long long)dims[1],
-                          (long long)dims[2], (long long)dims[3]);
+                          "{'descr': '%s', 'fortran_order': False, 'shape': (%lld, %lld, "
+                          "%lld%s), }",
+                          type, (long long)dims[0], (long long)dims[1], (long long)dims[2], last);
     header[START + length] = ' ';
     header[US_NPY_HEADER - 1] = '\n';
 }

@@ -13,8 +13,10 @@ bool us_npy_is(const unsigned char *bytes, size_t size);
 unseen_status us_npy_header(const unsigned char *bytes, size_t size, const char *path,
                             us_array_header *header, unseen_error *error);
 
-/* The header of an array of images in C order, of bytes or (value_bytes 2) uint16. */
+/* The header of an array in C order of 3 or 4 axes. type: as NumPy names it, "|u1", "<u2", "<f4".
+ */
 enum { US_NPY_HEADER = 128 };
-void us_npy_write_header(const int64_t dims[4], int value_bytes, char header[US_NPY_HEADER]);
+void us_npy_write_header(const char *type, int axes, const int64_t *dims,
+                         char header[US_NPY_HEADER]);
 
 #endif

@@ -113,7 +113,7 @@ static void tell_decoded(const opening *o, const us_photograph_form *form, doubl
 static unseen_status decode(const opening *o, const us_photograph_form *form, unseen_error *error) {
     const int64_t dims[] = {o->set->count, form->height, form->width, form->channels};
     char header[US_NPY_HEADER];
-    us_npy_write_header(dims, form->value_bytes, header);
+    us_npy_write_header(form->value_bytes == 2 ? "<u2" : "|u1", 4, dims, header);
     if (pwrite(o->file->writer.descriptor, header, sizeof header, 0) != sizeof header)
         return us_fail(error, UNSEEN_FAILURE, "%s: cannot keep the fitted images", o->set->path);
     US_TRY(us_photographs_decode(o->set, form, o->file->writer.descriptor, US_NPY_HEADER,

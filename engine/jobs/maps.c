@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "data/npy.h"
 #include "evaluation/png.h"
 
 static size_t pixels_of(const us_maps_job *job) {
@@ -47,14 +48,11 @@ static unseen_status open_folder(us_maps_job *job, const us_dataset *dataset, un
     return job->least && job->largest ? UNSEEN_OK : us_fail_memory(error, "maps");
 }
 
-/* NumPy's format, version 1: the length of the text that follows is a multiple of 64, less 10. */
 static void write_header(const us_maps_job *job) {
-    char text[119];
-    snprintf(text, sizeof text,
-             "{'descr': '<f4', 'fortran_order': False, 'shape': (%" PRId64 ", %d, %d), }",
-             job->images, job->input.height, job->input.width);
-    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, job->writer.stream);
-    fprintf(job->writer.stream, "%-117s\n", text);
+    const int64_t dims[] = {job->images, job->input.height, job->input.width};
+    char header[US_NPY_HEADER];
+    us_npy_write_header("<f4", 3, dims, header);
+    fwrite(header, 1, sizeof header, job->writer.stream);
 }
 
 static bool is_picture(const char *name) {
