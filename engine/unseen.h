@@ -93,7 +93,7 @@ UNSEEN_API unseen_status unseen_config_resolved(const unseen_config *config, cha
 /* The JSON Schema that the config reader itself implies. */
 UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
 
-/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch,
+/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch, precision,
  *  networks: {NAME: {parameters, flops_per_image, input, output}},
  *  layers: [{network, index, path, layer, input, output, parameters, flops_per_image, ...}]}
  * index is the place in the network's list, for layers nested in another that of the outermost;
@@ -116,8 +116,9 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
  * OCL_ICD_VENDORS is set, where a driver has to be left out, and POCL_CACHE_DIR, where PoCL could
  * not make a cache of its own, or would share it with others.
  * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
- *   largest_allocation_bytes, vector_width, usable, why_not, execution}], picked: "P:D" or null,
- *  why, drivers: [{icd: the path of its .icd file, library, fault: text or null, left_out}]} */
+ *   largest_allocation_bytes, vector_width, matrix_units: "none" or "mma.sync", usable, why_not,
+ *   execution}], picked: "P:D" or null, why, drivers: [{icd: the path of its .icd file, library,
+ *   fault: text or null, left_out}]} */
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.

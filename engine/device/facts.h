@@ -35,7 +35,7 @@ typedef struct us_device_facts {
     char index[24]; /* "P:D" */
     us_execution execution;
     us_vendor vendor;
-    us_matrix_units matrix_units; /* tried when the device is opened; before, what it may have */
+    us_matrix_units matrix_units; /* that compute right; before it is opened, that it may have */
     bool is_cpu;                  /* its kernels run on the host's processor */
     bool exact_division;          /* it can round quotients and square roots correctly */
     int vector_width;             /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */

@@ -4,7 +4,7 @@
 #ifndef US_OPS_PRECISION_H
 #define US_OPS_PRECISION_H
 
-#include "device/facts.h"
+#include "device/device.h"
 
 typedef enum us_precision {
     US_PRECISION_FP32, /* as floats */
@@ -16,6 +16,9 @@ extern const char *const us_precision_names[]; /* in this order; NULL ends */
 
 /* What a device makes of the wish. */
 us_precision us_precision_on(const us_device_facts *device, us_precision wanted);
+
+/* Says so where that is not what was asked for. */
+void us_precision_tell(const us_device *device, us_precision wanted, const unseen_events *events);
 
 /* The largest error of a sum of products, relative to the largest sum, that rounding explains. */
 double us_precision_tolerance(us_precision precision);

@@ -12,7 +12,6 @@
 #define US_OPS_CONVOLUTION_PROBLEM_H
 
 #include "ops/layer.h"
-#include "ops/precision.h"
 #include "tuning/tunable.h"
 
 typedef enum us_convolution_pass {
