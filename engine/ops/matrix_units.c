@@ -30,14 +30,26 @@ bool us_matrix_tile_valid(const us_device_facts *device, const us_tile *t, us_pr
 
 /* ---- what is fast ---- */
 
-/* Cycles of a compute unit, measured on an H200: for each multiply-add; for each float that is
- * copied to local memory and read there; of a launch; and the items that hide latencies. */
+/* What fits the times measured on an H200 with tiles of 64 x 64 to 128 x 128. */
 typedef struct unit_speed {
-    double multiply_adds, copy, busy_items, other_registers;
+    double multiply_adds; /* in a cycle */
+    double copy,
+        fragment;      /* cycles for a float to come to local memory, and to a warp from there */
+    double busy_items; /* that hide latencies */
+    double other_registers; /* of an item, beside its sums */
 } unit_speed;
 
 static unit_speed speed_of(int products) {
-    return products > 1 ? (unit_speed){141, 0.047, 280, 96} : (unit_speed){557, 0.2, 410, 64};
+    return products > 1 ? (unit_speed){169, 0.047, 0.0254, 280, 96}
+                        : (unit_speed){3000, 0.2, 0.0313, 410, 64};
+}
+
+/* Cycles of a compute unit for a term of a tile. */
+static double cycles_of_term(const us_tile *t, const unit_speed *speed) {
+    const double products = t->rows * (double)t->columns;
+    const double read = products / (8.0 * t->item_rows) + products / (4.0 * t->item_columns);
+    return products / speed->multiply_adds + (t->rows + t->columns) * speed->copy +
+           read * speed->fragment;
 }
 
 /* Work-groups that a compute unit has room for. */
@@ -58,9 +70,9 @@ double us_matrix_cycles(const us_device_facts *device, const us_tile *tile,
     const unit_speed speed = speed_of(tile->products);
     double count = device->compute_units, items = us_tile_items(tile);
     double resident = count_resident(device, tile, &speed);
-    double term = tile->rows * (double)tile->columns / speed.multiply_adds +
-                  (tile->rows + tile->columns) * speed.copy;
-    double cycles = ceil(product->slabs / product->splits) * tile->slab * term + group_cycles;
+    double cycles =
+        ceil(product->slabs / product->splits) * tile->slab * cycles_of_term(tile, &speed) +
+        group_cycles;
     double groups = (double)product->tiles * product->splits;
     double rounds = floor(groups / (count * resident));
     double rest = ceil((groups - rounds * count * resident) / count);
@@ -90,8 +102,9 @@ int us_matrix_slab_choices(us_precision precision, int list[US_TUNABLE_CHOICES])
 
 int us_matrix_item_choices(bool of_rows, int list[US_TUNABLE_CHOICES]) {
     const int step = of_rows ? 2 : 4; /* of 16 lines */
+    const int most = of_rows ? 10 : 16;
     int count = 0;
-    for (int side = step; side <= 4 * step; side += step)
+    for (int side = step; side <= most; side += step)
         count = us_choices_add(list, count, side);
     return count;
 }

@@ -46,8 +46,10 @@ static const us_tiled_kind kind = {
 };
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
+    enum { LEAST_ROWS = 16 }; /* of which the units take as many */
     const us_convolution_problem *p = problem;
-    if (device->matrix_units == US_MATRIX_UNITS_NONE || p->pass == US_CONVOLUTION_WEIGHTS)
+    if (device->matrix_units == US_MATRIX_UNITS_NONE || p->pass == US_CONVOLUTION_WEIGHTS ||
+        us_convolution_out(p).channels < LEAST_ROWS)
         return false;
     double cycles = us_tiled_fastest(&kind, device, p, parameters);
     return cycles < us_convolution_quads_cycles(device, p) &&

@@ -41,13 +41,14 @@ static double complete(const us_device_facts *device, const us_convolution_probl
     return us_gradient_tile_cycles(device, p, &tile, us_matrix_cycles, &t->splits);
 }
 
-/* Shapes that are good somewhere: see matrix_units.c. */
+/* Shapes that are good somewhere: see matrix_units.c. Rows need not be a power of two, as those of
+ * 3 channels and 25 taps. */
 static const tiles shapes[] = {
-    {128, 128, 16, 8, 8, 0}, {64, 128, 16, 8, 8, 0},   {128, 64, 16, 8, 8, 0},
-    {64, 64, 16, 8, 8, 0},   {64, 64, 16, 4, 8, 0},    {64, 32, 16, 4, 8, 0},
-    {32, 64, 16, 4, 8, 0},   {32, 32, 16, 4, 4, 0},    {48, 64, 16, 6, 8, 0},
-    {128, 32, 16, 8, 8, 0},  {128, 128, 32, 8, 8, 0},  {64, 128, 32, 8, 8, 0},
-    {64, 64, 32, 4, 8, 0},   {128, 128, 16, 8, 16, 0},
+    {128, 128, 16, 8, 8, 0}, {64, 128, 16, 8, 8, 0}, {128, 64, 16, 8, 8, 0},
+    {64, 64, 16, 8, 8, 0},   {64, 64, 16, 4, 8, 0},  {64, 32, 16, 4, 8, 0},
+    {32, 64, 16, 4, 8, 0},   {32, 32, 16, 4, 4, 0},  {48, 64, 16, 6, 8, 0},
+    {128, 32, 16, 8, 8, 0},  {80, 64, 16, 10, 4, 0}, {128, 128, 32, 8, 8, 0},
+    {64, 128, 32, 8, 8, 0},  {64, 64, 32, 4, 8, 0},  {128, 128, 16, 8, 16, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -68,11 +69,15 @@ static bool is_offered(const us_device_facts *device, const us_convolution_probl
     return device->matrix_units != US_MATRIX_UNITS_NONE && p->pass == US_CONVOLUTION_WEIGHTS;
 }
 
-/* Of fewer weights, the kernel for few channels is the faster. */
+/* Of fewer weights, the kernel for few channels is the faster, unless they fill tiles. */
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { LEAST_WEIGHTS = 48 * 64 * 16 };
+    enum { LEAST_WEIGHTS = 48 * 64 * 16, LEAST_COLUMNS = 64, LEAST_ROWS = 64 };
     const us_convolution_problem *p = problem;
-    return is_offered(device, p) && us_convolution_weights(p) > LEAST_WEIGHTS &&
+    const int columns = p->small.channels;
+    const int rows = p->large.channels * p->kernel[0] * p->kernel[1];
+    return is_offered(device, p) &&
+           (us_convolution_weights(p) > LEAST_WEIGHTS ||
+            (rows >= LEAST_ROWS && columns >= LEAST_COLUMNS)) &&
            fastest(device, p, parameters) < us_weight_gradient_tiles_cycles(device, p);
 }
 
