@@ -9,7 +9,8 @@
 #include "base/folder.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
-static const char *const statuses[] = {"waiting", "done", "diverged", "failed", "interrupted"};
+static const char *const statuses[] = {"waiting",  "running", "done",
+                                       "diverged", "failed",  "interrupted"};
 
 unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_error *error) {
     if (!options->by) return UNSEEN_OK;

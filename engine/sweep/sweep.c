@@ -8,6 +8,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "sweep/leaderboard.h"
+#include "sweep/share.h"
 
 /* ---- events ---- */
 
@@ -69,10 +70,27 @@ static unseen_status train(us_sweep *sweep, us_entry *entry, const unseen_events
     return status;
 }
 
-/* Runs one entry and writes down how it went. A run's own failure is not the sweep's: `failure`
- * keeps it. What would stop every other run too ends the sweep. */
-static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *failure,
-                               unseen_error *error) {
+/* Whether another process was faster: it has taken the run, or finished it, between this one's look
+ * at the folder and its attempt to take it. */
+static bool was_taken(const us_sweep *sweep, us_entry *entry) {
+    if (us_sweep_look_into(sweep, entry, NULL) != UNSEEN_OK) return false;
+    return entry->status == US_ENTRY_RUNNING || entry->status == US_ENTRY_DONE;
+}
+
+static unseen_status note_failure(us_entry *entry, const unseen_error *failure,
+                                  unseen_error *error) {
+    free(entry->message);
+    entry->failure = failure->status;
+    entry->status = failure->status == UNSEEN_DIVERGED      ? US_ENTRY_DIVERGED
+                    : failure->status == UNSEEN_INTERRUPTED ? US_ENTRY_INTERRUPTED
+                                                            : US_ENTRY_FAILED;
+    if (!(entry->message = strdup(failure->message))) return us_fail_memory(error, "a message");
+    return entry->status == US_ENTRY_INTERRUPTED ? UNSEEN_OK : us_sweep_keep_failure(entry, error);
+}
+
+/* Runs one entry and writes down how it went. A run's own failure is not the sweep's. What would
+ * stop every other run too ends the sweep. */
+static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *error) {
     const unseen_events events = {pass_on, sweep};
     us_event_message(&events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
                      (size_t)(entry - sweep->entries) + 1, sweep->count, entry->folder);
@@ -82,15 +100,10 @@ static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *f
         if (error) *error = own;
         return status;
     }
-    entry->status = status == UNSEEN_OK            ? US_ENTRY_DONE
-                    : status == UNSEEN_DIVERGED    ? US_ENTRY_DIVERGED
-                    : status == UNSEEN_INTERRUPTED ? US_ENTRY_INTERRUPTED
-                                                   : US_ENTRY_FAILED;
-    if (status != UNSEEN_OK) {
-        if (!(entry->message = strdup(own.message))) return us_fail_memory(error, "a message");
-        if (status != UNSEEN_INTERRUPTED) *failure = own;
-    }
-    US_TRY(us_leaderboard_write(sweep, error));
+    if (status == UNSEEN_BAD_INPUT && was_taken(sweep, entry)) return UNSEEN_OK;
+    entry->status = US_ENTRY_DONE;
+    if (status != UNSEEN_OK) US_TRY(note_failure(entry, &own, error));
+    US_TRY(us_share_publish(sweep, error));
     if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, &events);
     return UNSEEN_OK;
 }
@@ -114,25 +127,33 @@ static void tell_beginning(const us_sweep *sweep) {
             sweep->options->out, sweep->strangers);
 }
 
-static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
-    unseen_error failure = {0};
+/* Every run has been tried, by this process or by another. */
+static unseen_status sum_up(us_sweep *sweep, unseen_error *error) {
     size_t done = 0, failed = 0;
+    const us_entry *last = NULL;
     for (size_t i = 0; i < sweep->count; i++) {
-        us_entry *entry = &sweep->entries[i];
-        if (entry->status != US_ENTRY_DONE && !sweep->stop)
-            US_TRY(run_entry(sweep, entry, &failure, error));
+        const us_entry *entry = &sweep->entries[i];
         done += entry->status == US_ENTRY_DONE;
-        failed += entry->status == US_ENTRY_DIVERGED || entry->status == US_ENTRY_FAILED;
+        if (entry->status != US_ENTRY_DIVERGED && entry->status != US_ENTRY_FAILED) continue;
+        failed++;
+        last = entry;
     }
     if (sweep->stop && done < sweep->count)
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted with %zu of %zu runs done; the same sweep into %s continues",
                        done, sweep->count, sweep->options->out);
     sweep->ended = true;
-    if (!failed) return UNSEEN_OK;
-    if (error) *error = failure;
-    us_error_context(error, "%zu of %zu runs failed; the last of them", failed, sweep->count);
-    return failure.status;
+    if (!last) return UNSEEN_OK;
+    return us_fail(error, last->failure, "%zu of %zu runs failed; the last of them: %s", failed,
+                   sweep->count, last->message);
+}
+
+static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
+    for (us_entry *entry;;) {
+        US_TRY(us_share_next(sweep, &entry, error));
+        if (!entry) return sum_up(sweep, error);
+        US_TRY(run_entry(sweep, entry, error));
+    }
 }
 
 /* Neither the plan nor what its runs read is a file that the sweep writes. */
@@ -157,21 +178,18 @@ static unseen_status check_apart(const us_sweep *sweep, const us_entry *entry,
     return status;
 }
 
-/* Two sweeps in one folder would train in each other's runs. */
-static unseen_status claim_folder(us_sweep *sweep, unseen_error *error) {
-    const unseen_sweep_options *options = sweep->options;
-    US_TRY(us_json_check_name(options->out, error));
+static unseen_status check_folder(const us_sweep *sweep, unseen_error *error) {
+    US_TRY(us_json_check_name(sweep->options->out, error));
     for (size_t i = 0; i < sweep->count; i++)
         US_TRY(check_apart(sweep, &sweep->entries[i], error));
-    return us_folder_claim(options->out, US_FOLDER_SWEEP, options->overwrite, &sweep->claim, error);
+    return UNSEEN_OK;
 }
 
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
-    if (!sweep->options->list_only) US_TRY(claim_folder(sweep, error));
-    US_TRY(us_sweep_find_folders(sweep, error));
-    if (sweep->options->list_only) return UNSEEN_OK;
+    if (sweep->options->list_only) return us_sweep_find_folders(sweep, error);
+    US_TRY(check_folder(sweep, error));
+    US_TRY(us_share_begin(sweep, error));
     tell_beginning(sweep);
-    US_TRY(us_leaderboard_write(sweep, error));
     return run_all(sweep, error);
 }
 
