@@ -45,6 +45,8 @@ typedef struct us_sweep {
     size_t strangers;      /* run folders in OUT that belong to no run of the plan */
     us_claim claim;        /* of OUT, while it is held: see share.h */
     struct timespec since; /* when this process began, by the clock of OUT's file system */
+    us_entry *current;     /* that this process trains; NULL: none */
+    bool runs_are_silent;  /* of what runs say, only warnings are passed on */
     bool stop;             /* asked for by the caller */
     bool ended;            /* every run has been tried */
 } us_sweep;

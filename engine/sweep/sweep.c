@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "sweep/leaderboard.h"
 #include "sweep/share.h"
+#include "sweep/workers.h"
 
 /* ---- events ---- */
 
@@ -16,7 +17,15 @@
  * before it looks. */
 static int pass_on(const unseen_event *event, void *user) {
     us_sweep *sweep = user;
-    if (us_event_send(sweep->events, event)) sweep->stop = true;
+    unseen_event passed = *event;
+    /* What is not to be heard is still an occasion to stop. */
+    if (sweep->runs_are_silent && event->kind == UNSEEN_EVENT_MESSAGE)
+        passed = (unseen_event){.kind = UNSEEN_EVENT_PROGRESS,
+                                .text = "sweep",
+                                .loss = NAN,
+                                .held_out_loss = NAN,
+                                .seconds_left = -1};
+    if (us_event_send(sweep->events, &passed)) sweep->stop = true;
     return sweep->stop;
 }
 
@@ -92,7 +101,8 @@ static unseen_status note_failure(us_entry *entry, const unseen_error *failure,
  * stop every other run too ends the sweep. */
 static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *error) {
     const unseen_events events = {pass_on, sweep};
-    us_event_message(&events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
+    sweep->current = entry;
+    us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
                      (size_t)(entry - sweep->entries) + 1, sweep->count, entry->folder);
     unseen_error own = {0};
     unseen_status status = train(sweep, entry, &events, &own);
@@ -104,7 +114,8 @@ static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *e
     entry->status = US_ENTRY_DONE;
     if (status != UNSEEN_OK) US_TRY(note_failure(entry, &own, error));
     US_TRY(us_share_publish(sweep, error));
-    if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, &events);
+    sweep->current = NULL;
+    if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, sweep->events);
     return UNSEEN_OK;
 }
 
@@ -148,10 +159,11 @@ static unseen_status sum_up(us_sweep *sweep, unseen_error *error) {
                    sweep->count, last->message);
 }
 
-static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
+/* What one process does of the sweep. */
+static unseen_status run_some(us_sweep *sweep, unseen_error *error) {
     for (us_entry *entry;;) {
         US_TRY(us_share_next(sweep, &entry, error));
-        if (!entry) return sum_up(sweep, error);
+        if (!entry) return UNSEEN_OK;
         US_TRY(run_entry(sweep, entry, error));
     }
 }
@@ -189,8 +201,13 @@ static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
     if (sweep->options->list_only) return us_sweep_find_folders(sweep, error);
     US_TRY(check_folder(sweep, error));
     US_TRY(us_share_begin(sweep, error));
+    us_workers *workers;
+    US_TRY(us_workers_open(sweep, &workers, error));
     tell_beginning(sweep);
-    return run_all(sweep, error);
+    unseen_status status =
+        workers ? us_workers_run(workers, sweep, run_some, error) : run_some(sweep, error);
+    us_workers_close(workers);
+    return status == UNSEEN_OK ? sum_up(sweep, error) : status;
 }
 
 unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
