@@ -299,13 +299,18 @@ typedef struct unseen_sweep_options {
  *   {"name": "widths", "base": "../strong.json",
  *    "set": ["/training/epochs=5"],
  *    "grid": {"/training/batch": [64, 128], "/training/optimizer/learning_rate": [1e-3, 3e-4]},
+ *    "sample": {"count": 64, "method": "sobol", "seed": 1, "ranges":
+ *               {"/training/optimizer/learning_rate": {"from": 1e-4, "to": 1e-2, "scale": "log"},
+ *                "/networks/encoder/0/channels": {"from": 6, "to": 48, "integer": true},
+ *                "/training/batch": {"choices": [64, 128, 256]}}},
  *    "runs": [["/networks/encoder/0/channels=24"], {"/networks/encoder": [{"layer": ..}, ..]}],
  *    "repeat_seeds": [1, 2, 3]}
  * base is a path from the plan's folder (paths of data are from the current one, as in a config);
  * set applies to every run; every combination of the grid's values is a run, its last key changing
- * fastest; runs adds single ones; and each is repeated with every one of repeat_seeds. An override
- * is text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
- * plan's set, the caller's, the run's.
+ * fastest; sample adds points of ranges, evenly spread ("sobol") or random; runs adds single ones;
+ * and each is repeated with every one of repeat_seeds. An override is text as unseen_config_load
+ * takes it, or a member {POINTER: VALUE}. Later overrides win: the plan's set, the caller's, the
+ * run's.
  *
  * Every config is checked, and data files looked for, before anything runs. A run without
  * /data/test is trained and not scored. What is done is what the folders hold: a call with the same
