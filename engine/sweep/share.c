@@ -73,6 +73,7 @@ static unseen_status note_beginning(us_sweep *sweep, unseen_error *error) {
 
 unseen_status us_share_begin(us_sweep *sweep, unseen_error *error) {
     US_TRY(claim(sweep, error));
+    sweep->since.tv_sec = INT64_MAX; /* earlier failures do not count */
     unseen_status status = us_sweep_find_folders(sweep, error);
     if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
     if (status == UNSEEN_OK) status = note_beginning(sweep, error);

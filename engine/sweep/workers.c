@@ -117,8 +117,10 @@ unseen_status us_workers_open(const us_sweep *sweep, us_workers **workers, unsee
     *w = (us_workers){.jobs = sweep->options->jobs > 0 ? sweep->options->jobs : 1,
                       .messages = {-1, -1},
                       .lifeline = {-1, -1}};
-    unseen_status status = add_devices(w, sweep->options->device, error);
-    if (status == UNSEEN_OK && w->count > 1) {
+    const char *device = sweep->options->device;
+    unseen_status status = add_devices(w, device, error);
+    /* Which device "all" is, other processes know alone. */
+    if (status == UNSEEN_OK && (w->count > 1 || (device && strcmp(device, "all") == 0))) {
         *workers = w;
         return UNSEEN_OK;
     }
