@@ -556,7 +556,7 @@ static void table(void **state) {
 
 static void installed_plans(void **state) {
     (void)state;
-    static const char *const names[] = {"rates", "widths"};
+    static const char *const names[] = {"rates", "search", "widths"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[400];
         us_sweep sweep;
