@@ -304,13 +304,14 @@ typedef struct unseen_sweep_options {
  *                "/networks/encoder/0/channels": {"from": 6, "to": 48, "integer": true},
  *                "/training/batch": {"choices": [64, 128, 256]}}},
  *    "runs": [["/networks/encoder/0/channels=24"], {"/networks/encoder": [{"layer": ..}, ..]}],
- *    "repeat_seeds": [1, 2, 3]}
+ *    "repeat_seeds": [1, 2, 3], "halving": {"epochs": [5, 15], "keep": 0.33}}
  * base is a path from the plan's folder (paths of data are from the current one, as in a config);
  * set applies to every run; every combination of the grid's values is a run, its last key changing
  * fastest; sample adds points of ranges, evenly spread ("sobol") or random; runs adds single ones;
- * and each is repeated with every one of repeat_seeds. An override is text as unseen_config_load
- * takes it, or a member {POINTER: VALUE}. Later overrides win: the plan's set, the caller's, the
- * run's.
+ * and each is repeated with every one of repeat_seeds. With halving, runs are compared after so
+ * many epochs by held-out loss, and those beyond the best share of them stopped. An override is
+ * text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
+ * plan's set, the caller's, the run's.
  *
  * Every config is checked, and data files looked for, before anything runs. A run without
  * /data/test is trained and not scored. What is done is what the folders hold: a call with the same
@@ -333,7 +334,8 @@ typedef struct unseen_sweep_options {
  * OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the result:
  * {name, plan, out, by, done, failed, best: a folder or null, warnings: [..], label_informed,
  *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "running" (in another
- * process), "done", "diverged", "failed" or "interrupted", message (of failures), parameters,
+ * process), "done", "diverged", "failed", "interrupted"
+ * or "stopped" (by halving), message (of failures), parameters,
  * held_out_loss, loss, auc, auc_ci95, epochs, train_seconds}]}; numbers that are not known are
  * null. */
 UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,

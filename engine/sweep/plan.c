@@ -32,6 +32,9 @@ static const us_key plan_keys[] = {
      .kind = US_KEY_OBJECT,
      .help = "Values by JSON Pointer; every combination is a run"},
     {.name = "sample", .kind = US_KEY_OBJECT, .help = "Points of ranges, each of which is a run"},
+    {.name = "halving",
+     .kind = US_KEY_OBJECT,
+     .help = "After which epochs the best runs alone are trained on"},
     {.name = "runs", .kind = US_KEY_ARRAY, .help = "Further runs, each a list of overrides"},
     {.name = "repeat_seeds", .kind = US_KEY_ARRAY, .help = "Seeds to repeat every run with"},
     {.kind = US_KEY_END},
@@ -200,6 +203,39 @@ static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen
     return UNSEEN_OK;
 }
 
+static const us_key halving_keys[] = {
+    {.name = "epochs", .kind = US_KEY_ARRAY, .required = true, .help = "Rising numbers of epochs"},
+    {.name = "keep",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_halving, keep),
+     .fallback = {1.0 / 3},
+     .minimum = 0,
+     .above_minimum = true,
+     .maximum = 1,
+     .help = "Share of the runs that is trained on each time"},
+    {.kind = US_KEY_END},
+};
+
+static unseen_status read_halving(const us_json *json, us_halving *halving, unseen_error *error) {
+    us_json object = *json;
+    if (!json->value) return UNSEEN_OK;
+    US_TRY(us_json_read(&object, halving_keys, halving, error));
+    const us_json epochs = us_json_member(&object, "epochs");
+    const int count = cJSON_GetArraySize(epochs.value);
+    if (count < 1 || count > US_HALVING_MOST)
+        return us_json_fail(&epochs, error, "expected 1 to %d numbers of epochs", US_HALVING_MOST);
+    for (int i = 0; i < count; i++) {
+        const us_json element = us_json_element(&epochs, i);
+        const double number = cJSON_IsNumber(element.value) ? element.value->valuedouble : 0;
+        const int before = i ? halving->epochs[i - 1] : 0;
+        if (!(number > before && number < 1e9) || number != (double)(int)number)
+            return us_json_fail(&element, error, "expected an integer above %d", before);
+        halving->epochs[i] = (int)number;
+    }
+    halving->count = count;
+    return UNSEEN_OK;
+}
+
 /* ---- expansion ---- */
 
 /* Where `more` of what may be `count` already goes over the limit, says so at the plan's key. */
@@ -279,6 +315,8 @@ static unseen_status read_lists(const us_json *root, axes *grid, axes *listed, u
     us_json set = us_json_member(root, "set"), values = us_json_member(root, "grid"),
             sample = us_json_member(root, "sample"), runs = us_json_member(root, "runs"),
             repeat = us_json_member(root, "repeat_seeds");
+    const us_json halving = us_json_member(root, "halving");
+    US_TRY(read_halving(&halving, &plan->halving, error));
     US_TRY(read_overrides(&set, &plan->set, error));
     US_TRY(read_grid(&values, grid, error));
     US_TRY(read_sample(&sample, listed, error));

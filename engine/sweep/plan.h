@@ -13,6 +13,14 @@ typedef struct us_overrides {
     size_t count;
 } us_overrides;
 
+/* After so many epochs, rising, the best runs alone are trained on. */
+enum { US_HALVING_MOST = 8 };
+typedef struct us_halving {
+    int count; /* 0: all runs are trained to their end */
+    int epochs[US_HALVING_MOST];
+    double keep; /* share of the runs that goes on each time */
+} us_halving;
+
 typedef struct us_sweep_plan {
     char *path, *name;
     char *base;       /* the base config's path, as seen from here and not from the plan's folder */
@@ -21,6 +29,7 @@ typedef struct us_sweep_plan {
                            points of ranges, then the listed ones; each once per seed, where seeds
                            are given */
     size_t run_count;   /* 1 to US_SWEEP_MAX_RUNS */
+    us_halving halving;
 } us_sweep_plan;
 
 /* Reads a plan. Whether its overrides fit the base config is for the reader of configs to say. */

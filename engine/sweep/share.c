@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/halving.h"
 #include "sweep/leaderboard.h"
 
 /* ---- waiting ---- */
@@ -53,11 +54,16 @@ static bool is_over(const us_entry *entry) {
     return entry->status != US_ENTRY_WAITING && entry->status != US_ENTRY_RUNNING;
 }
 
+/* A run that was trained as far as others are still to be has its turn when these are. */
+static bool has_turn(const us_entry *entry) {
+    return entry->status == US_ENTRY_WAITING && entry->reached < entry->target;
+}
+
 static unseen_status refresh(us_sweep *sweep, unseen_error *error) {
     for (size_t i = 0; i < sweep->count; i++)
         if (!is_over(&sweep->entries[i]))
             US_TRY(us_sweep_look_into(sweep, &sweep->entries[i], error));
-    return UNSEEN_OK;
+    return us_halving_decide(sweep, error);
 }
 
 static unseen_status note_beginning(us_sweep *sweep, unseen_error *error) {
@@ -75,6 +81,7 @@ unseen_status us_share_begin(us_sweep *sweep, unseen_error *error) {
     US_TRY(claim(sweep, error));
     sweep->since.tv_sec = INT64_MAX; /* earlier failures do not count */
     unseen_status status = us_sweep_find_folders(sweep, error);
+    if (status == UNSEEN_OK) status = us_halving_decide(sweep, error);
     if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
     if (status == UNSEEN_OK) status = note_beginning(sweep, error);
     us_folder_release(&sweep->claim);
@@ -85,12 +92,11 @@ unseen_status us_share_next(us_sweep *sweep, us_entry **entry, unseen_error *err
     const double while_others_work = 0.5;
     for (*entry = NULL; !sweep->stop;) {
         bool others = false;
+        US_TRY(refresh(sweep, error));
         for (size_t i = 0; i < sweep->count; i++) {
             us_entry *candidate = &sweep->entries[i];
-            if (is_over(candidate)) continue;
-            US_TRY(us_sweep_look_into(sweep, candidate, error));
             if (candidate->status == US_ENTRY_RUNNING) others = true;
-            if (candidate->status != US_ENTRY_WAITING) continue;
+            if (!has_turn(candidate)) continue;
             *entry = candidate;
             return UNSEEN_OK;
         }

@@ -170,6 +170,7 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
     for (int i = 0; i < config->detector.network_count; i++)
         entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
     entry->detector = config->detector.type;
+    entry->epochs = config->training.epochs;
     unseen_config_free(config);
     return status;
 }

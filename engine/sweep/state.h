@@ -17,6 +17,7 @@ typedef enum us_entry_status {
     US_ENTRY_DIVERGED,
     US_ENTRY_FAILED,
     US_ENTRY_INTERRUPTED,
+    US_ENTRY_STOPPED, /* by halving: others were better */
 } us_entry_status;
 
 /* One run. Its identity is its whole config: two runs are the same where their configs are, however
@@ -33,6 +34,8 @@ typedef struct us_entry {
     char *message;         /* of what went wrong; NULL: nothing did */
     cJSON *metrics;        /* of a run that is done */
     double parameters;
+    int epochs;          /* of the whole training */
+    int reached, target; /* epochs that are done, and until which to train now: see halving.h */
     const us_detector_type *detector;
 } us_entry;
 
@@ -47,6 +50,7 @@ typedef struct us_sweep {
     struct timespec since; /* when this process began, by the clock of OUT's file system */
     us_entry *current;     /* that this process trains; NULL: none */
     bool runs_are_silent;  /* of what runs say, only warnings are passed on */
+    bool paused;           /* the current run has reached its target */
     bool stop;             /* asked for by the caller */
     bool ended;            /* every run has been tried */
 } us_sweep;

@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/halving.h"
 #include "sweep/leaderboard.h"
 #include "sweep/share.h"
 #include "sweep/workers.h"
@@ -17,6 +18,9 @@
  * before it looks. */
 static int pass_on(const unseen_event *event, void *user) {
     us_sweep *sweep = user;
+    const us_entry *entry = sweep->current;
+    if (event->kind == UNSEEN_EVENT_EPOCH && entry && event->epoch >= entry->target)
+        sweep->paused = true;
     unseen_event passed = *event;
     /* What is not to be heard is still an occasion to stop. */
     if (sweep->runs_are_silent && event->kind == UNSEEN_EVENT_MESSAGE)
@@ -26,7 +30,7 @@ static int pass_on(const unseen_event *event, void *user) {
                                 .held_out_loss = NAN,
                                 .seconds_left = -1};
     if (us_event_send(sweep->events, &passed)) sweep->stop = true;
-    return sweep->stop;
+    return sweep->stop || sweep->paused;
 }
 
 static const char *folder_name(const us_entry *entry) {
@@ -97,11 +101,22 @@ static unseen_status note_failure(us_entry *entry, const unseen_error *failure,
     return entry->status == US_ENTRY_INTERRUPTED ? UNSEEN_OK : us_sweep_keep_failure(entry, error);
 }
 
+/* The run waits until the others are as far. */
+static unseen_status end_stage(us_sweep *sweep, us_entry *entry, unseen_error *error) {
+    us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE,
+                     "run %zu of %zu, %s: %d epochs are done, and it waits for the others",
+                     (size_t)(entry - sweep->entries) + 1, sweep->count, folder_name(entry),
+                     entry->target);
+    sweep->current = NULL;
+    return us_share_publish(sweep, error);
+}
+
 /* Runs one entry and writes down how it went. A run's own failure is not the sweep's. What would
  * stop every other run too ends the sweep. */
 static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *error) {
     const unseen_events events = {pass_on, sweep};
     sweep->current = entry;
+    sweep->paused = false;
     us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
                      (size_t)(entry - sweep->entries) + 1, sweep->count, entry->folder);
     unseen_error own = {0};
@@ -111,6 +126,8 @@ static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *e
         return status;
     }
     if (status == UNSEEN_BAD_INPUT && was_taken(sweep, entry)) return UNSEEN_OK;
+    if (status == UNSEEN_INTERRUPTED && sweep->paused && !sweep->stop)
+        return end_stage(sweep, entry, error);
     entry->status = US_ENTRY_DONE;
     if (status != UNSEEN_OK) US_TRY(note_failure(entry, &own, error));
     US_TRY(us_share_publish(sweep, error));
@@ -198,7 +215,11 @@ static unseen_status check_folder(const us_sweep *sweep, unseen_error *error) {
 }
 
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
-    if (sweep->options->list_only) return us_sweep_find_folders(sweep, error);
+    US_TRY(us_halving_check(sweep, error));
+    if (sweep->options->list_only) {
+        US_TRY(us_sweep_find_folders(sweep, error));
+        return us_halving_decide(sweep, error);
+    }
     US_TRY(check_folder(sweep, error));
     US_TRY(us_share_begin(sweep, error));
     us_workers *workers;

@@ -184,3 +184,34 @@ END
     succeeds sweep short.json "${job[@]}" --out some --device "nonsense,$device" --json
     jq -e '.done == 4' <<<"$output"
 }
+
+@test "halving: the best are trained on from their checkpoints, the others stopped; interrupted and shared, too" {
+    cat >halving.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/held_out=0.2", "/training/epochs=12"],
+ "halving": {"epochs": [2, 4]},
+ "grid": {"/training/optimizer/learning_rate": [0.01, 0.003, 0.001], "/training/seed": [1, 2, 3]}}
+END
+    succeeds sweep halving.json "${job[@]}" --out halved --json
+    jq -e '.done == 1 and ([.runs[] | select(.status == "stopped") | .epochs] | sort == [2, 2, 2, 2, 2, 2, 4, 4]) and
+           .runs[0].status == "done" and .runs[1].epochs == 4 and .runs[8].epochs == 2' <<<"$output"
+    # those that went on had the least held-out loss after two epochs
+    best=$(for log in halved/*/log.jsonl; do
+        jq -r --arg log "$log" 'select(.epoch == 2) | "\(.held_out_loss) \($log)"' "$log"
+    done | sort -g | head -n 3 | cut -d' ' -f2 | sort)
+    [ "$(wc -l halved/*/log.jsonl | awk '$1 >= 4 && $2 != "total" {print $2}' | sort)" = "$best" ]
+    succeeds sweep halving.json "${job[@]}" --out halved --list --json
+    jq -e '[.runs[] | .status] | index("waiting") == null' <<<"$output"
+    for _ in 1 2; do
+        "$UNSEEN" sweep halving.json "${job[@]}" --out shared --quiet >/dev/null &
+    done
+    wait
+    [ "$(board shared | sed 's|shared|halved|')" = "$(board halved)" ]
+    # the winner is what it would be by itself
+    winner=$(jq -r .best halved/sweep.json)
+    succeeds run "$winner/config.json" --out single --quiet
+    cmp single/prediction.csv "$winner/prediction.csv"
+    sed 's/\[2, 4\]/[2, 12]/' halving.json >wrong.json
+    fails_with 2 "/halving/epochs: run 1 has 12 epochs" sweep wrong.json "${job[@]}"
+    sed 's/\[2, 4\]/[4, 2]/' halving.json >wrong.json
+    fails_with 2 "wrong.json: /halving/epochs/1: expected an integer above 4" sweep wrong.json "${job[@]}"
+}
