@@ -32,10 +32,10 @@ bool us_matrix_tile_valid(const us_device_facts *device, const us_tile *t, us_pr
 
 /* What fits the times measured on an H200 with tiles of 64 x 64 to 128 x 128. */
 typedef struct unit_speed {
-    double multiply_adds; /* in a cycle */
-    double copy,
-        fragment;      /* cycles for a float to come to local memory, and to a warp from there */
-    double busy_items; /* that hide latencies */
+    double multiply_adds;   /* in a cycle */
+    double copy;            /* cycles for a float to come to local memory */
+    double fragment;        /* and from there to a warp */
+    double busy_items;      /* that hide latencies */
     double other_registers; /* of an item, beside its sums */
 } unit_speed;
 
@@ -44,12 +44,15 @@ static unit_speed speed_of(int products) {
                         : (unit_speed){3000, 0.2, 0.0313, 410, 64};
 }
 
-/* Cycles of a compute unit for a term of a tile. */
-static double cycles_of_term(const us_tile *t, const unit_speed *speed) {
+/* Cycles of a compute unit for a term of a tile: on GPUs with few units, those bound it. */
+static double cycles_of_term(const us_device_facts *device, const us_tile *t,
+                             const unit_speed *speed) {
+    const double busy = 0.9; /* of the units */
     const double products = t->rows * (double)t->columns;
     const double read = products / (8.0 * t->item_rows) + products / (4.0 * t->item_columns);
-    return products / speed->multiply_adds + (t->rows + t->columns) * speed->copy +
-           read * speed->fragment;
+    const double issued = products / speed->multiply_adds + (t->rows + t->columns) * speed->copy +
+                          read * speed->fragment;
+    return fmax(issued, t->products * products / (busy * device->matrix_multiply_adds));
 }
 
 /* Work-groups that a compute unit has room for. */
@@ -71,7 +74,7 @@ double us_matrix_cycles(const us_device_facts *device, const us_tile *tile,
     double count = device->compute_units, items = us_tile_items(tile);
     double resident = count_resident(device, tile, &speed);
     double cycles =
-        ceil(product->slabs / product->splits) * tile->slab * cycles_of_term(tile, &speed) +
+        ceil(product->slabs / product->splits) * tile->slab * cycles_of_term(device, tile, &speed) +
         group_cycles;
     double groups = (double)product->tiles * product->splits;
     double rounds = floor(groups / (count * resident));
