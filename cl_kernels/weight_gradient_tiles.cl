@@ -27,6 +27,8 @@
  *     SLICES             of items (1 to 4)
  *     SPLITS             parts that the slabs are summed in (1 to 256): sum_splits.cl
  *     WEIGHTS            floats of the gradient
+ *     TAKES_BIAS         1: the gradient of the small side's bias is taken along, where tiles go
+ *                        through all of its pixels
  *
  * Launched with GROUP_ITEMS items a work-group: tiles x splits. Twin of
  * engine/ops/convolution/weight_gradient_tiles.c. */
@@ -178,6 +180,33 @@ INLINE void store_small(__local float *columns, int item, const float4 *from) {
     }
 }
 
+#if TAKES_BIAS
+/* Adds the item's share of a slab to its sums for the bias. */
+INLINE void add_columns(const float4 *from, float sum[SMALL_COPIES]) {
+    FOR_SMALL_COPIES sum[i] += (from[i].x + from[i].y) + (from[i].z + from[i].w);
+}
+
+/* Adds up what items with other quads of the same columns have, in order. to: of column 0; columns:
+ * to write. */
+INLINE void write_bias(const float sum[SMALL_COPIES], int item, int columns, __local float *room,
+                       __global float *to, int accumulate) {
+    FOR_SMALL_COPIES {
+        const int column = item / QUADS + i * COPY_ROWS;
+        if (GROUP_COLUMNS % COPY_ROWS == 0 || column < GROUP_COLUMNS)
+            room[column * QUADS + item % QUADS] = sum[i];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int column = item; column < min(columns, GROUP_COLUMNS); column += GROUP_ITEMS) {
+        float total = accumulate ? to[column] : 0.0f;
+        for (int quad = 0; quad < QUADS; quad++) total += room[column * QUADS + quad];
+        to[column] = total;
+    }
+}
+#define BIASES SMALL_CHANNELS
+#else
+#define BIASES 0
+#endif
+
 /* Adds the products of a slab. rows and columns: of the item's first ones. */
 INLINE void multiply(__local const float *rows, __local const float *columns,
                      float sum[TILE_ROWS][TILE_COLUMNS]) {
@@ -209,8 +238,7 @@ INLINE void add_slices(int slice, int item, __local float *room,
     }
 }
 
-/* partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. row, column: of the item's first sum. */
+/* row, column: of the item's first sum. */
 INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
                        __global float *partial, int accumulate) {
     FOR_ROWS FOR_COLUMNS {
@@ -235,9 +263,11 @@ INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
 #define SLAB_ROOM (2 * (LARGE_ROOM + SMALL_ROOM))
 #define SUM_ROOM (SLICES > 1 ? SLICE_ITEMS * TILE_ROWS * TILE_COLUMNS : 0)
 
+/* partial is [SPLITS][weights in their own order, biases]; with one split it is the gradient
+ * itself, biases go to `bias`, and `accumulate` adds to either. */
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_tiles(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, int accumulate) {
+    __global float *restrict partial, __global float *restrict bias, int accumulate) {
     __local float room[SLAB_ROOM > SUM_ROOM ? SLAB_ROOM : SUM_ROOM] __attribute__((aligned(16)));
     __local float *large_slabs = room, *small_slabs = room + 2 * LARGE_ROOM;
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
@@ -251,6 +281,13 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
     float sum[TILE_ROWS][TILE_COLUMNS];
     FOR_ROWS FOR_COLUMNS sum[i][j] = 0.0f;
     float4 some_large[LARGE_COPIES], some_small[SMALL_COPIES];
+#if TAKES_BIAS
+    float columns[SMALL_COPIES];
+    FOR_SMALL_COPIES columns[i] = 0.0f;
+#define ADD_COLUMNS add_columns(some_small, columns)
+#else
+#define ADD_COLUMNS
+#endif
     const region pixels = region_of(first_row);
     const long all = (long)pixels.height * pixels.width * PIXEL_SLABS;
     const int first = (int)(all * split / SPLITS);
@@ -261,6 +298,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         load_small(small, first_column, next, item, some_small);
         store_large(large_slabs, item, some_large);
         store_small(small_slabs, item, some_small);
+        ADD_COLUMNS;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int slab = 0; slab < slabs; slab++) {
@@ -276,11 +314,16 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         if (more) {
             store_large(large_slabs + (now ^ 1) * LARGE_ROOM, item, some_large);
             store_small(small_slabs + (now ^ 1) * SMALL_ROOM, item, some_small);
+            ADD_COLUMNS;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     add_slices(slice, of_slice, room, sum);
+    partial += (size_t)split * (WEIGHTS + BIASES);
     if (slice == 0)
-        write_sums(sum, first_row + item_row, first_column + item_column,
-                   partial + (size_t)split * WEIGHTS, accumulate);
+        write_sums(sum, first_row + item_row, first_column + item_column, partial, accumulate);
+#if TAKES_BIAS
+    write_bias(columns, item, first_row == 0 ? SMALL_CHANNELS - first_column : 0, room,
+               (SPLITS > 1 ? partial + WEIGHTS : bias) + first_column, accumulate);
+#endif
 }

@@ -7,6 +7,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/convolution/algorithm.h"
+#include "ops/convolution/tiles.h"
 
 typedef struct quads {
     int channels; /* output channels of an item, at most all */
@@ -250,14 +251,24 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
     *q = best;
 }
 
+/* Whether it is better than tiles: for products so small that they are bound by how long one item
+ * takes, which slices shorten. */
+static bool suits_product(const us_device_facts *device, const us_convolution_problem *p,
+                          const quads *q) {
+    enum { MOST_WORK = 1 << 24 }; /* multiply-adds */
+    return (double)us_convolution_weights(p) * us_device_occupied(device, p->batch) <= MOST_WORK &&
+           estimate(device, p, q) <= us_convolution_tiles_cycles(device, p);
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 48 };
     const us_convolution_problem *p = problem;
     quads *q = parameters;
-    if (!is_gather(p) || !us_device_is_gpu(device) || us_convolution_out(p).channels > MOST_OUTPUTS)
-        return false;
+    if (!is_gather(p) || !us_device_is_gpu(device)) return false;
+    const bool product = us_convolution_is_product(p);
+    if (!product && us_convolution_out(p).channels > MOST_OUTPUTS) return false;
     choose(device, p, q);
-    return valid(device, p, q);
+    return valid(device, p, q) && (!product || suits_product(device, p, q));
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */

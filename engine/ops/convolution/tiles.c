@@ -10,6 +10,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/convolution/algorithm.h"
+#include "ops/convolution/tiles.h"
 
 typedef struct tiles {
     int rows, columns, slab, item_rows, item_columns; /* as of us_tile */
@@ -154,10 +155,18 @@ static double fastest(const us_device_facts *device, const us_convolution_proble
     return best;
 }
 
+double us_convolution_tiles_cycles(const us_device_facts *device,
+                                   const us_convolution_problem *problem) {
+    tiles t;
+    return is_possible(problem) ? fastest(device, problem, &t) : INFINITY;
+}
+
+/* Products have few pixels and may have many terms, which the direct algorithm does not cut. */
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { DIRECT_CHANNELS = 8 }; /* of an item of the direct algorithm */
     const us_convolution_problem *p = problem;
     if (!us_device_is_gpu(device) || !is_possible(p)) return false;
+    if (us_convolution_is_product(p)) return isfinite(fastest(device, p, parameters));
     const us_shape out = us_convolution_out(p);
     double pixels = (double)out.height * out.width * us_device_occupied(device, p->batch);
     double terms = us_convolution_in(p).channels * mean_taps(p);

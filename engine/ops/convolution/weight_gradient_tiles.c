@@ -197,12 +197,16 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 /* ---- running ---- */
 
+/* Whether a tile sees every pixel of the side whose bias it is. */
+static bool takes_bias(const us_convolution_problem *p) {
+    return p->bias && !p->bias_of_large && p->padding[0] == 0 && p->padding[1] == 0;
+}
+
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
     const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    (void)bias;
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
+    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbi",
+                                args->large, args->small, to, bias, (int32_t)accumulate);
 }
 
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
@@ -217,6 +221,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->groups = (size_t)count_tiles(p, t);
     made->items = (size_t)us_tile_items(&tile);
     made->splits = t->splits;
+    made->takes_bias = takes_bias(p);
     made->launch = launch;
     US_TRY(us_kernel_create(
         build, "weight_gradient_tiles", "weight_gradient_tiles", &made->kernel, error,
@@ -224,12 +229,12 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d -DSLICES=%d -DSPLITS=%d",
+        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d -DSLICES=%d -DSPLITS=%d -DTAKES_BIAS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, t->slices, t->splits));
+        t->item_columns, t->slices, t->splits, made->takes_bias));
     return us_weight_gradient_prepare(build, made, error);
 }
 
