@@ -169,8 +169,10 @@ INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int 
 INLINE void stage(__global const float *weights, const int tile, const int first,
                   __local float *to) {
     const int taps = TAPS_Y * TAPS_X, width = 4 * TILE_QUADS;
-    for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width; i += GROUP_ITEMS) {
-        /* Neighbouring items read neighbouring weights. */
+    /* Without branches, so that several loads are under way at a time. Neighbouring items read
+     * neighbouring weights. */
+    _Pragma("unroll 4") for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width;
+                             i += GROUP_ITEMS) {
 #if IN_STRIDE < OUT_STRIDE
         const int c = i % BLOCK_CHANNELS, j = i / BLOCK_CHANNELS % taps;
         const int out = i / BLOCK_CHANNELS / taps;
@@ -181,12 +183,12 @@ INLINE void stage(__global const float *weights, const int tile, const int first
         const int o = FIRST_CHANNEL(tile) + out % TILE_CHANNELS;
         const int ky = phase / PHASES_X + j / TAPS_X * PHASES_Y;
         const int kx = phase % PHASES_X + j % TAPS_X * PHASES_X;
-        float w = 0.0f;
-        if (first + c < IN_CHANNELS && out < TILE && o < OUT_CHANNELS && phase < PHASES &&
-            ky < KERNEL_H && kx < KERNEL_W)
-            w = weights[(size_t)(first + c) * IN_STRIDE +
-                        (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE];
-        to[4 * CHANNEL_QUADS * c + width * j + out] = w;
+        const bool there = first + c < IN_CHANNELS && out < TILE && o < OUT_CHANNELS &&
+                           phase < PHASES && ky < KERNEL_H && kx < KERNEL_W;
+        const size_t at = (size_t)(first + c) * IN_STRIDE +
+                          (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE;
+        const float w = weights[there ? at : 0];
+        to[4 * CHANNEL_QUADS * c + width * j + out] = there ? w : 0.0f;
     }
 }
 #endif
