@@ -51,6 +51,7 @@
  *                        use; 0: they are read where they lie, 128 bits at a time, for which
  *                        OUT_STRIDE is 1, 4 divides TILE_CHANNELS, TAP_STRIDE and IN_STRIDE, and
  *                        SLICES * SLICE_CHANNELS divides IN_CHANNELS
+ *     FEW_REGISTERS      1: weights are copied one by one
  *
  * Launched with a work-group for each GROUP_TILES tiles, QUADS quads and PIXELS cells. Twin of
  * engine/ops/convolution/quads.c. */
@@ -165,14 +166,22 @@ INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int 
     (TILE_PHASES == 1 ? CEIL_DIV((size) - (phase), phases) : CEIL_DIV(size, phases))
 
 #if STAGED
+/* Without branches several loads are under way at a time, which takes registers. */
+#if FEW_REGISTERS
+#define STAGED_AT_A_TIME _Pragma("unroll 1")
+#else
+#define STAGED_AT_A_TIME _Pragma("unroll 4")
+#endif
+#define FOR_STAGED                                                                                 \
+    STAGED_AT_A_TIME for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width;              \
+                          i += GROUP_ITEMS)
+
 /* Copies the weights of a tile, of the input channels from `first` on. */
 INLINE void stage(__global const float *weights, const int tile, const int first,
                   __local float *to) {
     const int taps = TAPS_Y * TAPS_X, width = 4 * TILE_QUADS;
-    /* Without branches, so that several loads are under way at a time. Neighbouring items read
-     * neighbouring weights. */
-    _Pragma("unroll 4") for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width;
-                             i += GROUP_ITEMS) {
+    FOR_STAGED {
+        /* Neighbouring items read neighbouring weights. */
 #if IN_STRIDE < OUT_STRIDE
         const int c = i % BLOCK_CHANNELS, j = i / BLOCK_CHANNELS % taps;
         const int out = i / BLOCK_CHANNELS / taps;

@@ -334,13 +334,14 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d "
         "-DGROUP_TILES=%d "
         "-DSLICES=%d "
-        "-DSLICE_CHANNELS=%d -DSTAGED=%d",
+        "-DSLICE_CHANNELS=%d -DSTAGED=%d -DFEW_REGISTERS=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
         out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
         p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
         count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
-        q->pixels, q->tiles, q->slices, q->inputs, q->staged);
+        q->pixels, q->tiles, q->slices, q->inputs, q->staged,
+        device->vendor == US_VENDOR_AMD /* whose compiler reads far ahead */);
 }
 
 static void destroy(void *pointer) {
