@@ -131,6 +131,7 @@ static int dense_products(us_device *device) {
         .batch = us_device_pad(&device->facts, 65),
         .activation = {US_ACTIVATION_SIGMOID, 0},
         .input_activation = {US_ACTIVATION_RELU, 0},
+        .training = true,
     };
     void *layer;
     if (us_tuning_open(&device->facts, &device->tuning, &error) != UNSEEN_OK ||
