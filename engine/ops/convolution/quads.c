@@ -7,7 +7,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/convolution/algorithm.h"
-#include "ops/convolution/tiles.h"
+#include "ops/convolution/cycles.h"
 
 typedef struct quads {
     int channels; /* output channels of an item, at most all */
@@ -251,6 +251,18 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
     *q = best;
 }
 
+/* Fills the parameters; false: the device cannot compute it so. */
+static bool choose_valid(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    if (!is_gather(p)) return false;
+    choose(device, p, q);
+    return valid(device, p, q);
+}
+
+double us_convolution_quads_cycles(const us_device_facts *device, const us_convolution_problem *p) {
+    quads q;
+    return choose_valid(device, p, &q) ? estimate(device, p, &q) : INFINITY;
+}
+
 /* Whether it is better than tiles: for products so small that they are bound by how long one item
  * takes, which slices shorten. */
 static bool suits_product(const us_device_facts *device, const us_convolution_problem *p,
@@ -263,12 +275,11 @@ static bool suits_product(const us_device_facts *device, const us_convolution_pr
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 48 };
     const us_convolution_problem *p = problem;
-    quads *q = parameters;
-    if (!is_gather(p) || !us_device_is_gpu(device)) return false;
     const bool product = us_convolution_is_product(p);
-    if (!product && us_convolution_out(p).channels > MOST_OUTPUTS) return false;
-    choose(device, p, q);
-    return valid(device, p, q) && (!product || suits_product(device, p, q));
+    if (!us_device_is_gpu(device) || (!product && us_convolution_out(p).channels > MOST_OUTPUTS))
+        return false;
+    return choose_valid(device, p, parameters) &&
+           (!product || suits_product(device, p, parameters));
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */
