@@ -80,6 +80,7 @@ static double count_units(const us_device_facts *device, const unit_facts *unit)
 double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
                       const us_tiled_product *product) {
     const double group_cycles = 2000; /* to begin and to write */
+    const double slab_latency = 500;  /* of a group that waits for the next one and for its items */
     const unit_facts *unit = &units[device->vendor];
     double count = count_units(device, unit), resident = count_resident(device, tile);
     double items = us_tile_items(tile), groups = (double)product->tiles * product->splits;
@@ -89,6 +90,8 @@ double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
     double total = rounds * resident * cycles / latency_share(unit, resident * items);
     double rest = ceil((groups - rounds * count * resident) / count);
     if (rest > 0) total += rest * cycles / latency_share(unit, rest * items);
+    const double alone = slabs * slab_latency + group_cycles;
+    if (total < alone) total = alone;
     if (product->splits > 1)
         total += unit->launch_cycles +
                  2 * product->splits * product->outputs / (unit->global_floats / 4) / count;

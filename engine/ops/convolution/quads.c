@@ -263,11 +263,23 @@ double us_convolution_quads_cycles(const us_device_facts *device, const us_convo
     return choose_valid(device, p, &q) ? estimate(device, p, &q) : INFINITY;
 }
 
+/* Whether it is better than tiles: for products so small that they are bound by how long one item
+ * takes, which slices shorten. */
+static bool suits_product(const us_device_facts *device, const us_convolution_problem *p,
+                          const quads *q) {
+    enum { MOST_WORK = 1 << 24 }; /* multiply-adds */
+    return (double)us_convolution_weights(p) * us_device_occupied(device, p->batch) <= MOST_WORK &&
+           estimate(device, p, q) <= us_convolution_tiles_cycles(device, p);
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 48 };
     const us_convolution_problem *p = problem;
-    return us_device_is_gpu(device) && us_convolution_out(p).channels <= MOST_OUTPUTS &&
-           choose_valid(device, p, parameters);
+    const bool product = us_convolution_is_product(p);
+    if (!us_device_is_gpu(device) || (!product && us_convolution_out(p).channels > MOST_OUTPUTS))
+        return false;
+    return choose_valid(device, p, parameters) &&
+           (!product || suits_product(device, p, parameters));
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */
@@ -333,13 +345,14 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d "
         "-DGROUP_TILES=%d "
         "-DSLICES=%d "
-        "-DSLICE_CHANNELS=%d -DSTAGED=%d",
+        "-DSLICE_CHANNELS=%d -DSTAGED=%d -DFEW_REGISTERS=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
         out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
         p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
         count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
-        q->pixels, q->tiles, q->slices, q->inputs, q->staged);
+        q->pixels, q->tiles, q->slices, q->inputs, q->staged,
+        device->vendor == US_VENDOR_AMD /* whose compiler reads far ahead */);
 }
 
 static void destroy(void *pointer) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Convolutions as matrix products by tiles in local memory, on GPUs, for many channels. Twin of
  * cl_kernels/convolution_tiles.cl. */
+#include <math.h>
 #include <stdio.h>
 
 #include "base/arithmetic.h"
@@ -63,6 +64,9 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     enum { DIRECT_CHANNELS = 8 }; /* of an item of the direct algorithm */
     const us_convolution_problem *p = problem;
     if (!us_device_is_gpu(device) || p->pass == US_CONVOLUTION_WEIGHTS) return false;
+    /* Products may have many terms, which the direct algorithm does not cut. */
+    if (us_convolution_is_product(p))
+        return isfinite(us_tiled_fastest(&kind, device, p, parameters));
     const us_shape out = us_convolution_out(p);
     double pixels = (double)out.height * out.width * us_device_occupied(device, p->batch);
     double terms = us_tiled_terms(p);

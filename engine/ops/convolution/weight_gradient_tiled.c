@@ -80,12 +80,16 @@ int us_gradient_split_choices(const us_device_facts *device, const us_convolutio
 
 /* ---- running ---- */
 
+/* Whether tiles see every pixel of the side whose bias it is. */
+static bool takes_bias(const us_convolution_problem *p) {
+    return p->bias && !p->bias_of_large && p->padding[0] == 0 && p->padding[1] == 0;
+}
+
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
     const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    (void)bias;
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
+    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbi",
+                                args->large, args->small, to, bias, (int32_t)accumulate);
 }
 
 unseen_status us_gradient_tile_create(const us_build *build, const us_convolution_problem *p,
@@ -100,6 +104,7 @@ unseen_status us_gradient_tile_create(const us_build *build, const us_convolutio
     made->groups = (size_t)count_tiles(p, t);
     made->items = (size_t)us_tile_items(t);
     made->splits = tiling->splits;
+    made->takes_bias = takes_bias(p);
     made->launch = launch;
     US_TRY(us_kernel_create(
         build, tiling->name, tiling->name, &made->kernel, error,
@@ -107,11 +112,11 @@ unseen_status us_gradient_tile_create(const us_build *build, const us_convolutio
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d",
+        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d -DTAKES_BIAS=%d",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, tiling->options, tiling->splits));
+        t->item_columns, tiling->options, tiling->splits, made->takes_bias));
     return us_weight_gradient_prepare(build, made, error);
 }
