@@ -70,17 +70,18 @@ static double count_resident(const us_device_facts *device, const us_tile *tile,
 double us_matrix_cycles(const us_device_facts *device, const us_tile *tile,
                         const us_tiled_product *product) {
     const double group_cycles = 2000, launch_cycles = 7000, written_floats = 4; /* in a cycle */
+    const double slab_latency = 500; /* of a group that waits for the next one */
     const unit_speed speed = speed_of(tile->products);
     double count = device->compute_units, items = us_tile_items(tile);
     double resident = count_resident(device, tile, &speed);
-    double cycles =
-        ceil(product->slabs / product->splits) * tile->slab * cycles_of_term(device, tile, &speed) +
-        group_cycles;
+    double slabs = ceil(product->slabs / product->splits);
+    double cycles = slabs * tile->slab * cycles_of_term(device, tile, &speed) + group_cycles;
     double groups = (double)product->tiles * product->splits;
     double rounds = floor(groups / (count * resident));
     double rest = ceil((groups - rounds * count * resident) / count);
     double total = rounds * resident * cycles * fmax(1, speed.busy_items / (resident * items));
     if (rest > 0) total += rest * cycles * fmax(1, speed.busy_items / (rest * items));
+    total = fmax(total, slabs * slab_latency + group_cycles);
     if (product->splits > 1)
         total += launch_cycles + 2 * product->splits * product->outputs / written_floats / count;
     return total;

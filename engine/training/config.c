@@ -135,8 +135,8 @@ static const us_key training_keys[] = {
      .offset = TRAINING(precision),
      .choices = us_precision_names,
      .help =
-         "What convolutions round the factors of their products to, in training and in scoring, "
-         "on GPUs with matrix units; the others always compute with fp32"},
+         "What convolutions and dense layers round the factors of their products to, in training "
+         "and in scoring, on GPUs with matrix units; the others always compute with fp32"},
     {.name = "checkpoint_epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(checkpoint_epochs),
