@@ -39,6 +39,8 @@ static const shape_case gathers[] = {
      {{"matrix_units", {16, 64, 8, 2, 8, 2, 1}}}},
     {{SQUARE(21, 4, 2, 1), {21, 8, 6}, {24, 4, 3}, 1, true},
      {{"matrix_units", {32, 32, 16, 4, 4, 1, 1}}}},
+    {{SQUARE(37, 1, 1, 0), {131, 1, 1}, {37, 1, 1}, 17, false}, /* a dense layer */
+     {{"matrix_units", {48, 32, 8, 6, 8, 2, 3}}}},
 };
 
 /* rows, columns, slab, item_rows, item_columns, splits */
@@ -57,6 +59,9 @@ static const shape_case gradients[] = {
      {{"weight_gradient_matrix_units", {64, 16, 16, 8, 4, 2}}}},
     {{SQUARE(16, 4, 2, 1), {16, 8, 6}, {24, 4, 3}, 17, true},
      {{"weight_gradient_matrix_units", {16, 32, 8, 2, 8, 5}}}},
+    {{SQUARE(37, 1, 1, 0), {131, 1, 1}, {37, 1, 1}, 17, false},
+     {{"weight_gradient_matrix_units", {16, 32, 8, 2, 8, 1}},
+      {"weight_gradient_matrix_units", {48, 16, 8, 6, 4, 2}}}},
 };
 
 enum {
