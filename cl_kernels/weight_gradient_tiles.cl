@@ -27,6 +27,9 @@
  *     SLICES             of items (1 to 4)
  *     SPLITS             parts that the slabs are summed in (1 to 256): sum_splits.cl
  *     WEIGHTS            floats of the gradient
+ *     BIAS_SPLITS        above 0: rows of work-groups after those of the splits, which take the
+ *                        bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS and
+ *                        BIAS_OF_LARGE (1: dy is the large side)
  *
  * Launched with GROUP_ITEMS items a work-group: tiles x splits. Twin of
  * engine/ops/convolution/weight_gradient_tiles.c. */
@@ -34,6 +37,10 @@
 #define COLUMN_ITEMS (GROUP_COLUMNS / TILE_COLUMNS)
 #define SLICE_ITEMS (ROW_ITEMS * COLUMN_ITEMS)
 #define GROUP_ITEMS (SLICE_ITEMS * SLICES)
+#if BIAS_SPLITS
+#define BIAS_ITEMS GROUP_ITEMS
+#include "bias_sum.cl"
+#endif
 #define KERNEL_TAPS (KERNEL_H * KERNEL_W)
 #define MATRIX_ROWS (LARGE_CHANNELS * KERNEL_TAPS)
 #define ROW_GROUPS CEIL_DIV(MATRIX_ROWS, GROUP_ROWS)
@@ -233,12 +240,24 @@ INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
 #endif
 
 #define SLAB_ROOM (2 * (LARGE_ROOM + SMALL_ROOM))
-#define SUM_ROOM (SLICES > 1 ? SLICE_ITEMS * TILE_ROWS * TILE_COLUMNS : 0)
+#define SUM_ROOM (SLICES > 1 ? SLICE_ITEMS * TILE_ROWS * TILE_COLUMNS : GROUP_ITEMS)
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_tiles(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, int accumulate) {
+    __global float *restrict partial, int accumulate
+#if BIAS_SPLITS
+    ,
+    BIAS_ARGUMENTS
+#endif
+) {
     __local float room[SLAB_ROOM > SUM_ROOM ? SLAB_ROOM : SUM_ROOM] __attribute__((aligned(16)));
+#if BIAS_SPLITS
+    if (get_group_id(1) >= SPLITS) {
+        BIAS_GROUP((int)(get_group_id(1) - SPLITS) * (int)get_num_groups(0) + (int)get_group_id(0),
+                   room);
+        return;
+    }
+#endif
     __local float *large_slabs = room, *small_slabs = room + 2 * LARGE_ROOM;
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
     const int first_row = tile % ROW_GROUPS * GROUP_ROWS;

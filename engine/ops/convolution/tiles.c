@@ -18,7 +18,8 @@ typedef struct tiles {
 } tiles;
 
 static us_tile tile_of(const tiles *t) {
-    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, 1};
+    enum { REGISTERS = 72 }; /* of an item beside its sums: quads of both factors, addresses */
+    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, 1, REGISTERS};
 }
 
 /* Where the kernel finds its weights. */
@@ -99,9 +100,36 @@ static double mean_taps(const us_convolution_problem *p) {
            out.width;
 }
 
-/* Splits and pixels for a tile; false: the device cannot compute it. cycles: what it takes. */
+/* Those of the pixel with the most. */
+static double most_taps(const us_convolution_problem *p) {
+    const us_shape in = us_convolution_in(p);
+    return (double)us_smaller(us_divide_up(p->kernel[0], phases_of(p, 0)), in.height) *
+           us_smaller(us_divide_up(p->kernel[1], phases_of(p, 1)), in.width);
+}
+
+static us_tiled_product product_of(const us_device_facts *device, const us_convolution_problem *p,
+                                   const tiles *t) {
+    const double slabs = us_divide_up(us_convolution_in(p).channels, t->slab);
+    return (us_tiled_product){
+        .tiles = count_tiles(device, p, t),
+        .slabs = slabs * mean_taps(p),
+        .most_slabs = slabs * most_taps(p),
+        .outputs = (double)us_shape_size(us_convolution_out(p)) * p->batch,
+        .inputs = (double)us_shape_size(us_convolution_in(p)) * p->batch,
+        .splits = t->splits,
+    };
+}
+
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    const us_tile tile = tile_of(parameters);
+    const us_tiled_product product = product_of(device, problem, parameters);
+    return us_tile_cycles(device, &tile, &product);
+}
+
+/* Splits and pixels for a tile; false: the device cannot compute it. fewest: cycles that it takes.
+ */
 static bool complete(const us_device_facts *device, const us_convolution_problem *p, tiles *t,
-                     double *cycles) {
+                     double *fewest) {
     const int occupied = us_device_occupied(device, p->batch);
     t->pixels = 1;
     while (t->pixels * 4 <= t->columns &&
@@ -111,17 +139,13 @@ static bool complete(const us_device_facts *device, const us_convolution_problem
     t->splits = 1;
     if (!valid(device, p, t)) return false;
     const us_tile tile = tile_of(t);
-    us_tiled_product product = {
-        .tiles = count_tiles(device, p, t),
-        .slabs = us_divide_up(us_convolution_in(p).channels, t->slab) * mean_taps(p),
-        .outputs = (double)us_shape_size(us_convolution_out(p)) * occupied,
-    };
+    us_tiled_product product = product_of(device, p, t);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !valid_splits(device, p, most))
         most /= 2;
-    *cycles = us_tile_best_splits(device, &tile, &product, most);
+    *fewest = us_tile_best_splits(device, &tile, &product, most);
     t->splits = product.splits;
-    return isfinite(*cycles);
+    return isfinite(*fewest);
 }
 
 /* Shapes that are good somewhere: 8 x 8 sums where local memory is as slow as on NVIDIA's, fewer
@@ -142,38 +166,31 @@ static int most_sums(const us_device_facts *device) {
 
 /* Fills the fastest shape; its cycles. */
 static double fastest(const us_device_facts *device, const us_convolution_problem *p, tiles *to) {
-    double best = INFINITY, cycles;
+    double best = INFINITY, fewest;
     for (int i = 0; i < SHAPES; i++) {
         tiles t = shapes[i];
-        if (t.item_rows * t.item_columns > most_sums(device) || !complete(device, p, &t, &cycles) ||
-            cycles >= best)
+        if (t.item_rows * t.item_columns > most_sums(device) || !complete(device, p, &t, &fewest) ||
+            fewest >= best)
             continue;
-        best = cycles;
+        best = fewest;
         *to = t;
     }
     return best;
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { DIRECT_CHANNELS = 8 }; /* of an item of the direct algorithm */
-    const us_convolution_problem *p = problem;
-    if (!us_device_is_gpu(device) || !is_possible(p)) return false;
-    const us_shape out = us_convolution_out(p);
-    double pixels = (double)out.height * out.width * us_device_occupied(device, p->batch);
-    double terms = us_convolution_in(p).channels * mean_taps(p);
-    double items = pixels * us_divide_up(out.channels, DIRECT_CHANNELS);
-    double direct = us_direct_cycles(device, pixels * out.channels * terms, items, terms);
-    return fastest(device, p, parameters) < direct;
+    return us_device_is_gpu(device) && is_possible(problem) &&
+           isfinite(fastest(device, problem, parameters));
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
     tiles *t = parameters;
-    double cycles;
+    double fewest;
     if (!us_device_is_gpu(device) || !is_possible(p) || index > SHAPES) return false;
     if (index == 0) return isfinite(fastest(device, p, t));
     *t = shapes[index - 1];
-    if (!complete(device, p, t, &cycles)) *t = (tiles){0};
+    if (!complete(device, p, t, &fewest)) *t = (tiles){0};
     return true;
 }
 
@@ -332,5 +349,6 @@ const us_algorithm us_convolution_tiles = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -2,7 +2,10 @@
 /* The definition of a weight gradient for few channels on GPUs: an item keeps the sums of some
  * small and large channels and taps, over quads of images, in registers. Twin of
  * cl_kernels/weight_gradient_quads.cl. */
+#include "ops/tiles.h"
+
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
@@ -104,6 +107,35 @@ static int held_items(const us_device_facts *device) {
     }
 }
 
+/* Multiply-adds that a compute unit does at a time. */
+static int count_lanes(const us_device_facts *device) {
+    return device->vendor == US_VENDOR_NVIDIA ? 128 : device->vendor == US_VENDOR_AMD ? 64 : 8;
+}
+
+static int count_held(const us_device_facts *device, const quads *q) {
+    return held_items(device) > group_items(q) ? held_items(device) / group_items(q) : 1;
+}
+
+/* A pixel after the other, of which each has to be loaded first, and the more quads it takes, the
+ * less compilers have all of them on their way at once. Fitted to measurements on an H200. */
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    enum { OTHERS = 45 /* instructions of a pixel */, LATENCY = 900, AT_ONCE = 4, SUMMING = 50 };
+    const double share = 0.74 /* as in tiles.c */, in_turn = 0.2;
+    const us_convolution_problem *p = problem;
+    const quads *q = parameters;
+    const int sums = q->small * q->large * q->taps, late = q->small - AT_ONCE;
+    const double items = group_items(q), lanes = count_lanes(device), held = count_held(device, q);
+    const double instructions = (IMAGES * sums + OTHERS) / share;
+    const double waits = LATENCY * (1 + in_turn * (late > 0 ? late : 0));
+    const double alone = instructions * fmax(1, items / lanes) + waits;
+    const double pixels = (double)count_cells(device, p, q) / ((double)q->splits * q->slices);
+    const double groups = (double)us_divide_up(count_tiles(p, q), q->tiles) * q->splits;
+    double left = ceil(groups / device->compute_units), total = US_START_CYCLES + SUMMING * sums;
+    for (; left > 0; left -= held)
+        total += pixels * fmax(alone, fmin(left, held) * items * instructions / lanes);
+    return total + us_split_cycles(device, q->splits, (double)us_convolution_weights(p));
+}
+
 /* Tiles of 8 quads, 128 bytes of a row, fill work-groups of up to 256 items. Slices make small ones
  * larger, as those cost less than splits, of which there are as many as the device holds at a time.
  * Parts of fewer terms than LEAST are not worth their sums. */
@@ -120,8 +152,7 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
     const int groups = us_divide_up(tiles, q->tiles);
     q->slices = us_smaller(parts, most / group_items(q));
     if (q->slices < 1) q->slices = 1;
-    const int held = held_items(device) > group_items(q) ? held_items(device) / group_items(q) : 1;
-    int64_t splits = (int64_t)device->compute_units * held / groups;
+    int64_t splits = (int64_t)device->compute_units * count_held(device, q) / groups;
     if (splits > parts / q->slices) splits = parts / q->slices;
     q->splits = us_smaller(splits > 1 ? splits : 1, MOST_SPLITS);
     while (q->splits > 1 && !valid(device, p, q))
@@ -176,20 +207,6 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 /* ---- kernel ---- */
 
-static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
-                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    if (gradient->bias_groups > 0) {
-        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
-        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbibli",
-                                    args->large, args->small, to, (int32_t)accumulate, bias,
-                                    (int64_t)gradient->bias_first,
-                                    (int32_t)us_bias_accumulates(args));
-    }
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
-}
-
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
@@ -201,7 +218,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->groups = (size_t)us_divide_up(count_tiles(p, q), q->tiles);
     made->items = (size_t)group_items(q);
     made->splits = q->splits;
-    made->launch = launch;
+    made->launch = us_weight_gradient_launch_groups;
     char bias[US_BIAS_OPTIONS];
     made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(
@@ -237,5 +254,6 @@ const us_algorithm us_weight_gradient_quads = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -16,7 +16,9 @@ typedef struct tiles {
 } tiles;
 
 static us_tile tile_of(const tiles *t) {
-    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, t->slices};
+    enum { REGISTERS = 104 }; /* of an item beside its sums: quads of both factors, addresses */
+    return (us_tile){t->rows,         t->columns, t->slab,  t->item_rows,
+                     t->item_columns, t->slices,  REGISTERS};
 }
 
 /* Of the matrix: large channels and taps. */
@@ -80,9 +82,28 @@ static double share_of_slabs(const us_convolution_problem *p, const tiles *t) {
     return taps / p->kernel[0] / p->kernel[1] / p->small.height / p->small.width;
 }
 
-/* Splits for a tile; false: the device cannot compute it. cycles: what it takes. */
+static us_tiled_product product_of(const us_device_facts *device, const us_convolution_problem *p,
+                                   const tiles *t) {
+    const double slabs = (double)count_slabs(device, p, t);
+    return (us_tiled_product){
+        .tiles = count_tiles(p, t),
+        .slabs = slabs * share_of_slabs(p, t),
+        .most_slabs = slabs,
+        .outputs = (double)us_convolution_weights(p),
+        .inputs = (double)(us_shape_size(p->large) + us_shape_size(p->small)) * p->batch,
+        .splits = t->splits,
+    };
+}
+
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    const us_tile tile = tile_of(parameters);
+    const us_tiled_product product = product_of(device, problem, parameters);
+    return us_tile_cycles(device, &tile, &product);
+}
+
+/* Splits for a tile; false: the device cannot compute it. fewest: cycles that it takes. */
 static bool complete(const us_device_facts *device, const us_convolution_problem *p, tiles *t,
-                     double *cycles) {
+                     double *fewest) {
     const int occupied = us_device_occupied(device, p->batch);
     while (t->slab > 4 * t->slices &&
            (occupied % t->slab != 0 || local_bytes(t) > device->local_bytes))
@@ -90,17 +111,13 @@ static bool complete(const us_device_facts *device, const us_convolution_problem
     t->splits = 1;
     if (!valid(device, p, t)) return false;
     const us_tile tile = tile_of(t);
-    us_tiled_product product = {
-        .tiles = count_tiles(p, t),
-        .slabs = (double)count_slabs(device, p, t) * share_of_slabs(p, t),
-        .outputs = (double)us_convolution_weights(p),
-    };
+    us_tiled_product product = product_of(device, p, t);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !us_weight_gradient_valid_splits(device, p, most))
         most /= 2;
-    *cycles = us_tile_best_splits(device, &tile, &product, most);
+    *fewest = us_tile_best_splits(device, &tile, &product, most);
     t->splits = product.splits;
-    return isfinite(*cycles);
+    return isfinite(*fewest);
 }
 
 /* Shapes that are good somewhere: see tiles.c. Rows need not be a power of two, as those of 3
@@ -111,7 +128,7 @@ static const tiles shapes[] = {
     {80, 64, 16, 5, 8, 2, 0},   {64, 48, 16, 8, 6, 2, 0},  {48, 24, 32, 6, 6, 4, 0},
     {48, 12, 32, 6, 6, 4, 0},   {128, 64, 16, 8, 4, 1, 0}, {64, 64, 16, 8, 4, 1, 0},
     {64, 32, 16, 8, 4, 1, 0},   {32, 32, 16, 4, 4, 1, 0},  {48, 24, 16, 6, 4, 2, 0},
-    {64, 4, 32, 4, 4, 4, 0},
+    {64, 4, 32, 4, 4, 4, 0},    {48, 12, 64, 6, 6, 8, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -123,40 +140,34 @@ static int most_sums(const us_device_facts *device) {
 }
 
 static double fastest(const us_device_facts *device, const us_convolution_problem *p, tiles *to) {
-    double best = INFINITY, cycles;
+    double best = INFINITY, fewest;
     for (int i = 0; i < SHAPES; i++) {
         tiles t = shapes[i];
-        if (t.item_rows * t.item_columns > most_sums(device) || !complete(device, p, &t, &cycles) ||
-            cycles >= best)
+        if (t.item_rows * t.item_columns > most_sums(device) || !complete(device, p, &t, &fewest) ||
+            fewest >= best)
             continue;
-        best = cycles;
+        best = fewest;
         *to = t;
     }
     return best;
 }
 
+/* Fewer channels than the narrowest tile has columns leave nothing to share. */
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { DIRECT_SUMS = 24 }; /* of a work-group of the direct algorithm */
+    enum { LEAST_COLUMNS = 4 };
     const us_convolution_problem *p = problem;
-    if (!us_device_is_gpu(device) || !is_possible(p)) return false;
-    double weights = (double)us_convolution_weights(p);
-    double terms = (double)p->small.height * p->small.width * us_device_occupied(device, p->batch);
-    double splits = us_smaller(p->small.height, 1 + (int)(us_weight_gradient_wanted_groups(device) *
-                                                          DIRECT_SUMS / weights));
-    double direct = us_direct_cycles(device, weights * terms,
-                                     weights / DIRECT_SUMS * splits * device->group_size,
-                                     terms / splits / device->group_size);
-    return fastest(device, p, parameters) < direct;
+    return us_device_is_gpu(device) && is_possible(p) && p->small.channels >= LEAST_COLUMNS &&
+           isfinite(fastest(device, p, parameters));
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
     tiles *t = parameters;
-    double cycles;
+    double fewest;
     if (!us_device_is_gpu(device) || !is_possible(p) || index > SHAPES) return false;
     if (index == 0) return isfinite(fastest(device, p, t));
     *t = shapes[index - 1];
-    if (!complete(device, p, t, &cycles)) *t = (tiles){0};
+    if (!complete(device, p, t, &fewest)) *t = (tiles){0};
     return true;
 }
 
@@ -197,14 +208,6 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 /* ---- running ---- */
 
-static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
-                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    (void)bias;
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
-}
-
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
@@ -217,19 +220,21 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->groups = (size_t)count_tiles(p, t);
     made->items = (size_t)us_tile_items(&tile);
     made->splits = t->splits;
-    made->launch = launch;
+    made->launch = us_weight_gradient_launch_groups;
+    char bias[US_BIAS_OPTIONS];
+    made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(
         build, "weight_gradient_tiles", "weight_gradient_tiles", &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d -DSLICES=%d -DSPLITS=%d",
+        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d -DSLICES=%d -DSPLITS=%d %s",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, t->slices, t->splits));
+        t->item_columns, t->slices, t->splits, bias));
     return us_weight_gradient_prepare(build, made, error);
 }
 
@@ -242,7 +247,7 @@ static const us_convolution_implementation implementation = {
 
 const us_algorithm us_weight_gradient_tiles = {
     .name = "weight_gradient_tiles",
-    .sources = {"weight_gradient_tiles", "bias_gradient"},
+    .sources = {"weight_gradient_tiles"},
     .parameters = {US_PARAMETER(tiles, rows), US_PARAMETER(tiles, columns),
                    US_PARAMETER(tiles, slab), US_PARAMETER(tiles, item_rows),
                    US_PARAMETER(tiles, item_columns), US_PARAMETER(tiles, slices),
@@ -251,5 +256,6 @@ const us_algorithm us_weight_gradient_tiles = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };
