@@ -46,7 +46,7 @@ typedef struct slab_cycles {
     double busy, alone;
 } slab_cycles;
 
-static slab_cycles cycles_of_slab(const unit_facts *unit, const us_tile *t, double inputs) {
+static slab_cycles cycles_of_slab(const us_device_facts *device, const us_tile *t, double inputs) {
     /* Instructions for each float that is copied, for addresses, load and store, and of the loop; a
      * read of four floats from local memory is one, too. */
     const double copy = 3.2, loop = 55;
@@ -56,6 +56,7 @@ static slab_cycles cycles_of_slab(const unit_facts *unit, const us_tile *t, doub
     const double from_cache = 0.45, from_memory = 0.95;
     const double latency = 950; /* of a slab on its way */
     const double barrier = 120; /* at which a group waits for the slowest of its items */
+    const unit_facts *unit = &units[device->vendor];
     const double items = us_tile_items(t), sums = t->item_rows * t->item_columns;
     const double sides = t->item_rows + t->item_columns, copied = t->slab * (t->rows + t->columns);
     const double instructions =
@@ -64,7 +65,8 @@ static slab_cycles cycles_of_slab(const unit_facts *unit, const us_tile *t, doub
     const double local = t->slab * sides * items / t->slices / unit->local_floats;
     const double missed = fmin(1, inputs / unit->cache_floats);
     const double exposed = from_cache + (from_memory - from_cache) * missed;
-    const double in_turn = instructions * fmax(1, items / unit->lanes) / share;
+    const double in_turn =
+        instructions * fmax(us_instruction_cycles(device), items / unit->lanes) / share;
     return (slab_cycles){fmax(issue, local) + exposed * copied / unit->global_floats,
                          fmax(in_turn, latency) + barrier};
 }
@@ -100,7 +102,7 @@ double us_split_cycles(const us_device_facts *device, int splits, double outputs
 double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
                       const us_tiled_product *product) {
     const unit_facts *unit = &units[device->vendor];
-    const slab_cycles slab = cycles_of_slab(unit, tile, product->inputs);
+    const slab_cycles slab = cycles_of_slab(device, tile, product->inputs);
     double count = count_units(device, unit), resident = count_resident(device, tile);
     double slabs = product->slabs / product->splits, most = product->most_slabs / product->splits;
     if (most < slabs) most = slabs;

@@ -46,6 +46,12 @@ typedef struct us_tiled_product {
 double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
                       const us_tiled_product *product);
 
+/* Cycles in which an item alone starts one instruction: wavefronts of 64 share units of 16 lanes.
+ */
+static inline double us_instruction_cycles(const us_device_facts *device) {
+    return device->vendor == US_VENDOR_AMD && device->group_size == 64 ? 4 : 1;
+}
+
 /* Of these, what passes before and after all multiply-adds: code comes from memory, the first loads
  * and the last stores wait. */
 enum { US_START_CYCLES = 6500 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The definition of a convolution for few channels on GPUs: an item keeps all outputs, or many of
  * them, of four images of a pixel in registers. Twin of cl_kernels/convolution_quads.cl. */
+#include "ops/tiles.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -130,18 +132,19 @@ static bool valid(const us_device_facts *device, const void *problem, const void
  * measurements on an NVIDIA H200. */
 typedef struct unit {
     int lanes, items, bytes;
+    double turn; /* cycles of an item's instruction */
 } unit;
 
 static unit unit_of(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
-        return (unit){128, 640, 16};
+        return (unit){128, 640, 16, us_instruction_cycles(device)};
     case US_VENDOR_AMD:
-        return (unit){64, 1024, 32};
+        return (unit){64, 1024, 32, us_instruction_cycles(device)};
     case US_VENDOR_INTEL:
-        return (unit){8, 56, 4};
+        return (unit){8, 56, 4, us_instruction_cycles(device)};
     default:
-        return (unit){8, 64, 4};
+        return (unit){8, 64, 4, us_instruction_cycles(device)};
     }
 }
 
@@ -187,7 +190,7 @@ static double round_time(const us_convolution_problem *p, const quads *q, unit b
     const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
     const double instructions = count_instructions(p, q), items = group_items(q);
     const double waits = blocks * ((double)taps * TAP_WAIT + (q->staged ? STAGE_WAIT : 0));
-    const double alone = waits + instructions * fmax(1, items / by.lanes) / share;
+    const double alone = waits + instructions * fmax(by.turn, items / by.lanes) / share;
     const double work = groups * items * instructions / by.lanes / share;
     const double reading = groups * input_bytes(p, q) / by.bytes;
     return fmax(alone, fmax(work, reading));

@@ -127,7 +127,7 @@ static double cycles(const us_device_facts *device, const void *problem, const v
     const double items = group_items(q), lanes = count_lanes(device), held = count_held(device, q);
     const double instructions = (IMAGES * sums + OTHERS) / share;
     const double waits = LATENCY * (1 + in_turn * (late > 0 ? late : 0));
-    const double alone = instructions * fmax(1, items / lanes) + waits;
+    const double alone = instructions * fmax(us_instruction_cycles(device), items / lanes) + waits;
     const double pixels = (double)count_cells(device, p, q) / ((double)q->splits * q->slices);
     const double groups = (double)us_divide_up(count_tiles(p, q), q->tiles) * q->splits;
     double left = ceil(groups / device->compute_units), total = US_START_CYCLES + SUMMING * sums;
@@ -160,10 +160,9 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { MOST_WEIGHTS = 48 * 64 * 16 };
     const us_convolution_problem *p = problem;
     if (p->pass != US_CONVOLUTION_WEIGHTS || !us_device_is_gpu(device) ||
-        us_convolution_weights(p) > MOST_WEIGHTS)
+        us_convolution_weights(p) > US_GRADIENT_FEW_WEIGHTS)
         return false;
     choose(device, p, parameters);
     return valid(device, p, parameters);

@@ -152,11 +152,15 @@ static double fastest(const us_device_facts *device, const us_convolution_proble
     return best;
 }
 
-/* Fewer channels than the narrowest tile has columns leave nothing to share. */
+/* Fewer channels than the narrowest tile has columns leave nothing to share. That tiles are better
+ * for few weights, too, was measured on NVIDIA's GPUs alone. */
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_COLUMNS = 4 };
     const us_convolution_problem *p = problem;
-    return us_device_is_gpu(device) && is_possible(p) && p->small.channels >= LEAST_COLUMNS &&
+    const bool suits = device->vendor == US_VENDOR_NVIDIA
+                           ? p->small.channels >= LEAST_COLUMNS
+                           : us_convolution_weights(p) > US_GRADIENT_FEW_WEIGHTS;
+    return us_device_is_gpu(device) && is_possible(p) && suits &&
            isfinite(fastest(device, p, parameters));
 }
 
