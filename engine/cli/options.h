@@ -24,13 +24,13 @@ typedef enum cli_option_group {
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
     CLI_OPTION_JSON = 1 << 12,    /* --json */
-    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list --overwrite */
+    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --jobs --list --overwrite */
     CLI_OPTION_PROFILE = 1 << 14, /* --profile */
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
         1 << 16,               /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
-    CLI_OPTION_PACK = 1 << 17, /* --size --config --channels --fit --split --label-column */
+    CLI_OPTION_PACK = 1 << 18, /* --size --config --channels --fit --split --label-column */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -49,7 +49,8 @@ typedef struct cli_options {
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
-        *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
+        *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split,
+        *jobs;
     bool resume, overwrite, verdict, schema, list, force, quiet, json;
 } cli_options;
 
@@ -59,6 +60,9 @@ void cli_options_free(cli_options *options);
 
 /* Seconds of --seconds, 0 without it; false: it is no number of seconds, which has been said. */
 bool cli_options_seconds(const cli_options *options, double *seconds);
+
+/* Of --jobs, 0 without it; false: it is no number of jobs, which has been said. */
+bool cli_options_jobs(const cli_options *options, int *jobs);
 
 /* The file that a CONFIG argument means: itself, or where there is no such file, a config of that
  * name that was installed with the program ("strong"). Heap. */

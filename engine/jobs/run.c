@@ -305,6 +305,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(resolve_config(r, error));
     US_TRY(us_device_open(r->options->device, &r->device, error));
     us_device_tell(r->device, r->events);
+    us_precision_tell(r->device, r->config->detector.precision, r->events);
     US_TRY(choose_kernels(r, error));
     us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
                            r->events);

@@ -66,6 +66,7 @@ static unseen_status open_model(const char *folder, const unseen_score_options *
     US_TRY(us_folder_path(folder, US_RUN_MODEL, &model, error));
     unseen_status status = us_device_open(options->device, &s->device, error);
     if (status == UNSEEN_OK) us_device_tell(s->device, events);
+    if (status == UNSEEN_OK) us_precision_tell(s->device, s->config->detector.precision, events);
     if (status == UNSEEN_OK) status = us_tuning_open(&s->device->facts, &s->device->tuning, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(s->device, &s->config->detector,

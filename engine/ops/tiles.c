@@ -129,8 +129,8 @@ double us_direct_cycles(const us_device_facts *device, double multiply_adds, dou
     return US_START_CYCLES + fmax(cycles, terms * term_latency);
 }
 
-double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
-                           us_tiled_product *product, int most_splits) {
+double us_tile_best_splits(us_tile_model *cycles_of, const us_device_facts *device,
+                           const us_tile *tile, us_tiled_product *product, int most_splits) {
     const double alike = 1.03; /* within what the model can tell: fewer take less memory */
     double cycles[US_TILE_MOST_SPLITS], best = INFINITY;
     us_tiled_product tried = *product;
@@ -138,7 +138,7 @@ double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
     if (most_splits > US_TILE_MOST_SPLITS) most_splits = US_TILE_MOST_SPLITS;
     for (tried.splits = 1; tried.splits <= most_splits; tried.splits++) {
         if (tried.splits > 1 && tried.splits > product->slabs) break;
-        cycles[count] = us_tile_cycles(device, tile, &tried);
+        cycles[count] = cycles_of(device, tile, &tried);
         best = fmin(best, cycles[count++]);
     }
     for (int i = count; i > 0; i--)

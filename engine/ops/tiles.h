@@ -13,6 +13,7 @@ typedef struct us_tile {
     int item_rows, item_columns; /* of an item's sums, divisors of those of the group */
     int slices;    /* of items that share a tile's terms, so that small tiles have enough items */
     int registers; /* of an item, beside those of its sums */
+    int products;  /* of matrix units for each multiply-add; 0: items multiply themselves */
 } us_tile;
 
 enum { US_TILE_MOST_SPLITS = 256 };
@@ -39,12 +40,15 @@ typedef struct us_tiled_product {
     int splits; /* parts of the slabs, which other work-groups sum, and another launch adds */
 } us_tiled_product;
 
+/* A model of how long it takes, in cycles. */
+typedef double us_tile_model(const us_device_facts *device, const us_tile *tile,
+                             const us_tiled_product *product);
+
 /* How long it takes, in cycles of the device, by a model: how many multiply-adds there are among
  * the instructions, how fast local memory is, how evenly the work-groups spread, and whether there
  * are enough of them to work while others wait. Good for comparisons. Its constants were fitted to
  * some 200 measurements on an NVIDIA H200, of which it misses one by a sixth. */
-double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
-                      const us_tiled_product *product);
+us_tile_model us_tile_cycles;
 
 /* Cycles in which an item alone starts one instruction: wavefronts of 64 share units of 16 lanes.
  */
@@ -65,9 +69,9 @@ double us_split_cycles(const us_device_facts *device, int splits, double outputs
 double us_direct_cycles(const us_device_facts *device, double multiply_adds, double items,
                         double terms);
 
-/* The splits with the fewest cycles, to `product`, and these, which are infinite where none will
- * do; at most `most_splits`. */
-double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
-                           us_tiled_product *product, int most_splits);
+/* The splits with the fewest cycles by a model, to `product`, and these, which are infinite where
+ * none will do; at most `most_splits`. */
+double us_tile_best_splits(us_tile_model *cycles_of, const us_device_facts *device,
+                           const us_tile *tile, us_tiled_product *product, int most_splits);
 
 #endif
