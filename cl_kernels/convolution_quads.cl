@@ -51,6 +51,7 @@
  *                        use; 0: they are read where they lie, 128 bits at a time, for which
  *                        OUT_STRIDE is 1, 4 divides TILE_CHANNELS, TAP_STRIDE and IN_STRIDE, and
  *                        SLICES * SLICE_CHANNELS divides IN_CHANNELS
+ *     FEW_REGISTERS      1: weights are copied one by one
  *
  * Launched with a work-group for each GROUP_TILES tiles, QUADS quads and PIXELS cells. Twin of
  * engine/ops/convolution/quads.c. */
@@ -165,11 +166,21 @@ INLINE tap_range taps_of(int cell, const int in_size, const int taps, const int 
     (TILE_PHASES == 1 ? CEIL_DIV((size) - (phase), phases) : CEIL_DIV(size, phases))
 
 #if STAGED
+/* Without branches several loads are under way at a time, which takes registers. */
+#if FEW_REGISTERS
+#define STAGED_AT_A_TIME _Pragma("unroll 1")
+#else
+#define STAGED_AT_A_TIME _Pragma("unroll 4")
+#endif
+#define FOR_STAGED                                                                                 \
+    STAGED_AT_A_TIME for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width;              \
+                          i += GROUP_ITEMS)
+
 /* Copies the weights of a tile, of the input channels from `first` on. */
 INLINE void stage(__global const float *weights, const int tile, const int first,
                   __local float *to) {
     const int taps = TAPS_Y * TAPS_X, width = 4 * TILE_QUADS;
-    for (int i = get_local_id(0); i < BLOCK_CHANNELS * taps * width; i += GROUP_ITEMS) {
+    FOR_STAGED {
         /* Neighbouring items read neighbouring weights. */
 #if IN_STRIDE < OUT_STRIDE
         const int c = i % BLOCK_CHANNELS, j = i / BLOCK_CHANNELS % taps;
@@ -181,12 +192,12 @@ INLINE void stage(__global const float *weights, const int tile, const int first
         const int o = FIRST_CHANNEL(tile) + out % TILE_CHANNELS;
         const int ky = phase / PHASES_X + j / TAPS_X * PHASES_Y;
         const int kx = phase % PHASES_X + j % TAPS_X * PHASES_X;
-        float w = 0.0f;
-        if (first + c < IN_CHANNELS && out < TILE && o < OUT_CHANNELS && phase < PHASES &&
-            ky < KERNEL_H && kx < KERNEL_W)
-            w = weights[(size_t)(first + c) * IN_STRIDE +
-                        (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE];
-        to[4 * CHANNEL_QUADS * c + width * j + out] = w;
+        const bool there = first + c < IN_CHANNELS && out < TILE && o < OUT_CHANNELS &&
+                           phase < PHASES && ky < KERNEL_H && kx < KERNEL_W;
+        const size_t at = (size_t)(first + c) * IN_STRIDE +
+                          (size_t)(ky * KERNEL_W + kx) * TAP_STRIDE + (size_t)o * OUT_STRIDE;
+        const float w = weights[there ? at : 0];
+        to[4 * CHANNEL_QUADS * c + width * j + out] = there ? w : 0.0f;
     }
 }
 #endif

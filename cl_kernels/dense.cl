@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One product for all three passes of a dense layer, with vectors along its columns. x, y and their
- * gradients are [feature][BATCH], the weight is [in][out]:
+/* One product for all three passes of a dense layer, on CPUs: vectors lie along its columns. x, y
+ * and their gradients are [feature][BATCH], the weight is [in][out]:
  *
  *     C[m][l] = sum over r of A(m, r) B[r][l]
  *
@@ -26,15 +26,15 @@
  *     SLICE                      terms of the sums that an item adds up (512); where they are not
  *                                all, slices' sums go to a buffer and `combine` adds them in order
  *     ITEM_VECTORS, BIAS_ROWS    of an item of `combine`, and of `bias_gradient`
- * and on CPUs also
  *     ITEM_COLUMNS, ITEM_CHUNKS  tiles of an item along l (8), and chunks along m (1)
  *     CHUNK_TILES                tiles of a chunk along m (10)
  *     BLOCK                      terms of the sums taken at a time (128)
  *
- * Work-groups are (columns, rows, slices). COMPARED, in forward products on CPUs whose terms are
- * all in one block: each leaves a part of the errors per row of work-groups.
+ * Work-groups are (columns, rows, slices). COMPARED, in forward products whose terms are all in one
+ * block: each leaves a part of the errors per row of work-groups. On GPUs only `combine` and
+ * `bias_gradient` are used, where CLBlast computes a product.
  *
- * Twin of engine/ops/dense/kernels.c; blocks.c and lanes.c choose the numbers. */
+ * Twin of engine/ops/dense/kernels.c; blocks.c chooses the numbers. */
 
 #include "comparison.cl"
 
@@ -46,15 +46,6 @@
 #define SLICES CEIL_DIV(R, SLICE)
 #define C_ROW (FORM == WEIGHT ? L : BATCH)
 
-#if LANES
-/* An item reads A and B where they are; for weight gradients, B is the output of dense_panels. */
-#define A_IN_PLACE 1
-#define A_SPACE __global
-#define B_SPACE __global
-#define TILE_A_ROW A_ROW
-#define TILE_A_STEP A_STEP
-#define TILE_B_STEP (FORM == WEIGHT ? TILE_WIDTH : BATCH)
-#else
 /* For each chunk of its rows, an item copies a block of A to where a tile's terms lie side by side:
  * in A they may be so far apart, by powers of two, that they compete for the same few sets of a
  * cache. B is copied only for weight gradients, which need it transposed. */
@@ -83,7 +74,6 @@
 #define PANEL_A (BLOCK * TILE_ROWS + VECTOR_WIDTH) /* copying may write one vector too many */
 #define WHOLE_ROWS (CEIL_DIV(TILE_ROWS, VECTOR_WIDTH) * VECTOR_WIDTH)
 #endif
-#endif
 
 /* Finishes a complete sum. `extra` is the bias (forward) or x (input). */
 static inline vec finish(vec sum, int m, int l, __global const float *extra) {
@@ -97,6 +87,7 @@ static inline vec finish(vec sum, int m, int l, __global const float *extra) {
 #endif
 }
 
+#if !LANES
 /* Only the columns of weights' gradients may end within a vector. */
 #if FORM == WEIGHT && L % (TILE_VECTORS * LANE_STRIDE)
 static inline vec load_c(__global const float *c, int l) {
@@ -128,10 +119,6 @@ static inline void store_c(vec v, __global float *c, int l) {
 #define COLUMN (l + j * LANE_STRIDE)
 #define OUTPUT_AT ((size_t)(m0 + i) * C_ROW + COLUMN)
 
-#if LANES
-#define PREFETCH_SHARE(next) (void)0
-typedef int ahead;
-#else
 /* The lines that the next copies read: `left` lines in rows of `lines`, `skip` floats between rows.
  * Multiplying tiles leaves memory idle, so every PREFETCH_TERMS terms of a tile prefetch a share of
  * them. */
@@ -186,8 +173,6 @@ static inline stretch stretch_of_b(__global const float *b, int l0, int block) {
     return FORM == WEIGHT ? stretch_of(b + (size_t)l0 * BATCH + block, columns, terms, BATCH)
                           : stretch_of(b + (size_t)block * BATCH + l0, terms, columns, BATCH);
 }
-#define PREFETCH_SHARE(next) prefetch_share(next)
-#endif
 
 /* Computes one tile, rows m0 .., columns l .. of c, over `terms` terms from a and b on. begin: c
  * holds nothing yet; end: the sums are complete. */
@@ -218,7 +203,7 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
         }
     }
     for (int start = 0; start < terms; start += PREFETCH_TERMS) {
-        PREFETCH_SHARE(next);
+        prefetch_share(next);
         UNROLL_TWICE_FOR (int r = start; r < min(start + PREFETCH_TERMS, terms); r++) {
             vec terms_b[TILE_VECTORS];
             FOR_VECTORS terms_b[j] = vec_load(b + (size_t)r * TILE_B_STEP + j * LANE_STRIDE);
@@ -254,41 +239,6 @@ PART void multiply_tile(A_SPACE const float *a, B_SPACE const float *b, int term
     }
 }
 
-#if LANES
-/* accumulate: used for weight gradients only. slices: receives the sums, [SLICES][M][C_ROW], if
- * SLICES > 1; else NULL, and the sums go to c. */
-__kernel GROUP_ATTRIBUTE void dense_product(
-    __global const float *restrict a, __global const float *restrict b,
-    __global const float *restrict extra, __global float *restrict c,
-    __global float *restrict slices, __global float *restrict bias_gradient, int accumulate,
-    __global const float *restrict target, __global float *restrict errors, float scale, int n) {
-    const int tile = (int)get_group_id(0), m0 = (int)get_group_id(1) * TILE_ROWS;
-    const int slice = get_group_id(2), begin = slice * SLICE, end = min(begin + SLICE, R);
-    const int lane = (int)get_local_id(0);
-    b += (size_t)tile * TILE_WIDTH * (FORM == WEIGHT ? R : 1);
-    multiply_tile(a + (size_t)m0 * A_ROW + (size_t)begin * A_STEP,
-                  b + (size_t)begin * TILE_B_STEP + lane, end - begin, m0, tile * TILE_WIDTH + lane,
-                  SLICES > 1 ? slices + (size_t)slice * M * C_ROW : c, !accumulate, SLICES == 1,
-                  extra, 0, 0, 0);
-}
-
-/* dy [L][BATCH] becomes panels[tile of columns][R][TILE_WIDTH], with zeros beyond L, and an
- * item adds the values of its column up. Work-groups are (COLUMNS / LANE_STRIDE). */
-__kernel GROUP_ATTRIBUTE void dense_panels(__global const float *restrict dy,
-                                           __global float *restrict out,
-                                           __global float *restrict bias_gradient, int accumulate) {
-    const int l = (int)get_global_id(0);
-    __global float *to = out + (size_t)(l / TILE_WIDTH) * TILE_WIDTH * R + l % TILE_WIDTH;
-    float sum = 0.0f;
-    for (int r = 0; r < R; r++) {
-        const float v = l < L ? dy[(size_t)l * BATCH + r] : 0.0f;
-        to[(size_t)r * TILE_WIDTH] = v;
-        sum += v;
-    }
-    if (bias_gradient && l < L) bias_gradient[l] = (accumulate ? bias_gradient[l] : 0.0f) + sum;
-}
-
-#else
 /* Copies a vector from anywhere to anywhere, for which vload and vstore may take it apart. */
 typedef struct {
     vec v;

@@ -59,7 +59,8 @@ INLINE void write_sums(const unit_sums *sums, int row, int column, int lane,
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_matrix_units(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, int accumulate AND_BIAS_ARGUMENTS) {
+    __global float *restrict partial, __global float *restrict bias,
+    int accumulate AND_BIAS_ARGUMENTS) {
     __local uint large_slabs[2 * LARGE_ROOM] __attribute__((aligned(16)));
     __local uint small_slabs[2 * SMALL_ROOM] __attribute__((aligned(16)));
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
@@ -74,6 +75,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
     unit_sums sums;
     clear_sums(&sums);
     float4 some_large[LARGE_COPIES], some_small[SMALL_COPIES];
+    column_sums columns;
+    FOR_SMALL_COPIES columns.of[i] = 0.0f;
     const share s = share_of(first_row, split);
     place next = place_of(s.pixels, s.first);
     if (s.slabs > 0) {
@@ -81,6 +84,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         load_small(small, first_column, next, item, some_small);
         store(large_slabs, GROUP_ROWS, true, item, some_large);
         store(small_slabs, GROUP_COLUMNS, false, item, some_small);
+        add_columns(some_small, &columns);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int slab = 0; slab < s.slabs; slab++) {
@@ -96,10 +100,13 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         if (more) {
             store(large_slabs + (now ^ 1) * LARGE_ROOM, GROUP_ROWS, true, item, some_large);
             store(small_slabs + (now ^ 1) * SMALL_ROOM, GROUP_COLUMNS, false, item, some_small);
+            add_columns(some_small, &columns);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     TAKE_BIAS(split, tile, (__local float *)large_slabs);
-    write_sums(&sums, first_row + warp_row, first_column + warp_column, lane,
-               partial + (size_t)split * WEIGHTS, accumulate);
+    partial += (size_t)split * SPLIT_FLOATS;
+    write_sums(&sums, first_row + warp_row, first_column + warp_column, lane, partial, accumulate);
+    write_columns(&columns, item, TAKEN_COLUMNS(first_row, first_column),
+                  (__local float *)small_slabs, BIAS_OF(partial, bias) + first_column, accumulate);
 }

@@ -17,9 +17,11 @@
  *     SLAB               images copied at a time (16)
  *     SPLITS             parts that the slabs are summed in (1 to 256): sum_splits.cl
  *     WEIGHTS            floats of the gradient
- *     BIAS_SPLITS        above 0: rows of work-groups after those of the splits, which take the
- *                        bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS and
- *                        BIAS_OF_LARGE (1: dy is the large side)
+ *     TAKES_BIAS         1: the gradient of the small side's bias is taken along, where tiles go
+ *                        through all of its pixels
+ *     BIAS_SPLITS        above 0, instead: rows of work-groups after those of the splits, which
+ * take the bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS and BIAS_OF_LARGE (1: dy
+ * is the large side)
  *
  * The kernel defines GROUP_ITEMS and which rows, and columns, of a slab an item copies a quad of:
  * LARGE_COPIES and SMALL_COPIES of them, FIRST_COPY(item) + NEXT_COPY(i), each as many as
@@ -27,7 +29,7 @@
 #if BIAS_SPLITS
 #define BIAS_ITEMS GROUP_ITEMS
 #include "bias_sum.cl"
-#define AND_BIAS_ARGUMENTS , BIAS_ARGUMENTS
+#define AND_BIAS_ARGUMENTS , long first_bias, int accumulate_bias
 /* At the end, as a barrier after a return is more than PoCL 3.1 can do; room: GROUP_ITEMS floats.
  */
 #define TAKE_BIAS(split, tile, room)                                                               \
@@ -169,8 +171,44 @@ INLINE void load_small(__global const float *small, int first_column, place at, 
     }
 }
 
-/* partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. */
+/* Sums, for the bias, of what an item copies of the small side. */
+typedef struct column_sums {
+    float of[SMALL_COPIES];
+} column_sums;
+
+INLINE void add_columns(const float4 *from, column_sums *sums) {
+#if TAKES_BIAS
+    FOR_SMALL_COPIES sums->of[i] += (from[i].x + from[i].y) + (from[i].z + from[i].w);
+#endif
+}
+
+/* Adds up what items with other quads of the same columns have, in order. to: of column 0; columns:
+ * to write. room: QUADS floats for each column. */
+INLINE void write_columns(const column_sums *sums, int item, int columns, __local float *room,
+                          __global float *to, int accumulate) {
+#if TAKES_BIAS
+    FOR_SMALL_COPIES {
+        const int column = FIRST_COPY(item) + NEXT_COPY(i);
+        if (GROUP_COLUMNS % COPIED_AT_ONCE == 0 || column < GROUP_COLUMNS)
+            room[column * QUADS + item % QUADS] = sums->of[i];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int column = item; column < min(columns, GROUP_COLUMNS); column += GROUP_ITEMS) {
+        float total = accumulate ? to[column] : 0.0f;
+        for (int quad = 0; quad < QUADS; quad++) total += room[column * QUADS + quad];
+        to[column] = total;
+    }
+#endif
+}
+
+/* partial is [SPLITS][weights in their own order, biases that are taken along]; with one split it
+ * is the gradient itself, biases go to `bias`, and `accumulate` adds to either. The biases of a
+ * tile's columns are those of the tiles with the first rows. */
+#define SPLIT_FLOATS (WEIGHTS + (TAKES_BIAS ? SMALL_CHANNELS : 0))
+#define BIAS_OF(partial, bias) (SPLITS > 1 ? (partial) + WEIGHTS : (bias))
+#define TAKEN_COLUMNS(first_row, first_column)                                                     \
+    ((first_row) == 0 ? SMALL_CHANNELS - (first_column) : 0)
+
 INLINE void write_sum(float sum, int row, int column, __global float *partial, int accumulate) {
     if (row >= MATRIX_ROWS || column >= SMALL_CHANNELS) return;
     __global float *to = partial + (size_t)CHANNEL_OF(row) * LARGE_STRIDE +

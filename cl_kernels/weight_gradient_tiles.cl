@@ -112,7 +112,8 @@ INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_tiles(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, int accumulate AND_BIAS_ARGUMENTS) {
+    __global float *restrict partial, __global float *restrict bias,
+    int accumulate AND_BIAS_ARGUMENTS) {
     __local float room[SLAB_ROOM > SUM_ROOM ? SLAB_ROOM : SUM_ROOM] __attribute__((aligned(16)));
     __local float *large_slabs = room, *small_slabs = room + 2 * LARGE_ROOM;
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
@@ -126,6 +127,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
     float sum[TILE_ROWS][TILE_COLUMNS];
     FOR_ROWS FOR_COLUMNS sum[i][j] = 0.0f;
     float4 some_large[LARGE_COPIES], some_small[SMALL_COPIES];
+    column_sums columns;
+    FOR_SMALL_COPIES columns.of[i] = 0.0f;
     const share s = share_of(first_row, split);
     place next = place_of(s.pixels, s.first);
     if (s.slabs > 0) {
@@ -133,6 +136,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         load_small(small, first_column, next, item, some_small);
         store_large(large_slabs, item, some_large);
         store_small(small_slabs, item, some_small);
+        add_columns(some_small, &columns);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int slab = 0; slab < s.slabs; slab++) {
@@ -148,12 +152,15 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         if (more) {
             store_large(large_slabs + (now ^ 1) * LARGE_ROOM, item, some_large);
             store_small(small_slabs + (now ^ 1) * SMALL_ROOM, item, some_small);
+            add_columns(some_small, &columns);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     add_slices(slice, of_slice, room, sum);
     TAKE_BIAS(split, tile, room);
+    partial += (size_t)split * SPLIT_FLOATS;
     if (slice == 0)
-        write_sums(sum, first_row + item_row, first_column + item_column,
-                   partial + (size_t)split * WEIGHTS, accumulate);
+        write_sums(sum, first_row + item_row, first_column + item_column, partial, accumulate);
+    write_columns(&columns, item, TAKEN_COLUMNS(first_row, first_column), room,
+                  BIAS_OF(partial, bias) + first_column, accumulate);
 }

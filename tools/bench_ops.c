@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Times the kernels of convolutions and dense layers one by one:
  *
- *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-r SECONDS] [SIDE [-a SIDE]...] LAYER...
+ *   bench_ops [-ce] [-d DEVICE] [-b BATCH] [-p PRECISION] [-r SECONDS] [SIDE [-a SIDE]...] LAYER...
  *
  * LAYER is c or t (transposed), then CHANNELSxPIXELS-CHANNELS, kKERNEL, sSTRIDE, pPADDING, as in
- * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS.
+ * c3x64-12k4s2p1; or d (dense), then INPUTS-OUTPUTS. PRECISION is that of convolutions on matrix
+ * units: fp32, tf32 or bf16.
  *
  * SIDE is [-k FOLDER] [-g CHOICE] [-w CHOICE]: -k takes the kernels from a folder, as
  * UNSEEN_KERNEL_DIR does, -g gives the algorithm and its parameters of a convolution's forward pass
@@ -33,6 +34,7 @@ static us_device *device;
 static unseen_error failure;
 static double seconds = 0.5;
 static bool processor_time, empties_caches;
+static us_precision precision;
 
 static void check(unseen_status status) {
     if (status == UNSEEN_OK) return;
@@ -204,6 +206,7 @@ static void bench_layer(const char *text, int batch) {
         .large = transposed ? to : from,
         .small = transposed ? from : to,
         .batch = us_device_pad(&device->facts, batch),
+        .precision = us_precision_on(&device->facts, precision),
         .kernel = {kernel, kernel},
         .stride = {stride, stride},
         .padding = {padding, padding},
@@ -301,6 +304,15 @@ static bool read_choice(const char *text, us_choice *choice) {
     return false;
 }
 
+static bool read_precision(const char *text) {
+    for (int i = 0; us_precision_names[i]; i++)
+        if (strcmp(text, us_precision_names[i]) == 0) {
+            precision = (us_precision)i;
+            return true;
+        }
+    return false;
+}
+
 static int refuse(const char *what, const char *text) {
     fprintf(stderr, "%s: %s\n", text, what);
     return 2;
@@ -310,11 +322,12 @@ int main(int argc, char **argv) {
     const char *selector = NULL;
     int batch = 128;
     side *last = sides;
-    for (int option; (option = getopt(argc, argv, "ced:b:r:ak:g:w:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "ced:b:p:r:ak:g:w:")) != -1;) {
         if (option == 'c') processor_time = true;
         if (option == 'e') empties_caches = true;
         if (option == 'd') selector = optarg;
         if (option == 'b') batch = atoi(optarg);
+        if (option == 'p' && !read_precision(optarg)) return refuse("not a precision", optarg);
         if (option == 'r') seconds = atof(optarg);
         if (option == 'a' && side_count == MOST_SIDES) return refuse("too many sides", "-a");
         if (option == 'a') last = &sides[side_count++];

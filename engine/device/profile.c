@@ -57,8 +57,10 @@ static bool device_tells_time(us_device *device) {
 
 static void drop_events(us_profile *profile) {
     for (size_t i = 0; i < profile->count; i++) {
-        if (profile->launches[i].event) clReleaseEvent(profile->launches[i].event);
-        profile->launches[i].event = NULL;
+        us_launch *launch = &profile->launches[i];
+        if (launch->event) clReleaseEvent(launch->event);
+        if (launch->before) clReleaseEvent(launch->before);
+        launch->event = launch->before = NULL;
     }
 }
 
@@ -90,9 +92,12 @@ static bool read_times(us_profile *profile) {
     double offset = 0, late = 0;
     for (size_t i = 0; i < profile->count; i++) {
         us_launch *launch = &profile->launches[i];
+        const cl_event first = launch->before ? launch->before : launch->event;
         double queued;
-        if (!event_time(launch->event, CL_PROFILING_COMMAND_QUEUED, &queued) ||
-            !event_time(launch->event, CL_PROFILING_COMMAND_START, &launch->started) ||
+        if (!event_time(first, CL_PROFILING_COMMAND_QUEUED, &queued) ||
+            !event_time(first,
+                        launch->before ? CL_PROFILING_COMMAND_END : CL_PROFILING_COMMAND_START,
+                        &launch->started) ||
             !event_time(launch->event, CL_PROFILING_COMMAND_END, &launch->ended))
             return false;
         if (i == 0) offset = launch->enqueued - queued;
@@ -160,6 +165,7 @@ unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const cha
     if (!launch) {
         profile->lost = true;
         if (timer->event) clReleaseEvent(timer->event);
+        if (timer->before) clReleaseEvent(timer->before);
         return UNSEEN_OK;
     }
     *launch = (us_launch){
@@ -169,7 +175,27 @@ unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const cha
         .started = timer->enqueued - profile->begun,
         .ended = us_clock() - profile->begun,
         .event = timer->event,
+        .before = timer->before,
     };
     snprintf(launch->name, sizeof launch->name, "%s", name);
     return UNSEEN_OK;
+}
+
+static unseen_status mark(us_device *device, cl_event *event, unseen_error *error) {
+    cl_int code = clEnqueueMarkerWithWaitList(device->queue, 0, NULL, event);
+    if (code == CL_SUCCESS) return UNSEEN_OK;
+    return us_device_fail(device, error, code, "clEnqueueMarkerWithWaitList");
+}
+
+unseen_status us_launch_enter(us_device *device, us_launch_timer *timer, unseen_error *error) {
+    us_launch_begin(device, timer);
+    return timer->wanted ? mark(device, &timer->before, error) : UNSEEN_OK;
+}
+
+unseen_status us_launch_leave(us_device *device, us_launch_timer *timer, const char *name,
+                              unseen_error *error) {
+    unseen_status status = timer->wanted ? mark(device, timer->wanted, error) : UNSEEN_OK;
+    if (status == UNSEEN_OK) return us_launch_end(device, timer, name, error);
+    if (timer->before) clReleaseEvent(timer->before);
+    return status;
 }

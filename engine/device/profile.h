@@ -13,6 +13,7 @@ typedef struct us_launch {
     double enqueued, returned; /* the host's call */
     double started, ended;     /* the device's work */
     cl_event event;
+    cl_event before; /* NULL; or what the work began after, whose last command is the event's */
 } us_launch;
 
 struct us_profile {
@@ -45,10 +46,17 @@ typedef struct us_launch_timer {
     double enqueued;
     cl_event event;
     cl_event *wanted; /* &event, or NULL without a profile */
+    cl_event before;  /* of us_launch_enter */
 } us_launch_timer;
 void us_launch_begin(us_device *device, us_launch_timer *timer);
 unseen_status us_launch_end(us_device *device, us_launch_timer *timer, const char *name,
                             unseen_error *error);
+
+/* The same before and behind a library's call, which enqueues commands of its own: as one, timed
+ * from outside. */
+unseen_status us_launch_enter(us_device *device, us_launch_timer *timer, unseen_error *error);
+unseen_status us_launch_leave(us_device *device, us_launch_timer *timer, const char *name,
+                              unseen_error *error);
 
 /* "input gradient" */
 const char *us_pass_name(us_pass pass);

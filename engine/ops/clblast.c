@@ -2,6 +2,7 @@
 #include "ops/clblast.h"
 
 #include "device/command.h"
+#include "device/profile.h"
 
 bool us_clblast_available(void) {
     return UNSEEN_CLBLAST;
@@ -28,24 +29,38 @@ static CLBlastTranspose transposed(bool yes) {
     return yes ? CLBlastTransposeYes : CLBlastTransposeNo;
 }
 
+static CLBlastStatusCode multiply(us_device *device, const us_clblast_product *p, us_buffer *a,
+                                  us_buffer *b, us_buffer *c, bool accumulate, us_buffer *scratch) {
+    const size_t a_row = p->a_transposed ? p->m : p->k, b_row = p->b_transposed ? p->k : p->n;
+    return CLBlastSgemmWithTempBuffer(
+        CLBlastLayoutRowMajor, transposed(p->a_transposed), transposed(p->b_transposed), p->m, p->n,
+        p->k, 1.0f, a->memory, 0, a_row, b->memory, 0, b_row, accumulate ? 1.0f : 0.0f, c->memory,
+        0, p->n, &device->queue, NULL, scratch->memory);
+}
+
 unseen_status us_clblast_multiply(us_device *device, const us_clblast_product *product,
-                                  us_buffer *a, us_buffer *b, us_buffer *c, bool accumulate,
-                                  unseen_error *error) {
+                                  us_label label, us_buffer *a, us_buffer *b, us_buffer *c,
+                                  bool accumulate, unseen_error *error) {
     const us_clblast_product *p = product;
     const size_t a_row = p->a_transposed ? p->m : p->k, b_row = p->b_transposed ? p->k : p->n;
     size_t bytes = 0;
     us_buffer *scratch;
+    us_launch_timer timer;
     CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
         CLBlastLayoutRowMajor, transposed(p->a_transposed), transposed(p->b_transposed), p->m, p->n,
         p->k, 0, a_row, 0, b_row, 0, p->n, &device->queue, &bytes);
     if (code != CLBlastSuccess) return fail(device, code, "CLBlastSGemmTempBufferSize", error);
     US_TRY(us_device_scratch(device, bytes, &scratch, error));
     US_TRY(us_command_barrier(device, error));
-    code = CLBlastSgemmWithTempBuffer(
-        CLBlastLayoutRowMajor, transposed(p->a_transposed), transposed(p->b_transposed), p->m, p->n,
-        p->k, 1.0f, a->memory, 0, a_row, b->memory, 0, b_row, accumulate ? 1.0f : 0.0f, c->memory,
-        0, p->n, &device->queue, NULL, scratch->memory);
-    if (code != CLBlastSuccess) return fail(device, code, "CLBlastSgemm", error);
+    US_TRY(us_launch_enter(device, &timer, error));
+    timer.label = label;
+    code = multiply(device, p, a, b, c, accumulate, scratch);
+    unseen_status status =
+        code == CLBlastSuccess ? UNSEEN_OK : fail(device, code, "CLBlastSgemm", error);
+    unseen_status left =
+        us_launch_leave(device, &timer, "clblast", status == UNSEEN_OK ? error : NULL);
+    US_TRY(status);
+    US_TRY(left);
     return us_command_barrier(device, error);
 }
 
@@ -64,9 +79,9 @@ unseen_status us_clblast_override(us_device *device, const us_clblast_parameters
 
 #else
 unseen_status us_clblast_multiply(us_device *device, const us_clblast_product *product,
-                                  us_buffer *a, us_buffer *b, us_buffer *c, bool accumulate,
-                                  unseen_error *error) {
-    (void)device, (void)product, (void)a, (void)b, (void)c, (void)accumulate;
+                                  us_label label, us_buffer *a, us_buffer *b, us_buffer *c,
+                                  bool accumulate, unseen_error *error) {
+    (void)device, (void)product, (void)label, (void)a, (void)b, (void)c, (void)accumulate;
     return us_clblast_check(error);
 }
 

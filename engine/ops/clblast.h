@@ -17,10 +17,10 @@ typedef struct us_clblast_product {
     bool a_transposed, b_transposed;
 } us_clblast_product;
 
-/* accumulate: added to what c holds. Uses the device's scratch buffer. */
+/* What the product is for; accumulate: added to what c holds. Uses the device's scratch buffer. */
 unseen_status us_clblast_multiply(us_device *device, const us_clblast_product *product,
-                                  us_buffer *a, us_buffer *b, us_buffer *c, bool accumulate,
-                                  unseen_error *error);
+                                  us_label label, us_buffer *a, us_buffer *b, us_buffer *c,
+                                  bool accumulate, unseen_error *error);
 
 /* How CLBlast cuts large products (its kernel "Xgemm"); the names are CLBlast's. Within its limits,
  * which it checks when the kernel is built: mwg is a multiple of mdimc * vwm and of mdima * vwm,

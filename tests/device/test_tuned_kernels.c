@@ -11,7 +11,6 @@
 #include "ops/attributes.h"
 #include "ops/clblast.h"
 #include "ops/convolution/table.h"
-#include "ops/dense/product.h"
 #include "test_choices.h"
 
 static int check_point(us_trial *trial, const us_choice *choice, int *tried) {
@@ -132,6 +131,7 @@ static int dense_products(us_device *device) {
         .batch = us_device_pad(&device->facts, 65),
         .activation = {US_ACTIVATION_SIGMOID, 0},
         .input_activation = {US_ACTIVATION_RELU, 0},
+        .training = true,
     };
     void *layer;
     if (us_tuning_open(&device->facts, &device->tuning, &error) != UNSEEN_OK ||
@@ -195,16 +195,16 @@ static void what_is_stored_is_used(void **state) {
     assert_int_equal(in_child(uses_the_winner), 0);
 }
 
-/* Whether a launch of our kernel for products is among the profile's. */
+/* Whether no launch of the profile is CLBlast's. */
 static bool has_own_product(const us_profile *profile) {
     for (size_t i = 0; i < profile->count; i++)
-        if (strcmp(profile->launches[i].name, "dense_product") == 0) return true;
-    return false;
+        if (strcmp(profile->launches[i].name, "clblast") == 0) return false;
+    return true;
 }
 
 enum { IN = 70, OUT = 37, IMAGES = 65 };
 
-/* Forward of a layer as it is created by anyone, beside a sum on the host; *own: by our kernel. */
+/* Forward of a layer as it is created by anyone, beside a sum on the host; *own: by our kernels. */
 static int run_forward(us_device *device, bool *own) {
     us_dense_attributes attributes = {.units = OUT, .bias = true};
     const us_layer_plan plan = {.device = device,
@@ -248,26 +248,33 @@ static int run_forward(us_device *device, bool *own) {
     return wrong ? 12 : 0;
 }
 
+/* A dense layer's forward pass, as it asks for it. */
+static us_convolution_problem product_problem(const us_device_facts *device) {
+    return (us_convolution_problem){.pass = US_CONVOLUTION_DOWN,
+                                    .large = {IN, 1, 1},
+                                    .small = {OUT, 1, 1},
+                                    .batch = us_device_pad(device, IMAGES),
+                                    .kernel = {1, 1},
+                                    .stride = {1, 1},
+                                    .large_stride = OUT,
+                                    .tap_stride = OUT,
+                                    .small_stride = 1,
+                                    .bias = true};
+}
+
 /* Winners of one product, ours and CLBlast's, alternate in the file, and in the layer. */
 static int uses_clblast(us_device *device) {
-    const us_product_problem problem = {.form = US_PRODUCT_FORWARD,
-                                        .in = IN,
-                                        .out = OUT,
-                                        .batch = us_device_pad(&device->facts, IMAGES),
-                                        .bias = true};
-    const bool lanes = device->facts.execution == US_EXECUTION_LANES;
+    const us_tunable *tunable = &us_convolution_tunable;
+    const us_convolution_problem problem = product_problem(&device->facts);
     for (int turn = 0; turn < 4; turn++) {
-        const char *name = turn % 2 ? "clblast" : lanes ? "lanes" : "blocks";
-        us_tuning_entry entry = {{.algorithm = algorithm_named(&us_product_tunable, name)}, 2, 1};
+        us_tuning_entry entry = {{.algorithm = algorithm_named(tunable, "clblast")}, 2, 1};
         us_choice chosen;
         bool own;
-        us_choice_algorithm(&us_product_tunable, &entry.choice)
-            ->defaults(&device->facts, &problem, entry.choice.parameters);
+        if (turn % 2 == 0) entry.choice = us_tunable_default(tunable, &device->facts, &problem);
         if (us_tuning_open(&device->facts, &device->tuning, &error) ||
-            us_tuning_store(device->tuning, &us_product_tunable, &problem, &entry, &error) ||
+            us_tuning_store(device->tuning, tunable, &problem, &entry, &error) ||
             us_tuning_open(&device->facts, &device->tuning, &error) ||
-            us_tuning_choose(device->tuning, &device->facts, &us_product_tunable, &problem, &chosen,
-                             &error))
+            us_tuning_choose(device->tuning, &device->facts, tunable, &problem, &chosen, &error))
             return 2;
         if (memcmp(&chosen, &entry.choice, sizeof chosen) != 0) return 3;
         int failed = run_forward(device, &own);
@@ -287,16 +294,15 @@ static void clblast_is_used_where_it_won(void **state) {
 
 /* Without CLBlast a winner of a program that has it counts for nothing. */
 static int misses_clblast(us_device *device) {
-    const us_product_problem problem = {
-        .in = IN, .out = OUT, .batch = us_device_pad(&device->facts, IMAGES)};
-    const int clblast = algorithm_named(&us_product_tunable, "clblast");
+    const us_tunable *tunable = &us_convolution_tunable;
+    const us_convolution_problem problem = product_problem(&device->facts);
+    const int clblast = algorithm_named(tunable, "clblast");
     const us_tuning_entry entry = {.choice = {.algorithm = clblast}};
     us_choice chosen;
     if (us_tuning_open(&device->facts, &device->tuning, &error) ||
-        us_tuning_store(device->tuning, &us_product_tunable, &problem, &entry, &error) ||
+        us_tuning_store(device->tuning, tunable, &problem, &entry, &error) ||
         us_tuning_open(&device->facts, &device->tuning, &error) ||
-        us_tuning_choose(device->tuning, &device->facts, &us_product_tunable, &problem, &chosen,
-                         &error))
+        us_tuning_choose(device->tuning, &device->facts, tunable, &problem, &chosen, &error))
         return 2;
     us_tuning_close(&device->tuning);
     return chosen.algorithm != clblast ? 0 : 3;

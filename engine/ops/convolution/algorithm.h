@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* An algorithm for convolutions: a row of table.c. A new one is a constant of this kind in a .c
- * file of its own, its kernel file in cl_kernels/, a line in table.c, and its cases in
- * tests/device/test_convolution_tiles.c. */
+/* An algorithm for convolutions, of which dense layers are a kind: a row of table.c. A new one is a
+ * constant of this kind in a .c file of its own, its kernel file in cl_kernels/, a line in table.c,
+ * and its cases in tests/device/test_convolution_tiles.c or test_dense_tiles.c. */
 #ifndef US_OPS_CONVOLUTION_ALGORITHM_H
 #define US_OPS_CONVOLUTION_ALGORITHM_H
 

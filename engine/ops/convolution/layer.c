@@ -139,6 +139,7 @@ unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transp
     if (!made) return us_fail_memory(error, "a convolution");
     made->plan = *plan;
     made->attributes = *(const us_convolution_attributes *)plan->attributes;
+    made->plan.attributes = &made->attributes;
     made->transposed = transposed;
     made->gradient_place = -1;
     unseen_status status = build_forward(made, false, error);

@@ -57,7 +57,7 @@ typedef struct us_convolution_attributes {
 int us_convolution_tensors(const us_convolution_attributes *attributes, us_shape in,
                            bool transposed, us_tensor_spec specs[US_LAYER_MAX_TENSORS]);
 
-/* As of us_layer_type, with `transposed` added. */
+/* As of us_layer_type, with `transposed` added. The attributes are copied. */
 unseen_status us_convolution_layer_create(const us_layer_plan *plan, bool transposed, void **layer,
                                           unseen_error *error);
 void us_convolution_layer_destroy(void *layer);

@@ -57,6 +57,16 @@ static inline bool us_convolution_is_square(const us_convolution_problem *proble
            problem->padding[0] == problem->padding[1];
 }
 
+/* Whether it is a matrix product, as of a dense layer: one tap, images of one pixel, and weights
+ * [large][small]. */
+static inline bool us_convolution_is_product(const us_convolution_problem *problem) {
+    return problem->kernel[0] * problem->kernel[1] == 1 &&
+           problem->padding[0] + problem->padding[1] == 0 &&
+           problem->large.height * problem->large.width == 1 &&
+           problem->small.height * problem->small.width == 1 &&
+           problem->large_stride == (size_t)problem->small.channels && problem->small_stride == 1;
+}
+
 static inline size_t us_convolution_weights(const us_convolution_problem *problem) {
     return (size_t)problem->large.channels * (size_t)problem->small.channels *
            (size_t)problem->kernel[0] * (size_t)problem->kernel[1];

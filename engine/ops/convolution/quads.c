@@ -130,7 +130,8 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 /* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
  * kernel, of about 96 registers, that it holds, and bytes that it reads at a time from a cache that
  * all share. Others are taken for small. The constants of the functions below were fitted to
- * measurements on an NVIDIA H200. */
+ * measurements on an NVIDIA H200, where weights were still copied one by one, which then cost twice
+ * as much. */
 typedef struct unit {
     int lanes, items, bytes;
     double turn; /* cycles of an item's instruction */
@@ -158,7 +159,7 @@ static int count_lines(const quads *q) {
 /* Instructions of an item, apart from those of waiting. A weight that is copied costs many, for
  * where it comes from and goes to, as does an output. */
 static double count_instructions(const us_convolution_problem *p, const quads *q) {
-    enum { COPY = 86, OUTPUT = 88, EXCHANGE = 16, OUTPUT_OF_SLICES = 220 };
+    enum { COPY = 40, OUTPUT = 88, EXCHANGE = 16, OUTPUT_OF_SLICES = 220 };
     const double line = 1.5;
     const int tile = q->channels * q->phases, taps = count_taps(p, 0) * count_taps(p, 1);
     const int tile_quads = us_divide_up(tile, IMAGES), block = q->inputs * q->slices;
@@ -185,7 +186,7 @@ static double input_bytes(const us_convolution_problem *p, const quads *q) {
 /* The time that so many groups take together on a compute unit, in cycles: as long as the unit has
  * work, but no less than one of them takes, which waits for inputs and for weights to be copied. */
 static double round_time(const us_convolution_problem *p, const quads *q, unit by, double groups) {
-    enum { TAP_WAIT = 180, STAGE_WAIT = 2600 };
+    enum { TAP_WAIT = 180, STAGE_WAIT = 1500 };
     const double share = 0.75; /* of the cycles in which an instruction can start */
     const int taps = count_taps(p, 0) * count_taps(p, 1);
     const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
@@ -282,11 +283,23 @@ double us_convolution_quads_cycles(const us_device_facts *device, const us_convo
     return choose_valid(device, p, &q) ? estimate(device, p, &q) : INFINITY;
 }
 
+/* Whether it is better than tiles: for products so small that they are bound by how long one item
+ * takes, which slices shorten. */
+static bool suits_product(const us_device_facts *device, const us_convolution_problem *p,
+                          const quads *q) {
+    enum { MOST_WORK = 1 << 24 }; /* multiply-adds */
+    return (double)us_convolution_weights(p) * us_device_occupied(device, p->batch) <= MOST_WORK &&
+           estimate(device, p, q) <= us_convolution_tiles_cycles(device, p);
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 64 };
     const us_convolution_problem *p = problem;
-    return us_device_is_gpu(device) && us_convolution_out(p).channels <= MOST_OUTPUTS &&
-           choose_valid(device, p, parameters);
+    const bool product = us_convolution_is_product(p);
+    if (!us_device_is_gpu(device) || (!product && us_convolution_out(p).channels > MOST_OUTPUTS))
+        return false;
+    return choose_valid(device, p, parameters) &&
+           (!product || suits_product(device, p, parameters));
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */
@@ -352,13 +365,14 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d "
         "-DGROUP_TILES=%d "
         "-DSLICES=%d "
-        "-DSLICE_CHANNELS=%d -DSTAGED=%d",
+        "-DSLICE_CHANNELS=%d -DSTAGED=%d -DFEW_REGISTERS=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
         out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
         p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
         count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
-        q->pixels, q->tiles, q->slices, q->inputs, q->staged);
+        q->pixels, q->tiles, q->slices, q->inputs, q->staged,
+        device->vendor == US_VENDOR_AMD /* whose compiler reads far ahead */);
 }
 
 static void destroy(void *pointer) {

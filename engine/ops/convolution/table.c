@@ -5,6 +5,8 @@
 
 /* Rows: where nothing was tuned, the first one that has defaults for a problem computes it. */
 #define ALGORITHMS(ROW)                                                                            \
+    ROW(product_blocks)                                                                            \
+    ROW(product_clblast)                                                                           \
     ROW(convolution_winograd)                                                                      \
     ROW(convolution_matrix_units)                                                                  \
     ROW(convolution_quads)                                                                         \

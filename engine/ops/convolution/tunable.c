@@ -31,6 +31,14 @@ static void label(const void *problem, char text[US_TUNABLE_TEXT]) {
     bool transposed = gradient ? p->bias_of_large : down != forward;
     const us_shape from = gradient ? p->large : us_convolution_in(p);
     const us_shape to = gradient ? p->small : us_convolution_out(p);
+    if (us_convolution_is_product(p)) {
+        snprintf(text, US_TUNABLE_TEXT, "dense %s, %d to %d, batch %d",
+                 gradient  ? "weight gradient"
+                 : forward ? "forward"
+                           : "input gradient",
+                 p->large.channels, p->small.channels, p->batch);
+        return;
+    }
     snprintf(text, US_TUNABLE_TEXT,
              "%s%s, %dx%dx%d %s %dx%dx%d, kernel %dx%d, stride %dx%d, batch %d",
              transposed ? "transposed " : "",

@@ -69,22 +69,6 @@ size_t us_weight_gradient_parts(const void *state, us_split_gradient split[2]) {
     return floats + biases * (size_t)g->bias_splits;
 }
 
-unseen_status us_weight_gradient_launch_groups(const us_weight_gradient *gradient,
-                                               const us_convolution_args *args, us_buffer *to,
-                                               us_buffer *bias, bool accumulate,
-                                               unseen_error *error) {
-    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    if (gradient->bias_groups > 0) {
-        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
-        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbibli",
-                                    args->large, args->small, to, (int32_t)accumulate, bias,
-                                    (int64_t)gradient->bias_first,
-                                    (int32_t)us_bias_accumulates(args));
-    }
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
-}
-
 unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradient *gradient,
                                          unseen_error *error) {
     const us_device_facts *device = &build->device->facts;

@@ -54,13 +54,6 @@ int us_weight_gradient_wanted_groups(const us_device_facts *device);
 bool us_weight_gradient_valid_splits(const us_device_facts *device,
                                      const us_convolution_problem *problem, int splits);
 
-/* As us_weight_gradient.launch, of kernels with work-groups of their own: tiles x splits, and rows
- * of those of the bias. */
-unseen_status us_weight_gradient_launch_groups(const us_weight_gradient *gradient,
-                                               const us_convolution_args *args, us_buffer *to,
-                                               us_buffer *bias, bool accumulate,
-                                               unseen_error *error);
-
 /* Makes what is needed beside the kernel, which is there. */
 unseen_status us_weight_gradient_prepare(const us_build *build, us_weight_gradient *gradient,
                                          unseen_error *error);

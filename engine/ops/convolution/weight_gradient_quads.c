@@ -206,6 +206,20 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 /* ---- kernel ---- */
 
+static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
+                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
+    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
+    if (gradient->bias_groups > 0) {
+        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
+        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbibli",
+                                    args->large, args->small, to, (int32_t)accumulate, bias,
+                                    (int64_t)gradient->bias_first,
+                                    (int32_t)us_bias_accumulates(args));
+    }
+    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
+                                args->large, args->small, to, (int32_t)accumulate);
+}
+
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
@@ -217,7 +231,7 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     made->groups = (size_t)us_divide_up(count_tiles(p, q), q->tiles);
     made->items = (size_t)group_items(q);
     made->splits = q->splits;
-    made->launch = us_weight_gradient_launch_groups;
+    made->launch = launch;
     char bias[US_BIAS_OPTIONS];
     made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(

@@ -95,6 +95,26 @@ int us_gradient_split_choices(const us_device_facts *device, const us_convolutio
 
 /* ---- running ---- */
 
+/* Whether tiles see every pixel of the side whose bias it is. */
+static bool takes_bias(const us_convolution_problem *p) {
+    return p->bias && !p->bias_of_large && p->padding[0] == 0 && p->padding[1] == 0;
+}
+
+/* Where they do not, more work-groups take the bias along. */
+static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
+                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
+    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
+    if (gradient->bias_groups > 0) {
+        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
+        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbili",
+                                    args->large, args->small, to, bias, (int32_t)accumulate,
+                                    (int64_t)gradient->bias_first,
+                                    (int32_t)us_bias_accumulates(args));
+    }
+    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbi",
+                                args->large, args->small, to, bias, (int32_t)accumulate);
+}
+
 unseen_status us_gradient_tile_create(const us_build *build, const us_convolution_problem *p,
                                       const us_gradient_tiling *tiling, void **state,
                                       unseen_error *error) {
@@ -107,20 +127,21 @@ unseen_status us_gradient_tile_create(const us_build *build, const us_convolutio
     made->groups = (size_t)count_tiles(p, t);
     made->items = (size_t)us_tile_items(t);
     made->splits = tiling->splits;
-    made->launch = us_weight_gradient_launch_groups;
-    char bias[US_BIAS_OPTIONS];
-    made->bias_groups = us_bias_options(device, p, made->items, bias);
+    made->takes_bias = takes_bias(p);
+    made->launch = launch;
+    char bias[US_BIAS_OPTIONS] = "";
+    if (!made->takes_bias) made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(
         build, tiling->name, tiling->name, &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d %s",
+        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d -DTAKES_BIAS=%d %s",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, tiling->options, tiling->splits, bias));
+        t->item_columns, tiling->options, tiling->splits, made->takes_bias, bias));
     return us_weight_gradient_prepare(build, made, error);
 }

@@ -31,11 +31,11 @@ static void set_tile(blocks *b, int vector_width, int rows, int vectors) {
 }
 
 /* Bytes of local memory for the copies of A and B. */
-static size_t copied_bytes(const blocks *b, us_product_form form, int vector_width) {
+static size_t copied_bytes(const blocks *b, us_convolution_pass pass, int vector_width) {
     const size_t rows = (size_t)b->chunk_tiles * (size_t)(b->block * b->tile_rows + vector_width);
     const size_t columns = (size_t)b->item_columns *
                            (size_t)(b->block * b->tile_vectors * vector_width + US_CACHE_LINE);
-    return (rows + (form == US_PRODUCT_WEIGHT ? columns : 0) + US_CACHE_LINE) * sizeof(float);
+    return (rows + (pass == US_CONVOLUTION_WEIGHTS ? columns : 0) + US_CACHE_LINE) * sizeof(float);
 }
 
 /* Clamps counts to the size of the problem. */
@@ -47,8 +47,8 @@ static void clamp_to(blocks *b, int vector_width, us_product_size size) {
 }
 
 /* Chunks that caches keep, halved until the copies fit into local memory. */
-static void set_chunks(const us_device_facts *device, us_product_form form, us_product_size size,
-                       blocks *b) {
+static void set_chunks(const us_device_facts *device, us_convolution_pass pass,
+                       us_product_size size, blocks *b) {
     enum {
         BLOCK = 128,     /* terms: a tile's of B stay in the L1 cache */
         COLUMNS = 256,   /* columns of an item */
@@ -59,7 +59,7 @@ static void set_chunks(const us_device_facts *device, us_product_form form, us_p
     b->item_columns = larger(1, COLUMNS / (b->tile_vectors * width));
     b->chunk_tiles = larger(1, CHUNK_ROWS / b->tile_rows);
     clamp_to(b, width, size);
-    while (copied_bytes(b, form, width) > device->local_bytes) {
+    while (copied_bytes(b, pass, width) > device->local_bytes) {
         if (b->chunk_tiles > 1 || b->item_columns > 1) {
             b->chunk_tiles = us_divide_up(b->chunk_tiles, 2);
             b->item_columns = us_divide_up(b->item_columns, 2);
@@ -71,18 +71,22 @@ static void set_chunks(const us_device_facts *device, us_product_form form, us_p
     }
 }
 
+static bool is_possible(const us_device_facts *device, const us_convolution_problem *problem) {
+    return device->execution == US_EXECUTION_VECTOR && us_convolution_is_product(problem);
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum {
         SLICE = 512,         /* terms worth an item of their own */
         ITEM_WORK = 1 << 18, /* multiply-adds worth an item of their own */
         ITEMS_PER_UNIT = 8   /* so that no core waits long for the last one */
     };
-    const us_product_problem *p = problem;
+    const us_convolution_problem *p = problem;
     blocks *b = parameters;
-    if (device->execution != US_EXECUTION_VECTOR) return false;
+    if (!is_possible(device, p)) return false;
     const us_product_size size = us_product_sizes(device, p);
     set_tile(b, device->vector_width, size.rows, us_divide_up(size.width, device->vector_width));
-    set_chunks(device, p->form, size, b);
+    set_chunks(device, p->pass, size, b);
     b->slice = size.terms;
     const int columns = b->tile_vectors * device->vector_width;
     const int row_tiles = us_divide_up(size.rows, b->tile_rows);
@@ -92,7 +96,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     const int wanted =
         larger(1, us_smaller((int64_t)device->compute_units * ITEMS_PER_UNIT, work / ITEM_WORK));
     /* If rows and columns make too few items, cut the sums as well, or else the rows again. */
-    if (p->form != US_PRODUCT_WEIGHT && across * down < wanted && size.terms >= 2 * SLICE) {
+    if (p->pass != US_CONVOLUTION_WEIGHTS && across * down < wanted && size.terms >= 2 * SLICE) {
         const int slices = us_smaller(us_divide_up(wanted, across * down), size.terms / SLICE);
         b->slice = us_divide_up(us_divide_up(size.terms, slices), b->block) * b->block;
     } else if (across * down < wanted) {
@@ -104,12 +108,12 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
 }
 
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
-    const us_product_problem *p = problem;
+    const us_convolution_problem *p = problem;
+    if (!is_possible(device, p)) return false;
     const us_product_size size = us_product_sizes(device, p);
     const int width = device->vector_width;
     blocks b = *(const blocks *)parameters;
-    if (device->execution != US_EXECUTION_VECTOR ||
-        !us_product_valid_tile(device, p, b.tile_rows, b.tile_vectors) ||
+    if (!us_product_valid_tile(device, p, b.tile_rows, b.tile_vectors) ||
         !us_product_valid_slice(device, p, b.slice))
         return false;
     if (b.item_columns < 1 || b.item_columns > us_product_row_vectors(device, size.width) ||
@@ -121,7 +125,7 @@ static bool valid(const us_device_facts *device, const void *problem, const void
         b.block / width > us_divide_up(size.terms, width))
         return false;
     clamp_to(&b, width, size);
-    return copied_bytes(&b, p->form, width) <= device->local_bytes;
+    return copied_bytes(&b, p->pass, width) <= device->local_bytes;
 }
 
 /* The default, and its chunks with tiles of shapes that are good on some device or other. */
@@ -172,14 +176,14 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
-static unseen_status create(const us_build *build, const us_product_problem *problem,
+static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
     const us_product_size size = us_product_sizes(device, problem);
     blocks b = *(const blocks *)parameters;
     *state = NULL;
     clamp_to(&b, device->vector_width, size);
-    const size_t copied = copied_bytes(&b, problem->form, device->vector_width);
+    const size_t copied = copied_bytes(&b, problem->pass, device->vector_width);
     if (copied > device->local_bytes)
         return us_fail(error, UNSEEN_FAILURE,
                        "%s: a dense layer's blocks take %zu bytes of local memory, which has %zu",
@@ -204,7 +208,7 @@ static unseen_status create(const us_build *build, const us_product_problem *pro
     return us_product_kernels_create(build, problem, &launch, state, error);
 }
 
-static const us_product_implementation implementation = {
+static const us_convolution_implementation implementation = {
     .create = create,
     .destroy = us_product_kernels_destroy,
     .run = us_product_kernels_run,

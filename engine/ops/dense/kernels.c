@@ -6,6 +6,20 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 
+us_product_size us_product_sizes(const us_device_facts *device,
+                                 const us_convolution_problem *problem) {
+    const int lanes = us_device_occupied(device, problem->batch);
+    const int in = problem->large.channels, out = problem->small.channels;
+    switch (problem->pass) {
+    case US_CONVOLUTION_DOWN:
+        return (us_product_size){out, in, lanes};
+    case US_CONVOLUTION_UP:
+        return (us_product_size){in, out, lanes};
+    default:
+        return (us_product_size){in, lanes, out};
+    }
+}
+
 int us_product_rows_per_tile(int rows, int most) {
     if (rows <= most) return rows;
     int best = most;
@@ -26,7 +40,7 @@ int us_product_row_vectors(const us_device_facts *device, int width) {
 
 /* ---- what is possible ---- */
 
-bool us_product_valid_tile(const us_device_facts *device, const us_product_problem *problem,
+bool us_product_valid_tile(const us_device_facts *device, const us_convolution_problem *problem,
                            int tile_rows, int tile_vectors) {
     const us_product_size size = us_product_sizes(device, problem);
     if (tile_rows < 1 || tile_rows > US_PRODUCT_MOST_ROWS || tile_rows > size.rows ||
@@ -34,23 +48,23 @@ bool us_product_valid_tile(const us_device_facts *device, const us_product_probl
         tile_rows * tile_vectors > US_PRODUCT_MOST_SUMS)
         return false;
     /* Only the weights' gradients may end within a tile. */
-    return problem->form == US_PRODUCT_WEIGHT ||
+    return problem->pass == US_CONVOLUTION_WEIGHTS ||
            us_product_row_vectors(device, size.width) % tile_vectors == 0;
 }
 
-bool us_product_valid_slice(const us_device_facts *device, const us_product_problem *problem,
+bool us_product_valid_slice(const us_device_facts *device, const us_convolution_problem *problem,
                             int slice) {
     const us_product_size size = us_product_sizes(device, problem);
     if (slice < 1 || slice > size.terms) return false;
     /* The weights' gradients are not combined. */
-    if (slice == size.terms || problem->form == US_PRODUCT_WEIGHT) return slice == size.terms;
+    if (slice == size.terms || problem->pass == US_CONVOLUTION_WEIGHTS) return slice == size.terms;
     const uint64_t sums = (uint64_t)size.rows * (uint64_t)size.width * sizeof(float);
     return (uint64_t)us_divide_up(size.terms, slice) * sums <= device->largest_allocation_bytes / 4;
 }
 
-int us_product_slice_choices(const us_product_problem *problem, int terms, int *choices) {
+int us_product_slice_choices(const us_convolution_problem *problem, int terms, int *choices) {
     int count = us_choices_add(choices, 0, terms);
-    for (int parts = 2; problem->form != US_PRODUCT_WEIGHT && parts <= 64; parts *= 2)
+    for (int parts = 2; problem->pass != US_CONVOLUTION_WEIGHTS && parts <= 64; parts *= 2)
         if (terms / parts >= US_PRODUCT_LEAST_SLICE)
             count = us_choices_add(choices, count, us_divide_up(terms, parts));
     return count;
@@ -59,25 +73,27 @@ int us_product_slice_choices(const us_product_problem *problem, int terms, int *
 /* ---- kernels ---- */
 
 /* Columns of whole tiles. */
-static int count_columns(const us_device_facts *device, const us_product_problem *problem,
+static int count_columns(const us_device_facts *device, const us_convolution_problem *problem,
                          const us_product_cut *cut) {
     const int tile = cut->tile_vectors * us_device_lanes(device);
     return us_divide_up(us_product_sizes(device, problem).width, tile) * tile;
 }
 
-unseen_status us_product_build(const us_build *build, const us_product_problem *problem,
+unseen_status us_product_build(const us_build *build, const us_convolution_problem *problem,
                                const us_product_cut *cut, bool compared, const char *name,
                                us_kernel **kernel, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
     const us_product_size size = us_product_sizes(device, problem);
-    const us_product_form form = problem->form;
-    const bool forward = form == US_PRODUCT_FORWARD;
+    const us_convolution_pass pass = problem->pass;
+    const bool forward = pass == US_CONVOLUTION_DOWN;
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, problem->activation,
                           compared ? problem->activation : problem->input_activation);
     /* weight is [in][out]; x of the weight's gradient [in][batch] */
-    const int a_row = forward ? 1 : form == US_PRODUCT_INPUT ? problem->out : problem->batch;
-    const int a_step = forward ? problem->out : 1;
+    const int a_row = forward                     ? 1
+                      : pass == US_CONVOLUTION_UP ? problem->small.channels
+                                                  : problem->batch;
+    const int a_step = forward ? problem->small.channels : 1;
     const int columns = count_columns(device, problem, cut);
     const bool vectors = device->execution == US_EXECUTION_VECTOR;
     return us_kernel_create(
@@ -86,14 +102,14 @@ unseen_status us_product_build(const us_build *build, const us_product_problem *
         "-DBIAS=%d -DTILE_ROWS=%d -DTILE_VECTORS=%d -DSLICE=%d -DITEM_COLUMNS=%d "
         "-DITEM_CHUNKS=%d -DCHUNK_TILES=%d -DBLOCK=%d -DITEM_VECTORS=%d -DBIAS_ROWS=%d "
         "-DCOMPARED=%d %s",
-        form, size.rows, size.terms, columns, size.width, problem->batch, a_row, a_step,
+        pass, size.rows, size.terms, columns, size.width, problem->batch, a_row, a_step,
         problem->bias, cut->tile_rows, cut->tile_vectors, cut->slice, cut->item_columns,
         cut->item_chunks, cut->chunk_tiles, cut->block,
         vectors ? columns / us_device_lanes(device) : 1, US_PRODUCT_BIAS_ROWS, compared,
         activations);
 }
 
-void us_product_combine_groups(const us_device_facts *device, const us_product_problem *problem,
+void us_product_combine_groups(const us_device_facts *device, const us_convolution_problem *problem,
                                const us_product_cut *cut, size_t groups[3]) {
     const int vectors = count_columns(device, problem, cut) / us_device_lanes(device);
     groups[0] = device->execution == US_EXECUTION_LANES ? (size_t)vectors : 1;
@@ -105,43 +121,33 @@ void us_product_combine_groups(const us_device_facts *device, const us_product_p
 
 typedef struct kernels {
     us_device *device;
-    us_product_form form;
+    us_convolution_pass pass;
+    bool bias;
     us_kernel *multiply;
     us_kernel *combine; /* adds slices up and finishes the sums; NULL: there is one slice */
-    us_kernel *panels;  /* of LANES: turns dy for the weight's gradient, and adds it up for the
-                           bias's; NULL: not needed */
-    size_t groups[3], combine_groups[3], panel_groups;
-    size_t scratch_bytes; /* of slices, or panels; 0: there are none */
+    size_t groups[3], combine_groups[3];
+    size_t scratch_bytes; /* of slices; 0: there is one */
     us_errors errors;     /* of comparisons */
 } kernels;
 
-/* Slices' sums are combined in [slice][row][column], panels are of whole tiles. */
+/* Slices' sums are combined in [slice][row][column]; those of weight gradients are whole. */
 static unseen_status create_kernels(kernels *k, const us_build *build,
-                                    const us_product_problem *problem, const us_product_cut *cut,
-                                    unseen_error *error) {
+                                    const us_convolution_problem *problem,
+                                    const us_product_cut *cut, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
     const us_product_size size = us_product_sizes(device, problem);
-    const int columns = count_columns(device, problem, cut);
-    const bool weight = problem->form == US_PRODUCT_WEIGHT;
+    const bool compared = k->errors.count > 0;
     us_buffer *scratch;
-    US_TRY(us_product_build(build, problem, cut, k->errors.count > 0, "dense_product", &k->multiply,
-                            error));
-    if (k->groups[2] > 1) {
-        const int row = weight ? size.width : problem->batch;
-        k->scratch_bytes = k->groups[2] * (size_t)size.rows * (size_t)row * sizeof(float);
-        us_product_combine_groups(device, problem, cut, k->combine_groups);
-        US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
-        return us_product_build(build, problem, cut, k->errors.count > 0, "dense_combine",
-                                &k->combine, error);
-    }
-    if (!weight || device->execution == US_EXECUTION_VECTOR) return UNSEEN_OK;
-    k->panel_groups = (size_t)(columns / us_device_lanes(device));
-    k->scratch_bytes = (size_t)size.terms * (size_t)columns * sizeof(float);
+    US_TRY(us_product_build(build, problem, cut, compared, "dense_product", &k->multiply, error));
+    if (k->groups[2] == 1) return UNSEEN_OK;
+    k->scratch_bytes = k->groups[2] * (size_t)size.rows * (size_t)problem->batch * sizeof(float);
+    us_product_combine_groups(device, problem, cut, k->combine_groups);
     US_TRY(us_device_scratch(build->device, k->scratch_bytes, &scratch, error));
-    return us_product_build(build, problem, cut, false, "dense_panels", &k->panels, error);
+    return us_product_build(build, problem, cut, compared, "dense_combine", &k->combine, error);
 }
 
-unseen_status us_product_kernels_create(const us_build *build, const us_product_problem *problem,
+unseen_status us_product_kernels_create(const us_build *build,
+                                        const us_convolution_problem *problem,
                                         const us_product_launch *launch, void **state,
                                         unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
@@ -149,7 +155,8 @@ unseen_status us_product_kernels_create(const us_build *build, const us_product_
     *state = k;
     if (!k) return us_fail_memory(error, "a dense layer");
     k->device = build->device;
-    k->form = problem->form;
+    k->pass = problem->pass;
+    k->bias = problem->bias;
     k->groups[0] = launch->columns;
     k->groups[1] = launch->rows;
     k->groups[2] = (size_t)us_divide_up(us_product_sizes(device, problem).terms, launch->cut.slice);
@@ -166,14 +173,13 @@ void us_product_kernels_destroy(void *state) {
     if (!k) return;
     us_kernel_destroy(k->multiply);
     us_kernel_destroy(k->combine);
-    us_kernel_destroy(k->panels);
     us_buffer_destroy(k->errors.buffer);
     free(k);
 }
 
 /* c = a b, finished with `extra`. */
-static unseen_status multiply(const kernels *k, us_buffer *b, us_buffer *extra, us_buffer *c,
-                              const us_product_args *args, unseen_error *error) {
+static unseen_status multiply(const kernels *k, us_buffer *a, us_buffer *b, us_buffer *extra,
+                              us_buffer *c, const us_convolution_args *args, unseen_error *error) {
     us_target none = {0}, *target = &none;
     us_buffer *slices = NULL;
     if (args->target && args->target->image && k->errors.count > 0) {
@@ -182,30 +188,20 @@ static unseen_status multiply(const kernels *k, us_buffer *b, us_buffer *extra, 
         c = target->dy;
     }
     if (k->combine) US_TRY(us_device_scratch(k->device, k->scratch_bytes, &slices, error));
-    US_TRY(us_kernel_run(k->multiply, k->groups, error, "bbbbbbibbfi", args->weight, b, extra, c,
-                         slices, NULL, false, target->image, target->errors.buffer, target->scale,
-                         args->n));
+    US_TRY(us_kernel_run(k->multiply, k->groups, error, "bbbbbbibbfi", a, b, extra, c, slices, NULL,
+                         false, target->image, target->errors.buffer, target->scale, args->n));
     if (!k->combine) return UNSEEN_OK;
     return us_kernel_run(k->combine, k->combine_groups, error, "bbb", slices, extra, c);
 }
 
-static unseen_status multiply_gradient(const kernels *k, const us_product_args *args,
-                                       unseen_error *error) {
-    us_buffer *dy = args->out;
-    if (k->panels) {
-        US_TRY(us_device_scratch(k->device, k->scratch_bytes, &dy, error));
-        US_TRY(us_kernel_run(k->panels, (size_t[]){k->panel_groups, 1, 1}, error, "bbbi", args->out,
-                             dy, args->bias, args->accumulate));
-    }
-    return us_kernel_run(k->multiply, k->groups, error, "bbbbbbibbfi", args->in, dy, NULL,
-                         args->weight, NULL, args->bias, args->accumulate, NULL, NULL, 0.0, 0);
-}
-
-unseen_status us_product_kernels_run(void *state, const us_product_args *args,
-                                     unseen_error *error) {
+unseen_status us_product_kernels_run(void *state, us_buffer *weights,
+                                     const us_convolution_args *args, unseen_error *error) {
     const kernels *k = state;
-    if (k->form == US_PRODUCT_FORWARD)
-        return multiply(k, args->in, args->bias, args->out, args, error);
-    if (k->form == US_PRODUCT_INPUT) return multiply(k, args->out, args->x, args->in, args, error);
-    return multiply_gradient(k, args, error);
+    if (k->pass == US_CONVOLUTION_DOWN)
+        return multiply(k, weights, args->large, args->bias, args->small, args, error);
+    if (k->pass == US_CONVOLUTION_UP)
+        return multiply(k, weights, args->small, args->input, args->large, args, error);
+    return us_kernel_run(k->multiply, k->groups, error, "bbbbbbibbfi", args->large, args->small,
+                         NULL, weights, NULL, k->bias ? args->bias : NULL, args->accumulate, NULL,
+                         NULL, 0.0, 0);
 }
