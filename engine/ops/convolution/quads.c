@@ -130,8 +130,8 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 /* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
  * kernel, of about 96 registers, that it holds, and bytes that it reads at a time from a cache that
  * all share. Others are taken for small. The constants of the functions below were fitted to
- * measurements on an NVIDIA H200, where weights were still copied one by one, which then cost twice
- * as much. */
+ * measurements on an NVIDIA H200, where weights were still copied one by one, which was dearer:
+ * those of copying are an estimate. */
 typedef struct unit {
     int lanes, items, bytes;
     double turn; /* cycles of an item's instruction */
@@ -159,7 +159,7 @@ static int count_lines(const quads *q) {
 /* Instructions of an item, apart from those of waiting. A weight that is copied costs many, for
  * where it comes from and goes to, as does an output. */
 static double count_instructions(const us_convolution_problem *p, const quads *q) {
-    enum { COPY = 40, OUTPUT = 88, EXCHANGE = 16, OUTPUT_OF_SLICES = 220 };
+    enum { COPY = 60, OUTPUT = 88, EXCHANGE = 16, OUTPUT_OF_SLICES = 220 };
     const double line = 1.5;
     const int tile = q->channels * q->phases, taps = count_taps(p, 0) * count_taps(p, 1);
     const int tile_quads = us_divide_up(tile, IMAGES), block = q->inputs * q->slices;
@@ -186,7 +186,7 @@ static double input_bytes(const us_convolution_problem *p, const quads *q) {
 /* The time that so many groups take together on a compute unit, in cycles: as long as the unit has
  * work, but no less than one of them takes, which waits for inputs and for weights to be copied. */
 static double round_time(const us_convolution_problem *p, const quads *q, unit by, double groups) {
-    enum { TAP_WAIT = 180, STAGE_WAIT = 1500 };
+    enum { TAP_WAIT = 180, STAGE_WAIT = 2000 };
     const double share = 0.75; /* of the cycles in which an instruction can start */
     const int taps = count_taps(p, 0) * count_taps(p, 1);
     const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
