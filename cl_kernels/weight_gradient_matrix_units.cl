@@ -59,7 +59,8 @@ INLINE void write_sums(const unit_sums *sums, int row, int column, int lane,
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_matrix_units(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, __global float *restrict bias, int accumulate) {
+    __global float *restrict partial, __global float *restrict bias,
+    int accumulate AND_BIAS_ARGUMENTS) {
     __local uint large_slabs[2 * LARGE_ROOM] __attribute__((aligned(16)));
     __local uint small_slabs[2 * SMALL_ROOM] __attribute__((aligned(16)));
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
@@ -103,6 +104,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
+    TAKE_BIAS(split, tile, (__local float *)large_slabs);
     partial += (size_t)split * SPLIT_FLOATS;
     write_sums(&sums, first_row + warp_row, first_column + warp_column, lane, partial, accumulate);
     write_columns(&columns, item, TAKEN_COLUMNS(first_row, first_column),

@@ -19,10 +19,29 @@
  *     WEIGHTS            floats of the gradient
  *     TAKES_BIAS         1: the gradient of the small side's bias is taken along, where tiles go
  *                        through all of its pixels
+ *     BIAS_SPLITS        above 0, instead: rows of work-groups after those of the splits, which
+ * take the bias's gradient (bias_sum.cl); with BIAS_CHANNELS, BIAS_PIXELS and BIAS_OF_LARGE (1: dy
+ * is the large side)
  *
  * The kernel defines GROUP_ITEMS and which rows, and columns, of a slab an item copies a quad of:
  * LARGE_COPIES and SMALL_COPIES of them, FIRST_COPY(item) + NEXT_COPY(i), each as many as
  * COPIED_AT_ONCE by all items; quad item % QUADS. Launched with tiles x splits work-groups. */
+#if BIAS_SPLITS
+#define BIAS_ITEMS GROUP_ITEMS
+#include "bias_sum.cl"
+#define AND_BIAS_ARGUMENTS , long first_bias, int accumulate_bias
+/* At the end, as a barrier after a return is more than PoCL 3.1 can do; room: GROUP_ITEMS floats.
+ */
+#define TAKE_BIAS(split, tile, room)                                                               \
+    if ((split) >= SPLITS) {                                                                       \
+        BIAS_GROUP(((split)-SPLITS) * (int)get_num_groups(0) + (tile), room);                      \
+        return;                                                                                    \
+    }
+#else
+#define AND_BIAS_ARGUMENTS
+#define TAKE_BIAS(split, tile, room)
+#endif
+
 #define KERNEL_TAPS (KERNEL_H * KERNEL_W)
 #define MATRIX_ROWS (LARGE_CHANNELS * KERNEL_TAPS)
 #define ROW_GROUPS CEIL_DIV(MATRIX_ROWS, GROUP_ROWS)
@@ -96,7 +115,8 @@ INLINE place next_place(region r, place at) {
     return at;
 }
 
-/* The slabs of a split: of a tile's pixels, from the first one. */
+/* The slabs of a split: of a tile's pixels, from the first one. Beyond the splits, for the bias,
+ * there are none. */
 typedef struct share {
     region pixels;
     int first, slabs;
@@ -107,7 +127,7 @@ INLINE share share_of(int first_row, int split) {
     s.pixels = region_of(first_row);
     const long all = (long)s.pixels.height * s.pixels.width * PIXEL_SLABS;
     s.first = (int)(all * split / SPLITS);
-    s.slabs = (int)(all * (split + 1) / SPLITS) - s.first;
+    s.slabs = split < SPLITS ? (int)(all * (split + 1) / SPLITS) - s.first : 0;
     return s;
 }
 

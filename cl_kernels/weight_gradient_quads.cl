@@ -87,12 +87,14 @@ INLINE void add_pixel(__global const float *small, __global const float *large, 
         if (inside || (lx + k >= 0 && lx + k < LARGE_WIDTH))
             v[j][k] = quad_load(large + j * LARGE_PLANE + k * BATCH);
     }
+    /* All on their way before the first is waited for. */
+    float4 d[TILE_SMALL];
+    FOR_SMALL d[i] = quad_load(small + i * SMALL_PLANE);
     FOR_SMALL {
-        const float4 d = quad_load(small + i * SMALL_PLANE);
-        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d.x, v[j][k].x, sum[i][j][k]);
-        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d.y, v[j][k].y, sum[i][j][k]);
-        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d.z, v[j][k].z, sum[i][j][k]);
-        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d.w, v[j][k].w, sum[i][j][k]);
+        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d[i].x, v[j][k].x, sum[i][j][k]);
+        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d[i].y, v[j][k].y, sum[i][j][k]);
+        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d[i].z, v[j][k].z, sum[i][j][k]);
+        FOR_LARGE FOR_TAPS sum[i][j][k] = fma(d[i].w, v[j][k].w, sum[i][j][k]);
     }
 }
 

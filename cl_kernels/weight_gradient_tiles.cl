@@ -108,11 +108,12 @@ INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
 #endif
 
 #define SLAB_ROOM (2 * (LARGE_ROOM + SMALL_ROOM))
-#define SUM_ROOM (SLICES > 1 ? SLICE_ITEMS * TILE_ROWS * TILE_COLUMNS : 0)
+#define SUM_ROOM (SLICES > 1 ? SLICE_ITEMS * TILE_ROWS * TILE_COLUMNS : GROUP_ITEMS)
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_tiles(
     __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, __global float *restrict bias, int accumulate) {
+    __global float *restrict partial, __global float *restrict bias,
+    int accumulate AND_BIAS_ARGUMENTS) {
     __local float room[SLAB_ROOM > SUM_ROOM ? SLAB_ROOM : SUM_ROOM] __attribute__((aligned(16)));
     __local float *large_slabs = room, *small_slabs = room + 2 * LARGE_ROOM;
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);
@@ -156,6 +157,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     add_slices(slice, of_slice, room, sum);
+    TAKE_BIAS(split, tile, room);
     partial += (size_t)split * SPLIT_FLOATS;
     if (slice == 0)
         write_sums(sum, first_row + item_row, first_column + item_column, partial, accumulate);

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "data/archive.h"
 
 enum { FAULTS_NAMED = 3, THREADS_MOST = 256 };
@@ -224,8 +222,7 @@ static void *work(void *user) {
 }
 
 static int thread_count(const us_file_set *set) {
-    cpu_set_t cores;
-    int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    int count = us_processor_count();
     if (count > THREADS_MOST) count = THREADS_MOST;
     return count > set->count ? (int)set->count : count;
 }
@@ -244,21 +241,11 @@ static void tell_progress(pool *p, const unseen_events *events, double started) 
     if (us_event_send(events, &event)) p->stop = true;
 }
 
-/* Signals are for the thread that calls the library; a fault of memory is for the one that meets
- * it. */
 static void start_threads(pool *p, pthread_t *threads, int count) {
-    sigset_t all, before;
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&p->lock);
-    while (p->running < count && pthread_create(&threads[p->running], NULL, work, p) == 0)
+    while (p->running < count && us_thread_start(&threads[p->running], work, p))
         p->running++;
     pthread_mutex_unlock(&p->lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void wait_for_threads(pool *p, const unseen_events *events) {

@@ -298,3 +298,10 @@ unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scr
     device->next_scratch = (device->next_scratch + 1) % count;
     return UNSEEN_OK;
 }
+
+void us_device_drop_scratch(us_device *device) {
+    for (int i = 0; i < US_SCRATCHES; i++) {
+        us_buffer_destroy(device->scratch[i]);
+        device->scratch[i] = NULL;
+    }
+}

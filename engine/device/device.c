@@ -196,8 +196,7 @@ bool us_device_close(us_device *device) {
     if (device->profile) us_profile_take(device, &unfinished, NULL);
     us_profile_release(unfinished);
     bool ended = !device->queue || us_device_finish(device, NULL) == UNSEEN_OK;
-    for (int i = 0; i < US_SCRATCHES; i++)
-        us_buffer_destroy(device->scratch[i]);
+    us_device_drop_scratch(device);
     us_uploader_close(device->uploader, ended);
     us_programs_release(device);
     if (device->queue) clReleaseCommandQueue(device->queue);

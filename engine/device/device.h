@@ -146,6 +146,9 @@ unseen_status us_buffer_zero(us_buffer *buffer, unseen_error *error);
 unseen_status us_device_scratch(us_device *device, size_t bytes, us_buffer **scratch,
                                 unseen_error *error);
 
+/* Releases the scratch buffers, which nothing enqueued or made may use any more. */
+void us_device_drop_scratch(us_device *device);
+
 /* ---- kernels ---- */
 
 typedef struct us_kernel us_kernel;

@@ -217,6 +217,11 @@ unseen_status us_program_build(us_device *device, us_program *program, unseen_er
     return UNSEEN_OK;
 }
 
+void us_programs_build(us_device *device) {
+    for (us_program *program = device->programs; program; program = program->next)
+        us_program_build(device, program, NULL);
+}
+
 /* Kernels that were made of the binary keep it. */
 bool us_program_distrust(us_device *device, us_program *program) {
     built alone;

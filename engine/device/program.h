@@ -35,6 +35,9 @@ void us_program_leave(us_device *device, us_program *program); /* NULL is fine *
 /* Builds it with the device's own options and its own, unless it is built. */
 unseen_status us_program_build(us_device *device, us_program *program, unseen_error *error);
 
+/* Builds all that is not built. What fails does so again when it is needed. */
+void us_programs_build(us_device *device);
+
 /* Builds it from its source where it came from our cache, and deletes the binary there; false where
  * it did not. For a binary that was taken for a good one, and lacks a kernel. */
 bool us_program_distrust(us_device *device, us_program *program);

@@ -2,8 +2,8 @@
 #include "device/upload.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/thread.h"
 #include "device/command.h"
 
 /* Pinned memory: of a buffer that is mapped for as long as it lives. */
@@ -18,6 +18,7 @@ struct us_uploader {
     cl_command_queue queue;
     us_slot slots[US_UPLOAD_SLOTS];
     int next;
+    us_copier *copier;
 };
 
 static unseen_status open_slot(us_uploader *uploader, us_slot *slot, unseen_error *error) {
@@ -45,6 +46,7 @@ static unseen_status open_uploader(us_device *device, unseen_error *error) {
         status = us_device_fail(device, error, code, "a queue for uploads (clCreateCommandQueue)");
     for (int s = 0; status == UNSEEN_OK && s < US_UPLOAD_SLOTS; s++)
         status = open_slot(uploader, &uploader->slots[s], error);
+    uploader->copier = us_copier_create(us_copier_helpers(us_processor_count()));
     if (status == UNSEEN_OK)
         device->uploader = uploader;
     else
@@ -77,6 +79,7 @@ static void close_slot(us_uploader *uploader, us_slot *slot, bool ended) {
 
 void us_uploader_close(us_uploader *uploader, bool ended) {
     if (!uploader) return;
+    us_copier_destroy(uploader->copier);
     for (int s = 0; s < US_UPLOAD_SLOTS; s++)
         close_slot(uploader, &uploader->slots[s], ended);
     if (uploader->queue) clReleaseCommandQueue(uploader->queue);
@@ -84,19 +87,32 @@ void us_uploader_close(us_uploader *uploader, bool ended) {
 }
 
 /* Waits until the slot that is next is free. */
-static unseen_status take_slot(us_device *device, us_slot **slot, unseen_error *error) {
+static unseen_status take_slot(us_device *device, unseen_error *error) {
     if (!device->uploader) US_TRY(open_uploader(device, error));
-    *slot = &device->uploader->slots[device->uploader->next];
-    if (!(*slot)->sent) return UNSEEN_OK;
-    cl_int code = clWaitForEvents(1, &(*slot)->sent);
-    clReleaseEvent((*slot)->sent);
-    (*slot)->sent = NULL;
+    us_slot *slot = &device->uploader->slots[device->uploader->next];
+    if (!slot->sent) return UNSEEN_OK;
+    cl_int code = clWaitForEvents(1, &slot->sent);
+    clReleaseEvent(slot->sent);
+    slot->sent = NULL;
     if (code == CL_SUCCESS) return UNSEEN_OK;
     return us_device_fail(device, error, code, "waiting for an upload (clWaitForEvents)");
 }
 
+/* Copies the pieces to the slot. */
+static unseen_status fill(us_upload *upload, unseen_error *error) {
+    us_device *device = upload->to->device;
+    if (!upload->has_slot) US_TRY(take_slot(device, error));
+    upload->has_slot = true;
+    const us_uploader *uploader = device->uploader;
+    us_copier_run(uploader->copier, uploader->slots[uploader->next].bytes, upload->pieces,
+                  upload->piece_count);
+    upload->piece_count = 0;
+    return UNSEEN_OK;
+}
+
 static unseen_status send(us_upload *upload, unseen_error *error) {
     us_device *device = upload->to->device;
+    US_TRY(fill(upload, error));
     us_uploader *uploader = device->uploader;
     us_slot *slot = &uploader->slots[uploader->next];
     us_command command;
@@ -115,6 +131,7 @@ static unseen_status send(us_upload *upload, unseen_error *error) {
     uploader->next = (uploader->next + 1) % US_UPLOAD_SLOTS;
     upload->offset += upload->filled;
     upload->filled = 0;
+    upload->has_slot = false;
     cl_int kept = clRetainEvent(*event);
     if (kept == CL_SUCCESS) slot->sent = *event;
     US_TRY(us_command_end(&command, NULL, error));
@@ -129,19 +146,26 @@ void us_upload_begin(us_upload *upload, us_buffer *to, size_t offset, bool fresh
     *upload = (us_upload){.to = to, .offset = offset, .fresh = fresh};
 }
 
+/* Pieces that lie side by side are one. */
+static unseen_status add_piece(us_upload *upload, const unsigned char *from, size_t size,
+                               unseen_error *error) {
+    us_copied *last = upload->piece_count ? &upload->pieces[upload->piece_count - 1] : NULL;
+    if (last && (const unsigned char *)last->from + last->size == from) {
+        last->size += size;
+    } else {
+        if (upload->piece_count == US_UPLOAD_PIECES) US_TRY(fill(upload, error));
+        upload->pieces[upload->piece_count++] = (us_copied){from, upload->filled, size};
+    }
+    upload->filled += size;
+    return UNSEEN_OK;
+}
+
 unseen_status us_upload_add(us_upload *upload, const void *bytes, size_t size,
                             unseen_error *error) {
     const unsigned char *from = bytes;
-    us_device *device = upload->to->device;
     while (size) {
-        us_slot *slot;
-        if (upload->filled == 0)
-            US_TRY(take_slot(device, &slot, error));
-        else
-            slot = &device->uploader->slots[device->uploader->next];
         size_t room = US_UPLOAD_BYTES - upload->filled, piece = size < room ? size : room;
-        memcpy(slot->bytes + upload->filled, from, piece);
-        upload->filled += piece;
+        US_TRY(add_piece(upload, from, piece, error));
         from += piece;
         size -= piece;
         if (upload->filled == US_UPLOAD_BYTES) US_TRY(send(upload, error));

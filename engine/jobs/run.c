@@ -14,6 +14,7 @@
 #include "jobs/maps.h"
 #include "jobs/pictures.h"
 #include "jobs/results.h"
+#include "jobs/tuning_advice.h"
 #include "training/checkpoint.h"
 #include "training/model.h"
 #include "training/origin.h"
@@ -33,6 +34,7 @@ typedef struct run {
     us_device *device;
     us_detector *detector;
     us_trainer *trainer;
+    us_tuning_advice advice;
     us_calibration calibration;
     const char *calibrated_on;
     us_scores scores;
@@ -305,6 +307,8 @@ static unseen_status prepare(run *r, unseen_error *error) {
     us_device_tell(r->device, r->events);
     us_precision_tell(r->device, r->config->detector.precision, r->events);
     US_TRY(choose_kernels(r, error));
+    us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
+                           r->events);
     int batch = us_dataset_batch(&r->training, settings->batch);
     US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));
     const us_trainer_options training = {
@@ -314,7 +318,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
         .folder = r->options->out,
         .trace = r->options->profile,
         .origin = r->origin,
-        .events = r->events,
+        .events = &r->advice.events,
     };
     US_TRY(us_trainer_create(&training, &r->trainer, error));
     if (r->options->resume) US_TRY(resume(r, error));

@@ -203,6 +203,15 @@ static int64_t images_needed(const us_image_loader *loader, const us_image_batch
     return in_order ? args->first + args->n : loader->store->source.count;
 }
 
+unseen_status us_image_batch_send_next(us_image_loader *loader, const us_image_batch_args *args,
+                                       unseen_error *error) {
+    const int64_t slot = US_UPLOAD_BYTES / (int64_t)loader->store->image_bytes;
+    const int64_t more = args->n > slot ? args->n : slot;
+    int64_t count = images_needed(loader, args) + more;
+    if (count > loader->store->source.count) count = loader->store->source.count;
+    return us_image_store_send(loader->store, count, error);
+}
+
 static bool is_chosen(const us_image_loader *loader, const us_image_batch_args *args) {
     const us_image_batch_args *last = &loader->last;
     return args->first >= loader->chosen_first && args->first + args->n <= loader->chosen_end &&

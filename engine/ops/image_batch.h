@@ -30,4 +30,10 @@ typedef struct us_image_batch_args {
 unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_args *args,
                                   unseen_error *error);
 
+/* Sends, of resident images that are used in stored order, those of the batch after this one, and
+ * at least a slot of uploads: to be called once the batch's work is enqueued, so that the device
+ * has something to do while the host copies them. */
+unseen_status us_image_batch_send_next(us_image_loader *loader, const us_image_batch_args *args,
+                                       unseen_error *error);
+
 #endif

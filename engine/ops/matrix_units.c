@@ -79,7 +79,8 @@ double us_matrix_cycles(const us_device_facts *device, const us_tile *tile,
     double groups = (double)product->tiles * product->splits;
     double rounds = floor(groups / (count * resident));
     double rest = ceil((groups - rounds * count * resident) / count);
-    double total = rounds * resident * cycles * fmax(1, speed.busy_items / (resident * items));
+    double total = US_START_CYCLES +
+                   rounds * resident * cycles * fmax(1, speed.busy_items / (resident * items));
     if (rest > 0) total += rest * cycles * fmax(1, speed.busy_items / (rest * items));
     total = fmax(total, slabs * slab_latency + group_cycles);
     if (product->splits > 1)

@@ -11,15 +11,16 @@ typedef struct unit_facts {
     int local_bytes;      /* of all work-groups on it */
     int local_floats;     /* read from local memory in a cycle */
     double global_floats; /* from memory, or the second cache */
-    int busy_items;       /* that hide latencies, if each has tens of sums */
+    double cache_floats;  /* that the second cache keeps near a unit */
+    int busy_items;       /* that hide latencies */
     double launch_cycles;
 } unit_facts;
 
 static const unit_facts units[] = {
-    [US_VENDOR_OTHER] = {1, 8, 65536, 32768, 8, 4, 32, 20000},
-    [US_VENDOR_AMD] = {1, 64, 131072, 65536, 32, 8, 256, 10000},
-    [US_VENDOR_INTEL] = {16, 128, 131072, 65536, 32, 16, 512, 10000},
-    [US_VENDOR_NVIDIA] = {1, 128, 65536, 98304, 32, 16, 256, 7000},
+    [US_VENDOR_OTHER] = {1, 8, 65536, 32768, 8, 4, 1 << 18, 32, 20000},
+    [US_VENDOR_AMD] = {1, 64, 131072, 65536, 32, 8, 1 << 20, 256, 10000},
+    [US_VENDOR_INTEL] = {16, 128, 131072, 65536, 32, 16, 1 << 20, 512, 10000},
+    [US_VENDOR_NVIDIA] = {1, 128, 65536, 98304, 32, 16, 6 << 20, 256, 4000},
 };
 
 size_t us_tile_local_bytes(const us_tile *tile, int padding) {
@@ -40,31 +41,42 @@ bool us_tile_valid(const us_device_facts *device, const us_tile *tile) {
            (size_t)us_tile_items(t) <= device->max_group_size;
 }
 
-/* The speed that so many items on a unit reach, of its full one. */
-static double latency_share(const unit_facts *unit, double items) {
-    return items >= unit->busy_items ? 1 : sqrt(items / unit->busy_items);
-}
+/* How long a work-group takes for a slab: where others keep the unit busy meanwhile, and alone. */
+typedef struct slab_cycles {
+    double busy, alone;
+} slab_cycles;
 
-/* Cycles of a work-group that has a busy unit for itself, for each term. */
-static double cycles_of_term(const unit_facts *unit, const us_tile *t) {
-    /* Multiply-adds take a cycle of an item's lane, as do a read of four floats, and what copying a
-     * slab costs: three instructions for four floats, some more for each slab. */
-    const double copy = 3.0 / 4, slab = 24, spread = 0.92, overlap = 0.25;
-    double items = us_tile_items(t), sums = t->item_rows * t->item_columns;
-    double sides = t->item_rows + t->item_columns, copied = t->rows + t->columns;
-    double issued = (sums + sides / 4) / t->slices + copy * copied / items + slab / t->slab;
-    double issue = issued * items / unit->lanes / spread;
-    double local = sides * items / t->slices / unit->local_floats;
-    return (issue > local ? issue : local) + overlap * copied / unit->global_floats;
+static slab_cycles cycles_of_slab(const us_device_facts *device, const us_tile *t, double inputs) {
+    /* Instructions for each float that is copied, for addresses, load and store, and of the loop; a
+     * read of four floats from local memory is one, too. */
+    const double copy = 3.2, loop = 55;
+    const double share = 0.74; /* of the cycles in which an instruction can start */
+    /* Of the time that loads take, what products do not hide: more if the second cache is too small
+     * for the inputs. */
+    const double from_cache = 0.45, from_memory = 0.95;
+    const double latency = 950; /* of a slab on its way */
+    const double barrier = 120; /* at which a group waits for the slowest of its items */
+    const unit_facts *unit = &units[device->vendor];
+    const double items = us_tile_items(t), sums = t->item_rows * t->item_columns;
+    const double sides = t->item_rows + t->item_columns, copied = t->slab * (t->rows + t->columns);
+    const double instructions =
+        t->slab * (sums + sides / 4) / t->slices + copy * copied / items + loop;
+    const double issue = instructions * items / unit->lanes / share;
+    const double local = t->slab * sides * items / t->slices / unit->local_floats;
+    const double missed = fmin(1, inputs / unit->cache_floats);
+    const double exposed = from_cache + (from_memory - from_cache) * missed;
+    const double in_turn =
+        instructions * fmax(us_instruction_cycles(device), items / unit->lanes) / share;
+    return (slab_cycles){fmax(issue, local) + exposed * copied / unit->global_floats,
+                         fmax(in_turn, latency) + barrier};
 }
 
 /* Work-groups that a unit has room for. */
 static double count_resident(const us_device_facts *device, const us_tile *tile) {
     const unit_facts *unit = &units[device->vendor];
     const double told = (double)device->registers * unit->compute_units;
-    const double other_registers = 96; /* of an item, beside its sums */
-    double registers =
-        us_tile_items(tile) * (tile->item_rows * (double)tile->item_columns + other_registers);
+    double sums = tile->item_rows * tile->item_columns;
+    double registers = us_tile_items(tile) * (sums + tile->registers);
     double by_registers = floor((told > 0 ? told : unit->registers) / registers);
     double by_local = floor(unit->local_bytes / (double)us_tile_local_bytes(tile, 0));
     double fewer = by_registers < by_local ? by_registers : by_local;
@@ -77,50 +89,59 @@ static double count_units(const us_device_facts *device, const unit_facts *unit)
                : 1;
 }
 
+double us_split_cycles(const us_device_facts *device, int splits, double outputs) {
+    const double latency = 950, at_a_time = 16;
+    const unit_facts *unit = &units[device->vendor];
+    if (splits == 1) return 0;
+    double memory = 2 * splits * outputs / (unit->global_floats / 4) / count_units(device, unit);
+    return unit->launch_cycles + fmax(memory, splits / at_a_time * latency);
+}
+
+/* Groups come to a unit in rounds of as many as it has room for. The one that is done last has the
+ * most work of all in its last round: a tile with the most slabs, and others. */
 double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
                       const us_tiled_product *product) {
-    const double group_cycles = 2000; /* to begin and to write */
-    const double slab_latency = 500;  /* of a group that waits for the next one and for its items */
     const unit_facts *unit = &units[device->vendor];
+    const slab_cycles slab = cycles_of_slab(device, tile, product->inputs);
     double count = count_units(device, unit), resident = count_resident(device, tile);
-    double items = us_tile_items(tile), groups = (double)product->tiles * product->splits;
-    double slabs = ceil(product->slabs / product->splits);
-    double cycles = slabs * tile->slab * cycles_of_term(unit, tile) + group_cycles;
-    double rounds = floor(groups / (count * resident));
-    double total = rounds * resident * cycles / latency_share(unit, resident * items);
-    double rest = ceil((groups - rounds * count * resident) / count);
-    if (rest > 0) total += rest * cycles / latency_share(unit, rest * items);
-    const double alone = slabs * slab_latency + group_cycles;
-    if (total < alone) total = alone;
-    if (product->splits > 1)
-        total += unit->launch_cycles +
-                 2 * product->splits * product->outputs / (unit->global_floats / 4) / count;
-    return total;
+    double slabs = product->slabs / product->splits, most = product->most_slabs / product->splits;
+    if (most < slabs) most = slabs;
+    if (most < 1) most = slabs = 1;
+    double groups = (double)product->tiles * product->splits / count;
+    double rounds = floor(groups / resident), rest = ceil(groups - rounds * resident);
+    double total = US_START_CYCLES + rounds * slabs * fmax(resident * slab.busy, slab.alone);
+    if (rest > 0)
+        total += fmax((rest * slabs + most - slabs) * slab.busy, most * slab.alone);
+    else
+        total += (most - slabs) * slab.busy;
+    return total + us_split_cycles(device, product->splits, product->outputs);
 }
 
 double us_direct_cycles(const us_device_facts *device, double multiply_adds, double items,
                         double terms) {
-    const double share = 0.3;       /* of multiply-adds among its instructions */
+    const double share = 0.22;      /* of multiply-adds among its cycles, as on an H100 */
     const double term_latency = 50; /* a load from the second cache, of which a few are under way */
     const unit_facts *unit = &units[device->vendor];
     double count = count_units(device, unit), groups = items / device->group_size;
     double used = groups < count ? (groups < 1 ? 1 : groups) : count;
-    double cycles =
-        multiply_adds / (used * unit->lanes * share * latency_share(unit, items / used));
-    return cycles > terms * term_latency ? cycles : terms * term_latency;
+    double busy = fmin(1, sqrt(items / used / unit->busy_items));
+    double cycles = multiply_adds / (used * unit->lanes * share * busy);
+    return US_START_CYCLES + fmax(cycles, terms * term_latency);
 }
 
 double us_tile_best_splits(us_tile_model *cycles_of, const us_device_facts *device,
                            const us_tile *tile, us_tiled_product *product, int most_splits) {
+    const double alike = 1.03; /* within what the model can tell: fewer take less memory */
+    double cycles[US_TILE_MOST_SPLITS], best = INFINITY;
     us_tiled_product tried = *product;
-    double best = INFINITY;
+    int count = 0;
     if (most_splits > US_TILE_MOST_SPLITS) most_splits = US_TILE_MOST_SPLITS;
     for (tried.splits = 1; tried.splits <= most_splits; tried.splits++) {
         if (tried.splits > 1 && tried.splits > product->slabs) break;
-        double cycles = cycles_of(device, tile, &tried);
-        if (cycles >= best) continue;
-        best = cycles;
-        product->splits = tried.splits;
+        cycles[count] = cycles_of(device, tile, &tried);
+        best = fmin(best, cycles[count++]);
     }
-    return best;
+    for (int i = count; i > 0; i--)
+        if (cycles[i - 1] <= alike * best) product->splits = i;
+    return count ? cycles[product->splits - 1] : INFINITY;
 }

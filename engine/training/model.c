@@ -14,6 +14,10 @@
 
 enum { CALIBRATION_IMAGES = 4096 };
 
+/* Batches that the host enqueues before it waits for the first of them: a few, so that the device
+ * has work while the host copies images for later ones. Maps take memory for each. */
+enum { SCORED_IN_FLIGHT = 4 };
+
 /* ---- the file ---- */
 
 static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
@@ -56,7 +60,8 @@ typedef struct scoring_pass {
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS];
     float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
     us_map_pass *maps;                      /* NULL: none are wanted */
-    us_fence fences[US_STEPS_IN_FLIGHT];
+    us_fence fences[SCORED_IN_FLIGHT];
+    int in_flight; /* of the fences, those in use */
     int column_count;
 } scoring_pass;
 
@@ -67,6 +72,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     size_t lane_bytes = (size_t)detector->padded * sizeof(float);
     pass->detector = detector;
     pass->images = &of->dataset->images;
+    pass->in_flight = of->maps ? US_STEPS_IN_FLIGHT : SCORED_IN_FLIGHT;
     pass->column_count = us_detector_column_count(detector->spec->type);
     US_TRY(
         us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
@@ -80,7 +86,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
 
 /* ended false: work may be under way that writes scores, which are then never freed. */
 static void end_pass(scoring_pass *pass, bool ended) {
-    for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
+    for (int i = 0; i < SCORED_IN_FLIGHT; i++)
         us_fence_drop(&pass->fences[i]);
     us_image_loader_destroy(pass->loader);
     us_map_pass_destroy(pass->maps, ended);
@@ -101,7 +107,8 @@ static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, in
     for (int c = 0; c < pass->column_count; c++)
         US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,
                                     (size_t)n * sizeof(float), error));
-    return UNSEEN_OK;
+    US_TRY(us_fence_set(&pass->fences[slot], detector->device, error));
+    return us_image_batch_send_next(pass->loader, &batch, error);
 }
 
 static unseen_status send_progress(const us_scored_images *of, int64_t done, double started,
@@ -129,19 +136,17 @@ static unseen_status score_all(scoring_pass *pass, const us_scored_images *of,
     int64_t size = pass->detector->batch, batches = (count + size - 1) / size;
     double started = us_clock();
     US_TRY(send_progress(of, 0, started, error));
-    for (int64_t b = 0; b < batches + US_STEPS_IN_FLIGHT; b++) {
-        const int slot = (int)(b % US_STEPS_IN_FLIGHT);
-        us_fence *fence = &pass->fences[slot];
-        const int64_t done = (b + 1 - US_STEPS_IN_FLIGHT) * size, first = b * size;
-        US_TRY(us_fence_wait(fence, device, error));
+    for (int64_t b = 0; b < batches + pass->in_flight; b++) {
+        const int slot = (int)(b % pass->in_flight);
+        const int64_t done = (b + 1 - pass->in_flight) * size, first = b * size;
+        US_TRY(us_fence_wait(&pass->fences[slot], device, error));
         US_TRY(us_images_check(pass->images, error));
         if (pass->maps) US_TRY(us_map_pass_deliver(pass->maps, slot, error));
-        if (b >= US_STEPS_IN_FLIGHT)
+        if (b >= pass->in_flight)
             US_TRY(send_progress(of, done < count ? done : count, started, error));
         if (b >= batches) continue;
         US_TRY(score_batch(pass, slot, first, (int)(count - first < size ? count - first : size),
                            error));
-        US_TRY(us_fence_set(fence, device, error));
     }
     return UNSEEN_OK;
 }

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "tuning/tunable.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/arithmetic.h"
 
+double us_tunable_cycles(const us_tunable *tunable, const us_device_facts *device,
+                         const void *problem, const us_choice *choice) {
+    const us_algorithm *algorithm = us_choice_algorithm(tunable, choice);
+    return algorithm->cycles ? algorithm->cycles(device, problem, choice->parameters) : NAN;
+}
+
 us_choice us_tunable_default(const us_tunable *tunable, const us_device_facts *device,
                              const void *problem) {
-    us_choice choice;
-    int algorithm = 0;
-    do
-        choice = (us_choice){.algorithm = algorithm};
-    while (!tunable->algorithms[algorithm++]->defaults(device, problem, choice.parameters));
-    return choice;
+    us_choice best = {.algorithm = -1};
+    double fewest = NAN;
+    for (int a = 0; tunable->algorithms[a]; a++) {
+        us_choice choice = {.algorithm = a};
+        if (!tunable->algorithms[a]->defaults(device, problem, choice.parameters)) continue;
+        const double cycles = us_tunable_cycles(tunable, device, problem, &choice);
+        if (best.algorithm >= 0 && !(cycles < fewest)) continue;
+        best = choice;
+        fewest = cycles;
+    }
+    return best;
 }
 
 int us_choices_add(int *choices, int count, int value) {

@@ -35,7 +35,7 @@ typedef struct us_algorithm {
     us_parameter parameters[US_TUNABLE_PARAMETERS + 1]; /* a NULL name ends */
 
     /* Fills the parameters to use where nothing was tuned. False: the algorithm cannot compute the
-     * problem, or a later one of the table is expected to be faster. */
+     * problem, or a later one of the table, without a model, is expected to be faster. */
     bool (*defaults)(const us_device_facts *device, const void *problem, void *parameters);
     /* Whether a kernel can be built with the parameters, which may be any integers. */
     bool (*valid)(const us_device_facts *device, const void *problem, const void *parameters);
@@ -45,6 +45,9 @@ typedef struct us_algorithm {
      * returns their number. */
     int (*choices)(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int choices[US_TUNABLE_CHOICES]);
+    /* How long valid parameters take, in cycles of one of the device's compute units, by a model
+     * that is good for comparisons, also between algorithms. NULL: there is none. */
+    double (*cycles)(const us_device_facts *device, const void *problem, const void *parameters);
 
     const void *implementation; /* what the operator needs to run it */
 } us_algorithm;
@@ -103,9 +106,13 @@ static inline int us_parameter_value(const us_parameter *parameter, const void *
 }
 
 /* What is used where nothing was tuned: the first algorithm of the table that has defaults for the
- * problem. Every problem has one. */
+ * problem, or one after it that has, too, and takes fewer cycles. Every problem has one. */
 us_choice us_tunable_default(const us_tunable *tunable, const us_device_facts *device,
                              const void *problem);
+
+/* As us_algorithm.cycles of the choice's; NaN: there is no model. */
+double us_tunable_cycles(const us_tunable *tunable, const us_device_facts *device,
+                         const void *problem, const us_choice *choice);
 
 /* ---- for the functions above ---- */
 

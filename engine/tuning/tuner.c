@@ -7,10 +7,13 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/thread.h"
+#include "tuning/tuner_builders.h"
+#include "tuning/tuner_starts.h"
 #include "tuning/tuner_worker.h"
 #include "tuning/tuning.h"
 
-enum { CANDIDATES = 20, MOST_CANDIDATES = 128, STARTS = 16, CONFIRMATIONS = 3 };
+enum { CANDIDATES = 20, MOST_CANDIDATES = 128, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
 static const double start_seconds = 60;  /* that a driver may take to open its device */
 static const double begin_limits = 3;    /* of a candidate, for the default and operands */
@@ -26,6 +29,7 @@ typedef struct tuner {
     us_tuner_shape *shapes;
     int count;
     us_worker worker;
+    us_builders builders;
     const us_tuner_shape *begun; /* what the worker is prepared for */
     double started;              /* seconds of the clock, since when searches are counted */
     double units, total_units;   /* of progress: a candidate of those that a search may have */
@@ -240,19 +244,16 @@ static unseen_status walk(search *s, const point **at, const us_parameter *param
 /* Tries the default, and the points of every algorithm from which to search. */
 static unseen_status begin_points(search *s, unseen_error *error) {
     const us_tunable *tunable = s->shape->tunable;
+    const us_device_facts *device = &s->tuner->device;
+    us_choice starts[US_TUNER_STARTS];
     const point *reached;
     point *first;
     US_TRY(begin(s, error));
-    us_choice choice = us_tunable_default(tunable, &s->tuner->device, s->shape->problem);
-    if (s->with_default) US_TRY(add_point(s, &choice, &first, error));
-    for (int a = 0; tunable->algorithms[a]; a++)
-        for (int i = 0; i < STARTS; i++) {
-            choice = (us_choice){.algorithm = a};
-            if (!tunable->algorithms[a]->start(&s->tuner->device, s->shape->problem, i,
-                                               choice.parameters))
-                break;
-            US_TRY(visit(s, &choice, &reached, error));
-        }
+    const us_choice usual = us_tunable_default(tunable, device, s->shape->problem);
+    if (s->with_default) US_TRY(add_point(s, &usual, &first, error));
+    const int count = us_tuner_starts(tunable, device, s->shape->problem, starts);
+    for (int i = 0; i < count; i++)
+        US_TRY(visit(s, &starts[i], &reached, error));
     return UNSEEN_OK;
 }
 
@@ -386,6 +387,24 @@ static unseen_status is_done(const tuner *t, const us_tuner_shape *shape, us_tun
     return us_tuning_find(t->tuning, shape->tunable, shape->problem, entry, done, error);
 }
 
+/* The first shape's programs are built as they are tried, those of the others meanwhile. */
+static unseen_status start_builders(tuner *t, int left, unseen_error *error) {
+    const int wanted = us_builders_wanted(&t->device, us_processor_count());
+    if (left < 2 || wanted == 0) return UNSEEN_OK;
+    us_tuner_shape *shapes = malloc((size_t)left * sizeof *shapes);
+    us_tuning_entry entry;
+    unseen_status status = shapes ? UNSEEN_OK : us_fail_memory(error, "shapes");
+    for (int i = 0, count = 0; status == UNSEEN_OK && i < t->count; i++) {
+        bool done;
+        status = is_done(t, &t->shapes[i], &entry, &done, error);
+        if (!done && count < left) shapes[count++] = t->shapes[i];
+    }
+    if (status == UNSEEN_OK)
+        us_builders_start(t->options->selector, shapes + 1, left - 1, wanted, &t->builders);
+    free(shapes);
+    return status;
+}
+
 static unseen_status tune_all(tuner *t, unseen_error *error) {
     us_tuning_entry entry;
     bool done;
@@ -394,6 +413,7 @@ static unseen_status tune_all(tuner *t, unseen_error *error) {
         US_TRY(is_done(t, &t->shapes[i], &entry, &done, error));
         left += !done;
     }
+    US_TRY(start_builders(t, left, error));
     t->started = us_clock();
     t->units = 0;
     t->total_units = (double)left * most_candidates(t);
@@ -469,6 +489,7 @@ unseen_status us_tuner_run(const us_tuner_options *options, cJSON **result, unse
     if (status == UNSEEN_OK) status = collect(&t, error);
     if (status == UNSEEN_OK) status = tune_all(&t, error);
     us_worker_dismiss(&t.worker);
+    us_builders_end(&t.builders);
     if (status == UNSEEN_OK) status = describe(&t, us_clock() - started, result, error);
     us_tuning_close(&t.tuning);
     for (int i = 0; i < t.count; i++)

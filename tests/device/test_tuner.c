@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "tuning/tuner.h"
+#include "tuning/tuner_builders.h"
 #include "tuning/tuning.h"
 
 /* ---- a kernel whose only parameter is how it behaves ---- */
@@ -84,11 +85,15 @@ static double expected(const void *of, const float *const *inputs, int output, s
     return output == 2 ? 2 * (double)inputs[0][index] : NAN;
 }
 
+static int told = -1; /* a pipe that hears of what is made, as "<NUMBER BEHAVIOUR>" */
+
 static unseen_status create(us_device *device, const void *of, const us_choice *choice, void **made,
                             unseen_error *why) {
     const int is = ((const parameters *)(const void *)choice->parameters)->behaviour;
-    (void)device, (void)of;
+    (void)device;
     *made = NULL;
+    if (told >= 0) dprintf(told, "<%d %d>", ((const made_up *)of)->number, is);
+    if (told >= 0 && is == CRASHES) abort();
     if (is == REFUSES) return us_fail(why, UNSEEN_FAILURE, "does not build");
     operation *op = malloc(sizeof *op);
     if (!op) return us_fail_memory(why, "an operation");
@@ -264,6 +269,53 @@ static void where_all_fail_nothing_is_stored(void **state) {
     assert_int_equal(in_child(nothing_is_stored), 0);
 }
 
+/* Builders make what a search tries first, of every shape, run nothing, and one that crashes takes
+ * no other with it. */
+static void builders_make_what_is_tried(void **state) {
+    (void)state;
+    made_up specs[] = {{0, PLAIN, 1u << PLAIN | 1u << HANGS | 1u << QUICK},
+                       {1, QUICK, 1u << QUICK | 1u << CRASHES | 1u << REFUSES},
+                       {2, PLAIN, 1u << PLAIN},
+                       {3, QUICK, 1u << QUICK}};
+    us_tuner_shape shapes[4];
+    us_builders builders;
+    int ends[2];
+    char heard[400] = "";
+    for (int i = 0; i < 4; i++)
+        shapes[i] = (us_tuner_shape){&misbehaving, &specs[i]};
+    assert_int_equal(pipe(ends), 0);
+    told = ends[1];
+    us_builders_start(selector(), shapes, 4, 2, &builders);
+    told = -1;
+    close(ends[1]);
+    assert_int_equal(builders.count, 2);
+    for (size_t used = 0;;) { /* until both have ended */
+        const ssize_t got = read(ends[0], heard + used, sizeof heard - 1 - used);
+        if (got <= 0) break;
+        heard[used += (size_t)got] = '\0';
+    }
+    close(ends[0]);
+    /* Of the first one: the default and all that is valid, and the third shape. */
+    static const char *const made[] = {"<0 0>", "<0 1>", "<0 8>", "<2 0>", "<1 8>", "<1 2>"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        if (!strstr(heard, made[i])) fail_msg("%s is missing: %s", made[i], heard);
+    assert_null(strstr(heard, "<3 8>")); /* of the one that crashed */
+    us_builders_end(&builders);
+    assert_int_equal(builders.count, 0);
+}
+
+static void builders_are_for_gpus(void **state) {
+    (void)state;
+    us_device_facts gpu = {.execution = US_EXECUTION_LANES, .memory_bytes = (uint64_t)80 << 30};
+    assert_int_equal(us_builders_wanted(&gpu, 16), 4);
+    assert_int_equal(us_builders_wanted(&gpu, 4), 2);
+    assert_int_equal(us_builders_wanted(&gpu, 1), 0);
+    gpu.memory_bytes = (uint64_t)12 << 30;
+    assert_int_equal(us_builders_wanted(&gpu, 16), 1);
+    gpu.is_cpu = true;
+    assert_int_equal(us_builders_wanted(&gpu, 16), 0);
+}
+
 static unseen_status crash(us_device *device, void *user, unseen_error *why) {
     (void)device;
     (void)user;
@@ -380,6 +432,8 @@ int main(void) {
         cmocka_unit_test_setup(interrupted_and_continued, setup),
         cmocka_unit_test_setup(interrupted_while_a_candidate_hangs, setup),
         cmocka_unit_test_setup(the_time_is_shared, setup),
+        cmocka_unit_test(builders_make_what_is_tried),
+        cmocka_unit_test(builders_are_for_gpus),
     };
     int code = begin_tests();
     if (code) return code;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The definition of a convolution, item by item, for any device and shape: an item keeps the sums
  * of some output channels and images of a pixel in registers. Twin of cl_kernels/convolution.cl. */
+#include "ops/tiles.h"
+
 #include "base/arithmetic.h"
 #include "ops/convolution/gather.h"
 
@@ -106,6 +108,20 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    const us_convolution_problem *p = problem;
+    const direct *d = parameters;
+    const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
+    const double pairs = (double)us_convolution_pairs(p, 0) * (double)us_convolution_pairs(p, 1);
+    const double terms = pairs / out.height / out.width * in.channels;
+    const double lanes = us_device_occupied(device, p->batch);
+    const double items = (double)out.height * us_divide_up(out.channels, d->channels) *
+                         us_divide_up(row_length(device, p, d->channels), d->pixels) * lanes /
+                         d->vectors;
+    return us_direct_cycles(device, pairs * in.channels * out.channels * lanes, items,
+                            terms * d->pixels);
+}
+
 /* Parts of the errors of a comparison, as PUT_ERRORS in convolution.cl has them; 0: it would not
  * pay. */
 static int count_errors(const us_device_facts *device, const us_convolution_problem *problem,
@@ -157,5 +173,6 @@ const us_algorithm us_convolution_direct = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

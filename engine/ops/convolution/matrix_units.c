@@ -9,13 +9,8 @@
 #include "ops/convolution/tiled.h"
 
 static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
-    return (us_tile){t->rows,
-                     t->columns,
-                     t->slab,
-                     t->item_rows,
-                     t->item_columns,
-                     1,
-                     us_matrix_products(p->precision)};
+    return (us_tile){t->rows,         t->columns, t->slab, t->item_rows,
+                     t->item_columns, 1,          0,       us_matrix_products(p->precision)};
 }
 
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
@@ -77,6 +72,10 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    return us_tiled_cycles(&kind, device, problem, parameters);
+}
+
 static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
     char options[US_MATRIX_OPTIONS];
@@ -100,5 +99,6 @@ const us_algorithm us_convolution_matrix_units = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

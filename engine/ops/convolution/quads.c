@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The definition of a convolution for few channels on GPUs: an item keeps all outputs, or many of
  * them, of four images of a pixel in registers. Twin of cl_kernels/convolution_quads.cl. */
+#include "ops/tiles.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -126,35 +128,49 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 /* ---- defaults ---- */
 
 /* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
- * kernel, of about 96 registers, that it holds, those that hide each other's waiting, and bytes
- * that it reads at a time from a cache that all share. Others are taken for small. */
+ * kernel, of about 96 registers, that it holds, and bytes that it reads at a time from a cache that
+ * all share. Others are taken for small. The constants of the functions below were fitted to
+ * measurements on an NVIDIA H200, where weights were still copied one by one, which was dearer:
+ * those of copying are an estimate. */
 typedef struct unit {
-    int lanes, items, busy, bytes;
+    int lanes, items, bytes;
+    double turn; /* cycles of an item's instruction */
 } unit;
 
 static unit unit_of(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
-        return (unit){128, 640, 512, 16};
+        return (unit){128, 640, 16, us_instruction_cycles(device)};
     case US_VENDOR_AMD:
-        return (unit){64, 1024, 512, 32};
+        return (unit){64, 1024, 32, us_instruction_cycles(device)};
     case US_VENDOR_INTEL:
-        return (unit){8, 56, 48, 4};
+        return (unit){8, 56, 4, us_instruction_cycles(device)};
     default:
-        return (unit){8, 64, 32, 4};
+        return (unit){8, 64, 4, us_instruction_cycles(device)};
     }
 }
 
-/* Instructions of an item, apart from those of waiting. */
+/* Cache lines that 32 neighbouring items read at a time: each takes its turn. */
+static int count_lines(const quads *q) {
+    enum { ITEMS = 32, LINE_QUADS = 8 };
+    return ITEMS / us_smaller(q->quads, LINE_QUADS);
+}
+
+/* Instructions of an item, apart from those of waiting. A weight that is copied costs many, for
+ * where it comes from and goes to, as does an output. */
 static double count_instructions(const us_convolution_problem *p, const quads *q) {
+    enum { COPY = 60, OUTPUT = 88, EXCHANGE = 16, OUTPUT_OF_SLICES = 220 };
+    const double line = 1.5;
     const int tile = q->channels * q->phases, taps = count_taps(p, 0) * count_taps(p, 1);
     const int tile_quads = us_divide_up(tile, IMAGES), block = q->inputs * q->slices;
     const int blocks = us_divide_up(us_convolution_in(p).channels, block);
-    double tap = q->inputs * (IMAGES * tile + tile_quads + 1.0) + 12;
-    double copied =
+    const double tap = q->inputs * (IMAGES * tile + line * count_lines(q));
+    const double copied =
         us_divide_up((int64_t)q->tiles * block * taps * tile_quads * IMAGES, group_items(q));
-    double end = q->slices == 1 ? 16.0 * tile : 3.0 * tile + us_divide_up(tile, q->slices) * 40.0;
-    return blocks * (taps * tap + (q->staged ? 20 * copied + 40 : 0)) + end + 60;
+    const double end = q->slices == 1
+                           ? OUTPUT * tile
+                           : EXCHANGE * tile + OUTPUT_OF_SLICES * us_divide_up(tile, q->slices);
+    return blocks * (taps * tap + (q->staged ? COPY * copied : 0)) + end;
 }
 
 /* What a group reads of the input, if its own cache keeps what its items share. */
@@ -167,19 +183,19 @@ static double input_bytes(const us_convolution_problem *p, const quads *q) {
            q->quads * IMAGES * sizeof(float);
 }
 
-/* The time that so many groups take together on a compute unit, in that of an instruction of all
- * its lanes. */
+/* The time that so many groups take together on a compute unit, in cycles: as long as the unit has
+ * work, but no less than one of them takes, which waits for inputs and for weights to be copied. */
 static double round_time(const us_convolution_problem *p, const quads *q, unit by, double groups) {
-    enum { WAIT = 400 /* for memory */, START = 1200 };
+    enum { TAP_WAIT = 180, STAGE_WAIT = 2000 };
+    const double share = 0.75; /* of the cycles in which an instruction can start */
     const int taps = count_taps(p, 0) * count_taps(p, 1);
     const int blocks = us_divide_up(us_convolution_in(p).channels, q->inputs * q->slices);
-    const double instructions = count_instructions(p, q), items = groups * group_items(q);
-    const double alone = (double)blocks * taps * WAIT + START + instructions;
-    const double share = items < by.busy ? sqrt(items / by.busy) : 1;
-    const double work = items * instructions / by.lanes / share;
+    const double instructions = count_instructions(p, q), items = group_items(q);
+    const double waits = blocks * ((double)taps * TAP_WAIT + (q->staged ? STAGE_WAIT : 0));
+    const double alone = waits + instructions * fmax(by.turn, items / by.lanes) / share;
+    const double work = groups * items * instructions / by.lanes / share;
     const double reading = groups * input_bytes(p, q) / by.bytes;
-    const double busy = work > reading ? work : reading;
-    return busy > alone ? busy : alone;
+    return fmax(alone, fmax(work, reading));
 }
 
 /* Groups come in rounds of as many as a compute unit holds. */
@@ -191,6 +207,10 @@ static double estimate(const us_device_facts *device, const us_convolution_probl
     double time = groups / held * round_time(p, q, by, held);
     if (groups % held > 0) time += round_time(p, q, by, groups % held);
     return time;
+}
+
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    return estimate(device, problem, parameters);
 }
 
 /* Output channels, and phases, whose sums fit into registers: 12 to 16 of four images. Intel's have
@@ -273,7 +293,7 @@ static bool suits_product(const us_device_facts *device, const us_convolution_pr
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { MOST_OUTPUTS = 48 };
+    enum { MOST_OUTPUTS = 64 };
     const us_convolution_problem *p = problem;
     const bool product = us_convolution_is_product(p);
     if (!us_device_is_gpu(device) || (!product && us_convolution_out(p).channels > MOST_OUTPUTS))
@@ -388,5 +408,6 @@ const us_algorithm us_convolution_quads = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -69,6 +69,33 @@ double us_tiled_terms(const us_convolution_problem *p) {
     return us_convolution_in(p).channels * mean_taps(p);
 }
 
+/* Those of the pixel with the most. */
+static double most_taps(const us_convolution_problem *p) {
+    const us_shape in = us_convolution_in(p);
+    return (double)us_smaller(us_divide_up(p->kernel[0], phases_of(p, 0)), in.height) *
+           us_smaller(us_divide_up(p->kernel[1], phases_of(p, 1)), in.width);
+}
+
+static us_tiled_product product_of(const us_device_facts *device, const us_convolution_problem *p,
+                                   const us_tiled *t) {
+    const double slabs = us_divide_up(us_convolution_in(p).channels, t->slab);
+    return (us_tiled_product){
+        .tiles = count_tiles(device, p, t),
+        .slabs = slabs * mean_taps(p),
+        .most_slabs = slabs * most_taps(p),
+        .outputs = (double)us_shape_size(us_convolution_out(p)) * p->batch,
+        .inputs = (double)us_shape_size(us_convolution_in(p)) * p->batch,
+        .splits = t->splits,
+    };
+}
+
+double us_tiled_cycles(const us_tiled_kind *kind, const us_device_facts *device,
+                       const us_convolution_problem *p, const us_tiled *t) {
+    const us_tile tile = kind->tile_of(p, t);
+    const us_tiled_product product = product_of(device, p, t);
+    return kind->cycles(device, &tile, &product);
+}
+
 /* Pixels and splits for a tile; false: the device cannot compute it. cycles: what it takes. */
 static bool complete(const us_tiled_kind *kind, const us_device_facts *device,
                      const us_convolution_problem *p, us_tiled *t, double *cycles) {
@@ -81,11 +108,7 @@ static bool complete(const us_tiled_kind *kind, const us_device_facts *device,
     t->splits = 1;
     if (!kind->valid(device, p, t)) return false;
     const us_tile tile = kind->tile_of(p, t);
-    us_tiled_product product = {
-        .tiles = count_tiles(device, p, t),
-        .slabs = us_divide_up(us_convolution_in(p).channels, t->slab) * mean_taps(p),
-        .outputs = (double)us_shape_size(us_convolution_out(p)) * occupied,
-    };
+    us_tiled_product product = product_of(device, p, t);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !valid_splits(device, p, most))
         most /= 2;

@@ -47,6 +47,10 @@ us_weight_layout us_tiled_layout(const us_convolution_problem *problem);
 bool us_tiled_valid(const us_device_facts *device, const us_convolution_problem *problem,
                     const us_tiled *t);
 
+/* As us_algorithm.cycles. */
+double us_tiled_cycles(const us_tiled_kind *kind, const us_device_facts *device,
+                       const us_convolution_problem *problem, const us_tiled *t);
+
 /* Fills the fastest shape; the cycles that it takes, which are infinite where none will do. */
 double us_tiled_fastest(const us_tiled_kind *kind, const us_device_facts *device,
                         const us_convolution_problem *problem, us_tiled *to);

@@ -9,8 +9,9 @@
 #include "ops/convolution/tiled.h"
 
 static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
+    enum { REGISTERS = 72 }; /* of an item beside its sums: quads of both factors, addresses */
     (void)p;
-    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, 1, 0};
+    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, 1, REGISTERS, 0};
 }
 
 /* Whether each item copies the same quads of all lines that it copies. */
@@ -61,18 +62,12 @@ double us_convolution_tiles_cycles(const us_device_facts *device, const us_convo
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { DIRECT_CHANNELS = 8 }; /* of an item of the direct algorithm */
-    const us_convolution_problem *p = problem;
-    if (!us_device_is_gpu(device) || p->pass == US_CONVOLUTION_WEIGHTS) return false;
-    /* Products may have many terms, which the direct algorithm does not cut. */
-    if (us_convolution_is_product(p))
-        return isfinite(us_tiled_fastest(&kind, device, p, parameters));
-    const us_shape out = us_convolution_out(p);
-    double pixels = (double)out.height * out.width * us_device_occupied(device, p->batch);
-    double terms = us_tiled_terms(p);
-    double items = pixels * us_divide_up(out.channels, DIRECT_CHANNELS);
-    double direct = us_direct_cycles(device, pixels * out.channels * terms, items, terms);
-    return us_tiled_fastest(&kind, device, p, parameters) < direct;
+    return us_device_is_gpu(device) &&
+           isfinite(us_tiled_fastest(&kind, device, problem, parameters));
+}
+
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    return us_tiled_cycles(&kind, device, problem, parameters);
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
@@ -127,5 +122,6 @@ const us_algorithm us_convolution_tiles = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -6,7 +6,10 @@
 
 #include "ops/convolution/algorithm.h"
 
-enum { US_GRADIENT_MOST_SPLITS = 4096 };
+enum {
+    US_GRADIENT_MOST_SPLITS = 4096,
+    US_GRADIENT_FEW_WEIGHTS = 48 * 64 * 16 /* for which each may be summed straight from memory */
+};
 
 typedef struct us_weight_gradient us_weight_gradient;
 

@@ -15,13 +15,8 @@ typedef struct tiles {
 } tiles;
 
 static us_tile tile_of(const us_convolution_problem *p, const tiles *t) {
-    return (us_tile){t->rows,
-                     t->columns,
-                     t->slab,
-                     t->item_rows,
-                     t->item_columns,
-                     1,
-                     us_matrix_products(p->precision)};
+    return (us_tile){t->rows,         t->columns, t->slab, t->item_rows,
+                     t->item_columns, 1,          0,       us_matrix_products(p->precision)};
 }
 
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
@@ -38,7 +33,7 @@ static double complete(const us_device_facts *device, const us_convolution_probl
     t->splits = 1;
     if (!valid(device, p, t)) return INFINITY;
     const us_tile tile = tile_of(p, t);
-    return us_gradient_tile_cycles(device, p, &tile, us_matrix_cycles, &t->splits);
+    return us_gradient_tile_best(device, p, &tile, us_matrix_cycles, &t->splits);
 }
 
 /* Shapes that are good somewhere: see matrix_units.c. Rows need not be a power of two, as those of
@@ -108,6 +103,12 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     }
 }
 
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    const tiles *t = parameters;
+    const us_tile tile = tile_of(problem, t);
+    return us_gradient_tile_cycles(device, problem, &tile, us_matrix_cycles, t->splits);
+}
+
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
     const tiles *t = parameters;
@@ -127,7 +128,7 @@ static const us_convolution_implementation implementation = {
 
 const us_algorithm us_weight_gradient_matrix_units = {
     .name = "weight_gradient_matrix_units",
-    .sources = {"weight_gradient_matrix_units", "bias_gradient"},
+    .sources = {"weight_gradient_matrix_units"},
     .parameters = {US_PARAMETER(tiles, rows), US_PARAMETER(tiles, columns),
                    US_PARAMETER(tiles, slab), US_PARAMETER(tiles, item_rows),
                    US_PARAMETER(tiles, item_columns), US_PARAMETER(tiles, splits)},
@@ -135,5 +136,6 @@ const us_algorithm us_weight_gradient_matrix_units = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -2,7 +2,10 @@
 /* The definition of a weight gradient for few channels on GPUs: an item keeps the sums of some
  * small and large channels and taps, over quads of images, in registers. Twin of
  * cl_kernels/weight_gradient_quads.cl. */
+#include "ops/tiles.h"
+
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/arithmetic.h"
@@ -104,6 +107,35 @@ static int held_items(const us_device_facts *device) {
     }
 }
 
+/* Multiply-adds that a compute unit does at a time. */
+static int count_lanes(const us_device_facts *device) {
+    return device->vendor == US_VENDOR_NVIDIA ? 128 : device->vendor == US_VENDOR_AMD ? 64 : 8;
+}
+
+static int count_held(const us_device_facts *device, const quads *q) {
+    return held_items(device) > group_items(q) ? held_items(device) / group_items(q) : 1;
+}
+
+/* A pixel after the other, of which each has to be loaded first, and the more quads it takes, the
+ * less compilers have all of them on their way at once. Fitted to measurements on an H200. */
+static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
+    enum { OTHERS = 45 /* instructions of a pixel */, LATENCY = 900, AT_ONCE = 4, SUMMING = 50 };
+    const double share = 0.74 /* as in tiles.c */, in_turn = 0.2;
+    const us_convolution_problem *p = problem;
+    const quads *q = parameters;
+    const int sums = q->small * q->large * q->taps, late = q->small - AT_ONCE;
+    const double items = group_items(q), lanes = count_lanes(device), held = count_held(device, q);
+    const double instructions = (IMAGES * sums + OTHERS) / share;
+    const double waits = LATENCY * (1 + in_turn * (late > 0 ? late : 0));
+    const double alone = instructions * fmax(us_instruction_cycles(device), items / lanes) + waits;
+    const double pixels = (double)count_cells(device, p, q) / ((double)q->splits * q->slices);
+    const double groups = (double)us_divide_up(count_tiles(p, q), q->tiles) * q->splits;
+    double left = ceil(groups / device->compute_units), total = US_START_CYCLES + SUMMING * sums;
+    for (; left > 0; left -= held)
+        total += pixels * fmax(alone, fmin(left, held) * items * instructions / lanes);
+    return total + us_split_cycles(device, q->splits, (double)us_convolution_weights(p));
+}
+
 /* Tiles of 8 quads, 128 bytes of a row, fill work-groups of up to 256 items. Slices make small ones
  * larger, as those cost less than splits, of which there are as many as the device holds at a time.
  * Parts of fewer terms than LEAST are not worth their sums. */
@@ -120,8 +152,7 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
     const int groups = us_divide_up(tiles, q->tiles);
     q->slices = us_smaller(parts, most / group_items(q));
     if (q->slices < 1) q->slices = 1;
-    const int held = held_items(device) > group_items(q) ? held_items(device) / group_items(q) : 1;
-    int64_t splits = (int64_t)device->compute_units * held / groups;
+    int64_t splits = (int64_t)device->compute_units * count_held(device, q) / groups;
     if (splits > parts / q->slices) splits = parts / q->slices;
     q->splits = us_smaller(splits > 1 ? splits : 1, MOST_SPLITS);
     while (q->splits > 1 && !valid(device, p, q))
@@ -129,10 +160,9 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
-    enum { MOST_WEIGHTS = 48 * 64 * 16 };
     const us_convolution_problem *p = problem;
     if (p->pass != US_CONVOLUTION_WEIGHTS || !us_device_is_gpu(device) ||
-        us_convolution_weights(p) > MOST_WEIGHTS)
+        us_convolution_weights(p) > US_GRADIENT_FEW_WEIGHTS)
         return false;
     choose(device, p, parameters);
     return valid(device, p, parameters);
@@ -237,5 +267,6 @@ const us_algorithm us_weight_gradient_quads = {
     .valid = valid,
     .start = start,
     .choices = choices,
+    .cycles = cycles,
     .implementation = &implementation,
 };

@@ -52,14 +52,29 @@ static double share_of_slabs(const us_convolution_problem *p, const us_tile *t) 
     return taps / p->kernel[0] / p->kernel[1] / p->small.height / p->small.width;
 }
 
-double us_gradient_tile_cycles(const us_device_facts *device, const us_convolution_problem *p,
-                               const us_tile *t, us_tile_model *cycles_of, int *splits) {
-    if (!us_gradient_tile_valid(device, p, t, 1)) return INFINITY;
-    us_tiled_product product = {
+static us_tiled_product product_of(const us_device_facts *device, const us_convolution_problem *p,
+                                   const us_tile *t, int splits) {
+    const double slabs = (double)count_slabs(device, p, t);
+    return (us_tiled_product){
         .tiles = count_tiles(p, t),
-        .slabs = (double)count_slabs(device, p, t) * share_of_slabs(p, t),
+        .slabs = slabs * share_of_slabs(p, t),
+        .most_slabs = slabs,
         .outputs = (double)us_convolution_weights(p),
+        .inputs = (double)(us_shape_size(p->large) + us_shape_size(p->small)) * p->batch,
+        .splits = splits,
     };
+}
+
+double us_gradient_tile_cycles(const us_device_facts *device, const us_convolution_problem *p,
+                               const us_tile *t, us_tile_model *cycles_of, int splits) {
+    const us_tiled_product product = product_of(device, p, t, splits);
+    return cycles_of(device, t, &product);
+}
+
+double us_gradient_tile_best(const us_device_facts *device, const us_convolution_problem *p,
+                             const us_tile *t, us_tile_model *cycles_of, int *splits) {
+    if (!us_gradient_tile_valid(device, p, t, 1)) return INFINITY;
+    us_tiled_product product = product_of(device, p, t, 1);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !us_weight_gradient_valid_splits(device, p, most))
         most /= 2;
@@ -85,9 +100,17 @@ static bool takes_bias(const us_convolution_problem *p) {
     return p->bias && !p->bias_of_large && p->padding[0] == 0 && p->padding[1] == 0;
 }
 
+/* Where they do not, more work-groups take the bias along. */
 static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
                             us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
+    size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
+    if (gradient->bias_groups > 0) {
+        groups[1] += (gradient->bias_groups + groups[0] - 1) / groups[0];
+        return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbili",
+                                    args->large, args->small, to, bias, (int32_t)accumulate,
+                                    (int64_t)gradient->bias_first,
+                                    (int32_t)us_bias_accumulates(args));
+    }
     return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbbi",
                                 args->large, args->small, to, bias, (int32_t)accumulate);
 }
@@ -106,17 +129,19 @@ unseen_status us_gradient_tile_create(const us_build *build, const us_convolutio
     made->splits = tiling->splits;
     made->takes_bias = takes_bias(p);
     made->launch = launch;
+    char bias[US_BIAS_OPTIONS] = "";
+    if (!made->takes_bias) made->bias_groups = us_bias_options(device, p, made->items, bias);
     US_TRY(us_kernel_create(
         build, tiling->name, tiling->name, &made->kernel, error,
         "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
         "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
         "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d -DTAKES_BIAS=%d",
+        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d -DTAKES_BIAS=%d %s",
         p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
         p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
         p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, tiling->options, tiling->splits, made->takes_bias));
+        t->item_columns, tiling->options, tiling->splits, made->takes_bias, bias));
     return us_weight_gradient_prepare(build, made, error);
 }

@@ -12,10 +12,14 @@
 bool us_gradient_tile_valid(const us_device_facts *device, const us_convolution_problem *problem,
                             const us_tile *tile, int splits);
 
+/* The cycles that a valid tile takes by a model. */
+double us_gradient_tile_cycles(const us_device_facts *device, const us_convolution_problem *problem,
+                               const us_tile *tile, us_tile_model *cycles_of, int splits);
+
 /* The best splits by a model, and the cycles that it takes then; infinite: the device cannot
  * compute it. */
-double us_gradient_tile_cycles(const us_device_facts *device, const us_convolution_problem *problem,
-                               const us_tile *tile, us_tile_model *cycles_of, int *splits);
+double us_gradient_tile_best(const us_device_facts *device, const us_convolution_problem *problem,
+                             const us_tile *tile, us_tile_model *cycles_of, int *splits);
 
 /* The values of splits worth trying. */
 int us_gradient_split_choices(const us_device_facts *device, const us_convolution_problem *problem,
