@@ -192,6 +192,28 @@ UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
 
+/* ---- single photographs ---- */
+
+/* The model of a run's folder, kept ready on a device. It is used by one thread at a time. */
+typedef struct unseen_scorer unseen_scorer;
+
+/* {device, threshold, normal_images: how many images' scores percentiles are told by (0: the model
+ *  is of a version that did not keep them), calibrated_on: "held-out images", "training images" or
+ *  null: what those images are, and those that the threshold was calibrated on} */
+UNSEEN_API unseen_status unseen_scorer_open(const char *run_folder, const char *device,
+                                            const unseen_events *events, unseen_scorer **scorer,
+                                            char **json, unseen_error *error);
+UNSEEN_API void unseen_scorer_close(unseen_scorer *scorer); /* NULL is fine */
+
+/* A photograph, fitted as the config says, as one line of JSON:
+ * {path, score, percentile: the share of normal images, in percent, that score lower, and half of
+ *  those that score the same; between the quantiles that the model keeps it is interpolated (null:
+ *  not known), verdict: "anomalous" or "normal", as of unseen_score; columns: {NAME: score} where
+ *  the detector gives several}
+ * After UNSEEN_BAD_INPUT, a file that is no photograph, the scorer goes on. */
+UNSEEN_API unseen_status unseen_scorer_score(unseen_scorer *scorer, const char *photograph,
+                                             char **json, unseen_error *error);
+
 typedef struct unseen_evaluate_options {
     const char *scores; /* a table of scores, of any program; or .npy of floats; NULL: none */
     const char *labels; /* .npy, IDX, a table, or a folder of photographs in folders of classes;

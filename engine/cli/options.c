@@ -106,6 +106,10 @@ static const option_row rows[] = {
      "A last column \"verdict\" in the CSVs: anomalous where the score reaches the threshold that "
      "was calibrated on normal images, else normal",
      CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(verdict)},
+    {"watch", NULL,
+     "Read paths of photographs from standard input, a line each, and answer each at once with a "
+     "line of JSON, until the input ends",
+     CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(watch)},
     {"maps", "DIR",
      "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
      "image a picture with its map beside it. Detectors that reconstruct images have maps",
@@ -261,7 +265,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     case ARGP_KEY_END:
         require_options(usage, options, state);
         if ((int)options->argument_count < usage->minimum && !options->resume && !options->schema)
-            argp_error(state, "%s is missing", usage->arguments);
+            argp_error(state, "%.*s is missing", (int)strcspn(usage->arguments, "\n"),
+                       usage->arguments);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -17,7 +17,7 @@ typedef enum cli_option_group {
     CLI_OPTION_CSV = 1 << 5,      /* --csv */
     CLI_OPTION_DEVICE = 1 << 6,   /* --device */
     CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout --maps
-                                    --masks --verdict */
+                                    --masks --verdict --watch */
     CLI_OPTION_EVAL = 1 << 8,     /* --scores --labels --normal --label-column
                                       --maps --masks, as paths of their own */
     CLI_OPTION_REPORT = 1 << 9,   /* --out FILE, optional */
@@ -30,7 +30,7 @@ typedef enum cli_option_group {
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
         1 << 16,               /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
-    CLI_OPTION_PACK = 1 << 17, /* --size --config --channels --fit --split --label-column */
+    CLI_OPTION_PACK = 1 << 18, /* --size --config --channels --fit --split --label-column */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -50,7 +50,7 @@ typedef struct cli_options {
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
         *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
-    bool resume, overwrite, verdict, schema, list, force, quiet, json;
+    bool resume, overwrite, verdict, watch, schema, list, force, quiet, json;
 } cli_options;
 
 /* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */

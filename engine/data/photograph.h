@@ -46,6 +46,13 @@ typedef struct us_photograph_file {
     size_t size;
 } us_photograph_file;
 
+/* Bytes of a file, at most. */
+#define US_PHOTOGRAPH_LARGEST ((size_t)1 << 30)
+
+/* Takes the path, which is on the heap (NULL: there was no memory for it), even where it fails. */
+unseen_status us_photograph_read(char *path, us_photograph_file *file, unseen_error *error);
+void us_photograph_release(us_photograph_file *file); /* of heap blocks alone */
+
 /* What its header says. */
 typedef struct us_photograph_header {
     int height, width;

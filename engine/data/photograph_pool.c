@@ -20,25 +20,10 @@
 #include "data/archive.h"
 
 enum { FAULTS_NAMED = 3, THREADS_MOST = 256 };
-static const size_t largest_file = (size_t)1 << 30;
 
-/* ---- reading files ---- */
-
-/* A file's bytes on the heap; the path, too, for messages. */
 static unseen_status read_file(const us_file_set *set, int64_t i, us_photograph_file *file,
                                unseen_error *error) {
-    char *bytes = NULL, *path = us_file_set_path(set, i);
-    *file = (us_photograph_file){.path = path};
-    if (!path) return us_fail_memory(error, "a path");
-    US_TRY(us_file_read(path, largest_file, &bytes, &file->size, error));
-    file->bytes = bytes;
-    return UNSEEN_OK;
-}
-
-static void release_file(us_photograph_file *file) {
-    free((void *)file->bytes);
-    free((void *)file->path);
-    *file = (us_photograph_file){0};
+    return us_photograph_read(us_file_set_path(set, i), file, error);
 }
 
 /* ---- what most are like ---- */
@@ -67,10 +52,10 @@ static unseen_status look_into_archive(const us_file_set *set, votes *v, unseen_
         if (!found || !us_photograph_is_name(member.name, strlen(member.name))) continue;
         us_photograph_file file = {.path = strdup(member.name)};
         char *bytes = NULL;
-        if (us_archive_read(archive, largest_file, &bytes, &file.size, NULL) == UNSEEN_OK)
+        if (us_archive_read(archive, US_PHOTOGRAPH_LARGEST, &bytes, &file.size, NULL) == UNSEEN_OK)
             file.bytes = bytes;
         if (file.bytes && file.path) vote(&file, v);
-        release_file(&file);
+        us_photograph_release(&file);
     } while (found && v->count < LOOKED_AT);
     status = UNSEEN_OK;
 done:
@@ -87,7 +72,7 @@ unseen_status us_photographs_look(const us_file_set *set, us_photograph_majority
     for (int64_t k = 0; set->kind != US_FILE_SET_ARCHIVE && k < looks; k++) {
         us_photograph_file file;
         if (read_file(set, k * set->count / looks, &file, NULL) == UNSEEN_OK) vote(&file, &v);
-        release_file(&file);
+        us_photograph_release(&file);
     }
     *majority = (us_photograph_majority){
         .looked_at = v.count, .colour = 2 * v.colour > v.count, .deep = 2 * v.deep > v.count};
@@ -166,7 +151,7 @@ static unseen_status next_of_archive(pool *p, int64_t *index, us_photograph_file
         if (!known || known->place != member.place) continue; /* a later file of the same name */
         char *bytes = NULL;
         if (!(file->path = strdup(member.name))) return us_fail_memory(error, "a path");
-        US_TRY(us_archive_read(p->archive, largest_file, &bytes, &file->size, error));
+        US_TRY(us_archive_read(p->archive, US_PHOTOGRAPH_LARGEST, &bytes, &file->size, error));
         file->bytes = bytes;
         *index = known - p->set->files;
         return UNSEEN_OK;
@@ -210,10 +195,10 @@ static void *work(void *user) {
                     strerror(errno));
             fail_all(p, &error);
         }
-        release_file(&file);
+        us_photograph_release(&file);
         atomic_fetch_add(&p->done, 1);
     }
-    release_file(&file);
+    us_photograph_release(&file);
     free(pixels);
     us_photograph_end_thread();
     pthread_mutex_lock(&p->lock);

@@ -34,7 +34,6 @@ typedef struct run {
     us_detector *detector;
     us_trainer *trainer;
     us_calibration calibration;
-    const char *calibrated_on;
     us_scores scores;
     us_maps_job maps;
     char doubt[512]; /* about what was learned; empty: none */
@@ -329,7 +328,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
 static unseen_status save_model(run *r, unseen_error *error) {
     char *path;
     US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
-                              r->events, &r->calibration, &r->calibrated_on, error));
+                              r->events, &r->calibration, error));
     US_TRY(us_folder_path(r->options->out, US_RUN_MODEL, &path, error));
     unseen_status status = us_model_save(r->config, r->detector, &r->calibration, path, error);
     free(path);
@@ -388,7 +387,7 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
         us_json_add_number(results, "threshold", r->calibration.threshold) &&
         us_json_add_number(results, "false_positive_rate",
                            r->config->detector.scoring.false_positive_rate) &&
-        cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on) &&
+        cJSON_AddStringToObject(results, "calibrated_on", us_calibration_source(&r->calibration)) &&
         cJSON_AddItemToObject(results, "training_data", us_dataset_describe(&r->training)) &&
         (r->options->train_only ||
          cJSON_AddItemToObject(results, "test_data", us_dataset_describe(&r->test)));

@@ -191,13 +191,12 @@ static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t c
 
 unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
                                  const unseen_events *events, us_calibration *calibration,
-                                 const char **source, unseen_error *error) {
+                                 unseen_error *error) {
     uint32_t *sampled = NULL;
     const uint32_t *selection = training->held_out;
     int64_t count = training->held_out_count;
-    *source = "held-out images";
+    calibration->held_out = selection != NULL;
     if (!selection) {
-        *source = "training images";
         count = training->selected_count < CALIBRATION_IMAGES ? training->selected_count
                                                               : CALIBRATION_IMAGES;
         US_TRY(sample(training, seed, count, &sampled, error));
@@ -221,6 +220,7 @@ unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, ui
             combined[i] = us_score_combine(detector->spec, calibration, columns, i);
         calibration->threshold =
             us_threshold_for_rate(combined, count, detector->spec->scoring.false_positive_rate);
+        us_normal_scores_take(combined, count, &calibration->normal);
     }
     free(combined);
     free(sampled);

@@ -32,10 +32,10 @@ unseen_status us_model_columns(us_detector *detector, const us_scored_images *im
 void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]);
 
 /* Statistics and threshold from images known to be normal: the held-out ones, or else up to 4096 of
- * the training images. *source names which: "held-out images" or "training images". */
+ * the training images. */
 unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
                                  const unseen_events *events, us_calibration *calibration,
-                                 const char **source, unseen_error *error);
+                                 unseen_error *error);
 
 /* Zeroed scores of `count` images, with the columns that us_model_score gives. */
 unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
