@@ -223,14 +223,24 @@ typedef struct unseen_evaluate_options {
     const char *label_column; /* of the labels' table; NULL: told by its name */
     const char *maps;         /* .npy of floats, (number, height, width), of any program, which */
     const char *masks;        /* masks of the same images are compared with; both NULL: none */
+    const double *threshold;  /* from which a score is called anomalous; NULL: that which at most
+                                 5% of the normal images reach */
+    const char *report;       /* an HTML page to write; NULL: none */
+    const char *data;         /* the images, to be shown in the report; NULL: none */
+    const char *layout;       /* of data, as of unseen_score */
+    bool overwrite;           /* see unseen_run_options */
 } unseen_evaluate_options;
 
-/* Compares scores with labels, joined by their ids where both have some.
+/* Compares scores with labels, joined by their ids where both have some. The images of a report are
+ * joined with scores likewise; without ids, they are in their order.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
  *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id", "by
  *  folder"}, kinds: where several classes are anomalous, each of them against the normal images:
- *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}}
+ *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision, missed: the
+ *  share of its images whose score is below the threshold}}, confused: beside kinds, the names of
+ *  those that may be confused with normal images: the interval of their AUC reaches one half or
+ *  less, threshold, false_positive_rate and calibrated_on, where it was not given, report}
  * With maps: pixel_auroc, aupro and masks, as of unseen_score. */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);

@@ -102,6 +102,22 @@ static const option_row rows[] = {
     {"masks", "FILE",
      "Masks of the same images (.npy or IDX; 0 where an image is normal): pixel AUROC and AUPRO",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(masks)},
+    {"threshold", "T",
+     "From which score on an image is called anomalous (default: what 5% of the normal images "
+     "reach)",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(threshold)},
+    {"report", "FILE", "An HTML page of the results: curves, kinds, tables, images of --data",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(report)},
+    {"data", "FILE",
+     "The images, a few of which are shown in --report: whatever can be scored; joined with the "
+     "scores by names or numbers, or in the same order",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(data)},
+    {"layout", "L",
+     "Which axis of --data is which, where its shape leaves it open: NHWC, NCHW, NHW, HWC, CHW or "
+     "HW",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(layout)},
+    {"overwrite", NULL, "Replace a --report that unseen did not write", CLI_OPTION_EVAL,
+     TARGET_FLAG, NULL, FIELD(overwrite)},
     {"verdict", NULL,
      "A last column \"verdict\" in the CSVs: anomalous where the score reaches the threshold that "
      "was calibrated on normal images, else normal",
@@ -383,12 +399,16 @@ unseen_status cli_options_config(const cli_options *options, const char *path,
     return status == UNSEEN_OK ? status : cli_say_error(&error);
 }
 
-bool cli_options_seconds(const cli_options *options, double *seconds) {
+bool cli_read_number(const char *text, double *number) {
     char *end = NULL;
+    *number = strtod(text, &end);
+    return end != text && !*end && isfinite(*number);
+}
+
+bool cli_options_seconds(const cli_options *options, double *seconds) {
     *seconds = 0;
     if (!options->seconds) return true;
-    *seconds = strtod(options->seconds, &end);
-    if (end != options->seconds && !*end && isfinite(*seconds) && *seconds > 0) return true;
+    if (cli_read_number(options->seconds, seconds) && *seconds > 0) return true;
     cli_say("--seconds: expected a number of seconds, found '%s'", options->seconds);
     return false;
 }

@@ -19,7 +19,8 @@ typedef enum cli_option_group {
     CLI_OPTION_SCORE = 1 << 7,    /* --data --out FILE --columns FILE --layout --maps
                                     --masks --verdict --watch */
     CLI_OPTION_EVAL = 1 << 8,     /* --scores --labels --normal --label-column
-                                      --maps --masks, as paths of their own */
+                                      --maps --masks --threshold --report --data --layout
+                                      --overwrite */
     CLI_OPTION_REPORT = 1 << 9,   /* --out FILE, optional */
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
@@ -49,13 +50,17 @@ typedef struct cli_options {
     size_t override_count;
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
-        *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split;
+        *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split,
+        *threshold, *report;
     bool resume, overwrite, verdict, watch, schema, list, force, quiet, json;
 } cli_options;
 
 /* Reads the arguments. Bad usage, --help and the like end the program, as argp does it. */
 void cli_options_parse(const cli_usage *usage, int argc, char **argv, cli_options *options);
 void cli_options_free(cli_options *options);
+
+/* The whole text as a finite number. */
+bool cli_read_number(const char *text, double *number);
 
 /* Seconds of --seconds, 0 without it; false: it is no number of seconds, which has been said. */
 bool cli_options_seconds(const cli_options *options, double *seconds);

@@ -194,15 +194,20 @@ static unseen_status open_array(const opening *o, us_images *images, unseen_erro
     return status;
 }
 
+unseen_status us_photographs_list(const char *path, const us_photographs_request *request,
+                                  us_file_set *set, unseen_error *error) {
+    us_file_set_request wanted = {.label_column = request->label_column, .split = request->split};
+    bool are;
+    US_TRY(find_kind(path, &are, &wanted.kind, error));
+    return us_file_set_open(path, &wanted, set, error);
+}
+
 unseen_status us_photographs_open(const char *path, const us_photographs_request *request,
                                   us_images *images, unseen_error *error) {
     us_file_set set;
     us_fitted_file file = {0};
-    bool are;
-    us_file_set_request wanted = {.label_column = request->label_column, .split = request->split};
     memset(images, 0, sizeof *images);
-    US_TRY(find_kind(path, &are, &wanted.kind, error));
-    US_TRY(us_file_set_open(path, &wanted, &set, error));
+    US_TRY(us_photographs_list(path, request, &set, error));
     tell(&set, request);
     const opening o = {request, &set, &file};
     unseen_status status = make(&o, error);

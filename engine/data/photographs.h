@@ -6,6 +6,7 @@
 
 #include "base/event.h"
 #include "base/fit.h"
+#include "data/file_set.h"
 #include "data/images.h"
 
 typedef struct us_photographs_request {
@@ -19,6 +20,10 @@ typedef struct us_photographs_request {
 /* Whether a path is of photographs, and not of an array: a folder, a list (.csv, .tsv or .txt), an
  * archive that holds some, a single one. UNSEEN_BAD_INPUT where that cannot be told. */
 unseen_status us_photographs_are(const char *path, bool *are, unseen_error *error);
+
+/* Which there are. Nothing is decoded; of the request, the members for lists matter. */
+unseen_status us_photographs_list(const char *path, const us_photographs_request *request,
+                                  us_file_set *set, unseen_error *error);
 
 /* images->names and ->labels are set; messages say what was found and where it is kept. Photographs
  * that cannot be read are UNSEEN_BAD_INPUT that counts them and names the first three. */

@@ -9,6 +9,7 @@
 #include "base/output.h"
 #include "data/archive.h"
 #include "data/labels.h"
+#include "evaluation/kinds.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "jobs/maps.h"
@@ -346,6 +347,7 @@ static unseen_status write_scores(run *r, unseen_error *error) {
                                  .events = r->events};
     US_TRY(us_model_score(r->detector, &r->calibration, &of, &r->scores, error));
     us_scores_name(&r->scores, &r->test.images.ids);
+    if (r->anomalous) US_TRY(us_results_take_kinds(&r->labels, r->anomalous, &r->scores, error));
     unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
     if (status == UNSEEN_OK) status = us_folder_path(r->options->out, US_RUN_SCORES, &all, error);
     if (status == UNSEEN_OK)
@@ -356,16 +358,37 @@ static unseen_status write_scores(run *r, unseen_error *error) {
     return status;
 }
 
+/* A few of the test images, scored again for the report. */
+static unseen_status show_again(void *user, const uint32_t *images, int count,
+                                const us_map_consumer *consumer, unseen_error *error) {
+    run *r = user;
+    const us_scored_images of = {.dataset = &r->test,
+                                 .selection = images,
+                                 .count = count,
+                                 .what = "drawing",
+                                 .maps = consumer,
+                                 .events = r->events};
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_model_columns(r->detector, &of, columns, error));
+    us_columns_release(columns);
+    return UNSEEN_OK;
+}
+
 static unseen_status write_pictures(run *r, unseen_error *error) {
-    const us_pictures_request request = {.detector = r->detector,
-                                         .dataset = &r->test,
+    const us_pictures_request request = {.input = r->config->input,
+                                         .show = show_again,
+                                         .user = r,
                                          .scores = &r->scores,
                                          .anomalous = r->anomalous,
                                          .threshold = r->calibration.threshold,
-                                         .masks = &r->maps.masks,
-                                         .folder = r->options->out,
-                                         .events = r->events};
-    return us_pictures_write(&request, error);
+                                         .masks = &r->maps.masks};
+    char *json, *path = NULL;
+    US_TRY(us_pictures_take(&request, &json, error));
+    unseen_status status = us_folder_path(r->options->out, US_RUN_PICTURES, &path, error);
+    if (status == UNSEEN_OK) status = us_file_write(path, json, strlen(json), error);
+    free(path);
+    unseen_string_free(json);
+    return status;
 }
 
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
@@ -399,7 +422,8 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
         US_TRY(write_scores(r, error));
         if (r->anomalous) {
             US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
-            US_TRY(us_results_add_kinds(results, &r->scores, &r->labels, r->anomalous, error));
+            US_TRY(us_kinds_to_json(&r->scores, r->anomalous, r->calibration.threshold, results,
+                                    error));
             if (!us_labels_to_json(&r->labels, results)) return us_fail_memory(error, "results");
         } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");
