@@ -186,8 +186,9 @@ typedef struct unseen_score_options {
  * config's input, and for each image a picture 000000.png (of photographs 000000_NAME.png): the
  * image as the networks see it, and its map beside it. Only detectors that reconstruct images have
  * maps. Masks are an array of whole numbers or bool, (number, height, width) in the images' order,
- * to whose size maps are resized bilinearly; or photographs, fitted as the images are, whose names
- * are those of the images, with or without "_mask" before the ending. */
+ * to whose size maps are resized bilinearly; or photographs, fitted as the images are: whose names
+ * are those of the images, with or without "_mask" before the ending, or a list (CSV) of images
+ * with a column "mask". */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
@@ -252,6 +253,7 @@ typedef struct unseen_pack_options {
     int channels;             /* 1 grey, 3 RGB; 0: as most photographs have */
     const char *fit;          /* "resize", "pad" or "crop"; NULL: "resize" */
     const char *split;        /* of a list with a column of that name: its rows alone; NULL: all */
+    const char *object;       /* likewise */
     const char *label_column; /* of a list; NULL: told by its name */
     bool overwrite;           /* see unseen_run_options */
 } unseen_pack_options;

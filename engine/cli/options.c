@@ -50,8 +50,13 @@ static const option_row rows[] = {
     {"masks", "PATH",
      "Masks of the test images, used for the pixel AUROC and AUPRO alone: an array (number, "
      "height, "
-     "width; 0 where an image is normal), or a folder of photographs that are named as the images",
+     "width; 0 where an image is normal), a folder of photographs that are named as the images, or "
+     "a list (CSV) of "
+     "images with a column mask",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/masks", 0},
+    {"object", "NAME",
+     "Of lists of photographs with a column object, the rows with this object alone",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/object", 0},
     {"normal", "CLASS",
      "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
@@ -133,8 +138,8 @@ static const option_row rows[] = {
     {"masks", "PATH",
      "Masks of the images, which the maps are compared with for the pixel AUROC and AUPRO: an "
      "array "
-     "(number, height, width; 0 where an image is normal), or a folder of photographs that are "
-     "named as the images",
+     "(number, height, width; 0 where an image is normal), a folder of photographs that are "
+     "named as the images, or a list (CSV) of images with a column mask",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(masks)},
     {"scores", "FILE",
      "A CSV of scores: one or more columns of numbers, ids in one that is called Id, index, file "
@@ -193,6 +198,8 @@ static const option_row rows[] = {
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(fit)},
     {"split", "NAME", "Only the rows of this split, of a list that has a column split",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(split)},
+    {"object", "NAME", "Only the rows of this object, of a list that has a column object",
+     CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(object)},
     {"label-column", "NAME",
      "The column of labels in a list. Without it, the one called label, target, class or anomaly",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},

@@ -7,10 +7,9 @@
 #include "unseen.h"
 
 typedef enum cli_option_group {
-    CLI_OPTION_TRAIN =
-        1
-        << 0, /* --train --train-labels --normal --label-column --layout: overrides of the config */
-    CLI_OPTION_TEST = 1 << 1,     /* --test --labels: likewise */
+    CLI_OPTION_TRAIN = 1 << 0, /* --train --train-labels --normal --label-column --object --layout:
+                                  overrides of the config */
+    CLI_OPTION_TEST = 1 << 1,  /* --test --labels: likewise */
     CLI_OPTION_TRAINING = 1 << 2, /* --epochs --seed: likewise */
     CLI_OPTION_CONFIG = 1 << 3,   /* --batch --set: likewise */
     CLI_OPTION_RUN = 1 << 4,      /* --out DIR --resume --overwrite */
@@ -30,8 +29,9 @@ typedef enum cli_option_group {
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
-        1 << 16,               /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
-    CLI_OPTION_PACK = 1 << 18, /* --size --config --channels --fit --split --label-column */
+        1 << 16, /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
+    CLI_OPTION_PACK =
+        1 << 18, /* --size --config --channels --fit --split --object --label-column */
 } cli_option_group;
 
 /* What a verb says about itself. */
@@ -51,7 +51,7 @@ typedef struct cli_options {
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
         *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split,
-        *threshold, *report;
+        *threshold, *object, *report;
     bool resume, overwrite, verdict, watch, schema, list, force, quiet, json;
 } cli_options;
 

@@ -32,6 +32,8 @@ typedef struct us_photograph_form {
     int channels;    /* 1 or 3 */
     int value_bytes; /* 1, or 2: little-endian, to 65535 */
     us_fit fit;
+    bool mask; /* before it is fitted, whatever is not black becomes white, as masks may hold small
+                  numbers; of JPEG, which is never exact, what is brighter than the half */
 } us_photograph_form;
 
 static inline size_t us_photograph_bytes(const us_photograph_form *form) {

@@ -67,7 +67,7 @@ unseen_status us_photographs_are(const char *path, bool *are, unseen_error *erro
 /* Everything that the fitted pixels depend on, less the content of the files. */
 static unseen_status key_of(const us_file_set *set, const us_photographs_request *request,
                             us_digest_text *key, unseen_error *error) {
-    enum { VERSION = 1 };
+    enum { VERSION = 2 };
     char *real = realpath(set->path, NULL);
     us_digest_stream *stream = us_digest_begin();
     if (!stream || !real) {
@@ -75,8 +75,8 @@ static unseen_status key_of(const us_file_set *set, const us_photographs_request
         if (stream) us_digest_end(stream);
         return us_fail_memory(error, "names of photographs");
     }
-    const int32_t form[] = {VERSION, request->height, request->width, request->channels,
-                            request->fit};
+    const int32_t form[] = {VERSION,           request->height, request->width,
+                            request->channels, request->fit,    request->list.masks};
     us_digest_add(stream, form, sizeof form);
     us_digest_add(stream, real, strlen(real) + 1);
     for (int64_t i = 0; i < set->count; i++) {
@@ -137,8 +137,9 @@ static unseen_status make(const opening *o, unseen_error *error) {
                                                      ? request->channels
                                                  : majority.colour ? 3
                                                                    : 1,
-                                     .value_bytes = majority.deep ? 2 : 1,
-                                     .fit = request->fit};
+                                     .value_bytes = majority.deep && !request->list.masks ? 2 : 1,
+                                     .fit = request->fit,
+                                     .mask = request->list.masks};
     const size_t bytes = US_NPY_HEADER + us_photograph_bytes(&form) * (size_t)o->set->count;
     US_TRY(us_fitted_begin(&key, bytes, o->file, error));
     unseen_status status = decode(o, &form, error);
@@ -196,7 +197,7 @@ static unseen_status open_array(const opening *o, us_images *images, unseen_erro
 
 unseen_status us_photographs_list(const char *path, const us_photographs_request *request,
                                   us_file_set *set, unseen_error *error) {
-    us_file_set_request wanted = {.label_column = request->label_column, .split = request->split};
+    us_file_set_request wanted = {.list = request->list};
     bool are;
     US_TRY(find_kind(path, &are, &wanted.kind, error));
     return us_file_set_open(path, &wanted, set, error);

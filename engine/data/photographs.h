@@ -13,7 +13,8 @@ typedef struct us_photographs_request {
     int height, width;
     int channels; /* other than 1 and 3: as most of the photographs have */
     us_fit fit;
-    const char *label_column, *split; /* of lists, see us_file_set_request */
+    us_list_request list; /* masks: of folders, archives and single ones, too, they become 255
+                             where they are white, see us_photograph_form */
     const unseen_events *events;
 } us_photographs_request;
 
@@ -21,7 +22,7 @@ typedef struct us_photographs_request {
  * archive that holds some, a single one. UNSEEN_BAD_INPUT where that cannot be told. */
 unseen_status us_photographs_are(const char *path, bool *are, unseen_error *error);
 
-/* Which there are. Nothing is decoded; of the request, the members for lists matter. */
+/* Which there are. Nothing is decoded; of the request, ->list matters. */
 unseen_status us_photographs_list(const char *path, const us_photographs_request *request,
                                   us_file_set *set, unseen_error *error);
 

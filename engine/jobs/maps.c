@@ -17,13 +17,15 @@ static size_t pixels_of(const us_maps_job *job) {
 
 /* ---- opening ---- */
 
-static unseen_status open_masks(us_maps_job *job, int fit, const us_dataset *dataset,
-                                unseen_error *error) {
-    const us_photographs_request request = {.height = job->input.height,
-                                            .width = job->input.width,
-                                            .channels = 1,
-                                            .fit = (us_fit)fit,
-                                            .events = job->options.events};
+static unseen_status open_masks(us_maps_job *job, const unseen_config *config,
+                                const us_dataset *dataset, unseen_error *error) {
+    const us_photographs_request request = {
+        .height = job->input.height,
+        .width = job->input.width,
+        .channels = 1,
+        .fit = (us_fit)config->fit,
+        .list = {.split = job->options.split, .object = config->data.object, .masks = true},
+        .events = job->options.events};
     us_ids images = dataset->images.ids; /* borrowed */
     images.path = dataset->images.path;
     images.count = job->images;
@@ -125,7 +127,7 @@ unseen_status us_maps_open(const us_maps_options *options, const unseen_config *
                          .claim.lock = -1};
     if (!us_maps_wanted(job)) return UNSEEN_OK;
     US_TRY(us_maps_check(&config->detector, error));
-    if (options->masks) US_TRY(open_masks(job, config->fit, dataset, error));
+    if (options->masks) US_TRY(open_masks(job, config, dataset, error));
     return options->folder ? open_folder(job, dataset, error) : UNSEEN_OK;
 }
 

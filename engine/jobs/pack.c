@@ -132,8 +132,9 @@ unseen_status unseen_pack(const unseen_pack_options *options, const unseen_event
     us_photographs_request request = {.height = options->height,
                                       .width = options->width,
                                       .channels = options->channels,
-                                      .split = options->split,
-                                      .label_column = options->label_column,
+                                      .list = {.split = options->split,
+                                               .object = options->object,
+                                               .label_column = options->label_column},
                                       .events = events};
     *json = NULL;
     US_TRY(find_fit(options->fit, &request.fit, error));

@@ -134,7 +134,7 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
                                 .layout = us_dataset_layout(r->config, &r->training),
                                 .training = &r->training.scale};
     US_TRY(us_dataset_open(r->config, &source, r->events, &r->test, error));
-    const us_maps_options maps = {.masks = data->masks, .events = r->events};
+    const us_maps_options maps = {.masks = data->masks, .split = source.split, .events = r->events};
     US_TRY(us_maps_open(&maps, r->config, &r->test, &r->maps, error));
     return data->labels ? open_labels(r, error) : take_classes(r, error);
 }

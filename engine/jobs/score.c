@@ -136,7 +136,10 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     if (status == UNSEEN_OK) status = us_trained_open(run_folder, &s.run, error);
     if (status == UNSEEN_OK) status = open_scored(options, events, &s, error);
     if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    const us_maps_options maps = {options->maps, options->masks, options->overwrite, events};
+    const us_maps_options maps = {.folder = options->maps,
+                                  .masks = options->masks,
+                                  .overwrite = options->overwrite,
+                                  .events = events};
     if (status == UNSEEN_OK) status = us_maps_open(&maps, s.run.config, &s.dataset, &s.maps, error);
     if (status == UNSEEN_OK)
         status = us_trained_load(&s.run, options->device,

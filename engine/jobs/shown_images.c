@@ -30,10 +30,15 @@ static unseen_status open_array(const unseen_evaluate_options *options, us_shown
     return UNSEEN_OK;
 }
 
-static unseen_status open_photographs(const char *path, us_shown_images *shown,
+static unseen_status open_photographs(const char *path, int64_t scores, us_shown_images *shown,
                                       unseen_error *error) {
-    const us_photographs_request request = {.split = "test"};
+    us_photographs_request request = {.list.split = NULL};
     US_TRY(us_photographs_list(path, &request, &shown->set, error));
+    if (shown->set.count != scores) { /* a list, of which the rows of the test were scored */
+        us_file_set_close(&shown->set);
+        request.list.split = "test";
+        US_TRY(us_photographs_list(path, &request, &shown->set, error));
+    }
     US_TRY(us_photograph_start(error));
     shown->shape = (us_shape){
         .channels = 3, .height = US_PICTURE_LARGEST_SIDE, .width = US_PICTURE_LARGEST_SIDE};
@@ -54,7 +59,7 @@ unseen_status us_shown_images_open(const unseen_evaluate_options *options, const
     bool photographs;
     *shown = (us_shown_images){0};
     US_TRY(us_photographs_are(options->data, &photographs, error));
-    US_TRY(photographs ? open_photographs(options->data, shown, error)
+    US_TRY(photographs ? open_photographs(options->data, scores->count, shown, error)
                        : open_array(options, shown, error));
     US_TRY(join(scores, shown, error));
     if (!options->maps) return UNSEEN_OK;

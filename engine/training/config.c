@@ -324,6 +324,10 @@ static const us_key data_keys[] = {
      .kind = US_KEY_STRING,
      .offset = DATA(label_column),
      .help = "The column of labels in tables of them; else told by its name"},
+    {.name = "object",
+     .kind = US_KEY_STRING,
+     .offset = DATA(object),
+     .help = "Of lists of photographs, the rows that have this in their column object"},
     {.kind = US_KEY_END},
 };
 

@@ -39,7 +39,7 @@ typedef struct us_training_settings {
 } us_training_settings;
 
 typedef struct us_data_settings {
-    char *train, *train_labels, *test, *labels, *masks, *normal, *label_column;
+    char *train, *train_labels, *test, *labels, *masks, *normal, *label_column, *object;
 } us_data_settings;
 
 /* The files that /data names. */

@@ -140,8 +140,9 @@ static unseen_status read_images(const unseen_config *config, const us_dataset_s
                                             .width = config->input.width,
                                             .channels = config->input.channels,
                                             .fit = (us_fit)config->fit,
-                                            .label_column = config->data.label_column,
-                                            .split = source->split,
+                                            .list = {.label_column = config->data.label_column,
+                                                     .object = config->data.object,
+                                                     .split = source->split},
                                             .events = events};
     bool photographs;
     US_TRY(us_photographs_are(source->path, &photographs, error));
