@@ -152,7 +152,8 @@ typedef struct unseen_run_options {
  * training_data and test_data, what the files were taken for: {path, count, height, width,
  * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
  * range: the numbers that black and white have, values: [lowest, highest] (of much uint8, of a
- * sample), clipped: values beyond the range by rounding}. The same is sent as messages before
+ * sample), clipped: values beyond the range by rounding, cut: where images were cut into windows,
+ * how many images those are of; count is then that of windows}. The same is sent as messages before
  * anything is computed. Training that diverged or collapsed starts again as often as
  * /training/collapse/restarts allows.
  * The folder is held from before the data is read: a second call into it meanwhile is

@@ -226,8 +226,9 @@ unseen_status us_photograph_look(const us_photograph_file *file, us_photograph_h
     us_vips_about about;
     unseen_status status = us_vips_open(file, 1, &image, &about, error);
     us_vips_close(image);
-    *header = (us_photograph_header){.height = about.height,
-                                     .width = about.width,
+    const bool turned = about.orientation >= 5;
+    *header = (us_photograph_header){.height = turned ? about.width : about.height,
+                                     .width = turned ? about.height : about.width,
                                      .colour = about.bands > 2,
                                      .deep = about.deep};
     return status;

@@ -55,7 +55,7 @@ typedef struct us_photograph_file {
 unseen_status us_photograph_read(char *path, us_photograph_file *file, unseen_error *error);
 void us_photograph_release(us_photograph_file *file); /* of heap blocks alone */
 
-/* What its header says. */
+/* What its header says; height and width as it is upright. */
 typedef struct us_photograph_header {
     int height, width;
     bool colour, deep; /* deep: 16 bits */

@@ -13,6 +13,7 @@ typedef struct us_photographs_request {
     int height, width;
     int channels; /* other than 1 and 3: as most of the photographs have */
     us_fit fit;
+    double overlap;       /* of US_FIT_TILE, see us_tile_form */
     us_list_request list; /* masks: of folders, archives and single ones, too, they become 255
                              where they are white, see us_photograph_form */
     const unseen_events *events;

@@ -10,6 +10,7 @@
 
 #include "data/npy.h"
 #include "evaluation/png.h"
+#include "training/windows.h"
 
 static size_t pixels_of(const us_maps_job *job) {
     return (size_t)job->input.height * (size_t)job->input.width;
@@ -23,7 +24,7 @@ static unseen_status open_masks(us_maps_job *job, const unseen_config *config,
         .height = job->input.height,
         .width = job->input.width,
         .channels = 1,
-        .fit = (us_fit)config->fit,
+        .fit = dataset->fit,
         .list = {.split = job->options.split, .object = config->data.object, .masks = true},
         .events = job->options.events};
     us_ids images = dataset->images.ids; /* borrowed */
@@ -121,8 +122,8 @@ static unseen_status take(void *user, const us_mapped_image *image, unseen_error
 unseen_status us_maps_open(const us_maps_options *options, const unseen_config *config,
                            const us_dataset *dataset, us_maps_job *job, unseen_error *error) {
     *job = (us_maps_job){.options = *options,
-                         .input = config->input,
-                         .images = dataset->images.count,
+                         .input = us_windows_shown(dataset, config->input),
+                         .images = us_images_whole(&dataset->images),
                          .consumer = {.take = take, .user = job},
                          .claim.lock = -1};
     if (!us_maps_wanted(job)) return UNSEEN_OK;

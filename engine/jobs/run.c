@@ -21,6 +21,7 @@
 #include "training/trace.h"
 #include "training/trainer.h"
 #include "training/variety.h"
+#include "training/windows.h"
 #include "tuning/tuning.h"
 
 /* Everything that a run holds, released by one function. */
@@ -72,9 +73,9 @@ static void release(run *r) {
 /* An AUC needs both classes; better said before training than after. */
 static unseen_status check_classes(const run *r, const char *path, unseen_error *error) {
     int64_t positives = 0;
-    for (int64_t i = 0; i < r->test.images.count; i++)
+    for (int64_t i = 0; i < us_images_whole(&r->test.images); i++)
         positives += r->anomalous[i];
-    if (positives > 0 && positives < r->test.images.count) return UNSEEN_OK;
+    if (positives > 0 && positives < us_images_whole(&r->test.images)) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s: every test image is %s, so no AUC can be computed; leave --labels out to "
                    "score alone",
@@ -319,10 +320,10 @@ static unseen_status prepare(run *r, unseen_error *error) {
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
-                     "%s on %s: %" PRId64 " training images, %d epochs, batch %d%s",
-                     r->config->name, r->device->facts.name, r->training.selected_count,
-                     settings->epochs, batch,
-                     batch < settings->batch ? ", as there are no more images" : "");
+                     "%s on %s: %" PRId64 " training %s, %d epochs, batch %d%s", r->config->name,
+                     r->device->facts.name, r->training.selected_count,
+                     r->training.images.tiling.count ? "windows" : "images", settings->epochs,
+                     batch, batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 
@@ -341,7 +342,7 @@ static unseen_status save_model(run *r, unseen_error *error) {
 static unseen_status write_scores(run *r, unseen_error *error) {
     char *prediction = NULL, *all = NULL;
     const us_scored_images of = {.dataset = &r->test,
-                                 .count = r->test.images.count,
+                                 .count = us_images_whole(&r->test.images),
                                  .what = "scoring",
                                  .maps = us_maps_wanted(&r->maps) ? &r->maps.consumer : NULL,
                                  .events = r->events};
@@ -375,7 +376,7 @@ static unseen_status show_again(void *user, const uint32_t *images, int count,
 }
 
 static unseen_status write_pictures(run *r, unseen_error *error) {
-    const us_pictures_request request = {.input = r->config->input,
+    const us_pictures_request request = {.input = us_windows_shown(&r->test, r->config->input),
                                          .show = show_again,
                                          .user = r,
                                          .scores = &r->scores,

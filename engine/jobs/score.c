@@ -102,7 +102,7 @@ static unseen_status check_columns(const scoring *s, const unseen_score_options 
 
 static unseen_status score_images(scoring *s, const unseen_events *events, unseen_error *error) {
     const us_scored_images of = {.dataset = &s->dataset,
-                                 .count = s->dataset.images.count,
+                                 .count = us_images_whole(&s->dataset.images),
                                  .what = "scoring",
                                  .maps = us_maps_wanted(&s->maps) ? &s->maps.consumer : NULL,
                                  .events = events};

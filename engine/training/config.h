@@ -65,9 +65,10 @@ struct unseen_config {
     char *path;
     char *name, *description;
     us_shape input;
-    int range;  /* us_range */
-    int layout; /* us_layout */
-    int fit;    /* us_fit */
+    int range;      /* us_range */
+    int layout;     /* us_layout */
+    int fit;        /* us_fit */
+    double overlap; /* of windows, where that is US_FIT_TILE */
     us_detector_spec detector;
     us_training_settings training;
     us_data_settings data;

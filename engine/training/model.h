@@ -15,17 +15,18 @@ unseen_status us_model_save(const unseen_config *config, const us_detector *dete
 unseen_status us_model_load(us_detector *detector, us_calibration *calibration, const char *path,
                             unseen_error *error);
 
-/* Images to be scored. */
+/* Images to be scored: whole ones, where those of the dataset are windows. */
 typedef struct us_scored_images {
     us_dataset *dataset;
-    const uint32_t *selection;   /* NULL: all */
+    const uint32_t *selection;   /* NULL: the first `count` */
     int64_t count;               /* of the selection, or of the dataset */
     const char *what;            /* "scoring": what progress and messages call it */
     const us_map_consumer *maps; /* NULL: none are wanted */
     const unseen_events *events;
 } us_scored_images;
 
-/* The detector's columns of images: heap, count each; released with us_columns_release.
+/* The detector's columns of images, or of all their windows, one image after the other: heap, count
+ * each; released with us_columns_release.
  * UNSEEN_INTERRUPTED when the caller asks to stop. */
 unseen_status us_model_columns(us_detector *detector, const us_scored_images *images,
                                double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error);

@@ -8,14 +8,15 @@
 
 typedef struct us_single us_single;
 
-/* For a detector made for a batch of one image. source->pixels is read at each call of
- * us_single_score, and the source is of one image. Detector and pixels outlive it. */
+/* source->pixels is read at each call of us_single_score, and the source is of as many images as
+ * the detector's batch, most often one. Detector and pixels outlive it. */
 unseen_status us_single_create(us_detector *detector, const us_image_source *source,
                                us_single **single, unseen_error *error);
 void us_single_destroy(us_single *single); /* NULL is fine */
 
-/* The columns of the image whose pixels are there now: larger is more anomalous, all finite. */
-unseen_status us_single_score(us_single *single, double columns[US_DETECTOR_MAX_COLUMNS],
-                              unseen_error *error);
+/* The columns of the first n images whose pixels are there now, n of each: larger is more
+ * anomalous, all finite. */
+unseen_status us_single_score(us_single *single, int n,
+                              double *const columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error);
 
 #endif
