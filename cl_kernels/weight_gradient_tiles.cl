@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The gradient of a convolution's weights (formula and order of indices in weight_gradient.cl) as a
- * matrix product, for GPUs:
- *
- *     w[row][s] = sum over terms of large[row][term] small[s][term]
- *
- * Rows are pairs of a large channel and a tap, so that any channels and taps fill tiles. Where
- * tiles divide the channels, each is of one tap, and leaves out the pixels where that is beyond the
- * border. Terms are pairs of a pixel of the small side and an image, images
- * innermost: both factors have them side by side. A work-group computes GROUP_ROWS x GROUP_COLUMNS
- * weights of a split of the terms. SLAB images of a pixel at a time it copies both factors to
- * local memory, of which there are two: while one is multiplied, the next is on its way.
+/* The gradient of a convolution's weights as a matrix product (weight_gradient_product.cl says of
+ * what, with the options) by tiles in local memory. SLAB images of a pixel at a time a work-group
+ * copies both factors to local memory, of which there are two: while one is multiplied, the next is
+ * on its way.
  *
  *             SLAB images                          an item's sums: TILE_ROWS x TILE_COLUMNS,
  *            +-----------+                         rows ROW_ITEMS apart, columns COLUMN_ITEMS;
@@ -18,38 +11,28 @@
  *            +-----------+   SLICES of items have quads of their own, and are added at the end:
  *              0 1 0 1       more items where there are few weights
  *
- * Options
- *     LARGE_*, SMALL_*, KERNEL_*, STRIDE_*, PADDING_*   the problem, and where weights lie
- *     BATCH, OCCUPIED    lanes of the batch in memory, and those that images may lie in (128, 128)
- *     GROUP_ROWS, GROUP_COLUMNS   of a work-group (128, 128)
- *     SLAB               images copied at a time (16)
+ * Options besides
  *     TILE_ROWS, TILE_COLUMNS     of an item (8, 8)
  *     SLICES             of items (1 to 4)
- *     SPLITS             parts that the slabs are summed in (1 to 256): sum_splits.cl
- *     WEIGHTS            floats of the gradient
  *
- * Launched with GROUP_ITEMS items a work-group: tiles x splits. Twin of
+ * Launched with GROUP_ITEMS items a work-group. Twin of
  * engine/ops/convolution/weight_gradient_tiles.c. */
 #define ROW_ITEMS (GROUP_ROWS / TILE_ROWS)
 #define COLUMN_ITEMS (GROUP_COLUMNS / TILE_COLUMNS)
 #define SLICE_ITEMS (ROW_ITEMS * COLUMN_ITEMS)
 #define GROUP_ITEMS (SLICE_ITEMS * SLICES)
-#define KERNEL_TAPS (KERNEL_H * KERNEL_W)
-#define MATRIX_ROWS (LARGE_CHANNELS * KERNEL_TAPS)
-#define ROW_GROUPS CEIL_DIV(MATRIX_ROWS, GROUP_ROWS)
-#define PIXELS (SMALL_HEIGHT * SMALL_WIDTH)
-#define PIXEL_SLABS (OCCUPIED / SLAB)
 #define PITCH (SLAB + 4)
 #define LARGE_ROOM (GROUP_ROWS * PITCH)
 #define SMALL_ROOM (GROUP_COLUMNS * PITCH)
 
-/* Quads of a row of a slab, rows that all items copy at a time, and how many an item copies. */
-#define QUADS (SLAB / 4)
-#define COPY_ROWS (GROUP_ITEMS / QUADS)
-#define LARGE_COPIES CEIL_DIV(GROUP_ROWS, COPY_ROWS)
-#define SMALL_COPIES CEIL_DIV(GROUP_COLUMNS, COPY_ROWS)
-#define FOR_LARGE_COPIES UNROLL_FOR (int i = 0; i < LARGE_COPIES; i++)
-#define FOR_SMALL_COPIES UNROLL_FOR (int i = 0; i < SMALL_COPIES; i++)
+/* Rows that all items copy at a time, and how many an item copies. */
+#define COPIED_AT_ONCE (GROUP_ITEMS / QUADS)
+#define LARGE_COPIES CEIL_DIV(GROUP_ROWS, COPIED_AT_ONCE)
+#define SMALL_COPIES CEIL_DIV(GROUP_COLUMNS, COPIED_AT_ONCE)
+#define FIRST_COPY(item) ((item) / QUADS)
+#define NEXT_COPY(i) ((i)*COPIED_AT_ONCE)
+
+#include "weight_gradient_product.cl"
 
 #define FOR_ROWS UNROLL_FOR (int i = 0; i < TILE_ROWS; i++)
 #define FOR_COLUMNS UNROLL_FOR (int j = 0; j < TILE_COLUMNS; j++)
@@ -57,123 +40,21 @@
     _Pragma("unroll 1") /* else compilers load all of a slab first, and spill */                   \
         for (int k = 0; k < SLAB; k += 4 * SLICES)
 
-#define QUAD(address) (*(__global const float4 *)(address))
 #define LOCAL_QUAD(address) (*(__local float4 *)(address))
 
-/* The large channel and the tap of a row: in the order of the weights in memory, or, for tiles of
- * one tap, channels innermost. */
-#define ONE_TAP (LARGE_CHANNELS % GROUP_ROWS == 0)
-#if ONE_TAP || LARGE_STRIDE == 1
-#define CHANNEL_OF(row) ((row) % LARGE_CHANNELS)
-#define TAP_OF(row) ((row) / LARGE_CHANNELS)
-#else
-#define CHANNEL_OF(row) ((row) / KERNEL_TAPS)
-#define TAP_OF(row) ((row) % KERNEL_TAPS)
-#endif
-
-/* The small pixels that a tile needs. */
-typedef struct region {
-    int y, x, width, height;
-} region;
-
-INLINE region region_of(int first_row) {
-    region r = {0, 0, SMALL_WIDTH, SMALL_HEIGHT};
-#if ONE_TAP
-    const int tap = TAP_OF(first_row);
-    const int from_y = PADDING_Y - tap / KERNEL_W, from_x = PADDING_X - tap % KERNEL_W;
-    r.y = max(0, CEIL_DIV(from_y, STRIDE_Y));
-    r.x = max(0, CEIL_DIV(from_x, STRIDE_X));
-    /* The first pixels that meet the large side's end. */
-    r.height = max(0, min(SMALL_HEIGHT, CEIL_DIV(LARGE_HEIGHT + from_y, STRIDE_Y)) - r.y);
-    r.width = max(0, min(SMALL_WIDTH, CEIL_DIV(LARGE_WIDTH + from_x, STRIDE_X)) - r.x);
-#endif
-    return r;
-}
-
-/* The rows of the large side that an item copies: where each lies for small pixel 0, and the pixel
- * of it that its tap meets there. */
-typedef struct copied {
-    int at[LARGE_COPIES], y[LARGE_COPIES], x[LARGE_COPIES];
-} copied;
-
-#define OUTSIDE (-(1 << 24)) /* at any pixel */
-
-/* Where a slab is: the pixel, and the first of its images. */
-typedef struct place {
-    int y, x, image;
-} place;
-
-INLINE place place_of(region r, int slab) {
-    const int pixel = slab / PIXEL_SLABS, width = max(1, r.width);
-    const place at = {r.y + pixel / width, r.x + pixel % width, slab % PIXEL_SLABS * SLAB};
-    return at;
-}
-
-INLINE place next_place(region r, place at) {
-    at.image += SLAB;
-    if (at.image == OCCUPIED) {
-        at.image = 0;
-        if (++at.x == r.x + r.width) {
-            at.x = r.x;
-            at.y++;
-        }
-    }
-    return at;
-}
-
-INLINE void find_rows(int first_row, int item, copied *rows) {
-    FOR_LARGE_COPIES {
-        const int of_tile = item / QUADS + i * COPY_ROWS, row = first_row + of_tile;
-        const int tap = TAP_OF(row);
-        rows->y[i] = tap / KERNEL_W - PADDING_Y;
-        rows->x[i] = tap % KERNEL_W - PADDING_X;
-        rows->at[i] =
-            ((CHANNEL_OF(row) * LARGE_HEIGHT + rows->y[i]) * LARGE_WIDTH + rows->x[i]) * BATCH +
-            item % QUADS * 4;
-        if (of_tile >= GROUP_ROWS || row >= MATRIX_ROWS) rows->y[i] = OUTSIDE;
-    }
-}
-
-/* An item's share of a slab, to registers. What is beyond the problem is 0. */
-INLINE void load_large(__global const float *large, const copied *rows, place at, float4 *to) {
-    const int step = (at.y * STRIDE_Y * LARGE_WIDTH + at.x * STRIDE_X) * BATCH + at.image;
-    FOR_LARGE_COPIES {
-        const uint y = at.y * STRIDE_Y + rows->y[i], x = at.x * STRIDE_X + rows->x[i];
-        to[i] = (float4)(0.0f);
-        if (ONE_TAP ? GROUP_ROWS % COPY_ROWS == 0 || rows->y[i] > OUTSIDE
-                    : y < LARGE_HEIGHT && x < LARGE_WIDTH)
-            to[i] = QUAD(large + (rows->at[i] + step));
-    }
-}
-
-INLINE void load_small(__global const float *small, int first_column, place at, int item,
-                       float4 *to) {
-    const int column = item / QUADS;
-    __global const float *from =
-        small + ((first_column + column) * PIXELS + at.y * SMALL_WIDTH + at.x) * BATCH + at.image +
-        item % QUADS * 4;
-    FOR_SMALL_COPIES {
-        const int on = i * COPY_ROWS;
-        to[i] = (float4)(0.0f);
-        if ((GROUP_COLUMNS % COPY_ROWS == 0 || column + on < GROUP_COLUMNS) &&
-            (SMALL_CHANNELS % GROUP_COLUMNS == 0 || first_column + column + on < SMALL_CHANNELS))
-            to[i] = QUAD(from + on * PIXELS * BATCH);
-    }
-}
-
-/* The share to local memory. */
+/* The share of a slab to local memory. */
 INLINE void store_large(__local float *rows, int item, const float4 *from) {
     FOR_LARGE_COPIES {
-        const int row = item / QUADS + i * COPY_ROWS;
-        if (GROUP_ROWS % COPY_ROWS == 0 || row < GROUP_ROWS)
+        const int row = FIRST_COPY(item) + NEXT_COPY(i);
+        if (GROUP_ROWS % COPIED_AT_ONCE == 0 || row < GROUP_ROWS)
             LOCAL_QUAD(rows + row * PITCH + item % QUADS * 4) = from[i];
     }
 }
 
 INLINE void store_small(__local float *columns, int item, const float4 *from) {
     FOR_SMALL_COPIES {
-        const int column = item / QUADS + i * COPY_ROWS;
-        if (GROUP_COLUMNS % COPY_ROWS == 0 || column < GROUP_COLUMNS)
+        const int column = FIRST_COPY(item) + NEXT_COPY(i);
+        if (GROUP_COLUMNS % COPIED_AT_ONCE == 0 || column < GROUP_COLUMNS)
             LOCAL_QUAD(columns + column * PITCH + item % QUADS * 4) = from[i];
     }
 }
@@ -209,17 +90,11 @@ INLINE void add_slices(int slice, int item, __local float *room,
     }
 }
 
-/* partial is [SPLITS][weights in their own order]; with one split it is the gradient itself, and
- * `accumulate` adds to it. row, column: of the item's first sum. */
+/* row, column: of the item's first sum. */
 INLINE void write_sums(float sum[TILE_ROWS][TILE_COLUMNS], int row, int column,
                        __global float *partial, int accumulate) {
-    FOR_ROWS FOR_COLUMNS {
-        const int r = row + i * ROW_ITEMS, s = column + j * COLUMN_ITEMS;
-        if (r >= MATRIX_ROWS || s >= SMALL_CHANNELS) continue;
-        __global float *to = partial + (size_t)CHANNEL_OF(r) * LARGE_STRIDE +
-                             (size_t)TAP_OF(r) * TAP_STRIDE + (size_t)s * SMALL_STRIDE;
-        *to = accumulate ? *to + sum[i][j] : sum[i][j];
-    }
+    FOR_ROWS FOR_COLUMNS write_sum(sum[i][j], row + i * ROW_ITEMS, column + j * COLUMN_ITEMS,
+                                   partial, accumulate);
 }
 
 /* Neighbouring items, 8 along the columns and 4 along the rows, read few quads of local memory. */
@@ -251,23 +126,20 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gr
     float sum[TILE_ROWS][TILE_COLUMNS];
     FOR_ROWS FOR_COLUMNS sum[i][j] = 0.0f;
     float4 some_large[LARGE_COPIES], some_small[SMALL_COPIES];
-    const region pixels = region_of(first_row);
-    const long all = (long)pixels.height * pixels.width * PIXEL_SLABS;
-    const int first = (int)(all * split / SPLITS);
-    const int slabs = (int)(all * (split + 1) / SPLITS) - first;
-    place next = place_of(pixels, first);
-    if (slabs > 0) {
+    const share s = share_of(first_row, split);
+    place next = place_of(s.pixels, s.first);
+    if (s.slabs > 0) {
         load_large(large, &rows, next, some_large);
         load_small(small, first_column, next, item, some_small);
         store_large(large_slabs, item, some_large);
         store_small(small_slabs, item, some_small);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int slab = 0; slab < slabs; slab++) {
+    for (int slab = 0; slab < s.slabs; slab++) {
         const int now = slab & 1;
-        const bool more = slab + 1 < slabs;
+        const bool more = slab + 1 < s.slabs;
         if (more) {
-            next = next_place(pixels, next);
+            next = next_place(s.pixels, next);
             load_large(large, &rows, next, some_large);
             load_small(small, first_column, next, item, some_small);
         }

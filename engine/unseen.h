@@ -93,7 +93,7 @@ UNSEEN_API unseen_status unseen_config_resolved(const unseen_config *config, cha
 /* The JSON Schema that the config reader itself implies. */
 UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
 
-/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch,
+/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch, precision,
  *  networks: {NAME: {parameters, flops_per_image, input, output}},
  *  layers: [{network, index, path, layer, input, output, parameters, flops_per_image, ...}]}
  * index is the place in the network's list, for layers nested in another that of the outermost;
@@ -116,8 +116,9 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
  * OCL_ICD_VENDORS is set, where a driver has to be left out, and POCL_CACHE_DIR, where PoCL could
  * not make a cache of its own, or would share it with others.
  * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
- *   largest_allocation_bytes, vector_width, usable, why_not, execution}], picked: "P:D" or null,
- *  why, drivers: [{icd: the path of its .icd file, library, fault: text or null, left_out}]} */
+ *   largest_allocation_bytes, vector_width, matrix_units: "none" or "mma.sync", usable, why_not,
+ *   execution}], picked: "P:D" or null, why, drivers: [{icd: the path of its .icd file, library,
+ *   fault: text or null, left_out}]} */
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.
@@ -320,7 +321,8 @@ UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t co
 /* ---- sweeps ---- */
 
 typedef struct unseen_sweep_options {
-    const char *device;           /* selector as above */
+    const char *device;           /* selector as above, or several by commas, or "all": see below */
+    int jobs;                     /* runs at a time on each of them; 0: 1 */
     const char *out;              /* folder of the sweep; created */
     const char *const *overrides; /* of every run, over those of the plan; may be NULL */
     size_t override_count;
@@ -333,12 +335,18 @@ typedef struct unseen_sweep_options {
  *   {"name": "widths", "base": "../strong.json",
  *    "set": ["/training/epochs=5"],
  *    "grid": {"/training/batch": [64, 128], "/training/optimizer/learning_rate": [1e-3, 3e-4]},
+ *    "sample": {"count": 64, "method": "sobol", "seed": 1, "ranges":
+ *               {"/training/optimizer/learning_rate": {"from": 1e-4, "to": 1e-2, "scale": "log"},
+ *                "/networks/encoder/0/channels": {"from": 6, "to": 48, "integer": true},
+ *                "/training/batch": {"choices": [64, 128, 256]}}},
  *    "runs": [["/networks/encoder/0/channels=24"], {"/networks/encoder": [{"layer": ..}, ..]}],
- *    "repeat_seeds": [1, 2, 3]}
+ *    "repeat_seeds": [1, 2, 3], "halving": {"epochs": [5, 15], "keep": 0.33}}
  * base is a path from the plan's folder (paths of data are from the current one, as in a config);
  * set applies to every run; every combination of the grid's values is a run, its last key changing
- * fastest; runs adds single ones; and each is repeated with every one of repeat_seeds. An override
- * is text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
+ * fastest; sample adds points of ranges, evenly spread ("sobol") or random; runs adds single ones;
+ * and each is repeated with every one of repeat_seeds. With halving, runs are compared after so
+ * many epochs by held-out loss, and those beyond the best share of them stopped. An override is
+ * text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
  * plan's set, the caller's, the run's.
  *
  * Every config is checked, and data files looked for, before anything runs. A run without
@@ -351,13 +359,21 @@ typedef struct unseen_sweep_options {
  * the failure of the last one that failed, and the JSON is given then too; UNSEEN_INTERRUPTED where
  * the caller asked to stop; UNSEEN_NO_DEVICE at once.
  *
+ * Several processes may call this with one plan and folder at a time, also on machines that share
+ * the folder by a file system with locks: each takes runs that no other has taken, goes on with
+ * those of processes that have ended, and returns when all are tried. With several devices, or
+ * jobs, such processes are made here, and the calling one must not have used OpenCL before; one
+ * that crashes is replaced, and its run has failed. Jobs share a CPU's cores.
+ *
  * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
  * only on request, as then the labels choose the model, and the result says so. After every run
  * OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the result:
  * {name, plan, out, by, done, failed, best: a folder or null, warnings: [..], label_informed,
- *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "done", "diverged", "failed"
- * or "interrupted", message (of failures), parameters, held_out_loss, loss, auc, auc_ci95, epochs,
- *  train_seconds}]}; numbers that are not known are null. */
+ *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "running" (in another
+ * process), "done", "diverged", "failed", "interrupted"
+ * or "stopped" (by halving), message (of failures), parameters,
+ * held_out_loss, loss, auc, auc_ci95, epochs, train_seconds}]}; numbers that are not known are
+ * null. */
 UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

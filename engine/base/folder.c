@@ -23,7 +23,8 @@ static const struct {
     [US_FOLDER_RUN] = {"run", "unseen run 1\n", "--out",
                        (const char *const[]){US_RUN_REPORT, US_RUN_PICTURES, US_RUN_METRICS,
                                              US_RUN_SCORES, US_RUN_PREDICTION, US_RUN_MODEL,
-                                             US_RUN_CHECKPOINT, US_RUN_LOG, US_RUN_CONFIG, NULL}},
+                                             US_RUN_FAILURE, US_RUN_CHECKPOINT, US_RUN_LOG,
+                                             US_RUN_CONFIG, NULL}},
     [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n", "--out",
                          (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT, NULL}},
     [US_FOLDER_MAPS] = {"set of maps", "unseen maps 1\n", "--maps",
@@ -142,7 +143,8 @@ static unseen_status create_and_lock(us_claim *claim, unseen_error *error) {
         claim->lock = open(claim->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (claim->lock < 0 && errno == ENOENT) continue; /* removed since it was created */
         if (claim->lock < 0) return UNSEEN_OK;
-        if (flock(claim->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) break;
+        claim->busy = flock(claim->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        if (claim->busy) break;
         if (is_still_there(claim->path, claim->lock)) return UNSEEN_OK;
         close(claim->lock);
         claim->lock = -1;
@@ -171,6 +173,12 @@ static void sweep_temporaries(const us_claim *claim) {
     free(checkpoints);
 }
 
+static void leave(us_claim *claim) {
+    const bool busy = claim->busy;
+    us_folder_release(claim);
+    claim->busy = busy;
+}
+
 unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwrite,
                               us_claim *claim, unseen_error *error) {
     *claim = (us_claim){.kind = kind, .lock = -1, .existing = existing_part(path)};
@@ -185,7 +193,7 @@ unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwr
     else if (held)
         us_folder_withdraw(claim);
     else
-        us_folder_release(claim); /* it is another job's, which may be about to write */
+        leave(claim); /* it is another job's, which may be about to write */
     return status;
 }
 
@@ -193,6 +201,14 @@ void us_folder_release(us_claim *claim) {
     if (claim->path && claim->lock >= 0) close(claim->lock);
     free(claim->path);
     *claim = (us_claim){.lock = -1};
+}
+
+bool us_folder_is_held(const char *path) {
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return false;
+    bool held = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(descriptor);
+    return held;
 }
 
 void us_folder_withdraw(us_claim *claim) {

@@ -18,6 +18,7 @@
 #define US_RUN_METRICS "metrics.json"
 #define US_RUN_PICTURES "pictures.json"
 #define US_RUN_REPORT "report.html"
+#define US_RUN_FAILURE "failure.json" /* of a run in a sweep that failed */
 /* The files in the folder of a sweep. */
 #define US_SWEEP_DOCUMENT "sweep.json"
 #define US_SWEEP_LEADERBOARD "leaderboard.csv"
@@ -34,6 +35,7 @@ typedef struct us_claim {
     int lock;        /* descriptor of the folder; -1: none */
     bool ours;       /* it held such a folder's files before */
     bool marked;     /* this claim has put the mark there */
+    bool busy;       /* it failed, as another job holds the folder */
     size_t existing; /* length of the part of the path that was there before */
 } us_claim;
 
@@ -44,6 +46,9 @@ typedef struct us_claim {
 unseen_status us_folder_claim(const char *path, us_folder_kind kind, bool overwrite,
                               us_claim *claim, unseen_error *error);
 void us_folder_release(us_claim *claim);
+
+/* Whether a job holds the folder at this moment. */
+bool us_folder_is_held(const char *path);
 
 /* Releases it and takes back what the claim has made: for a job that failed before it wrote. */
 void us_folder_withdraw(us_claim *claim);

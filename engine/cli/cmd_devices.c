@@ -44,6 +44,9 @@ static void print_device(const cJSON *device, const char *picked) {
     }
     double width = cli_number(device, "vector_width");
     if (width > 1) line("vectors", cli_format("of %.0f floats", width));
+    const char *units_of_matrices = cli_text(device, "matrix_units");
+    if (strcmp(units_of_matrices, "none") != 0)
+        line("matrix units", cli_format("%s", units_of_matrices));
     line("kernels", cli_format("%s", execution_words(cli_text(device, "execution"))));
     if (!usable) line("not usable", cli_format("%s", cli_text(device, "why_not")));
 }

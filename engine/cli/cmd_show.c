@@ -46,7 +46,8 @@ static void print_layers(const cJSON *result) {
 static void print_show(const cJSON *result) {
     char *input = cli_shape(cJSON_GetObjectItemCaseSensitive(result, "input"));
     cli_put_clean(cli_text(result, "name"), stdout);
-    printf(": detector %s, input %s\n\n", cli_text(result, "detector"), input);
+    printf(": detector %s, input %s, precision %s\n\n", cli_text(result, "detector"), input,
+           cli_text(result, "precision"));
     free(input);
     print_layers(result);
     char *memory = cli_bytes(cli_number(result, "memory_bytes"));

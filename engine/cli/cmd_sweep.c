@@ -66,6 +66,17 @@ static char *default_folder(const char *plan) {
     return cli_format("runs/%.*s", (int)length, name);
 }
 
+/* Of programs that mpirun or srun start many times over, the first prints the results. */
+static bool is_further_rank(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
+                                        "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank && strcmp(rank, "0") != 0) return true;
+    }
+    return false;
+}
+
 int cli_cmd_sweep(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "PLAN",
@@ -74,7 +85,11 @@ int cli_cmd_sweep(int argc, char **argv) {
             "grid of values by JSON Pointer, of which every combination is a run, and single runs. "
             "Options that set keys of the config apply to every run. The same command continues an "
             "interrupted sweep, tries failed runs again, and runs what was added to the plan; a "
-            "run's folder is known by the config in it. Runs are ranked by their loss on held-out "
+            "run's folder is known by the config in it. The command may also be given several "
+            "times "
+            "at once, on one machine or on many that share the folder (mpirun -n 16 unseen sweep "
+            "PLAN, or an array job of Slurm): each process takes runs that no other has taken. "
+            "Runs are ranked by their loss on held-out "
             "images (/training/held_out), else by the training loss. Where some failed the results "
             "are printed, too, and the exit code is that of the last failure."
             "\vExample, PLAN being\n"
@@ -85,15 +100,21 @@ int cli_cmd_sweep(int argc, char **argv) {
             "  unseen sweep PLAN --train faces.npy --test unknown.npy --list\n"
             "  unseen sweep PLAN --train faces.npy --test unknown.npy --out runs/widths",
         .groups = CLI_OPTION_TRAIN | CLI_OPTION_TEST | CLI_OPTION_TRAINING | CLI_OPTION_CONFIG |
-                  CLI_OPTION_SWEEP | CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+                  CLI_OPTION_SWEEP | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .minimum = 1,
         .maximum = 1,
     };
     cli_options options;
     cli_options_parse(&usage, argc, argv, &options);
     const char *plan = options.arguments[0];
+    int jobs;
+    if (!cli_options_jobs(&options, &jobs)) {
+        cli_options_free(&options);
+        return UNSEEN_BAD_INPUT;
+    }
     char *folder = options.out ? cli_format("%s", options.out) : default_folder(plan);
     unseen_sweep_options sweep = {.device = options.device,
+                                  .jobs = jobs,
                                   .out = folder,
                                   .overrides = (const char *const *)options.overrides,
                                   .override_count = options.override_count,
@@ -108,7 +129,8 @@ int cli_cmd_sweep(int argc, char **argv) {
     unseen_status status = unseen_sweep(plan, &sweep, &events, &json, &error);
     cli_progress_end(&progress);
     int code = status;
-    if (json) code = cli_result_print(status, json, options.json, print_sweep);
+    if (json && !is_further_rank())
+        code = cli_result_print(status, json, options.json, print_sweep);
     if (status != UNSEEN_OK) code = cli_say_error(&error);
     free(folder);
     cli_options_free(&options);

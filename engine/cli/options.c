@@ -168,6 +168,8 @@ static const option_row rows[] = {
      "no "
      "estimate for new images",
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
+    {"jobs", "N", "Runs at a time on each device, which share a CPU's cores (default: 1)",
+     CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(jobs)},
     {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(list)},
     {"overwrite", NULL,
@@ -205,6 +207,11 @@ static const option_row rows[] = {
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
+    {"device", "D,..",
+     "The devices, by commas (gpu,cpu), each of which takes runs as it becomes free; all: every "
+     "one. Each is named as with other verbs: `unseen devices` lists them (environment: "
+     "UNSEEN_DEVICE)",
+     CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(device)},
     {"device", "D",
      "The device: gpu, cpu, P:D as clinfo -l numbers them, a number (the devices' list counts "
      "from 0), or part of a name (environment: UNSEEN_DEVICE)",
@@ -404,6 +411,19 @@ unseen_status cli_options_config(const cli_options *options, const char *path,
                                               options->override_count, config, &error);
     free(file);
     return status == UNSEEN_OK ? status : cli_say_error(&error);
+}
+
+bool cli_options_jobs(const cli_options *options, int *jobs) {
+    char *end;
+    *jobs = 0;
+    if (!options->jobs) return true;
+    long number = strtol(options->jobs, &end, 10);
+    if (end != options->jobs && !*end && number >= 1 && number <= 256) {
+        *jobs = (int)number;
+        return true;
+    }
+    cli_say("--jobs: expected a number from 1 to 256, found '%s'", options->jobs);
+    return false;
 }
 
 bool cli_read_number(const char *text, double *number) {

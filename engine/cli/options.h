@@ -24,7 +24,7 @@ typedef enum cli_option_group {
     CLI_OPTION_SCHEMA = 1 << 10,  /* --schema */
     CLI_OPTION_QUIET = 1 << 11,   /* --quiet */
     CLI_OPTION_JSON = 1 << 12,    /* --json */
-    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --list --overwrite */
+    CLI_OPTION_SWEEP = 1 << 13,   /* --out DIR --by WHAT --jobs --list --overwrite */
     CLI_OPTION_PROFILE = 1 << 14, /* --profile */
     CLI_OPTION_TUNE = 1 << 15,    /* --seconds --force */
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
@@ -51,7 +51,7 @@ typedef struct cli_options {
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
         *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split,
-        *threshold, *object, *report;
+        *threshold, *object, *report, *jobs;
     bool resume, overwrite, verdict, watch, schema, list, force, quiet, json;
 } cli_options;
 
@@ -64,6 +64,9 @@ bool cli_read_number(const char *text, double *number);
 
 /* Seconds of --seconds, 0 without it; false: it is no number of seconds, which has been said. */
 bool cli_options_seconds(const cli_options *options, double *seconds);
+
+/* Of --jobs, 0 without it; false: it is no number of jobs, which has been said. */
+bool cli_options_jobs(const cli_options *options, int *jobs);
 
 /* The file that a CONFIG argument means: itself, or where there is no such file, a config of that
  * name that was installed with the program ("strong"). Heap. */

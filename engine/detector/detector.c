@@ -50,6 +50,7 @@ static unseen_status create_network(us_detector *detector, int index, bool train
                                   .logits = role->logits,
                                   .compared = role->compared,
                                   .training = training,
+                                  .precision = spec->precision,
                                   .share = &detector->shares[index]};
     for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)

@@ -42,6 +42,7 @@ typedef struct us_detector_spec {
     us_shape input;
     us_network_spec networks[US_DETECTOR_MAX_NETWORKS]; /* in the order of type->networks */
     int network_count;
+    us_precision precision; /* of all networks, in training and in scoring */
     us_scoring scoring;
 } us_detector_spec;
 

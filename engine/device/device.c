@@ -8,6 +8,7 @@
 #include "base/event.h"
 #include "base/private_file.h"
 #include "device/drivers.h"
+#include "device/matrix_units.h"
 #include "device/profile.h"
 #include "device/program.h"
 #include "device/selection.h"
@@ -174,7 +175,11 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
         us_device_fail(opened, error, code, call);
         status = UNSEEN_NO_DEVICE;
         if (error) error->status = status;
+        goto done;
     }
+    if (opened->facts.matrix_units != US_MATRIX_UNITS_NONE &&
+        !us_matrix_units_compute(opened, opened->facts.matrix_units))
+        opened->facts.matrix_units = US_MATRIX_UNITS_NONE;
 
 done:
     us_selection_release(&selection);

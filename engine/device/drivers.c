@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,21 @@ static void lend_cache_to_pocl(void) {
     us_private_close(&folder);
 }
 
+/* CPU drivers start a thread for every core of the machine, also where mpirun, Slurm or taskset
+ * lets this process use only some. */
+static void limit_cpu_drivers(void) {
+#ifdef __linux__
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+    int count = CPU_COUNT(&cores);
+    if (count < 1 || count >= sysconf(_SC_NPROCESSORS_ONLN)) return;
+    char text[24];
+    snprintf(text, sizeof text, "%d", count);
+    setenv("POCL_MAX_PTHREAD_COUNT", text, 0);
+    setenv("LP_NUM_THREADS", text, 0);
+#endif
+}
+
 /* ---- preparing ---- */
 
 static bool leaves_any_out(void) {
@@ -252,6 +268,7 @@ void us_drivers_prepare(bool probe) {
     if (!prepared) {
         find_drivers();
         lend_cache_to_pocl();
+        limit_cpu_drivers();
         if (known.count) guard(probe);
         prepared = true;
     }

@@ -28,7 +28,9 @@ typedef struct us_drivers {
  * platforms are listed is left out: processes of their own list them first. That they did well is
  * remembered for the same drivers, unless `probe` asks for certainty. Where PoCL cannot make its
  * cache, or would share it with other users, a folder of ours is lent to it. For all of this the
- * loader's and PoCL's own variables of the environment are set: OCL_ICD_VENDORS, POCL_CACHE_DIR. */
+ * loader's and PoCL's own variables of the environment are set: OCL_ICD_VENDORS, POCL_CACHE_DIR,
+ * and, where this process may use some of the machine's cores alone, how many threads CPU drivers
+ * start. */
 void us_drivers_prepare(bool probe);
 
 /* As they were found by that; the same for the whole process, since the loader and the drivers are

@@ -24,14 +24,21 @@ typedef enum us_vendor {
     US_VENDOR_NVIDIA
 } us_vendor;
 
+/* Units that multiply small matrices, which a group of items shares. */
+typedef enum us_matrix_units {
+    US_MATRIX_UNITS_NONE,
+    US_MATRIX_UNITS_NVIDIA, /* mma.sync with factors of TF32 or BF16, by inline PTX */
+} us_matrix_units;
+
 typedef struct us_device_facts {
     char name[256], platform_name[256], driver[128], version[128];
     char index[24]; /* "P:D" */
     us_execution execution;
     us_vendor vendor;
-    bool is_cpu;         /* its kernels run on the host's processor */
-    bool exact_division; /* it can round quotients and square roots correctly */
-    int vector_width;    /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
+    us_matrix_units matrix_units; /* that compute right; before it is opened, that it may have */
+    bool is_cpu;                  /* its kernels run on the host's processor */
+    bool exact_division;          /* it can round quotients and square roots correctly */
+    int vector_width;             /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */
     int group_size; /* work-items per work-group along the batch: 1 for VECTOR, 32 to 64 else */
     int compute_units;
     size_t max_group_size;

@@ -2,7 +2,19 @@
 /* unseen_devices: every device as JSON. */
 #include "base/json.h"
 #include "device/drivers.h"
+#include "device/matrix_units.h"
 #include "device/selection.h"
+
+/* Those that compute right, which only the open device tells. */
+static us_matrix_units find_units(const us_candidate *candidate) {
+    us_device *device;
+    if (!candidate->usable || candidate->facts.matrix_units == US_MATRIX_UNITS_NONE ||
+        us_device_open(candidate->facts.index, &device, NULL) != UNSEEN_OK)
+        return US_MATRIX_UNITS_NONE;
+    const us_matrix_units units = device->facts.matrix_units;
+    us_device_close(device);
+    return units;
+}
 
 static bool describe(cJSON *object, const us_candidate *candidate) {
     const us_device_facts *facts = &candidate->facts;
@@ -17,6 +29,8 @@ static bool describe(cJSON *object, const us_candidate *candidate) {
            us_json_add_number(object, "largest_allocation_bytes",
                               (double)facts->largest_allocation_bytes) &&
            us_json_add_number(object, "vector_width", facts->vector_width) &&
+           us_json_add_string(object, "matrix_units",
+                              us_matrix_units_name(find_units(candidate))) &&
            cJSON_AddBoolToObject(object, "usable", candidate->usable) &&
            us_json_add_string(object, "why_not", candidate->usable ? NULL : candidate->why_not) &&
            us_json_add_string(object, "execution",

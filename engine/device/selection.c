@@ -11,6 +11,7 @@
 #include "device/drivers.h"
 
 /* Of extensions, by their registries. */
+#define INFO_COMPUTE_CAPABILITY_MAJOR_NV 0x4000
 #define INFO_REGISTERS_PER_BLOCK_NV 0x4002
 #define INFO_WARP_SIZE_NV 0x4003
 #define INFO_WAVEFRONT_WIDTH_AMD 0x4043
@@ -163,6 +164,14 @@ static int count_registers(us_inquiry *inquiry, const us_device_facts *facts) {
     return 0;
 }
 
+/* Those that the device may have: what it can do is tried when it is opened. */
+static us_matrix_units find_matrix_units(us_inquiry *inquiry, const us_device_facts *facts) {
+    enum { AMPERE = 8 };
+    if (facts->vendor != US_VENDOR_NVIDIA || facts->group_size != 32) return US_MATRIX_UNITS_NONE;
+    cl_uint major = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MAJOR_NV));
+    return major >= AMPERE ? US_MATRIX_UNITS_NVIDIA : US_MATRIX_UNITS_NONE;
+}
+
 static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {
     enum { MOST_LOCAL_BYTES = 1024 * 1024 };
     us_device_facts *facts = &candidate->facts;
@@ -254,6 +263,7 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
     if (facts->alignment < 64) facts->alignment = 64; /* a vector of 16 */
     choose_execution(&asked, candidate);
     facts->registers = count_registers(&asked, facts);
+    facts->matrix_units = find_matrix_units(&asked, facts);
     judge(&asked, candidate, platform_version);
 }
 

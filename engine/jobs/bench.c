@@ -207,6 +207,7 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     unseen_status status = check_trace(config, options, error);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
+    if (status == UNSEEN_OK) us_precision_tell(b.device, config->detector.precision, events);
     if (status == UNSEEN_OK) status = us_tuning_open(&b.device->facts, &b.device->tuning, error);
     if (status == UNSEEN_OK) status = set_up(&b.subject, b.device, error);
     if (status == UNSEEN_OK) status = warm_up(&b, error);

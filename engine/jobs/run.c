@@ -304,6 +304,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(resolve_config(r, error));
     US_TRY(us_device_open(r->options->device, &r->device, error));
     us_device_tell(r->device, r->events);
+    us_precision_tell(r->device, r->config->detector.precision, r->events);
     US_TRY(choose_kernels(r, error));
     int batch = us_dataset_batch(&r->training, settings->batch);
     US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));

@@ -86,6 +86,7 @@ unseen_status unseen_show(const unseen_config *config, char **json, unseen_error
         cJSON_AddStringToObject(object, "detector", detector->type->name) &&
         add(object, "input", shape_json(config->input)) &&
         cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
+        cJSON_AddStringToObject(object, "precision", us_precision_names[detector->precision]) &&
         cJSON_AddNumberToObject(object, "parameters", (double)parameters) &&
         cJSON_AddNumberToObject(object, "flops_per_image", us_detector_scoring_flops(detector)) &&
         cJSON_AddNumberToObject(object, "training_flops_per_image",

@@ -44,6 +44,8 @@ unseen_status us_trained_load(us_trained *run, const char *device, int batch,
     unseen_status status = us_device_open(device, &run->device, error);
     if (status == UNSEEN_OK) us_device_tell(run->device, events);
     if (status == UNSEEN_OK)
+        us_precision_tell(run->device, run->config->detector.precision, events);
+    if (status == UNSEEN_OK)
         status = us_tuning_open(&run->device->facts, &run->device->tuning, error);
     if (status == UNSEEN_OK)
         status = us_detector_create(run->device, &run->config->detector, batch, false,

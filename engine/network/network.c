@@ -106,6 +106,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .activation = planned->activation,
         .input_activation = planned->input_activation,
         .fusion = planned->fusion,
+        .precision = network->options.precision,
         .gradient_parts = network->gradient_parts,
         .training = network->options.training,
     };

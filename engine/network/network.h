@@ -29,6 +29,7 @@ typedef struct us_network_options {
     bool logits;   /* leave out a final sigmoid: the output is the logit, for a loss on logits */
     bool compared; /* the output will mostly be compared with images, see us_network_compare */
     bool training; /* passes backward will follow */
+    us_precision precision;
     const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
 } us_network_options;
 

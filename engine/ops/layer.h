@@ -23,6 +23,7 @@
 #include "device/device.h"
 #include "ops/fusion.h"
 #include "ops/gradient_parts.h"
+#include "ops/precision.h"
 
 typedef struct us_shape {
     int channels, height, width; /* features of a dense layer: channels, 1, 1 */
@@ -55,6 +56,7 @@ typedef struct us_layer_plan {
     us_activation activation;       /* computed on the output; NONE unless folds_activation */
     us_activation input_activation; /* that produced x; NONE where it is not folded */
     us_fusion fusion;
+    us_precision precision; /* that is asked for */
     /* Where it may leave gradients in parts, or NULL; and where each tensor's gradient begins among
      * the network's, in floats. */
     us_gradient_parts *gradient_parts;

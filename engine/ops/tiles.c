@@ -107,14 +107,14 @@ double us_direct_cycles(const us_device_facts *device, double multiply_adds, dou
     return cycles > terms * term_latency ? cycles : terms * term_latency;
 }
 
-double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
-                           us_tiled_product *product, int most_splits) {
+double us_tile_best_splits(us_tile_model *cycles_of, const us_device_facts *device,
+                           const us_tile *tile, us_tiled_product *product, int most_splits) {
     us_tiled_product tried = *product;
     double best = INFINITY;
     if (most_splits > US_TILE_MOST_SPLITS) most_splits = US_TILE_MOST_SPLITS;
     for (tried.splits = 1; tried.splits <= most_splits; tried.splits++) {
         if (tried.splits > 1 && tried.splits > product->slabs) break;
-        double cycles = us_tile_cycles(device, tile, &tried);
+        double cycles = cycles_of(device, tile, &tried);
         if (cycles >= best) continue;
         best = cycles;
         product->splits = tried.splits;

@@ -11,7 +11,8 @@ typedef struct us_tile {
     int rows, columns;           /* of a work-group */
     int slab;                    /* terms in local memory at a time */
     int item_rows, item_columns; /* of an item's sums, divisors of those of the group */
-    int slices; /* of items that share a tile's terms, so that small tiles have enough items */
+    int slices;   /* of items that share a tile's terms, so that small tiles have enough items */
+    int products; /* of matrix units for each multiply-add; 0: items multiply themselves */
 } us_tile;
 
 enum { US_TILE_MOST_SPLITS = 256 };
@@ -36,20 +37,23 @@ typedef struct us_tiled_product {
     int splits;     /* parts of the slabs, which other work-groups sum, and another launch adds */
 } us_tiled_product;
 
+/* A model of how long it takes, in cycles. */
+typedef double us_tile_model(const us_device_facts *device, const us_tile *tile,
+                             const us_tiled_product *product);
+
 /* How long it takes, in cycles of the device, by a model: how many multiply-adds there are among
  * the instructions, how fast local memory is, how evenly the work-groups spread, and whether there
  * are enough items to hide latencies. Good for comparisons. */
-double us_tile_cycles(const us_device_facts *device, const us_tile *tile,
-                      const us_tiled_product *product);
+us_tile_model us_tile_cycles;
 
 /* The same for a kernel whose items compute some sums each, of so many terms, straight from memory.
  */
 double us_direct_cycles(const us_device_facts *device, double multiply_adds, double items,
                         double terms);
 
-/* The splits with the fewest cycles, to `product`, and these, which are infinite where none will
- * do; at most `most_splits`. */
-double us_tile_best_splits(const us_device_facts *device, const us_tile *tile,
-                           us_tiled_product *product, int most_splits);
+/* The splits with the fewest cycles by a model, to `product`, and these, which are infinite where
+ * none will do; at most `most_splits`. */
+double us_tile_best_splits(us_tile_model *cycles_of, const us_device_facts *device,
+                           const us_tile *tile, us_tiled_product *product, int most_splits);
 
 #endif

@@ -239,10 +239,36 @@ static const layer_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
+/* Convolutions of enough channels for matrix units, with each precision that is not the default. */
+static const layer_case wide[] = {
+    {CONVOLUTION,
+     "{\"channels\": 96, \"kernel\": 5, \"stride\": 2, \"padding\": 2}",
+     {64, 7, 5},
+     17,
+     128,
+     LEAKY,
+     RELU,
+     0,
+     0},
+    {TRANSPOSED,
+     "{\"channels\": 72, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
+     {100, 3, 4},
+     33,
+     0,
+     RELU,
+     TANH,
+     0,
+     0},
+};
+static const us_precision lower[] = {US_PRECISION_TF32, US_PRECISION_BF16};
+
+enum { WIDE = sizeof wide / sizeof *wide, LOWER = sizeof lower / sizeof *lower };
+
 /* One case at work. */
 typedef struct layer_test {
     us_selftest *test;
     const layer_case *wanted;
+    us_precision precision;
     us_layer_plan plan;
     void *attributes, *layer;
     int count;
@@ -330,6 +356,7 @@ static unseen_status create(layer_test *t, unseen_error *error) {
         .batch = us_device_pad(&device->facts, wanted->room > wanted->n ? wanted->room : wanted->n),
         .activation = wanted->activation,
         .input_activation = wanted->input_activation,
+        .precision = t->precision,
     };
     US_TRY(wanted->type->infer(t->attributes, wanted->in, &t->plan.out, error));
     US_TRY(create_tensors(t, error));
@@ -425,20 +452,22 @@ static void destroy(layer_test *t) {
     us_test_attributes_release(t->wanted->type, t->attributes);
 }
 
-static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
-    const layer_case *wanted = &cases[number];
-    layer_test t = {.test = test, .wanted = wanted};
+static unseen_status run(us_selftest *test, const layer_case *wanted, us_precision precision,
+                         unseen_error *error) {
+    layer_test t = {.test = test, .wanted = wanted, .precision = precision};
+    const us_precision used = us_precision_on(&test->device->facts, precision);
+    const double usual = used == US_PRECISION_FP32 ? LIMIT : us_precision_tolerance(used);
     /* A mean of many deviations leaves fewer digits to the deviations themselves, and a weight's
      * gradient has that rounding times the sum of dy. */
     const bool far = wanted->shift > 100;
-    const double limit = far ? 1e-3 : LIMIT;
+    const double limit = far ? 1e-3 : usual;
     unseen_status status = create(&t, error);
     if (status == UNSEEN_OK && wanted->type->is_normalization)
         status = check_forward(&t, US_TRAINING_NONE, limit, error);
     if (status == UNSEEN_OK && wanted->type->is_normalization)
         status = check_forward(&t, US_TRAINING_STILL, limit, error);
     if (status == UNSEEN_OK) status = check_forward(&t, US_TRAINING_MOVES, limit, error);
-    if (status == UNSEEN_OK) status = check_backward(&t, far ? 4e-3 : LIMIT, error);
+    if (status == UNSEEN_OK) status = check_backward(&t, far ? 4e-3 : usual, error);
     destroy(&t);
     if (status != UNSEEN_OK)
         us_error_context(error, "%s %s on %d x %d x %d", wanted->type->name, wanted->keys,
@@ -446,4 +475,12 @@ static unseen_status run_case(us_selftest *test, int number, unseen_error *error
     return status;
 }
 
+static unseen_status run_case(us_selftest *test, int number, unseen_error *error) {
+    return run(test, &cases[number], US_PRECISION_FP32, error);
+}
+
+static unseen_status run_lower(us_selftest *test, int number, unseen_error *error) {
+    return run(test, &wide[number / LOWER], lower[number % LOWER], error);
+}
 const us_selftest_group us_selftest_layers = {"layer", CASES, run_case};
+const us_selftest_group us_selftest_precisions = {"precision", WIDE *LOWER, run_lower};

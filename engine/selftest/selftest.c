@@ -119,6 +119,7 @@ static void send_progress(us_selftest *test) {
 /* A row for each group of cases, in the order in which they run. */
 #define GROUP_ROWS(ROW)                                                                            \
     ROW(layers)                                                                                    \
+    ROW(precisions)                                                                                \
     ROW(normalized)                                                                                \
     ROW(compared)                                                                                  \
     ROW(residual)                                                                                  \

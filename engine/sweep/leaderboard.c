@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sweep/leaderboard.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 #include "base/folder.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
-static const char *const statuses[] = {"waiting", "done", "diverged", "failed", "interrupted"};
+static const char *const statuses[] = {"waiting", "running",     "done",   "diverged",
+                                       "failed",  "interrupted", "stopped"};
 
 unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_error *error) {
     if (!options->by) return UNSEEN_OK;
@@ -42,6 +44,7 @@ static const char *criterion(const us_sweep *sweep) {
 
 typedef struct place {
     const us_entry *entry;
+    int stage;    /* 0: trained to the end; else the later a run was stopped the smaller */
     double value; /* the smaller the better; NaN: unranked */
 } place;
 
@@ -50,6 +53,7 @@ static int compare(const void *a, const void *b) {
     const place *one = a, *other = b;
     bool first = !isnan(one->value), second = !isnan(other->value);
     if (first != second) return first ? -1 : 1;
+    if (one->stage != other->stage) return one->stage < other->stage ? -1 : 1;
     if (first && one->value != other->value) return one->value < other->value ? -1 : 1;
     return one->entry < other->entry ? -1 : one->entry > other->entry;
 }
@@ -58,9 +62,15 @@ static int compare(const void *a, const void *b) {
 static place *rank(const us_sweep *sweep, const char *by) {
     place *places = calloc(sweep->count, sizeof *places);
     double sign = strcmp(by, "auc") == 0 ? -1 : 1;
-    for (size_t i = 0; places && i < sweep->count; i++)
-        places[i] =
-            (place){.entry = &sweep->entries[i], .value = sign * metric(&sweep->entries[i], by)};
+    for (size_t i = 0; places && i < sweep->count; i++) {
+        const us_entry *entry = &sweep->entries[i];
+        bool stopped = entry->status == US_ENTRY_STOPPED;
+        places[i] = (place){.entry = entry, .value = sign * metric(entry, by)};
+        /* By AUC, those without one follow in the order of their losses. */
+        if (stopped && isnan(places[i].value)) places[i].value = metric(entry, "held_out_loss");
+        if (stopped && isnan(places[i].value)) places[i].value = metric(entry, "loss");
+        if (stopped) places[i].stage = INT_MAX - (int)metric(entry, "epochs");
+    }
     if (places) qsort(places, sweep->count, sizeof *places, compare);
     return places;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
+#include "sweep/sample.h"
 
 typedef struct plan_texts {
     char *name, *description, *base;
@@ -31,6 +31,10 @@ static const us_key plan_keys[] = {
     {.name = "grid",
      .kind = US_KEY_OBJECT,
      .help = "Values by JSON Pointer; every combination is a run"},
+    {.name = "sample", .kind = US_KEY_OBJECT, .help = "Points of ranges, each of which is a run"},
+    {.name = "halving",
+     .kind = US_KEY_OBJECT,
+     .help = "After which epochs the best runs alone are trained on"},
     {.name = "runs", .kind = US_KEY_ARRAY, .help = "Further runs, each a list of overrides"},
     {.name = "repeat_seeds", .kind = US_KEY_ARRAY, .help = "Seeds to repeat every run with"},
     {.kind = US_KEY_END},
@@ -95,9 +99,8 @@ static unseen_status check_size(const us_json *list, unseen_error *error) {
                         US_SWEEP_MAX_RUNS);
 }
 
-/* "POINTER=VALUE" of a member whose name is the pointer. */
-static unseen_status add_member(us_overrides *list, const us_json *at, const char *pointer,
-                                const cJSON *value, unseen_error *error) {
+unseen_status us_overrides_add(us_overrides *list, const us_json *at, const char *pointer,
+                               const cJSON *value, unseen_error *error) {
     if (pointer[0] != '/' || !pointer[1] || strchr(pointer, '='))
         return us_json_fail(at, error,
                             "expected the JSON Pointer of a key of the config, such as "
@@ -123,7 +126,7 @@ static unseen_status read_object(const us_json *object, us_overrides *list, unse
     US_TRY(check_size(object, error));
     cJSON_ArrayForEach(child, object->value) {
         us_json member = us_json_member(object, child->string);
-        US_TRY(add_member(list, &member, child->string, child, error));
+        US_TRY(us_overrides_add(list, &member, child->string, child, error));
     }
     return UNSEEN_OK;
 }
@@ -150,7 +153,7 @@ static unseen_status read_grid(const us_json *grid, axes *all, unseen_error *err
         US_TRY(check_size(&key, error));
         US_TRY(add_axis(all, &axis, error));
         cJSON_ArrayForEach(value, child)
-            US_TRY(add_member(axis, &key, child->string, value, error));
+            US_TRY(us_overrides_add(axis, &key, child->string, value, error));
     }
     return UNSEEN_OK;
 }
@@ -173,6 +176,21 @@ static unseen_status read_runs(const us_json *runs, axes *all, unseen_error *err
     return UNSEEN_OK;
 }
 
+/* Each point is a list, as if it stood in "runs". */
+static unseen_status read_sample(const us_json *sample, axes *all, unseen_error *error) {
+    axes points = {0};
+    unseen_status status = us_sample_read(sample, &points.items, &points.count, error);
+    for (size_t i = 0; status == UNSEEN_OK && i < points.count; i++) {
+        us_overrides *list = NULL;
+        status = add_axis(all, &list, error);
+        if (status != UNSEEN_OK) break;
+        *list = points.items[i];
+        points.items[i] = (us_overrides){0};
+    }
+    release_axes(&points);
+    return status;
+}
+
 static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen_error *error) {
     US_TRY(check_size(seeds, error));
     for (int i = 0; i < cJSON_GetArraySize(seeds->value); i++) {
@@ -180,8 +198,41 @@ static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen
         double number = cJSON_IsNumber(seed.value) ? seed.value->valuedouble : -1;
         if (!(number >= 0 && number < 0x1p53) || number != (double)(int64_t)number)
             return us_json_fail(&seed, error, "expected a seed: an integer of at least 0");
-        US_TRY(add_member(list, &seed, "/training/seed", seed.value, error));
+        US_TRY(us_overrides_add(list, &seed, "/training/seed", seed.value, error));
     }
+    return UNSEEN_OK;
+}
+
+static const us_key halving_keys[] = {
+    {.name = "epochs", .kind = US_KEY_ARRAY, .required = true, .help = "Rising numbers of epochs"},
+    {.name = "keep",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(us_halving, keep),
+     .fallback = {1.0 / 3},
+     .minimum = 0,
+     .above_minimum = true,
+     .maximum = 1,
+     .help = "Share of the runs that is trained on each time"},
+    {.kind = US_KEY_END},
+};
+
+static unseen_status read_halving(const us_json *json, us_halving *halving, unseen_error *error) {
+    us_json object = *json;
+    if (!json->value) return UNSEEN_OK;
+    US_TRY(us_json_read(&object, halving_keys, halving, error));
+    const us_json epochs = us_json_member(&object, "epochs");
+    const int count = cJSON_GetArraySize(epochs.value);
+    if (count < 1 || count > US_HALVING_MOST)
+        return us_json_fail(&epochs, error, "expected 1 to %d numbers of epochs", US_HALVING_MOST);
+    for (int i = 0; i < count; i++) {
+        const us_json element = us_json_element(&epochs, i);
+        const double number = cJSON_IsNumber(element.value) ? element.value->valuedouble : 0;
+        const int before = i ? halving->epochs[i - 1] : 0;
+        if (!(number > before && number < 1e9) || number != (double)(int)number)
+            return us_json_fail(&element, error, "expected an integer above %d", before);
+        halving->epochs[i] = (int)number;
+    }
+    halving->count = count;
     return UNSEEN_OK;
 }
 
@@ -209,7 +260,8 @@ static unseen_status count_runs(const us_json *root, const axes *grid, const axe
     if (*total == 0 && seeds->count) *total = 1; /* the base config itself */
     if (*total == 0)
         return us_json_fail(root, error,
-                            "the plan has no runs: give \"grid\", \"runs\" or \"repeat_seeds\"");
+                            "the plan has no runs: give \"grid\", \"sample\", \"runs\" or "
+                            "\"repeat_seeds\"");
     US_TRY(multiply(root, "runs", total, 1, error));
     return seeds->count ? multiply(root, "repeat_seeds", total, seeds->count, error) : UNSEEN_OK;
 }
@@ -261,9 +313,13 @@ static char *beside(const char *path, const char *name) {
 static unseen_status read_lists(const us_json *root, axes *grid, axes *listed, us_overrides *seeds,
                                 us_sweep_plan *plan, unseen_error *error) {
     us_json set = us_json_member(root, "set"), values = us_json_member(root, "grid"),
-            runs = us_json_member(root, "runs"), repeat = us_json_member(root, "repeat_seeds");
+            sample = us_json_member(root, "sample"), runs = us_json_member(root, "runs"),
+            repeat = us_json_member(root, "repeat_seeds");
+    const us_json halving = us_json_member(root, "halving");
+    US_TRY(read_halving(&halving, &plan->halving, error));
     US_TRY(read_overrides(&set, &plan->set, error));
     US_TRY(read_grid(&values, grid, error));
+    US_TRY(read_sample(&sample, listed, error));
     US_TRY(read_runs(&runs, listed, error));
     US_TRY(read_seeds(&repeat, seeds, error));
     return expand(root, grid, listed, seeds, plan, error);

@@ -3,7 +3,7 @@
 #ifndef US_SWEEP_PLAN_H
 #define US_SWEEP_PLAN_H
 
-#include "base/error.h"
+#include "base/json.h"
 
 enum { US_SWEEP_MAX_RUNS = 10000 };
 
@@ -13,18 +13,32 @@ typedef struct us_overrides {
     size_t count;
 } us_overrides;
 
+/* After so many epochs, rising, the best runs alone are trained on. */
+enum { US_HALVING_MOST = 8 };
+typedef struct us_halving {
+    int count; /* 0: all runs are trained to their end */
+    int epochs[US_HALVING_MOST];
+    double keep; /* share of the runs that goes on each time */
+} us_halving;
+
 typedef struct us_sweep_plan {
     char *path, *name;
     char *base;       /* the base config's path, as seen from here and not from the plan's folder */
     us_overrides set; /* of every run */
     us_overrides *runs; /* each run's own: the grid's first, whose last key changes fastest, then
-                           the listed ones; each once per seed, where seeds are given */
+                           points of ranges, then the listed ones; each once per seed, where seeds
+                           are given */
     size_t run_count;   /* 1 to US_SWEEP_MAX_RUNS */
+    us_halving halving;
 } us_sweep_plan;
 
 /* Reads a plan. Whether its overrides fit the base config is for the reader of configs to say. */
 unseen_status us_sweep_plan_load(const char *path, us_sweep_plan *plan, unseen_error *error);
 void us_sweep_plan_release(us_sweep_plan *plan);
+
+/* Adds "POINTER=VALUE". at: where the pointer stands in the plan, for messages. */
+unseen_status us_overrides_add(us_overrides *list, const us_json *at, const char *pointer,
+                               const cJSON *value, unseen_error *error);
 
 /* ---- slug.c: overrides for people ---- */
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/event.h"
@@ -169,6 +170,7 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
     for (int i = 0; i < config->detector.network_count; i++)
         entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
     entry->detector = config->detector.type;
+    entry->epochs = config->training.epochs;
     unseen_config_free(config);
     return status;
 }
@@ -247,55 +249,126 @@ static int is_run_folder(const struct dirent *entry) {
     return digits >= 3 && digits <= 9 && entry->d_name[digits] == '-';
 }
 
-/* Which run a folder's config makes; NULL: none. Images whose range was found out when the run
- * began have it written there. */
-static unseen_status find_entry(const char *folder, us_entry *const *sorted, size_t count,
-                                us_entry **found, bool *claimed, unseen_error *error) {
+/* Which run a config makes, of those in the order of their identities; NULL: none. Images whose
+ * range was found out when the run began have it written there. One that cannot be read is not this
+ * sweep's, or it is damaged. */
+static unseen_status find_run(const char *path, us_entry *const *sorted, size_t count,
+                              us_entry **found, unseen_error *error) {
     static const char *const ranges[] = {NULL, "auto"};
-    char *path = us_path_join(folder, US_RUN_CONFIG);
-    if (!path) return us_fail_memory(error, "a path");
     unseen_config *config = NULL;
     unseen_status status = UNSEEN_OK;
     *found = NULL;
-    *claimed = us_file_exists(path);
-    /* One that cannot be read is not this sweep's, or it is damaged: either way it is left alone.
-     */
-    if (*claimed && unseen_config_load(path, NULL, 0, &config, NULL) == UNSEEN_OK) {
-        for (int i = 0; i < 2 && !*found && status == UNSEEN_OK; i++) {
-            us_entry key = {.identity = identify(config, ranges[i])}, *wanted = &key;
-            if (!key.identity) {
-                status = us_fail_memory(error, "a config");
-                break;
-            }
-            us_entry *const *hit = bsearch(&wanted, sorted, count, sizeof *sorted, by_identity);
-            if (hit) *found = *hit;
-            free(key.identity);
+    if (unseen_config_load(path, NULL, 0, &config, NULL) != UNSEEN_OK) return UNSEEN_OK;
+    for (int i = 0; i < 2 && !*found && status == UNSEEN_OK; i++) {
+        us_entry key = {.identity = identify(config, ranges[i])}, *wanted = &key;
+        if (!key.identity) {
+            status = us_fail_memory(error, "a config");
+            break;
         }
+        us_entry *const *hit = bsearch(&wanted, sorted, count, sizeof *sorted, by_identity);
+        if (hit) *found = *hit;
+        free(key.identity);
     }
     unseen_config_free(config);
+    return status;
+}
+
+/* The same of a folder; claimed: it holds a config of any run. */
+static unseen_status find_entry(const char *folder, us_entry *const *sorted, size_t count,
+                                us_entry **found, bool *claimed, unseen_error *error) {
+    char *path = us_path_join(folder, US_RUN_CONFIG);
+    if (!path) return us_fail_memory(error, "a path");
+    *found = NULL;
+    *claimed = us_file_exists(path);
+    unseen_status status = *claimed ? find_run(path, sorted, count, found, error) : UNSEEN_OK;
     free(path);
     return status;
 }
 
 /* A run that has its results is done; they are written last. */
-static unseen_status look_into(us_entry *entry, unseen_error *error) {
-    char *path = us_path_join(entry->folder, US_RUN_METRICS);
-    char *checkpoint = us_path_join(entry->folder, US_RUN_CHECKPOINT);
+static void look_for_results(us_entry *entry, const char *path) {
     us_json metrics = {0};
-    entry->started = true;
-    entry->resumed = checkpoint && us_file_exists(checkpoint);
-    if (!path || !checkpoint) {
-        free(path);
-        free(checkpoint);
-        return us_fail_memory(error, "a path");
+    if (!us_file_exists(path) || us_json_load(path, &metrics, NULL) != UNSEEN_OK) return;
+    cJSON_Delete(entry->metrics);
+    entry->metrics = metrics.value;
+    entry->status = US_ENTRY_DONE;
+}
+
+static bool is_later(struct timespec a, struct timespec b) {
+    return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+}
+
+/* {status, message} */
+static unseen_status look_for_failure(const us_sweep *sweep, us_entry *entry, const char *path,
+                                      unseen_error *error) {
+    struct stat about;
+    us_json failure = {0};
+    if (stat(path, &about) != 0 || !is_later(about.st_mtim, sweep->since) ||
+        us_json_load(path, &failure, NULL) != UNSEEN_OK)
+        return UNSEEN_OK;
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(failure.value, "status");
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(failure.value, "message");
+    bool complete = true;
+    if (cJSON_IsNumber(status) && cJSON_IsString(message)) {
+        free(entry->message);
+        entry->message = strdup(message->valuestring);
+        entry->failure = (unseen_status)status->valueint;
+        entry->status = entry->failure == UNSEEN_DIVERGED ? US_ENTRY_DIVERGED : US_ENTRY_FAILED;
+        complete = entry->message != NULL;
     }
+    cJSON_Delete(failure.value);
+    return complete ? UNSEEN_OK : us_fail_memory(error, "a message");
+}
+
+/* A config that another process has put there since the folders were found. */
+static unseen_status recognize(us_entry *entry, const char *config, unseen_error *error) {
+    us_entry *found;
+    if (!entry->started || entry->known) return UNSEEN_OK;
+    US_TRY(find_run(config, &entry, 1, &found, error));
+    entry->known = found != NULL;
+    if (entry->known) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: another plan's run has been put there meanwhile: sweeps of different plans "
+                   "that run at one time need folders of their own (--out)",
+                   entry->folder);
+}
+
+unseen_status us_sweep_look_into(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
+    char *metrics = us_path_join(entry->folder, US_RUN_METRICS);
+    char *failure = us_path_join(entry->folder, US_RUN_FAILURE);
+    char *config = us_path_join(entry->folder, US_RUN_CONFIG);
+    char *checkpoint = us_path_join(entry->folder, US_RUN_CHECKPOINT);
+    unseen_status status =
+        metrics && failure && config && checkpoint ? UNSEEN_OK : us_fail_memory(error, "a path");
+    if (status == UNSEEN_OK) {
+        entry->started = us_file_exists(config);
+        entry->resumed = us_file_exists(checkpoint);
+        entry->status = us_folder_is_held(entry->folder) ? US_ENTRY_RUNNING : US_ENTRY_WAITING;
+        status = recognize(entry, config, error);
+    }
+    if (status == UNSEEN_OK) look_for_results(entry, metrics);
+    if (status == UNSEEN_OK && entry->status == US_ENTRY_WAITING)
+        status = look_for_failure(sweep, entry, failure, error);
+    free(metrics);
+    free(failure);
+    free(config);
     free(checkpoint);
-    if (us_file_exists(path) && us_json_load(path, &metrics, NULL) == UNSEEN_OK) {
-        entry->metrics = metrics.value;
-        entry->status = US_ENTRY_DONE;
-    }
+    return status;
+}
+
+unseen_status us_sweep_keep_failure(const us_entry *entry, unseen_error *error) {
+    if (!us_file_exists(entry->folder)) return UNSEEN_OK;
+    char *path = us_path_join(entry->folder, US_RUN_FAILURE), *text = NULL;
+    cJSON *failure = cJSON_CreateObject();
+    if (path && cJSON_AddNumberToObject(failure, "status", entry->failure) &&
+        us_json_add_string(failure, "message", entry->message))
+        text = us_json_print(failure);
+    unseen_status status =
+        text ? us_file_write(path, text, strlen(text), error) : us_fail_memory(error, "a failure");
+    cJSON_Delete(failure);
+    free(text);
     free(path);
-    return UNSEEN_OK;
+    return status;
 }
 
 /* The numbers of folders that are in use, each once or more. */
@@ -317,7 +390,8 @@ static unseen_status take_folder(us_sweep *sweep, us_entry *const *sorted, const
     }
     if (status == UNSEEN_OK && entry && !entry->folder) {
         entry->folder = folder;
-        return look_into(entry, error);
+        entry->known = true;
+        return us_sweep_look_into(sweep, entry, error);
     }
     sweep->strangers += claimed;
     free(folder);

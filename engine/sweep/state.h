@@ -3,6 +3,8 @@
 #ifndef US_SWEEP_STATE_H
 #define US_SWEEP_STATE_H
 
+#include <time.h>
+
 #include "base/folder.h"
 #include "base/json.h"
 #include "sweep/plan.h"
@@ -10,10 +12,12 @@
 
 typedef enum us_entry_status {
     US_ENTRY_WAITING,
+    US_ENTRY_RUNNING, /* by another process */
     US_ENTRY_DONE,
     US_ENTRY_DIVERGED,
     US_ENTRY_FAILED,
     US_ENTRY_INTERRUPTED,
+    US_ENTRY_STOPPED, /* by halving: others were better */
 } us_entry_status;
 
 /* One run. Its identity is its whole config: two runs are the same where their configs are, however
@@ -22,12 +26,16 @@ typedef struct us_entry {
     const us_overrides *overrides;
     char *identity;
     char *folder; /* OUT/NNN-slug */
+    bool known;   /* the folder is known to be this run's, by the config in it */
     bool started; /* the folder holds this run's config */
     bool resumed; /* and a checkpoint to go on from */
     us_entry_status status;
-    char *message;  /* of what went wrong; NULL: nothing did */
-    cJSON *metrics; /* of a run that is done */
+    unseen_status failure; /* of one that diverged or failed */
+    char *message;         /* of what went wrong; NULL: nothing did */
+    cJSON *metrics;        /* of a run that is done */
     double parameters;
+    int epochs;          /* of the whole training */
+    int reached, target; /* epochs that are done, and until which to train now: see halving.h */
     const us_detector_type *detector;
 } us_entry;
 
@@ -37,10 +45,14 @@ typedef struct us_sweep {
     const unseen_events *events;
     us_entry *entries; /* in the order of the plan */
     size_t count;
-    size_t strangers; /* run folders in OUT that belong to no run of the plan */
-    us_claim claim;   /* of OUT */
-    bool stop;        /* asked for by the caller */
-    bool ended;       /* every run has been tried */
+    size_t strangers;      /* run folders in OUT that belong to no run of the plan */
+    us_claim claim;        /* of OUT, while it is held: see share.h */
+    struct timespec since; /* when this process began, by the clock of OUT's file system */
+    us_entry *current;     /* that this process trains; NULL: none */
+    bool runs_are_silent;  /* of what runs say, only warnings are passed on */
+    bool paused;           /* the current run has reached its target */
+    bool stop;             /* asked for by the caller */
+    bool ended;            /* every run has been tried */
 } us_sweep;
 
 /* Reads the plan and checks the config of every run, and that its data files are there. Two runs of
@@ -56,5 +68,13 @@ unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unse
 /* Finds the folders of earlier calls by the configs that they hold, and names those of new runs:
  * after the run's place in the plan where that number is free, else after the largest number. */
 unseen_status us_sweep_find_folders(us_sweep *sweep, unseen_error *error);
+
+/* What a run's folder says of it: that it is done, that it failed since this process began (before,
+ * it may be tried again), or that another process is at it. UNSEEN_BAD_INPUT where another run has
+ * been put there since the folders were found. */
+unseen_status us_sweep_look_into(const us_sweep *sweep, us_entry *entry, unseen_error *error);
+
+/* Keeps in a run's folder, if there is one, that it failed, for other processes of the sweep. */
+unseen_status us_sweep_keep_failure(const us_entry *entry, unseen_error *error);
 
 #endif

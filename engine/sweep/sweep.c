@@ -7,7 +7,10 @@
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/halving.h"
 #include "sweep/leaderboard.h"
+#include "sweep/share.h"
+#include "sweep/workers.h"
 
 /* ---- events ---- */
 
@@ -15,8 +18,19 @@
  * before it looks. */
 static int pass_on(const unseen_event *event, void *user) {
     us_sweep *sweep = user;
-    if (us_event_send(sweep->events, event)) sweep->stop = true;
-    return sweep->stop;
+    const us_entry *entry = sweep->current;
+    if (event->kind == UNSEEN_EVENT_EPOCH && entry && event->epoch >= entry->target)
+        sweep->paused = true;
+    unseen_event passed = *event;
+    /* What is not to be heard is still an occasion to stop. */
+    if (sweep->runs_are_silent && event->kind == UNSEEN_EVENT_MESSAGE)
+        passed = (unseen_event){.kind = UNSEEN_EVENT_PROGRESS,
+                                .text = "sweep",
+                                .loss = NAN,
+                                .held_out_loss = NAN,
+                                .seconds_left = -1};
+    if (us_event_send(sweep->events, &passed)) sweep->stop = true;
+    return sweep->stop || sweep->paused;
 }
 
 static const char *folder_name(const us_entry *entry) {
@@ -69,12 +83,41 @@ static unseen_status train(us_sweep *sweep, us_entry *entry, const unseen_events
     return status;
 }
 
-/* Runs one entry and writes down how it went. A run's own failure is not the sweep's: `failure`
- * keeps it. What would stop every other run too ends the sweep. */
-static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *failure,
-                               unseen_error *error) {
+/* Whether another process was faster: it has taken the run, or finished it, between this one's look
+ * at the folder and its attempt to take it. */
+static bool was_taken(const us_sweep *sweep, us_entry *entry) {
+    if (us_sweep_look_into(sweep, entry, NULL) != UNSEEN_OK) return false;
+    return entry->status == US_ENTRY_RUNNING || entry->status == US_ENTRY_DONE;
+}
+
+static unseen_status note_failure(us_entry *entry, const unseen_error *failure,
+                                  unseen_error *error) {
+    free(entry->message);
+    entry->failure = failure->status;
+    entry->status = failure->status == UNSEEN_DIVERGED      ? US_ENTRY_DIVERGED
+                    : failure->status == UNSEEN_INTERRUPTED ? US_ENTRY_INTERRUPTED
+                                                            : US_ENTRY_FAILED;
+    if (!(entry->message = strdup(failure->message))) return us_fail_memory(error, "a message");
+    return entry->status == US_ENTRY_INTERRUPTED ? UNSEEN_OK : us_sweep_keep_failure(entry, error);
+}
+
+/* The run waits until the others are as far. */
+static unseen_status end_stage(us_sweep *sweep, us_entry *entry, unseen_error *error) {
+    us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE,
+                     "run %zu of %zu, %s: %d epochs are done, and it waits for the others",
+                     (size_t)(entry - sweep->entries) + 1, sweep->count, folder_name(entry),
+                     entry->target);
+    sweep->current = NULL;
+    return us_share_publish(sweep, error);
+}
+
+/* Runs one entry and writes down how it went. A run's own failure is not the sweep's. What would
+ * stop every other run too ends the sweep. */
+static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *error) {
     const unseen_events events = {pass_on, sweep};
-    us_event_message(&events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
+    sweep->current = entry;
+    sweep->paused = false;
+    us_event_message(sweep->events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu: %s",
                      (size_t)(entry - sweep->entries) + 1, sweep->count, entry->folder);
     unseen_error own = {0};
     unseen_status status = train(sweep, entry, &events, &own);
@@ -82,16 +125,14 @@ static unseen_status run_entry(us_sweep *sweep, us_entry *entry, unseen_error *f
         if (error) *error = own;
         return status;
     }
-    entry->status = status == UNSEEN_OK            ? US_ENTRY_DONE
-                    : status == UNSEEN_DIVERGED    ? US_ENTRY_DIVERGED
-                    : status == UNSEEN_INTERRUPTED ? US_ENTRY_INTERRUPTED
-                                                   : US_ENTRY_FAILED;
-    if (status != UNSEEN_OK) {
-        if (!(entry->message = strdup(own.message))) return us_fail_memory(error, "a message");
-        if (status != UNSEEN_INTERRUPTED) *failure = own;
-    }
-    US_TRY(us_leaderboard_write(sweep, error));
-    if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, &events);
+    if (status == UNSEEN_BAD_INPUT && was_taken(sweep, entry)) return UNSEEN_OK;
+    if (status == UNSEEN_INTERRUPTED && sweep->paused && !sweep->stop)
+        return end_stage(sweep, entry, error);
+    entry->status = US_ENTRY_DONE;
+    if (status != UNSEEN_OK) US_TRY(note_failure(entry, &own, error));
+    US_TRY(us_share_publish(sweep, error));
+    sweep->current = NULL;
+    if (status != UNSEEN_INTERRUPTED) tell(sweep, entry, sweep->events);
     return UNSEEN_OK;
 }
 
@@ -114,25 +155,34 @@ static void tell_beginning(const us_sweep *sweep) {
             sweep->options->out, sweep->strangers);
 }
 
-static unseen_status run_all(us_sweep *sweep, unseen_error *error) {
-    unseen_error failure = {0};
+/* Every run has been tried, by this process or by another. */
+static unseen_status sum_up(us_sweep *sweep, unseen_error *error) {
     size_t done = 0, failed = 0;
+    const us_entry *last = NULL;
     for (size_t i = 0; i < sweep->count; i++) {
-        us_entry *entry = &sweep->entries[i];
-        if (entry->status != US_ENTRY_DONE && !sweep->stop)
-            US_TRY(run_entry(sweep, entry, &failure, error));
+        const us_entry *entry = &sweep->entries[i];
         done += entry->status == US_ENTRY_DONE;
-        failed += entry->status == US_ENTRY_DIVERGED || entry->status == US_ENTRY_FAILED;
+        if (entry->status != US_ENTRY_DIVERGED && entry->status != US_ENTRY_FAILED) continue;
+        failed++;
+        last = entry;
     }
     if (sweep->stop && done < sweep->count)
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted with %zu of %zu runs done; the same sweep into %s continues",
                        done, sweep->count, sweep->options->out);
     sweep->ended = true;
-    if (!failed) return UNSEEN_OK;
-    if (error) *error = failure;
-    us_error_context(error, "%zu of %zu runs failed; the last of them", failed, sweep->count);
-    return failure.status;
+    if (!last) return UNSEEN_OK;
+    return us_fail(error, last->failure, "%zu of %zu runs failed; the last of them: %s", failed,
+                   sweep->count, last->message);
+}
+
+/* What one process does of the sweep. */
+static unseen_status run_some(us_sweep *sweep, unseen_error *error) {
+    for (us_entry *entry;;) {
+        US_TRY(us_share_next(sweep, &entry, error));
+        if (!entry) return UNSEEN_OK;
+        US_TRY(run_entry(sweep, entry, error));
+    }
 }
 
 /* Neither the plan nor what its runs read is a file that the sweep writes. */
@@ -157,22 +207,28 @@ static unseen_status check_apart(const us_sweep *sweep, const us_entry *entry,
     return status;
 }
 
-/* Two sweeps in one folder would train in each other's runs. */
-static unseen_status claim_folder(us_sweep *sweep, unseen_error *error) {
-    const unseen_sweep_options *options = sweep->options;
-    US_TRY(us_json_check_name(options->out, error));
+static unseen_status check_folder(const us_sweep *sweep, unseen_error *error) {
+    US_TRY(us_json_check_name(sweep->options->out, error));
     for (size_t i = 0; i < sweep->count; i++)
         US_TRY(check_apart(sweep, &sweep->entries[i], error));
-    return us_folder_claim(options->out, US_FOLDER_SWEEP, options->overwrite, &sweep->claim, error);
+    return UNSEEN_OK;
 }
 
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
-    if (!sweep->options->list_only) US_TRY(claim_folder(sweep, error));
-    US_TRY(us_sweep_find_folders(sweep, error));
-    if (sweep->options->list_only) return UNSEEN_OK;
+    US_TRY(us_halving_check(sweep, error));
+    if (sweep->options->list_only) {
+        US_TRY(us_sweep_find_folders(sweep, error));
+        return us_halving_decide(sweep, error);
+    }
+    US_TRY(check_folder(sweep, error));
+    US_TRY(us_share_begin(sweep, error));
+    us_workers *workers;
+    US_TRY(us_workers_open(sweep, &workers, error));
     tell_beginning(sweep);
-    US_TRY(us_leaderboard_write(sweep, error));
-    return run_all(sweep, error);
+    unseen_status status =
+        workers ? us_workers_run(workers, sweep, run_some, error) : run_some(sweep, error);
+    us_workers_close(workers);
+    return status == UNSEEN_OK ? sum_up(sweep, error) : status;
 }
 
 unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,

@@ -137,6 +137,13 @@ static const us_key training_keys[] = {
      .minimum = 0,
      .maximum = 0.5,
      .help = "Share of the training images kept aside to measure the loss and the threshold on"},
+    {.name = "precision",
+     .kind = US_KEY_CHOICE,
+     .offset = TRAINING(precision),
+     .choices = us_precision_names,
+     .help =
+         "What convolutions round the factors of their products to, in training and in scoring, "
+         "on GPUs with matrix units; the others always compute with fp32"},
     {.name = "checkpoint_epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(checkpoint_epochs),
@@ -386,6 +393,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     us_json training = us_json_member_object(&config->root, "training");
     if (!training.value) return us_fail_memory(error, "a config");
     US_TRY(us_json_read(&training, training_keys, &config->training, error));
+    config->detector.precision = (us_precision)config->training.precision;
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
     us_json collapse = us_json_member_object(&training, "collapse");

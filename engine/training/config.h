@@ -31,6 +31,7 @@ typedef struct us_training_settings {
     int64_t seed;
     double clip_norm, held_out;
     bool flip;
+    int precision; /* us_precision */
     int checkpoint_epochs;
     us_schedule schedule;
     us_stopping stopping;

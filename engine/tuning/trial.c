@@ -12,10 +12,6 @@
 
 enum { SAMPLES = 48, LEAST_ROUNDS = 5, MOST_ROUNDS = 101, SEED = 22 };
 
-/* The largest error relative to the largest value: what the order of a sum's terms makes of
- * rounding, and not more. */
-static const double tolerance = 1e-4;
-
 /* ---- operands ---- */
 
 /* Whether kernels work on an element. */
@@ -48,6 +44,11 @@ static unseen_status create_operand(us_trial *trial, int i, unseen_error *error)
 }
 
 /* ---- results ---- */
+
+static double tolerance_of(const us_trial *trial) {
+    const double of_floats = 1e-4;
+    return trial->tunable->tolerance ? trial->tunable->tolerance(trial->problem) : of_floats;
+}
 
 static unseen_status read_output(us_trial *trial, int i, float **values, unseen_error *error) {
     size_t bytes = trial->operands[i].floats * sizeof(float);
@@ -88,10 +89,11 @@ static unseen_status check_samples(const us_trial *trial, int output, const floa
                 trial->problem, (const float *const *)trial->host, output, index);
         largest = fmax(largest, fabs(expected[i]));
     }
+    const double limit = tolerance_of(trial) * largest;
     for (int i = 0; i < SAMPLES; i++) {
         double got = (double)values[sample(i, count)];
         /* Written so that a NaN fails. */
-        if (!(fabs(got - expected[i]) <= tolerance * largest))
+        if (!(fabs(got - expected[i]) <= limit))
             return fail_value(output, sample(i, count), got, expected[i], error);
     }
     return UNSEEN_OK;
@@ -105,8 +107,9 @@ static unseen_status check_all(const us_trial *trial, int output, const float *v
     double largest = 0;
     for (size_t i = 0; i < count; i++)
         largest = fmax(largest, fabs((double)expected[i]));
+    const double limit = tolerance_of(trial) * largest;
     for (size_t i = 0; i < count; i++)
-        if (!(fabs((double)values[i] - (double)expected[i]) <= tolerance * largest))
+        if (!(fabs((double)values[i] - (double)expected[i]) <= limit))
             return fail_value(output, i, (double)values[i], (double)expected[i], error);
     return UNSEEN_OK;
 }

@@ -76,6 +76,9 @@ typedef struct us_tunable {
 
     void (*operands)(const us_device_facts *device, const void *problem,
                      us_operand operands[US_TUNABLE_OPERANDS]); /* zeroed before */
+    /* The largest error that rounding explains, as a part of the largest value. NULL: what the
+     * order of a sum's terms makes of floats. */
+    double (*tolerance)(const void *problem);
     /* The value of one element of an output, in double and from the inputs alone. */
     double (*expected)(const void *problem, const float *const *operands, int output, size_t index);
 

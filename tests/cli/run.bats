@@ -178,3 +178,16 @@ same_result() {
         cmp before some$kept/model.safetensors
     done
 }
+
+@test "a precision that a device has no units for is fp32, and said so once" {
+    units=$("$UNSEEN" devices --json | jq -r '.picked as $picked | .devices[] | select(.index == $picked) | .matrix_units')
+    [ "$units" = none ] || skip "this device has matrix units"
+    "$UNSEEN" run "$TESTS/tiny.json" "${job[@]}" --epochs 6 --set /training/precision=tf32 --out tf32 2>log
+    [ "$(grep -c 'no matrix units for /training/precision tf32, so fp32 is used' log)" -eq 1 ]
+    cmp "$WHOLE/prediction.csv" tf32/prediction.csv
+    jq -e '.training.precision == "tf32"' tf32/config.json
+    jq -e '.training.precision == "fp32"' "$WHOLE/config.json"
+    [ "$("$UNSEEN" show tf32/config.json --json | jq -r .precision)" = tf32 ]
+    # It is a key that training depends on.
+    fails_with 2 precision run "$TESTS/tiny.json" "${job[@]}" --epochs 7 --set /training/precision=bf16 --out tf32 --resume
+}

@@ -103,10 +103,115 @@ END
     grep -q "^unseen: 1 of 2 runs failed; the last of them: training diverged" <<<"$stderr"
     unseen sweep failing.json --train "$DATA/train.npy" --out failing
     [ "$status" -eq 5 ]
+    grep -q "^run 1 of 2: failing/001-wild" <<<"$stderr" # it was tried once more
     [[ $output == *002-tame*done*001-wild*diverged* ]]
     succeeds sweep failing.json --train "$DATA/train.npy" --out failing --list
 }
 
 @test "no device: exit code 3" {
     fails_with 3 "." sweep "$PLAN" "${job[@]}" --device nonsense
+}
+
+# What is the same however a sweep came about: all but times.
+board() { jq -S 'del(.runs[].train_seconds) | del(.. | .message?)' "$1/sweep.json"; }
+
+# A plan whose runs take some tenths of a second each.
+make_shared_plan() {
+    cat >shared.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/epochs=150", "/training/checkpoint_epochs=1"],
+ "grid": {"/training/optimizer/learning_rate": [0.01, 0.003, 0.001], "/training/seed": [1, 2]}}
+END
+}
+
+@test "processes share a sweep: no run twice, and what a killed one left is gone on with" {
+    make_shared_plan
+    succeeds sweep shared.json "${job[@]}" --out alone --quiet
+    pids=()
+    for _ in 1 2 3; do
+        "$UNSEEN" sweep shared.json "${job[@]}" --out both --json >/dev/null 2>>both.log &
+        pids+=($!)
+    done
+    for _ in $(seq 1 3000); do
+        [ "$(ls both/*/checkpoint/state.safetensors 2>/dev/null | wc -l)" -ge 3 ] && break
+        sleep 0.02
+    done
+    kill -KILL "${pids[0]}"
+    wait "${pids[0]}" || true
+    for pid in "${pids[@]:1}"; do wait "$pid" || fail "$(cat both.log)"; done
+    jq -e '.done == 6 and .failed == 0' both/sweep.json
+    [ "$(board both | sed 's|both|alone|')" = "$(board alone)" ]
+    # every epoch was trained once, and written down once
+    for log in both/*/log.jsonl; do
+        [ "$(jq -s 'map(.epoch) == [range(1; 151)]' "$log")" = true ] || fail "$log"
+    done
+    for folder in alone/00*; do cmp "$folder/model.safetensors" "both/${folder#*/}/model.safetensors"; done
+}
+
+@test "--jobs: runs at a time; one that crashes has failed, the others go on" {
+    make_shared_plan
+    "$UNSEEN" sweep shared.json "${job[@]}" --out jobs --jobs 2 --json >jobs.json 2>jobs.log &
+    pid=$!
+    for _ in $(seq 1 3000); do
+        [ "$(ls jobs/*/checkpoint/state.safetensors 2>/dev/null | wc -l)" -ge 2 ] && break
+        sleep 0.02
+    done
+    # (its children, as ps would list them)
+    kill -KILL "$(cut -d" " -f1 /proc/"$pid"/task/"$pid"/children)"
+    code=0
+    wait "$pid" || code=$?
+    [ "$code" -eq 1 ] || fail "exit code $code: $(cat jobs.log)"
+    jq -e '.done == 5 and .failed == 1 and
+           ([.runs[] | select(.status == "failed") | .message] == ["its process ended by signal 9, Killed"])' jobs.json
+    grep -q "^warning: .*signal 9" jobs.log
+    succeeds sweep shared.json "${job[@]}" --out jobs --jobs 2 --json
+    jq -e '.done == 6' <<<"$output"
+    fails_with 2 "jobs: expected a number from 1 to 256" sweep shared.json "${job[@]}" --jobs none
+}
+
+@test "--device by commas and all; a device that is not there is an error" {
+    cat >short.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/epochs=1"], "repeat_seeds": [1, 2, 3, 4]}
+END
+    device=$("$UNSEEN" devices --json | jq -r .picked)
+    succeeds sweep short.json "${job[@]}" --out comma --device "$device,$device" --json
+    jq -e '.done == 4' <<<"$output"
+    succeeds sweep short.json "${job[@]}" --out all --device all --json
+    jq -e '.done == 4' <<<"$output"
+    unseen sweep short.json "${job[@]}" --out none --device nonsense,nothing
+    [ "$status" -eq 3 ] || fail "expected exit code 3"
+    grep -q "^warning: nonsense: .*nonsense" <<<"$stderr"
+    # the others do without it
+    succeeds sweep short.json "${job[@]}" --out some --device "nonsense,$device" --json
+    jq -e '.done == 4' <<<"$output"
+}
+
+@test "halving: the best are trained on from their checkpoints, the others stopped; interrupted and shared, too" {
+    cat >halving.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/held_out=0.2", "/training/epochs=12"],
+ "halving": {"epochs": [2, 4]},
+ "grid": {"/training/optimizer/learning_rate": [0.01, 0.003, 0.001], "/training/seed": [1, 2, 3]}}
+END
+    succeeds sweep halving.json "${job[@]}" --out halved --json
+    jq -e '.done == 1 and ([.runs[] | select(.status == "stopped") | .epochs] | sort == [2, 2, 2, 2, 2, 2, 4, 4]) and
+           .runs[0].status == "done" and .runs[1].epochs == 4 and .runs[8].epochs == 2' <<<"$output"
+    # those that went on had the least held-out loss after two epochs
+    best=$(for log in halved/*/log.jsonl; do
+        jq -r --arg log "$log" 'select(.epoch == 2) | "\(.held_out_loss) \($log)"' "$log"
+    done | sort -g | head -n 3 | cut -d' ' -f2 | sort)
+    [ "$(wc -l halved/*/log.jsonl | awk '$1 >= 4 && $2 != "total" {print $2}' | sort)" = "$best" ]
+    succeeds sweep halving.json "${job[@]}" --out halved --list --json
+    jq -e '[.runs[] | .status] | index("waiting") == null' <<<"$output"
+    for _ in 1 2; do
+        "$UNSEEN" sweep halving.json "${job[@]}" --out shared --quiet >/dev/null &
+    done
+    wait
+    [ "$(board shared | sed 's|shared|halved|')" = "$(board halved)" ]
+    # the winner is what it would be by itself
+    winner=$(jq -r .best halved/sweep.json)
+    succeeds run "$winner/config.json" --out single --quiet
+    cmp single/prediction.csv "$winner/prediction.csv"
+    sed 's/\[2, 4\]/[2, 12]/' halving.json >wrong.json
+    fails_with 2 "/halving/epochs: run 1 has 12 epochs" sweep wrong.json "${job[@]}"
+    sed 's/\[2, 4\]/[4, 2]/' halving.json >wrong.json
+    fails_with 2 "wrong.json: /halving/epochs/1: expected an integer above 4" sweep wrong.json "${job[@]}"
 }

@@ -1,29 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every algorithm for convolutions gives the same results with parameters that a tuner may choose,
  * against the reference on the host. The defaults are the self-test's. */
-#include "test_device.h"
-#include "test_operands.h"
-
-#include <math.h>
-
-#include "ops/convolution/layer.h"
-#include "ops/convolution/table.h"
-#include "selftest/reference.h"
-#include "test_choices.h"
-
-enum { IMAGES = 37 };
-
-/* A convolution's shapes; large is its input. Or a transposed one's, whose output it is. */
-typedef struct geometry {
-    us_convolution_attributes attributes;
-    us_shape large, small;
-    int images; /* 0: IMAGES */
-    bool transposed;
-} geometry;
-
-static int count_images(const geometry *g) {
-    return g->images ? g->images : IMAGES;
-}
+#include "test_convolution.h"
 
 /* Not a round number anywhere: tiles overlap, borders are cut. */
 static const geometry uneven = {
@@ -32,228 +10,6 @@ static const geometry uneven = {
     {13, 5, 3},
     0,
     false};
-
-static size_t count_weights(const geometry *g) {
-    return (size_t)g->large.channels * (size_t)g->small.channels * (size_t)g->attributes.kernel[0] *
-           (size_t)g->attributes.kernel[1];
-}
-
-typedef struct operands {
-    const geometry *geometry;
-    us_device *device;
-    int batch;
-    double *large, *small, *weights, *bias; /* on the host, as wide as there are images */
-    us_buffer *large_on, *small_on, *weights_on, *bias_on;
-} operands;
-
-/* Rows of `images` values, padded with zeros to `batch`. */
-static us_buffer *upload(us_device *device, const double *values, size_t rows, int images,
-                         int batch) {
-    unseen_error error;
-    us_buffer *made;
-    size_t bytes = rows * (size_t)batch * sizeof(float);
-    float *padded = room(rows * (size_t)batch, sizeof *padded);
-    for (size_t row = 0; row < rows; row++)
-        for (int i = 0; i < images; i++)
-            padded[row * (size_t)batch + (size_t)i] =
-                (float)values[row * (size_t)images + (size_t)i];
-    TEST_OK(us_buffer_create(device, bytes, "operand", &made, &error));
-    TEST_OK(us_buffer_write(made, 0, padded, bytes, &error));
-    free(padded);
-    return made;
-}
-
-static void expect(us_buffer *buffer, const double *values, size_t rows, int images, int batch,
-                   const char *what) {
-    unseen_error error;
-    size_t bytes = rows * (size_t)batch * sizeof(float);
-    float *got = room(rows * (size_t)batch, sizeof *got);
-    TEST_OK(us_buffer_read(buffer, 0, got, bytes, &error));
-    double scale = 0;
-    for (size_t i = 0; i < rows * (size_t)images; i++)
-        scale = fmax(scale, fabs(values[i]));
-    for (size_t row = 0; row < rows; row++)
-        for (int i = 0; i < images; i++) {
-            double want = values[row * (size_t)images + (size_t)i];
-            double have = got[row * (size_t)batch + (size_t)i];
-            if (!(fabs(have - want) <= 1e-5 * scale))
-                fail_msg("%s: %g instead of %g in row %zu", what, have, want, row);
-        }
-    free(got);
-}
-
-static operands open_operands(us_device *device, const geometry *g) {
-    const int images = count_images(g);
-    operands o = {.geometry = g, .device = device, .batch = us_device_pad(&device->facts, images)};
-    size_t outputs = (size_t)g->attributes.channels;
-    o.large = numbers(us_shape_size(g->large) * (size_t)images, 1);
-    o.small = numbers(us_shape_size(g->small) * (size_t)images, 2);
-    o.weights = numbers(count_weights(g), 3);
-    o.bias = numbers(outputs, 4);
-    o.large_on = upload(device, o.large, us_shape_size(g->large), images, o.batch);
-    o.small_on = upload(device, o.small, us_shape_size(g->small), images, o.batch);
-    o.weights_on = upload(device, o.weights, count_weights(g), 1, 1);
-    o.bias_on = upload(device, o.bias, outputs, 1, 1);
-    return o;
-}
-
-static void close_operands(operands *o) {
-    double *host[] = {o->large, o->small, o->weights, o->bias};
-    us_buffer *on[] = {o->large_on, o->small_on, o->weights_on, o->bias_on};
-    for (int i = 0; i < 4; i++) {
-        free(host[i]);
-        us_buffer_destroy(on[i]);
-    }
-}
-
-/* An algorithm's parameters, in the order of its struct; at most US_TUNABLE_PARAMETERS. */
-typedef struct candidate {
-    const char *algorithm;
-    int parameters[US_TUNABLE_PARAMETERS];
-} candidate;
-
-/* Tiles of as many pixels, or slabs of as few images, as suit a padded batch. */
-static void fit_tiles(us_device *device, const us_convolution_problem *problem, us_choice *choice) {
-    const us_tunable *tunable = &us_convolution_tunable;
-    const int occupied = us_device_occupied(&device->facts, problem->batch);
-    if (problem->pass == US_CONVOLUTION_WEIGHTS) {
-        int slab = parameter_named(tunable, choice, "slab");
-        while (occupied % slab != 0)
-            slab /= 2;
-        set_parameter(tunable, choice, "slab", slab);
-        if (parameter_named(tunable, choice, "slices") > slab / 4)
-            set_parameter(tunable, choice, "slices", slab / 4);
-    } else {
-        int columns = parameter_named(tunable, choice, "columns");
-        int pixels = parameter_named(tunable, choice, "pixels");
-        while (occupied % (columns / pixels) != 0)
-            pixels *= 2;
-        set_parameter(tunable, choice, "pixels", pixels);
-    }
-}
-
-/* Whether the device can run it; parameters that are out of range are as good as the largest. */
-static bool choose(us_device *device, const us_convolution_problem *problem, const candidate *c,
-                   us_choice *choice) {
-    choice->algorithm = algorithm_named(&us_convolution_tunable, c->algorithm);
-    memcpy(choice->parameters, c->parameters, sizeof choice->parameters);
-    if (strcmp(c->algorithm, "winograd") == 0 && c->parameters[4] == 0)
-        set_parameter(&us_convolution_tunable, choice, "inputs",
-                      us_convolution_in(problem).channels);
-    if (strstr(c->algorithm, "quads")) {
-        int quads = parameter_named(&us_convolution_tunable, choice, "quads");
-        while (us_device_occupied(&device->facts, problem->batch) / 4 % quads != 0)
-            quads /= 2;
-        set_parameter(&us_convolution_tunable, choice, "quads", quads);
-    }
-    if (strstr(c->algorithm, "tiles")) fit_tiles(device, problem, choice);
-    if (strstr(c->algorithm, "winograd") || strstr(c->algorithm, "quads") ||
-        strstr(c->algorithm, "tiles"))
-        return us_convolution_algorithms[choice->algorithm]->valid(&device->facts, problem,
-                                                                   choice->parameters);
-    if (strcmp(c->algorithm, "staged") == 0 && device->facts.execution == US_EXECUTION_LANES)
-        return false;
-    bool is_gather = problem->pass != US_CONVOLUTION_WEIGHTS;
-    int vectors = us_device_vectors(&device->facts, problem->batch);
-    if (is_gather && parameter_named(&us_convolution_tunable, choice, "vectors") > vectors)
-        set_parameter(&us_convolution_tunable, choice, "vectors", vectors);
-    return true;
-}
-
-/* One pass by this choice, against what it should give. */
-static void check_pass(const operands *o, const us_convolution_problem *problem,
-                       const us_choice *choice, const double *want, const char *algorithm) {
-    unseen_error error;
-    us_convolution *convolution;
-    bool up = problem->pass == US_CONVOLUTION_UP;
-    us_shape out = us_convolution_out(problem);
-    us_buffer *y = upload(o->device, want, us_shape_size(out), 0, o->batch);
-    TEST_OK(us_convolution_create(&(us_build){.device = o->device}, problem, choice, &convolution,
-                                  &error));
-    us_convolution_args args = {.large = up ? y : o->large_on,
-                                .small = up ? o->small_on : y,
-                                .weights = o->weights_on,
-                                .bias = problem->bias ? o->bias_on : NULL,
-                                .input = up ? o->large_on : o->small_on};
-    TEST_OK(us_convolution_run(convolution, &args, &error));
-    char what[96];
-    snprintf(what, sizeof what, "%s, %s, first parameters %d, %d", up ? "up" : "down", algorithm,
-             choice->parameters[0], choice->parameters[1]);
-    expect(y, want, us_shape_size(out), count_images(o->geometry), o->batch, what);
-    us_convolution_destroy(convolution);
-    us_buffer_destroy(y);
-}
-
-static us_convolution_problem problem_of(const geometry *g, us_convolution_pass pass, int batch) {
-    const us_convolution_attributes *a = &g->attributes;
-    size_t outputs = (size_t)a->channels;
-    size_t input = (size_t)a->kernel[0] * (size_t)a->kernel[1] * outputs;
-    return (us_convolution_problem){
-        .pass = pass,
-        .large = g->large,
-        .small = g->small,
-        .batch = batch,
-        .kernel = {a->kernel[0], a->kernel[1]},
-        .stride = {a->stride[0], a->stride[1]},
-        .padding = {a->padding[0], a->padding[1]},
-        .large_stride = g->transposed ? 1 : input,
-        .tap_stride = outputs,
-        .small_stride = g->transposed ? input : 1,
-        .bias = pass != (g->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP),
-        .bias_of_large = g->transposed,
-    };
-}
-
-/* The convolution and the gradient of its input by each of the candidates that are possible. */
-static size_t check_gathers(us_device *device, const geometry *g, const candidate *all,
-                            size_t count) {
-    operands o = open_operands(device, g);
-    const us_shape in = g->transposed ? g->small : g->large;
-    const us_shape out = g->transposed ? g->large : g->small;
-    const size_t images = (size_t)count_images(g);
-    double *forward = room(us_shape_size(out) * images, sizeof *forward);
-    double *dx = room(us_shape_size(in) * images, sizeof *dx);
-    us_reference call = {
-        .attributes = &g->attributes,
-        .in = in,
-        .out = out,
-        .n = count_images(g),
-        .activation = {US_ACTIVATION_RELU, 0},
-        .input_activation = {US_ACTIVATION_LEAKY_RELU, 0.25f},
-        .x = g->transposed ? o.small : o.large,
-        .y = forward,
-        .dy = g->transposed ? o.large : o.small,
-        .dx = dx,
-        .tensors = (double *[]){o.weights, o.bias},
-    };
-    if (g->transposed) {
-        us_reference_convolution_transpose_forward(&call);
-        us_reference_convolution_transpose_backward(&call);
-    } else {
-        us_reference_convolution_forward(&call);
-        us_reference_convolution_backward(&call);
-    }
-    us_convolution_problem down = problem_of(g, US_CONVOLUTION_DOWN, o.batch);
-    us_convolution_problem up = problem_of(g, US_CONVOLUTION_UP, o.batch);
-    *(g->transposed ? &up.activation : &down.activation) = call.activation;
-    *(g->transposed ? &down.input_activation : &up.input_activation) = call.input_activation;
-    size_t checked = 0;
-    for (size_t i = 0; i < count; i++) {
-        us_choice choice;
-        if (choose(device, &down, &all[i], &choice)) {
-            check_pass(&o, &down, &choice, g->transposed ? dx : forward, all[i].algorithm);
-            checked++;
-        }
-        if (choose(device, &up, &all[i], &choice)) {
-            check_pass(&o, &up, &choice, g->transposed ? forward : dx, all[i].algorithm);
-            checked++;
-        }
-    }
-    free(forward);
-    free(dx);
-    close_operands(&o);
-    return checked;
-}
 
 static void gathers_agree(void **state) {
     us_device *device = *state;
@@ -271,78 +27,13 @@ static void gathers_agree(void **state) {
         {"staged", {6, 2, 100, 1}},
     };
     size_t possible = device->facts.execution == US_EXECUTION_LANES ? 4 : 9;
-    assert_int_equal(
-        check_gathers(device, &uneven, candidates, sizeof candidates / sizeof *candidates),
-        2 * possible);
+    assert_int_equal(check_gathers(device, &uneven, US_PRECISION_FP32, candidates,
+                                   sizeof candidates / sizeof *candidates),
+                     2 * possible);
 }
-
-/* The gradients of weights and bias, computed twice and added, by each of the candidates that are
- * possible. */
-static size_t check_weight_gradients(us_device *device, const geometry *g, const candidate *all,
-                                     size_t count) {
-    operands o = open_operands(device, g);
-    unseen_error error;
-    size_t weights = count_weights(g), outputs = (size_t)g->attributes.channels, checked = 0;
-    double *twice = room(weights, sizeof *twice), *bias = room(outputs, sizeof *bias);
-    us_reference call = {
-        .attributes = &g->attributes,
-        .in = g->transposed ? g->small : g->large,
-        .out = g->transposed ? g->large : g->small,
-        .n = count_images(g),
-        .x = g->transposed ? o.small : o.large,
-        .dy = g->transposed ? o.large : o.small,
-        .tensors = (double *[]){o.weights, o.bias},
-        .gradients = (double *[]){twice, bias},
-    };
-    if (g->transposed)
-        us_reference_convolution_transpose_backward(&call);
-    else
-        us_reference_convolution_backward(&call);
-    for (size_t i = 0; i < weights; i++)
-        twice[i] *= 2;
-    for (size_t i = 0; i < outputs; i++)
-        bias[i] *= 2;
-    const us_convolution_problem problem = problem_of(g, US_CONVOLUTION_WEIGHTS, o.batch);
-    for (size_t i = 0; i < count; i++) {
-        us_convolution *convolution;
-        us_choice choice;
-        if (!choose(device, &problem, &all[i], &choice)) continue;
-        us_convolution_args args = {.large = o.large_on,
-                                    .small = o.small_on,
-                                    .weights = upload(device, twice, weights, 0, 1),
-                                    .bias = upload(device, bias, outputs, 0, 1)};
-        TEST_OK(us_convolution_create(&(us_build){.device = device}, &problem, &choice,
-                                      &convolution, &error));
-        for (int pass = 0; pass < 2; pass++) {
-            args.accumulate = pass == 1;
-            TEST_OK(us_convolution_run(convolution, &args, &error));
-        }
-        char what[64];
-        snprintf(what, sizeof what, "weight gradient %zu, %s", i, all[i].algorithm);
-        expect(args.weights, twice, weights, 1, 1, what);
-        snprintf(what, sizeof what, "bias gradient %zu, %s", i, all[i].algorithm);
-        expect(args.bias, bias, outputs, 1, 1, what);
-        us_convolution_destroy(convolution);
-        us_buffer_destroy(args.weights);
-        us_buffer_destroy(args.bias);
-        checked++;
-    }
-    free(twice);
-    free(bias);
-    close_operands(&o);
-    return checked;
-}
-
-/* A shape, and candidates of which some are possible for it. */
-typedef struct shape_case {
-    geometry geometry;
-    candidate candidates[4];
-} shape_case;
 
 /* Few channels, as GPUs compute them. */
 static void quads_agree(void **state) {
-#define SQUARE(out, k, s, p)                                                                       \
-    { .channels = (out), .kernel = {k, k}, .stride = {s, s}, .padding = {p, p}, .bias = true }
     /* channels, phases, quads, pixels, tiles, slices, inputs, staged */
     static const shape_case cases[] = {
         {{{.channels = 13, .kernel = {5, 4}, .stride = {2, 3}, .padding = {2, 1}, .bias = true},
@@ -370,7 +61,8 @@ static void quads_agree(void **state) {
         size_t count = 0;
         while (cases[i].candidates[count].algorithm)
             count++;
-        if (check_gathers(*state, &cases[i].geometry, cases[i].candidates, count) == 0)
+        if (check_gathers(*state, &cases[i].geometry, US_PRECISION_FP32, cases[i].candidates,
+                          count) == 0)
             fail_msg("no candidate is possible for case %zu", i);
     }
 }
@@ -383,7 +75,8 @@ static void weight_gradients_agree(void **state) {
         {"weight_gradient_direct", {4, 3, 1, 3}}, {"weight_gradient_direct", {13, 1, 2, 4}},
     };
     size_t count = sizeof candidates / sizeof *candidates;
-    assert_int_equal(check_weight_gradients(*state, &uneven, candidates, count), count);
+    assert_int_equal(check_weight_gradients(*state, &uneven, US_PRECISION_FP32, candidates, count),
+                     count);
 }
 
 static void weight_gradient_quads_agree(void **state) {
@@ -407,13 +100,7 @@ static void weight_gradient_quads_agree(void **state) {
         {{SQUARE(1, 6, 3, 4), {1, 4, 7}, {5, 3, 4}, 17, true},
          {{"weight_gradient_quads", {3, 1, 4, 1, 2, 3, 4}}}},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t count = 0;
-        while (cases[i].candidates[count].algorithm)
-            count++;
-        if (check_weight_gradients(*state, &cases[i].geometry, cases[i].candidates, count) < count)
-            fail_msg("a candidate is not possible for case %zu", i);
-    }
+    check_cases(*state, cases, sizeof cases / sizeof *cases, true, US_PRECISION_FP32);
 }
 
 /* Channels that tiles do and do not divide, in quads and not; strides that leave taps out, a kernel
@@ -444,13 +131,7 @@ static void tiles_agree(void **state) {
         {{SQUARE(49, 4, 2, 1), {49, 8, 6}, {56, 4, 3}, 1, true},
          {{"tiles", {32, 32, 16, 8, 4, 1, 1}}}},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t count = 0;
-        while (cases[i].candidates[count].algorithm)
-            count++;
-        if (check_gathers(*state, &cases[i].geometry, cases[i].candidates, count) < 2 * count)
-            fail_msg("a candidate is not possible for case %zu", i);
-    }
+    check_cases(*state, cases, sizeof cases / sizeof *cases, false, US_PRECISION_FP32);
 }
 
 static void weight_gradient_tiles_agree(void **state) {
@@ -476,13 +157,7 @@ static void weight_gradient_tiles_agree(void **state) {
          {{"weight_gradient_tiles", {32, 64, 16, 8, 8, 1, 9}},
           {"weight_gradient_tiles", {24, 16, 4, 2, 8, 1, 2}}}},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t count = 0;
-        while (cases[i].candidates[count].algorithm)
-            count++;
-        if (check_weight_gradients(*state, &cases[i].geometry, cases[i].candidates, count) < count)
-            fail_msg("a candidate is not possible for case %zu", i);
-    }
+    check_cases(*state, cases, sizeof cases / sizeof *cases, true, US_PRECISION_FP32);
 }
 
 static void winograd_agrees(void **state) {
@@ -549,10 +224,10 @@ static void winograd_agrees(void **state) {
     };
     if (device->facts.execution == US_EXECUTION_LANES) skip(); /* made for vectors */
     for (size_t g = 0; g < sizeof geometries / sizeof *geometries; g++) {
-        size_t gathers = check_gathers(device, &geometries[g], candidates,
+        size_t gathers = check_gathers(device, &geometries[g], US_PRECISION_FP32, candidates,
                                        sizeof candidates / sizeof *candidates);
         assert_true(gathers >= 4);
-        size_t made = check_weight_gradients(device, &geometries[g], gradients,
+        size_t made = check_weight_gradients(device, &geometries[g], US_PRECISION_FP32, gradients,
                                              sizeof gradients / sizeof *gradients);
         assert_true(made >= 2);
     }
@@ -586,7 +261,8 @@ static void wide_layers_agree(void **state) {
                        upload(device, w, weight_count, 1, 1), upload(device, b, 61, 1, 1)};
     us_layer_forward args = {.x = on[0], .y = on[1], .tensors = on + 2, .n = IMAGES};
     TEST_OK(us_convolution_layer.forward(layer, &args, &error));
-    expect(on[1], y, us_shape_size(out), IMAGES, batch, "a wide layer");
+    expect(on[1], &(expected){y, us_shape_size(out), IMAGES, batch, US_PRECISION_FP32},
+           "a wide layer");
     us_convolution_layer.destroy(layer);
     for (int i = 0; i < 4; i++)
         us_buffer_destroy(on[i]);

@@ -246,8 +246,8 @@ static void opening_agrees_with_the_list(void **state) {
 static void the_list_has_its_fields(void **state) {
     (void)state;
     cJSON *root = list(NULL);
-    static const char *const texts[] = {"platform", "device", "index",    "type",
-                                        "driver",   "opencl", "execution"};
+    static const char *const texts[] = {"platform", "device", "index",     "type",
+                                        "driver",   "opencl", "execution", "matrix_units"};
     static const char *const numbers[] = {"compute_units", "memory_bytes",
                                           "largest_allocation_bytes", "vector_width"};
     cJSON *devices = cJSON_GetObjectItem(root, "devices"), *one;

@@ -3,10 +3,12 @@
 #include "../data_files.h"
 
 #include <ftw.h>
+#include <math.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "sweep/leaderboard.h"
+#include "sweep/sample.h"
 
 static unseen_error error;
 
@@ -155,6 +157,105 @@ static void too_many_runs(void **state) {
     us_sweep_plan_release(&plan);
     strcpy(text + used, ", []]}");
     refused(text, "10000");
+}
+
+/* ---- points of ranges ---- */
+
+/* Points 5, 11 and 42 as scipy.stats.qmc.Sobol (1.16, scramble=False) has them. */
+static void sobol_sequence(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t index;
+        unsigned char top[US_SOBOL_DIMENSIONS]; /* the highest eight bits; the others are 0 */
+    } expected[] = {
+        {5, {0xE0, 0xE0, 0x20, 0x60, 0xE0, 0xA0, 0xE0, 0x60, 0x60, 0x20, 0x60,
+             0xE0, 0xE0, 0x20, 0xE0, 0x60, 0xE0, 0x60, 0x60, 0xA0, 0xA0}},
+        {11, {0x70, 0x90, 0x30, 0xB0, 0xD0, 0x10, 0xB0, 0xB0, 0xB0, 0x10, 0xF0,
+              0x50, 0x30, 0x30, 0x90, 0x30, 0x90, 0x10, 0xB0, 0x90, 0xF0}},
+        {42, {0xFC, 0x54, 0x04, 0xBC, 0x74, 0x7C, 0xFC, 0x9C, 0xCC, 0x9C, 0x14,
+              0x24, 0xC4, 0x4C, 0xEC, 0xAC, 0x3C, 0x9C, 0x5C, 0x94, 0x24}},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        for (int d = 0; d < US_SOBOL_DIMENSIONS; d++)
+            assert_int_equal(us_sobol(expected[i].index, d), (uint32_t)expected[i].top[d] << 24);
+}
+
+/* The value that a run gives the range's place. */
+static double value_of(const us_sweep_plan *plan, size_t run, size_t item) {
+    const char *text = plan->runs[run].items[item];
+    return strtod(strchr(text, '=') + 1, NULL);
+}
+
+/* 32 points are one in each 32nd part of every range, wherever the seed has shifted them. */
+static void sampled_runs_are_even(void **state) {
+    (void)state;
+    for (int seed = 0; seed < 5; seed++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "{\"base\": \"a\", \"sample\": {\"count\": 32, \"seed\": %d, \"ranges\": {"
+                 "\"/a\": {\"from\": -1, \"to\": 1}, \"/b\": {\"from\": 1, \"to\": 32, "
+                 "\"integer\": true}, \"/c\": {\"from\": 1e-4, \"to\": 1e-2, \"scale\": \"log\"},"
+                 "\"/d\": {\"choices\": [64, \"x\"]}}}}",
+                 seed);
+        us_sweep_plan plan = load_good(text);
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        assert_int_equal(plan.run_count, 32);
+        for (size_t i = 0; i < 32; i++) {
+            a ^= 1u << (int)((value_of(&plan, i, 0) + 1) * 16);
+            b ^= 1u << ((int)value_of(&plan, i, 1) - 1);
+            c ^= 1u << (int)(log10(value_of(&plan, i, 2) / 1e-4) * 16);
+            d += strcmp(plan.runs[i].items[3], "/d=\"x\"") == 0;
+        }
+        assert_int_equal(a, UINT32_MAX);
+        assert_int_equal(b, UINT32_MAX);
+        assert_int_equal(c, UINT32_MAX);
+        assert_int_equal(d, 16);
+        us_sweep_plan_release(&plan);
+    }
+}
+
+/* After the grid and before the single runs; random ones differ by seed and within their limits. */
+static void sampled_runs_and_others(void **state) {
+    (void)state;
+    us_sweep_plan plan = load_good(
+        "{\"base\": \"a\", \"grid\": {\"/g\": [1, 2]}, \"runs\": [[\"/r=1\"]], \"sample\": {"
+        "\"count\": 100, \"method\": \"random\", \"ranges\": {\"/a\": {\"from\": 0.5, \"to\": "
+        "0.6}, \"/b\": {\"from\": 1, \"to\": 3, \"integer\": true, \"scale\": \"log\"}}}}");
+    assert_int_equal(plan.run_count, 103);
+    assert_run(&plan, 1, "/g=2");
+    assert_run(&plan, 102, "/r=1");
+    int seen[4] = {0};
+    for (size_t i = 2; i < 102; i++) {
+        assert_true(value_of(&plan, i, 0) >= 0.5 && value_of(&plan, i, 0) <= 0.6);
+        assert_true(strlen(plan.runs[i].items[0]) <= strlen("/a=0.5123"));
+        seen[(int)value_of(&plan, i, 1)]++;
+    }
+    assert_true(seen[1] > 20 && seen[2] > 10 && seen[3] > 5); /* about 50, 29 and 21 */
+    us_sweep_plan_release(&plan);
+}
+
+static void hostile_samples(void **state) {
+    (void)state;
+#define SAMPLE(content) "{\"base\": \"a\", \"sample\": " content "}"
+#define RANGE(content) SAMPLE("{\"count\": 4, \"ranges\": {\"/a\": " content "}}")
+    refused(SAMPLE("3"), "/sample");
+    refused(SAMPLE("{\"ranges\": {}}"), "\"count\" is missing");
+    refused(SAMPLE("{\"count\": 3}"), "\"ranges\" is missing");
+    refused(SAMPLE("{\"count\": 0, \"ranges\": {}}"), "/sample/count");
+    refused(SAMPLE("{\"count\": 3, \"ranges\": {}}"), "/sample/ranges");
+    refused(SAMPLE("{\"count\": 3, \"ranges\": {\"a\": {\"choices\": [1]}}}"), "JSON Pointer");
+    refused(RANGE("[1, 2]"), "/sample/ranges/~1a");
+    refused(RANGE("{\"from\": 1}"), "\"to\" is missing");
+    refused(RANGE("{\"from\": 2, \"to\": 1}"), "must be below");
+    refused(RANGE("{\"from\": 0, \"to\": 1, \"scale\": \"log\"}"), "above 0");
+    refused(RANGE("{\"from\": 0.5, \"to\": 1, \"integer\": true}"), "must be integers");
+    refused(RANGE("{\"choices\": []}"), "/sample/ranges/~1a/choices");
+    refused(RANGE("{\"choices\": [1], \"from\": 1}"), "stands alone");
+    char text[2000] = "{\"base\": \"a\", \"sample\": {\"count\": 2, \"ranges\": {";
+    for (int i = 0; i <= US_SOBOL_DIMENSIONS; i++)
+        sprintf(text + strlen(text), "%s\"/a%d\": {\"from\": 0, \"to\": 1}", i ? ", " : "", i);
+    strcat(text, "}}}");
+    refused(text, "\"random\"");
 }
 
 /* ---- words for overrides ---- */
@@ -455,7 +556,7 @@ static void table(void **state) {
 
 static void installed_plans(void **state) {
     (void)state;
-    static const char *const names[] = {"rates", "widths"};
+    static const char *const names[] = {"rates", "search", "widths"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[400];
         us_sweep sweep;
@@ -473,6 +574,10 @@ int main(void) {
         cmocka_unit_test(grid_runs_and_seeds),
         cmocka_unit_test(hostile_plans),
         cmocka_unit_test(too_many_runs),
+        cmocka_unit_test(sobol_sequence),
+        cmocka_unit_test(sampled_runs_are_even),
+        cmocka_unit_test(sampled_runs_and_others),
+        cmocka_unit_test(hostile_samples),
         cmocka_unit_test(slugs),
         cmocka_unit_test(places_and_values),
         cmocka_unit_test(configs_are_checked),

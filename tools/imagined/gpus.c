@@ -11,7 +11,8 @@
     .index = "0:0", .driver = "imagined", .execution = US_EXECUTION_LANES, .exact_division = true, \
     .vector_width = 1
 #define NVIDIA                                                                                     \
-    GPU, .vendor = US_VENDOR_NVIDIA, .platform_name = "NVIDIA CUDA", .version = "OpenCL 3.0 CUDA"
+    GPU, .vendor = US_VENDOR_NVIDIA, .matrix_units = US_MATRIX_UNITS_NVIDIA,                       \
+         .platform_name = "NVIDIA CUDA", .version = "OpenCL 3.0 CUDA"
 #define AMD                                                                                        \
     GPU, .vendor = US_VENDOR_AMD, .platform_name = "AMD Accelerated Parallel Processing",          \
          .version = "OpenCL 2.0"

@@ -189,6 +189,9 @@ static void set_up(imagination *im) {
     const int batch = config->training.batch;
     bool elsewhere;
     check(us_device_open(NULL, &im->device, &failure));
+    /* The trial of matrix units found none, as nothing is computed here. */
+    im->device->facts.matrix_units = im->gpu->facts.matrix_units;
+    free(imagined_take().commands);
     check(us_tuning_restore(&im->device->facts, NULL, &im->device->tuning, &elsewhere, &failure));
     check(us_dataset_make_up(config, (int64_t)batch * BATCHES, &im->dataset, &failure));
     check(us_detector_create(im->device, &config->detector, batch, true, &im->detector, &failure));

@@ -160,12 +160,19 @@ static const char *vendor_name(us_vendor vendor) {
 }
 
 static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_t *needed) {
-    enum { REGISTERS_PER_BLOCK_NV = 0x4002, WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043 };
+    enum {
+        COMPUTE_CAPABILITY_MAJOR_NV = 0x4000,
+        REGISTERS_PER_BLOCK_NV = 0x4002,
+        WARP_SIZE_NV = 0x4003,
+        WAVEFRONT_WIDTH_AMD = 0x4043
+    };
     const us_device_facts *facts = &gpu->facts;
     const us_vendor vendor = what == WAVEFRONT_WIDTH_AMD ? US_VENDOR_AMD : US_VENDOR_NVIDIA;
     if (facts->vendor != vendor) return CL_INVALID_VALUE;
     if (what == WARP_SIZE_NV || what == WAVEFRONT_WIDTH_AMD)
         return answer_uint((cl_uint)facts->group_size, room, to, needed);
+    if (what == COMPUTE_CAPABILITY_MAJOR_NV)
+        return answer_uint((cl_uint)(gpu->processor[3] - '0'), room, to, needed); /* "sm_90" */
     if (what == REGISTERS_PER_BLOCK_NV)
         return answer_uint((cl_uint)facts->registers, room, to, needed);
     return CL_INVALID_VALUE;

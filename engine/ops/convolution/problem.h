@@ -24,7 +24,8 @@ typedef enum us_convolution_pass {
 typedef struct us_convolution_problem {
     us_convolution_pass pass;
     us_shape large, small;
-    int batch; /* padded */
+    int batch;              /* padded */
+    us_precision precision; /* that matrix units may use; FP32 on devices without */
     int kernel[2], stride[2], padding[2];
     size_t large_stride, tap_stride, small_stride; /* of the weights, in floats, from a channel of a
                                                       side to the next; taps are row by row */

@@ -7,6 +7,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/convolution/algorithm.h"
+#include "ops/convolution/cycles.h"
 
 typedef struct quads {
     int channels; /* output channels of an item, at most all */
@@ -250,14 +251,23 @@ static void choose(const us_device_facts *device, const us_convolution_problem *
     *q = best;
 }
 
+/* Fills the parameters; false: the device cannot compute it so. */
+static bool choose_valid(const us_device_facts *device, const us_convolution_problem *p, quads *q) {
+    if (!is_gather(p)) return false;
+    choose(device, p, q);
+    return valid(device, p, q);
+}
+
+double us_convolution_quads_cycles(const us_device_facts *device, const us_convolution_problem *p) {
+    quads q;
+    return choose_valid(device, p, &q) ? estimate(device, p, &q) : INFINITY;
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 48 };
     const us_convolution_problem *p = problem;
-    quads *q = parameters;
-    if (!is_gather(p) || !us_device_is_gpu(device) || us_convolution_out(p).channels > MOST_OUTPUTS)
-        return false;
-    choose(device, p, q);
-    return valid(device, p, q);
+    return us_device_is_gpu(device) && us_convolution_out(p).channels <= MOST_OUTPUTS &&
+           choose_valid(device, p, parameters);
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */

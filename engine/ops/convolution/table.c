@@ -6,11 +6,13 @@
 /* Rows: where nothing was tuned, the first one that has defaults for a problem computes it. */
 #define ALGORITHMS(ROW)                                                                            \
     ROW(convolution_winograd)                                                                      \
+    ROW(convolution_matrix_units)                                                                  \
     ROW(convolution_quads)                                                                         \
     ROW(convolution_tiles)                                                                         \
     ROW(convolution_staged)                                                                        \
     ROW(convolution_direct)                                                                        \
     ROW(weight_gradient_winograd)                                                                  \
+    ROW(weight_gradient_matrix_units)                                                              \
     ROW(weight_gradient_quads)                                                                     \
     ROW(weight_gradient_tiles)                                                                     \
     ROW(weight_gradient_direct)

@@ -12,13 +12,15 @@ enum { LARGE, SMALL, WEIGHTS, BIAS, INPUT };
 static void key(const void *problem, char text[US_TUNABLE_TEXT]) {
     static const char *const passes[] = {"down", "up", "weights"};
     const us_convolution_problem *p = problem;
+    const char *precision = us_precision_names[p->precision];
+    const bool exact = p->precision == US_PRECISION_FP32;
     snprintf(text, US_TUNABLE_TEXT,
              "%s large %dx%dx%d small %dx%dx%d kernel %dx%d stride %dx%d padding %dx%d "
-             "strides %zu,%zu,%zu batch %d",
+             "strides %zu,%zu,%zu batch %d%s%s",
              passes[p->pass], p->large.channels, p->large.height, p->large.width, p->small.channels,
              p->small.height, p->small.width, p->kernel[0], p->kernel[1], p->stride[0],
              p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
-             p->small_stride, p->batch);
+             p->small_stride, p->batch, exact ? "" : " ", exact ? "" : precision);
 }
 
 static void label(const void *problem, char text[US_TUNABLE_TEXT]) {
@@ -40,6 +42,10 @@ static void label(const void *problem, char text[US_TUNABLE_TEXT]) {
 }
 
 /* ---- trials ---- */
+
+static double tolerance(const void *problem) {
+    return us_precision_tolerance(((const us_convolution_problem *)problem)->precision);
+}
 
 static void operands(const us_device_facts *device, const void *problem,
                      us_operand operands[US_TUNABLE_OPERANDS]) {
@@ -179,6 +185,7 @@ const us_tunable us_convolution_tunable = {
     .key = key,
     .label = label,
     .operands = operands,
+    .tolerance = tolerance,
     .expected = expected,
     .create = create,
     .run = run,

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Weight gradients as matrix products by tiles in local memory, on GPUs. Twin of
  * cl_kernels/weight_gradient_tiles.cl. */
-#include "ops/tiles.h"
-
-#include <limits.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "base/arithmetic.h"
-#include "ops/convolution/weight_gradient.h"
+#include "ops/convolution/cycles.h"
+#include "ops/convolution/weight_gradient_tiled.h"
 
 typedef struct tiles {
     int rows, columns, slab, item_rows, item_columns, slices; /* as of us_tile */
@@ -16,32 +14,10 @@ typedef struct tiles {
 } tiles;
 
 static us_tile tile_of(const tiles *t) {
-    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, t->slices};
-}
-
-/* Of the matrix: large channels and taps. */
-static int64_t count_rows(const us_convolution_problem *p) {
-    return (int64_t)p->large.channels * p->kernel[0] * p->kernel[1];
-}
-
-static int64_t count_tiles(const us_convolution_problem *p, const tiles *t) {
-    return (int64_t)us_divide_up(count_rows(p), t->rows) *
-           us_divide_up(p->small.channels, t->columns);
+    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, t->slices, 0};
 }
 
 /* ---- what is possible ---- */
-
-/* The kernel counts floats of a side, and of channels that pad a tile, in an int. */
-static bool counts_in_int(us_shape side, int batch) {
-    enum { PADDED = 256 };
-    double pixels = (double)side.height * side.width * batch;
-    return (side.channels + PADDED) * pixels <= INT_MAX;
-}
-
-static bool is_possible(const us_convolution_problem *p) {
-    return p->pass == US_CONVOLUTION_WEIGHTS && p->batch % 4 == 0 &&
-           counts_in_int(p->large, p->batch) && counts_in_int(p->small, p->batch);
-}
 
 static size_t local_bytes(const tiles *t) {
     enum { ROOM = 4 }; /* floats that keep rows in other banks */
@@ -51,56 +27,27 @@ static size_t local_bytes(const tiles *t) {
     return slabs > sums ? slabs : sums;
 }
 
-static int64_t count_slabs(const us_device_facts *device, const us_convolution_problem *p,
-                           const tiles *t) {
-    return (int64_t)p->small.height * p->small.width *
-           (us_device_occupied(device, p->batch) / t->slab);
-}
-
+/* Each item has the same quads of all slices. */
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
-    const us_convolution_problem *p = problem;
     const tiles *t = parameters;
     const us_tile tile = tile_of(t);
-    if (!is_possible(p) || !us_tile_valid(device, &tile) ||
-        us_device_occupied(device, p->batch) % t->slab != 0)
-        return false;
-    /* Each item copies the same quads of all rows, and has the same of all slices. */
-    if (us_tile_items(&tile) % (t->slab / 4) != 0 || t->slab % (4 * t->slices) != 0) return false;
-    return local_bytes(t) <= device->local_bytes && t->splits <= count_slabs(device, p, t) &&
-           us_weight_gradient_valid_splits(device, p, t->splits);
+    return us_gradient_tile_valid(device, problem, &tile, t->splits) &&
+           t->slab % (4 * t->slices) == 0 && local_bytes(t) <= device->local_bytes;
 }
 
 /* ---- what is fast ---- */
 
-/* Of a tile's slabs, those that the kernel goes through: it leaves out pixels where the one tap of
- * a tile is beyond the border. Twin of ONE_TAP in the kernel. */
-static double share_of_slabs(const us_convolution_problem *p, const tiles *t) {
-    if (p->large.channels % t->rows != 0) return 1;
-    double taps = (double)us_convolution_pairs(p, 0) * (double)us_convolution_pairs(p, 1);
-    return taps / p->kernel[0] / p->kernel[1] / p->small.height / p->small.width;
-}
-
-/* Splits for a tile; false: the device cannot compute it. cycles: what it takes. */
-static bool complete(const us_device_facts *device, const us_convolution_problem *p, tiles *t,
-                     double *cycles) {
+/* Splits for a tile, whose slab is made to fit; the cycles that it takes, which are infinite where
+ * the device cannot compute it. */
+static double complete(const us_device_facts *device, const us_convolution_problem *p, tiles *t) {
     const int occupied = us_device_occupied(device, p->batch);
     while (t->slab > 4 * t->slices &&
            (occupied % t->slab != 0 || local_bytes(t) > device->local_bytes))
         t->slab /= 2;
     t->splits = 1;
-    if (!valid(device, p, t)) return false;
+    if (!valid(device, p, t)) return INFINITY;
     const us_tile tile = tile_of(t);
-    us_tiled_product product = {
-        .tiles = count_tiles(p, t),
-        .slabs = (double)count_slabs(device, p, t) * share_of_slabs(p, t),
-        .outputs = (double)us_convolution_weights(p),
-    };
-    int most = US_TILE_MOST_SPLITS;
-    while (most > 1 && !us_weight_gradient_valid_splits(device, p, most))
-        most /= 2;
-    *cycles = us_tile_best_splits(device, &tile, &product, most);
-    t->splits = product.splits;
-    return isfinite(*cycles);
+    return us_gradient_tile_cycles(device, p, &tile, us_tile_cycles, &t->splits);
 }
 
 /* Shapes that are good somewhere: see tiles.c. Rows need not be a power of two, as those of 3
@@ -123,22 +70,28 @@ static int most_sums(const us_device_facts *device) {
 }
 
 static double fastest(const us_device_facts *device, const us_convolution_problem *p, tiles *to) {
-    double best = INFINITY, cycles;
+    double best = INFINITY;
     for (int i = 0; i < SHAPES; i++) {
         tiles t = shapes[i];
-        if (t.item_rows * t.item_columns > most_sums(device) || !complete(device, p, &t, &cycles) ||
-            cycles >= best)
-            continue;
+        if (t.item_rows * t.item_columns > most_sums(device)) continue;
+        double cycles = complete(device, p, &t);
+        if (cycles >= best) continue;
         best = cycles;
         *to = t;
     }
     return best;
 }
 
+double us_weight_gradient_tiles_cycles(const us_device_facts *device,
+                                       const us_convolution_problem *p) {
+    tiles t;
+    return fastest(device, p, &t);
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { DIRECT_SUMS = 24 }; /* of a work-group of the direct algorithm */
     const us_convolution_problem *p = problem;
-    if (!us_device_is_gpu(device) || !is_possible(p)) return false;
+    if (!us_device_is_gpu(device) || p->pass != US_CONVOLUTION_WEIGHTS) return false;
     double weights = (double)us_convolution_weights(p);
     double terms = (double)p->small.height * p->small.width * us_device_occupied(device, p->batch);
     double splits = us_smaller(p->small.height, 1 + (int)(us_weight_gradient_wanted_groups(device) *
@@ -152,11 +105,11 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
     const us_convolution_problem *p = problem;
     tiles *t = parameters;
-    double cycles;
-    if (!us_device_is_gpu(device) || !is_possible(p) || index > SHAPES) return false;
+    if (!us_device_is_gpu(device) || p->pass != US_CONVOLUTION_WEIGHTS || index > SHAPES)
+        return false;
     if (index == 0) return isfinite(fastest(device, p, t));
     *t = shapes[index - 1];
-    if (!complete(device, p, t, &cycles)) *t = (tiles){0};
+    if (isinf(complete(device, p, t))) *t = (tiles){0};
     return true;
 }
 
@@ -164,7 +117,6 @@ static int choices(const us_device_facts *device, const void *problem, const voi
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     static const int sides[] = {4, 8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256};
     static const int item_sides[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16};
-    const us_convolution_problem *p = problem;
     int count = 0;
     (void)parameters;
     switch (offset) {
@@ -185,52 +137,19 @@ static int choices(const us_device_facts *device, const void *problem, const voi
     case offsetof(tiles, slices):
         return us_powers_choices(8, list);
     default:
-        count = us_powers_choices(us_smaller((int64_t)p->small.height * p->small.width *
-                                                 us_device_occupied(device, p->batch) / 4,
-                                             US_GRADIENT_MOST_SPLITS),
-                                  list);
-        while (count > 1 && !us_weight_gradient_valid_splits(device, p, list[count - 1]))
-            count--;
-        return count;
+        return us_gradient_split_choices(device, problem, list);
     }
 }
 
 /* ---- running ---- */
 
-static unseen_status launch(const us_weight_gradient *gradient, const us_convolution_args *args,
-                            us_buffer *to, us_buffer *bias, bool accumulate, unseen_error *error) {
-    const size_t groups[3] = {gradient->groups, (size_t)gradient->splits, 1};
-    (void)bias;
-    return us_kernel_run_groups(gradient->kernel, groups, gradient->items, error, "bbbi",
-                                args->large, args->small, to, (int32_t)accumulate);
-}
-
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
-    const us_device_facts *device = &build->device->facts;
     const tiles *t = parameters;
-    const us_tile tile = tile_of(t);
-    us_weight_gradient *made = calloc(1, sizeof *made);
-    *state = made;
-    if (!made) return us_fail_memory(error, "a convolution's gradient");
-    made->problem = *p;
-    made->groups = (size_t)count_tiles(p, t);
-    made->items = (size_t)us_tile_items(&tile);
-    made->splits = t->splits;
-    made->launch = launch;
-    US_TRY(us_kernel_create(
-        build, "weight_gradient_tiles", "weight_gradient_tiles", &made->kernel, error,
-        "-DLARGE_CHANNELS=%d -DLARGE_HEIGHT=%d -DLARGE_WIDTH=%d -DSMALL_CHANNELS=%d "
-        "-DSMALL_HEIGHT=%d -DSMALL_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d "
-        "-DSTRIDE_Y=%d -DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DLARGE_STRIDE=%zu "
-        "-DTAP_STRIDE=%zu -DSMALL_STRIDE=%zu -DWEIGHTS=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d "
-        "-DSLAB=%d -DTILE_ROWS=%d -DTILE_COLUMNS=%d -DSLICES=%d -DSPLITS=%d",
-        p->large.channels, p->large.height, p->large.width, p->small.channels, p->small.height,
-        p->small.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
-        p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->large_stride, p->tap_stride,
-        p->small_stride, us_convolution_weights(p), t->rows, t->columns, t->slab, t->item_rows,
-        t->item_columns, t->slices, t->splits));
-    return us_weight_gradient_prepare(build, made, error);
+    char options[32];
+    snprintf(options, sizeof options, "-DSLICES=%d", t->slices);
+    const us_gradient_tiling tiling = {"weight_gradient_tiles", options, tile_of(t), t->splits};
+    return us_gradient_tile_create(build, p, &tiling, state, error);
 }
 
 static const us_convolution_implementation implementation = {

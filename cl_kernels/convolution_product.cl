@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Included by kernels that compute a convolution down or up (engine/ops/convolution/problem.h;
+ * formula and order of indices in convolution.cl) as a matrix product, for GPUs and many channels:
+ *
+ *     y[row][column] = a(bias[row] + sum over terms of w[term][row] x[term][column])
+ *
+ * Rows are output channels. Columns are GROUP_PIXELS pixels of an output row, those of one phase,
+ * of IMAGES images each. Terms are pairs of a tap and an input channel, channels innermost; taps
+ * beyond the border are left out. A work-group computes GROUP_ROWS x GROUP_COLUMNS outputs, from
+ * slabs of SLAB terms.
+ *
+ * Weight (c, tap, row) is at c * TERM_STRIDE + tap * TAP_STRIDE + row * ROW_STRIDE. Either rows or
+ * terms lie side by side, in quads that are aligned; where they do not, convolution_product_pack
+ * copies the weights first. All memory is read and written in quads of floats, 128 bits.
+ *
+ * Options
+ *     UP, IN_CHANNELS .. OUT_WIDTH, KERNEL_H .. PADDING_X   the problem
+ *     BATCH, OCCUPIED    lanes of the batch in memory, and those that images may lie in (128, 128)
+ *     BIAS               1: a bias is added
+ *     ACTIVATION, INPUT_ACTIVATION   see common.cl
+ *     TERM_STRIDE, TAP_STRIDE, ROW_STRIDE   where weights lie, in floats
+ *     IN_STRIDE, WEIGHT_TAP_STRIDE, OUT_STRIDE   of convolution_product_pack: where they come from
+ *     GROUP_ROWS, GROUP_COLUMNS   of a work-group (128, 128)
+ *     GROUP_PIXELS       of its columns (1)
+ *     SLAB               terms copied at a time (8)
+ *     SPLITS             parts of the sum over terms (1 to 128). With several y gets [SPLITS]
+ *                        partial sums, and convolution_product_finish adds them in order
+ *
+ * Launched with tiles x splits work-groups. Twin of engine/ops/convolution/tiled.c. */
+#include "taps.cl"
+
+#define IMAGES (GROUP_COLUMNS / GROUP_PIXELS)
+#define ROW_GROUPS CEIL_DIV(OUT_CHANNELS, GROUP_ROWS)
+#define CHUNKS (OCCUPIED / IMAGES)
+#define RUNS CEIL_DIV(CEIL_DIV(OUT_WIDTH, PHASES_X), GROUP_PIXELS)
+#define CHANNEL_SLABS CEIL_DIV(IN_CHANNELS, SLAB)
+#define PLANE ((size_t)IN_HEIGHT * IN_WIDTH * BATCH)
+#define OUTPUTS ((size_t)OUT_CHANNELS * OUT_HEIGHT * OUT_WIDTH)
+#define ROWS_SIDE_BY_SIDE (ROW_STRIDE == 1)
+#if UP
+#define PIXEL_STEP 1 /* of the input, from a pixel of the run to the next */
+#else
+#define PIXEL_STEP STRIDE_X
+#endif
+
+#define QUAD(address) (*(__global const float4 *)(address))
+
+/* What a work-group computes, from these first ones on. */
+typedef struct piece {
+    int row, image, oy, ox;
+    tap_range rows, columns; /* of taps */
+    int taps_x;              /* taps of a row that meet the input, at some pixel of the run */
+    int slabs;
+} piece;
+
+/* Where a slab is: a tap, and the first of its channels. */
+typedef struct place {
+    int jy, jx, channel;
+} place;
+
+INLINE piece piece_of(int group) {
+    piece p;
+    p.row = group % ROW_GROUPS * GROUP_ROWS;
+    group /= ROW_GROUPS;
+    p.image = group % CHUNKS * IMAGES;
+    group /= CHUNKS;
+    const int run = group % (RUNS * PHASES_X);
+    p.oy = group / (RUNS * PHASES_X);
+    p.ox = run / PHASES_X * GROUP_PIXELS * PHASES_X + run % PHASES_X;
+    p.rows = ROW_TAPS(p.oy);
+    p.columns = COLUMN_TAPS(p.ox);
+    /* Other pixels of the run meet the input at other taps. */
+    const int last_input = p.columns.input + (GROUP_PIXELS - 1) * PIXEL_STEP;
+#if UP
+    p.columns.last = min(p.columns.taps, last_input + 1);
+#else
+    p.columns.first = max(0, -last_input);
+#endif
+    p.taps_x = max(0, p.columns.last - p.columns.first);
+    p.slabs = max(0, p.rows.last - p.rows.first) * p.taps_x * CHANNEL_SLABS;
+    if (p.ox >= OUT_WIDTH) p.slabs = 0; /* a phase with a pixel less */
+    return p;
+}
+
+INLINE place place_of(piece p, int slab) {
+    const int tap = slab / CHANNEL_SLABS, taps_x = max(1, p.taps_x);
+    const place at = {p.rows.first + tap / taps_x, p.columns.first + tap % taps_x,
+                      slab % CHANNEL_SLABS * SLAB};
+    return at;
+}
+
+INLINE place next_place(piece p, place at) {
+    at.channel += SLAB;
+    if (at.channel >= IN_CHANNELS) {
+        at.channel = 0;
+        if (++at.jx == p.columns.last) {
+            at.jx = p.columns.first;
+            at.jy++;
+        }
+    }
+    return at;
+}
+
+/* Where a slab's inputs of a column are; `inside`: whether its pixel is one of the input. */
+INLINE __global const float *inputs_at(__global const float *x, piece p, place at, int column,
+                                       bool *inside) {
+    const int iy = p.rows.input + at.jy * TAP_DIRECTION;
+    const int ix = p.columns.input + at.jx * TAP_DIRECTION + column / IMAGES * PIXEL_STEP;
+    *inside = GROUP_PIXELS == 1 || (ix >= 0 && ix < IN_WIDTH);
+    return x + ((long)iy * IN_WIDTH + ix) * BATCH + p.image + column % IMAGES +
+           (size_t)at.channel * PLANE;
+}
+
+/* Where a slab's weights of the first row are. */
+INLINE __global const float *weights_at(__global const float *weights, piece p, place at) {
+    const int tap =
+        (p.rows.phase + at.jy * PHASES_Y) * KERNEL_W + p.columns.phase + at.jx * PHASES_X;
+    return weights + (size_t)tap * TAP_STRIDE + (size_t)at.channel * TERM_STRIDE +
+           (size_t)p.row * ROW_STRIDE;
+}
+
+/* What becomes of a sum. On CPUs, where tests alone run this file, a value is a vector of its own.
+ */
+#if VECTOR_WIDTH == 1
+#define ONE_LANE(v) (v)
+#else
+#define ONE_LANE(v) ((v).s0)
+#endif
+INLINE float4 finish(float4 v, int row, size_t at, __global const float *bias,
+                     __global const float *input) {
+#if BIAS
+    v += bias[row];
+#endif
+#if INPUT_ACTIVATION
+    const float4 x = QUAD(input + at);
+#define FINISH(lane) ONE_LANE(input_activation_backward((vec)(v.lane), (vec)(x.lane)))
+#else
+#define FINISH(lane) ONE_LANE(activate((vec)(v.lane)))
+#endif
+    return (float4)(FINISH(x), FINISH(y), FINISH(z), FINISH(w));
+}
+
+/* A quad of outputs, or of partial sums; row, column: of the group's tile. */
+INLINE void write_quad(float4 sum, piece p, int row, int column, __global const float *bias,
+                       __global const float *input, __global float *y) {
+    const int channel = p.row + row, ox = p.ox + column / IMAGES * PHASES_X;
+    if ((OUT_CHANNELS % GROUP_ROWS != 0 && channel >= OUT_CHANNELS) || ox >= OUT_WIDTH) return;
+    const size_t at = (((size_t)channel * OUT_HEIGHT + p.oy) * OUT_WIDTH + ox) * BATCH + p.image +
+                      column % IMAGES;
+    *(__global float4 *)(y + at) = SPLITS > 1 ? sum : finish(sum, channel, at, bias, input);
+}
+
+/* Adds the splits. Launched with an item per quad of lanes that images may lie in. */
+__kernel void convolution_product_finish(__global const float *restrict partial,
+                                         __global const float *restrict bias,
+                                         __global const float *restrict input,
+                                         __global float *restrict y) {
+    const size_t quad = get_global_id(0), pixel = quad / (OCCUPIED / 4);
+    if (pixel >= OUTPUTS) return;
+    const size_t at = pixel * BATCH + quad % (OCCUPIED / 4) * 4;
+    float4 sum = (float4)(0.0f);
+    _Pragma("unroll 8") for (int split = 0; split < SPLITS; split++) sum +=
+        QUAD(partial + (size_t)split * OUTPUTS * BATCH + at);
+    *(__global float4 *)(y + at) =
+        finish(sum, (int)(pixel / (OUT_HEIGHT * OUT_WIDTH)), at, bias, input);
+}
+
+/* Puts rows side by side, [channel][tap][TAP_STRIDE], with zeros behind the last. Launched with an
+ * item per weight and zero. */
+__kernel void convolution_product_pack(__global const float *restrict weights,
+                                       __global float *restrict packed) {
+    const size_t i = get_global_id(0);
+    if (i >= (size_t)IN_CHANNELS * TERM_STRIDE) return;
+    const int row = i % TAP_STRIDE, tap = i / TAP_STRIDE % KERNEL_TAPS;
+    const size_t channel = i / TERM_STRIDE;
+    packed[i] = row < OUT_CHANNELS ? weights[channel * IN_STRIDE + (size_t)tap * WEIGHT_TAP_STRIDE +
+                                             (size_t)row * OUT_STRIDE]
+                                   : 0.0f;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions as matrix products on matrix units, on devices that have some, for many channels.
+ * Twin of cl_kernels/convolution_matrix_units.cl. */
+#include "ops/matrix_units.h"
+
+#include <stdio.h>
+
+#include "ops/convolution/cycles.h"
+#include "ops/convolution/tiled.h"
+
+static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
+    return (us_tile){t->rows,
+                     t->columns,
+                     t->slab,
+                     t->item_rows,
+                     t->item_columns,
+                     1,
+                     us_matrix_products(p->precision)};
+}
+
+static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
+    const us_convolution_problem *p = problem;
+    const us_tile tile = tile_of(p, parameters);
+    return us_tiled_valid(device, p, parameters) &&
+           us_matrix_tile_valid(device, &tile, p->precision);
+}
+
+/* Shapes that are good somewhere: warps of 64 x 32, fewer sums for few channels, and twice as many
+ * which read less of local memory. Slabs are of 16 words at first. */
+static const us_tiled shapes[] = {
+    {128, 128, 16, 8, 8, 0, 0}, {64, 128, 16, 8, 8, 0, 0},   {128, 64, 16, 8, 8, 0, 0},
+    {64, 64, 16, 8, 8, 0, 0},   {64, 64, 16, 4, 8, 0, 0},    {48, 128, 16, 6, 8, 0, 0},
+    {32, 128, 16, 4, 8, 0, 0},  {32, 64, 16, 4, 8, 0, 0},    {32, 32, 16, 4, 4, 0, 0},
+    {16, 128, 16, 2, 8, 0, 0},  {128, 128, 32, 8, 8, 0, 0},  {64, 128, 32, 8, 8, 0, 0},
+    {64, 64, 32, 4, 8, 0, 0},   {128, 128, 16, 8, 16, 0, 0},
+};
+
+static const us_tiled_kind kind = {
+    .kernel = "convolution_matrix_units",
+    .tile_of = tile_of,
+    .valid = valid,
+    .cycles = us_matrix_cycles,
+    .shapes = shapes,
+    .shape_count = sizeof shapes / sizeof *shapes,
+    .most_sums = us_matrix_most_sums,
+};
+
+static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
+    enum { LEAST_ROWS = 16 }; /* of which the units take as many */
+    const us_convolution_problem *p = problem;
+    if (device->matrix_units == US_MATRIX_UNITS_NONE || p->pass == US_CONVOLUTION_WEIGHTS ||
+        us_convolution_out(p).channels < LEAST_ROWS)
+        return false;
+    double cycles = us_tiled_fastest(&kind, device, p, parameters);
+    return cycles < us_convolution_quads_cycles(device, p) &&
+           cycles < us_convolution_tiles_cycles(device, p);
+}
+
+static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
+    return device->matrix_units != US_MATRIX_UNITS_NONE &&
+           us_tiled_start(&kind, device, problem, index, parameters);
+}
+
+static int choices(const us_device_facts *device, const void *problem, const void *parameters,
+                   size_t offset, int list[US_TUNABLE_CHOICES]) {
+    switch (offset) {
+    case offsetof(us_tiled, rows):
+    case offsetof(us_tiled, columns):
+        return us_matrix_side_choices(list);
+    case offsetof(us_tiled, slab):
+        return us_matrix_slab_choices(((const us_convolution_problem *)problem)->precision, list);
+    case offsetof(us_tiled, item_rows):
+    case offsetof(us_tiled, item_columns):
+        return us_matrix_item_choices(offset == offsetof(us_tiled, item_rows), list);
+    default:
+        return us_tiled_choices(device, problem, parameters, offset, list);
+    }
+}
+
+static unseen_status create(const us_build *build, const us_convolution_problem *problem,
+                            const void *parameters, void **state, unseen_error *error) {
+    char options[US_MATRIX_OPTIONS];
+    us_matrix_options(&build->device->facts, problem->precision, options);
+    return us_tiled_create(&kind, build, problem, parameters, options, state, error);
+}
+
+static const us_convolution_implementation implementation = {
+    .create = create,
+    .destroy = us_tiled_destroy,
+    .packed_bytes = us_tiled_packed_bytes,
+    .pack = us_tiled_pack,
+    .run = us_tiled_run,
+};
+
+const us_algorithm us_convolution_matrix_units = {
+    .name = "matrix_units",
+    .sources = {"convolution_matrix_units"},
+    .parameters = US_TILED_PARAMETERS,
+    .defaults = defaults,
+    .valid = valid,
+    .start = start,
+    .choices = choices,
+    .implementation = &implementation,
+};
