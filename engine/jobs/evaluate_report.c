@@ -74,7 +74,9 @@ unseen_status us_evaluate_report(const unseen_evaluate_options *options, us_scor
                              &pictures, error));
     run.scores.anomalous = (unsigned char *)anomalous;
     if (pictures) run.pictures.value = cJSON_Parse(pictures);
+    const bool lost = pictures && !run.pictures.value;
     unseen_string_free(pictures);
+    if (lost) return us_fail_memory(error, "pictures");
     unseen_status status = us_report_write(&run, options->report, error);
     cJSON_Delete(run.pictures.value);
     if (status == UNSEEN_OK && !cJSON_AddStringToObject(results, "report", options->report))
