@@ -153,7 +153,8 @@ typedef struct unseen_run_options {
  * training_data and test_data, what the files were taken for: {path, count, height, width,
  * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
  * range: the numbers that black and white have, values: [lowest, highest] (of much uint8, of a
- * sample), clipped: values beyond the range by rounding}. The same is sent as messages before
+ * sample), clipped: values beyond the range by rounding, cut: where images were cut into windows,
+ * how many images those are of; count is then that of windows}. The same is sent as messages before
  * anything is computed. Training that diverged or collapsed starts again as often as
  * /training/collapse/restarts allows.
  * The folder is held from before the data is read: a second call into it meanwhile is
@@ -187,11 +188,34 @@ typedef struct unseen_score_options {
  * config's input, and for each image a picture 000000.png (of photographs 000000_NAME.png): the
  * image as the networks see it, and its map beside it. Only detectors that reconstruct images have
  * maps. Masks are an array of whole numbers or bool, (number, height, width) in the images' order,
- * to whose size maps are resized bilinearly; or photographs, fitted as the images are, whose names
- * are those of the images, with or without "_mask" before the ending. */
+ * to whose size maps are resized bilinearly; or photographs, fitted as the images are: whose names
+ * are those of the images, with or without "_mask" before the ending, or a list (CSV) of images
+ * with a column "mask". */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);
+
+/* ---- single photographs ---- */
+
+/* The model of a run's folder, kept ready on a device. It is used by one thread at a time. */
+typedef struct unseen_scorer unseen_scorer;
+
+/* {device, threshold, normal_images: how many images' scores percentiles are told by (0: the model
+ *  is of a version that did not keep them), calibrated_on: "held-out images", "training images" or
+ *  null: what those images are, and those that the threshold was calibrated on} */
+UNSEEN_API unseen_status unseen_scorer_open(const char *run_folder, const char *device,
+                                            const unseen_events *events, unseen_scorer **scorer,
+                                            char **json, unseen_error *error);
+UNSEEN_API void unseen_scorer_close(unseen_scorer *scorer); /* NULL is fine */
+
+/* A photograph, fitted as the config says, as one line of JSON:
+ * {path, score, percentile: the share of normal images, in percent, that score lower, and half of
+ *  those that score the same; between the quantiles that the model keeps it is interpolated (null:
+ *  not known), verdict: "anomalous" or "normal", as of unseen_score; columns: {NAME: score} where
+ *  the detector gives several}
+ * After UNSEEN_BAD_INPUT, a file that is no photograph, the scorer goes on. */
+UNSEEN_API unseen_status unseen_scorer_score(unseen_scorer *scorer, const char *photograph,
+                                             char **json, unseen_error *error);
 
 typedef struct unseen_evaluate_options {
     const char *scores; /* a table of scores, of any program; or .npy of floats; NULL: none */
@@ -202,14 +226,24 @@ typedef struct unseen_evaluate_options {
     const char *label_column; /* of the labels' table; NULL: told by its name */
     const char *maps;         /* .npy of floats, (number, height, width), of any program, which */
     const char *masks;        /* masks of the same images are compared with; both NULL: none */
+    const double *threshold;  /* from which a score is called anomalous; NULL: that which at most
+                                 5% of the normal images reach */
+    const char *report;       /* an HTML page to write; NULL: none */
+    const char *data;         /* the images, to be shown in the report; NULL: none */
+    const char *layout;       /* of data, as of unseen_score */
+    bool overwrite;           /* see unseen_run_options */
 } unseen_evaluate_options;
 
-/* Compares scores with labels, joined by their ids where both have some.
+/* Compares scores with labels, joined by their ids where both have some. The images of a report are
+ * joined with scores likewise; without ids, they are in their order.
  * {auc, auc_ci95: [low, high], average_precision, n, positives, tpr_at_fpr: {"0.01", "0.05",
  *  "0.1"}, best_f1, best_f1_threshold, warnings: [..], columns: {NAME: {the same fields}},
  *  labels: {path, count, column (null: there is no header), joined: "by row", "by column Id", "by
  *  folder"}, kinds: where several classes are anomalous, each of them against the normal images:
- *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision}}}
+ *  {NAME: {images, auc (null: all scores are the same), auc_ci95, average_precision, missed: the
+ *  share of its images whose score is below the threshold}}, confused: beside kinds, the names of
+ *  those that may be confused with normal images: the interval of their AUC reaches one half or
+ *  less, threshold, false_positive_rate and calibrated_on, where it was not given, report}
  * With maps: pixel_auroc, aupro and masks, as of unseen_score. */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
@@ -221,6 +255,7 @@ typedef struct unseen_pack_options {
     int channels;             /* 1 grey, 3 RGB; 0: as most photographs have */
     const char *fit;          /* "resize", "pad" or "crop"; NULL: "resize" */
     const char *split;        /* of a list with a column of that name: its rows alone; NULL: all */
+    const char *object;       /* likewise */
     const char *label_column; /* of a list; NULL: told by its name */
     bool overwrite;           /* see unseen_run_options */
 } unseen_pack_options;

@@ -3,4 +3,4 @@
 
 #include <stddef.h>
 
-const char *const us_fit_names[] = {"resize", "pad", "crop", NULL};
+const char *const us_fit_names[] = {"resize", "pad", "crop", "tile", NULL};

@@ -7,8 +7,9 @@ typedef enum us_fit {
     US_FIT_RESIZE, /* stretched, whatever their proportions */
     US_FIT_PAD,    /* in the middle with black around them, proportions kept */
     US_FIT_CROP,   /* proportions kept, and what is beyond the middle cut off */
+    US_FIT_TILE,   /* as they are, cut into windows (data/tiles.h) */
 } us_fit;
 
-extern const char *const us_fit_names[]; /* "resize", "pad", "crop"; NULL ends them */
+extern const char *const us_fit_names[]; /* "resize", "pad", "crop", "tile"; NULL ends them */
 
 #endif

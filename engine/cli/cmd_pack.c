@@ -105,6 +105,7 @@ int cli_cmd_pack(int argc, char **argv) {
                                 .out = options.arguments[1],
                                 .fit = options.fit,
                                 .split = options.split,
+                                .object = options.object,
                                 .label_column = options.label_column,
                                 .overwrite = options.overwrite};
     cJSON *resolved = NULL;

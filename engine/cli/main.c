@@ -14,7 +14,8 @@ typedef struct verb {
 static const verb verbs[] = {
     {"run", "CONFIG", "train, score and evaluate: the main job", cli_cmd_run},
     {"train", "CONFIG", "train only", cli_cmd_train},
-    {"score", "RUN --data FILE --out FILE", "score images with a trained model", cli_cmd_score},
+    {"score", "RUN PHOTOGRAPH...", "score photographs, or files of images, with a trained model",
+     cli_cmd_score},
     {"eval", "--scores FILE [--labels FILE]", "compare scores with labels", cli_cmd_eval},
     {"report", "RUN...", "write report.html into run folders", cli_cmd_report},
     {"pack", "PHOTOGRAPHS OUT.npy", "photographs become one array", cli_cmd_pack},

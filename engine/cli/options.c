@@ -50,8 +50,13 @@ static const option_row rows[] = {
     {"masks", "PATH",
      "Masks of the test images, used for the pixel AUROC and AUPRO alone: an array (number, "
      "height, "
-     "width; 0 where an image is normal), or a folder of photographs that are named as the images",
+     "width; 0 where an image is normal), a folder of photographs that are named as the images, or "
+     "a list (CSV) of "
+     "images with a column mask",
      CLI_OPTION_TEST, TARGET_STRING_OVERRIDE, "/data/masks", 0},
+    {"object", "NAME",
+     "Of lists of photographs with a column object, the rows with this object alone",
+     CLI_OPTION_TRAIN, TARGET_STRING_OVERRIDE, "/data/object", 0},
     {"normal", "CLASS",
      "The normal class, a number or a word; every other one is anomalous. Without it labels are 0 "
      "(normal) and 1",
@@ -102,10 +107,30 @@ static const option_row rows[] = {
     {"masks", "FILE",
      "Masks of the same images (.npy or IDX; 0 where an image is normal): pixel AUROC and AUPRO",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(masks)},
+    {"threshold", "T",
+     "From which score on an image is called anomalous (default: what 5% of the normal images "
+     "reach)",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(threshold)},
+    {"report", "FILE", "An HTML page of the results: curves, kinds, tables, images of --data",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(report)},
+    {"data", "FILE",
+     "The images, a few of which are shown in --report: whatever can be scored; joined with the "
+     "scores by names or numbers, or in the same order",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(data)},
+    {"layout", "L",
+     "Which axis of --data is which, where its shape leaves it open: NHWC, NCHW, NHW, HWC, CHW or "
+     "HW",
+     CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(layout)},
+    {"overwrite", NULL, "Replace a --report that unseen did not write", CLI_OPTION_EVAL,
+     TARGET_FLAG, NULL, FIELD(overwrite)},
     {"verdict", NULL,
      "A last column \"verdict\" in the CSVs: anomalous where the score reaches the threshold that "
      "was calibrated on normal images, else normal",
      CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(verdict)},
+    {"watch", NULL,
+     "Read paths of photographs from standard input, a line each, and answer each at once with a "
+     "line of JSON, until the input ends",
+     CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(watch)},
     {"maps", "DIR",
      "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
      "image a picture with its map beside it. Detectors that reconstruct images have maps",
@@ -113,8 +138,8 @@ static const option_row rows[] = {
     {"masks", "PATH",
      "Masks of the images, which the maps are compared with for the pixel AUROC and AUPRO: an "
      "array "
-     "(number, height, width; 0 where an image is normal), or a folder of photographs that are "
-     "named as the images",
+     "(number, height, width; 0 where an image is normal), a folder of photographs that are "
+     "named as the images, or a list (CSV) of images with a column mask",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(masks)},
     {"scores", "FILE",
      "A CSV of scores: one or more columns of numbers, ids in one that is called Id, index, file "
@@ -175,6 +200,8 @@ static const option_row rows[] = {
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(fit)},
     {"split", "NAME", "Only the rows of this split, of a list that has a column split",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(split)},
+    {"object", "NAME", "Only the rows of this object, of a list that has a column object",
+     CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(object)},
     {"label-column", "NAME",
      "The column of labels in a list. Without it, the one called label, target, class or anomaly",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},
@@ -268,7 +295,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     case ARGP_KEY_END:
         require_options(usage, options, state);
         if ((int)options->argument_count < usage->minimum && !options->resume && !options->schema)
-            argp_error(state, "%s is missing", usage->arguments);
+            argp_error(state, "%.*s is missing", (int)strcspn(usage->arguments, "\n"),
+                       usage->arguments);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -398,12 +426,16 @@ bool cli_options_jobs(const cli_options *options, int *jobs) {
     return false;
 }
 
-bool cli_options_seconds(const cli_options *options, double *seconds) {
+bool cli_read_number(const char *text, double *number) {
     char *end = NULL;
+    *number = strtod(text, &end);
+    return end != text && !*end && isfinite(*number);
+}
+
+bool cli_options_seconds(const cli_options *options, double *seconds) {
     *seconds = 0;
     if (!options->seconds) return true;
-    *seconds = strtod(options->seconds, &end);
-    if (end != options->seconds && !*end && isfinite(*seconds) && *seconds > 0) return true;
+    if (cli_read_number(options->seconds, seconds) && *seconds > 0) return true;
     cli_say("--seconds: expected a number of seconds, found '%s'", options->seconds);
     return false;
 }

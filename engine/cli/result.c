@@ -171,23 +171,37 @@ static void print_one(const cJSON *metrics, int indent) {
     cli_table_end(&table, indent);
 }
 
-static void print_kinds(const cJSON *kinds) {
+static void print_confused(const cJSON *confused) {
     const cJSON *kind;
+    if (!cJSON_GetArraySize(confused)) return;
+    fputs("  Confused with normal images: ", stdout);
+    cJSON_ArrayForEach(kind, confused) {
+        if (kind != confused->child) fputs(", ", stdout);
+        cli_put_clean(cJSON_IsString(kind) ? kind->valuestring : "", stdout);
+    }
+    puts(" (an AUC that may well be one half or less)");
+}
+
+static void print_kinds(const cJSON *result) {
+    const cJSON *kinds = cJSON_GetObjectItemCaseSensitive(result, "kinds"), *kind;
     if (!cJSON_GetArraySize(kinds)) return;
     puts("\nEach kind of anomalous image by itself:");
     cli_table table;
-    cli_table_begin(&table, "lrrr");
+    cli_table_begin(&table, "lrrrr");
     cli_table_cell(&table, "kind");
     cli_table_cell(&table, "images");
     cli_table_cell(&table, "AUC");
     cli_table_cell(&table, "average precision");
+    cli_table_take(&table, cli_format("below %.6g", cli_number(result, "threshold")));
     cJSON_ArrayForEach(kind, kinds) {
         cli_table_cell(&table, kind->string);
         cli_table_take(&table, cli_grouped(cli_integer(kind, "images")));
         cli_table_take(&table, cli_format("%.5f", cli_number(kind, "auc")));
         cli_table_take(&table, cli_format("%.5f", cli_number(kind, "average_precision")));
+        cli_table_take(&table, cli_format("%.1f%%", 100 * cli_number(kind, "missed")));
     }
     cli_table_end(&table, 2);
+    print_confused(cJSON_GetObjectItemCaseSensitive(result, "confused"));
     putchar('\n');
 }
 
@@ -200,7 +214,7 @@ void cli_print_metrics(const cJSON *result) {
         return;
     }
     print_one(result, 0);
-    print_kinds(cJSON_GetObjectItemCaseSensitive(result, "kinds"));
+    print_kinds(result);
     const cJSON *columns = cJSON_GetObjectItemCaseSensitive(result, "columns"), *column;
     if (cJSON_GetArraySize(columns) > 1) {
         puts("\nEach part of the score by itself:");

@@ -25,9 +25,10 @@ unseen_status us_file_set_add(us_file_set *set, const us_set_file *file, unseen_
     us_set_file *added = &set->files[set->count];
     *added = *file;
     added->name = strdup(file->name);
-    if (!added->name) return us_fail_memory(error, "names of photographs");
+    added->of = file->of ? strdup(file->of) : NULL;
     set->count++;
-    return UNSEEN_OK;
+    return added->name && (added->of || !file->of) ? UNSEEN_OK
+                                                   : us_fail_memory(error, "names of photographs");
 }
 
 void us_file_set_skip(us_file_set *set, const char *name) {
@@ -97,7 +98,7 @@ static unseen_status fill(us_file_set *set, const us_file_set_request *request,
     case US_FILE_SET_FOLDER:
         return us_file_set_from_folder(set, error);
     case US_FILE_SET_LIST:
-        return us_file_set_from_list(set, request, error);
+        return us_file_set_from_list(set, &request->list, error);
     case US_FILE_SET_ARCHIVE:
         return us_archive_photographs(set, error);
     case US_FILE_SET_SINGLE:
@@ -132,8 +133,10 @@ unseen_status us_file_set_open(const char *path, const us_file_set_request *requ
 }
 
 void us_file_set_close(us_file_set *set) {
-    for (int64_t i = 0; i < set->count; i++)
+    for (int64_t i = 0; i < set->count; i++) {
         free(set->files[i].name);
+        free(set->files[i].of);
+    }
     free(set->files);
     free(set->base);
     us_labels_close(&set->labels);
@@ -149,11 +152,15 @@ char *us_file_set_path(const us_file_set *set, int64_t i) {
     return asprintf(&path, "%s%s%s", set->base, ended ? "" : "/", name) < 0 ? NULL : path;
 }
 
+static const char *id_of(const us_set_file *file) {
+    return file->of ? file->of : file->name;
+}
+
 unseen_status us_file_set_ids(const us_file_set *set, const char *what, us_ids *ids,
                               unseen_error *error) {
     size_t bytes = 0;
     for (int64_t i = 0; i < set->count; i++)
-        bytes += strlen(set->files[i].name) + 1;
+        bytes += strlen(id_of(&set->files[i])) + 1;
     *ids = (us_ids){.path = set->path,
                     .what = what,
                     .count = set->count,
@@ -168,8 +175,8 @@ unseen_status us_file_set_ids(const us_file_set *set, const char *what, us_ids *
     }
     char *at = ids->text;
     for (int64_t i = 0; i < set->count; i++) {
-        const size_t length = strlen(set->files[i].name);
-        memcpy(at, set->files[i].name, length + 1);
+        const size_t length = strlen(id_of(&set->files[i]));
+        memcpy(at, id_of(&set->files[i]), length + 1);
         ids->names[i] = (us_name){at, length};
         at += length + 1;
     }

@@ -17,6 +17,7 @@ typedef enum us_file_set_kind {
 
 typedef struct us_set_file {
     char *name; /* in the folder or archive, or as the list has it; heap */
+    char *of;   /* the name of the image that it is the mask of; heap; NULL: it is no mask */
     int64_t size;
     struct timespec modified;
     int64_t place; /* in the archive, among all that it holds */
@@ -33,11 +34,18 @@ typedef struct us_file_set {
     us_labels labels; /* count 0: none */
 } us_file_set;
 
+/* Which rows and columns of a list matter. */
+typedef struct us_list_request {
+    const char *label_column; /* NULL: told by its name */
+    const char *split;        /* where there is a column of splits: "train" or "test"; NULL: all */
+    const char *object;       /* in the column "object", which there is then; NULL: all */
+    bool masks;               /* the files of the column "mask", where a row has one */
+} us_list_request;
+
 /* How a set is read. */
 typedef struct us_file_set_request {
     us_file_set_kind kind;
-    const char *label_column; /* of a list; NULL: told by its name */
-    const char *split;        /* of a list that has a column of splits: "train" or "test" */
+    us_list_request list;
 } us_file_set_request;
 
 /* Folders: files and folders whose names begin with a dot are left out, links are followed but to
@@ -47,7 +55,7 @@ unseen_status us_file_set_open(const char *path, const us_file_set_request *requ
                                us_file_set *set, unseen_error *error);
 void us_file_set_close(us_file_set *set);
 
-/* The names as ids; ids->path is set->path. */
+/* The names, of masks in lists those of their images, as ids; ids->path is set->path. */
 unseen_status us_file_set_ids(const us_file_set *set, const char *what, us_ids *ids,
                               unseen_error *error);
 
@@ -59,7 +67,7 @@ char *us_file_set_path(const us_file_set *set, int64_t i);
 unseen_status us_file_set_add(us_file_set *set, const us_set_file *file, unseen_error *error);
 void us_file_set_skip(us_file_set *set, const char *name);
 unseen_status us_file_set_from_folder(us_file_set *set, unseen_error *error);
-unseen_status us_file_set_from_list(us_file_set *set, const us_file_set_request *request,
+unseen_status us_file_set_from_list(us_file_set *set, const us_list_request *request,
                                     unseen_error *error);
 
 #endif

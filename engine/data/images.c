@@ -249,6 +249,7 @@ void us_images_close(us_images *images) {
     free(images->path);
     us_ids_release(&images->ids);
     us_labels_close(&images->labels);
+    us_tiling_release(&images->tiling);
     memset(images, 0, sizeof *images);
 }
 

@@ -7,6 +7,7 @@
 #include "data/labels.h"
 #include "data/layout.h"
 #include "data/range.h"
+#include "data/tiles.h"
 
 typedef enum us_pixel { US_PIXEL_UINT8, US_PIXEL_FLOAT32 } us_pixel;
 
@@ -21,6 +22,8 @@ typedef struct us_images {
     us_array_text shape, type;   /* of the file, for messages */
     void *owner;                 /* the mapping or heap block behind pixels */
     char *path;
+    us_tiling tiling; /* count 0: none; else images are windows of so many whole ones, which ids and
+                         labels are of */
     us_ids ids;       /* names of photographs; count 0: none */
     us_labels labels; /* their classes, by folder or list; count 0: none */
 } us_images;
@@ -33,6 +36,14 @@ typedef struct us_images {
 unseen_status us_images_open(const char *path, const us_layout_request *request, us_images *images,
                              unseen_error *error);
 void us_images_close(us_images *images);
+
+/* Images of another size than a window become windows, in an array that the cache keeps. */
+unseen_status us_images_cut(us_images *images, const us_tile_form *form, unseen_error *error);
+
+/* Those that scores are of: whole ones where images are windows. */
+static inline int64_t us_images_whole(const us_images *images) {
+    return images->tiling.count ? images->tiling.count : images->count;
+}
 
 /* The same for an array that was made of what lies at `path`; file is taken over. For
  * photographs.c. */

@@ -43,9 +43,7 @@ static unseen_status take_photographs(us_masks *masks, const us_photographs_requ
     masks->count = images->count;
     masks->height = images->height;
     masks->width = images->width;
-    if (images->pixel == US_PIXEL_UINT8 && images->channels == 1) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_BAD_INPUT, "%s: masks of 16 bits are not read: give them 8",
-                   masks->path);
+    return UNSEEN_OK;
 }
 
 unseen_status us_masks_open(const char *path, const us_photographs_request *request,
@@ -165,7 +163,7 @@ static void read_photograph(const us_masks *masks, int64_t image, unsigned char 
     const unsigned char *values =
         (const unsigned char *)masks->photographs.pixels + (size_t)place * pixels;
     for (size_t p = 0; p < pixels; p++)
-        mask[p] = 2 * values[p] > masks->photographs.highest;
+        mask[p] = values[p] > 127;
 }
 
 void us_masks_read(const us_masks *masks, int64_t image, unsigned char *mask) {

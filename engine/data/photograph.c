@@ -101,6 +101,12 @@ static float value_at(const us_vips_about *about, const void *line, int at) {
     return about->deep ? ((const uint16_t *)line)[at] : ((const unsigned char *)line)[at];
 }
 
+/* Masks may hold numbers of classes. */
+static float to_mask(const decoding *d, float value, float white) {
+    const float least = d->about.format == US_PHOTOGRAPH_JPEG ? white / 2 : 0;
+    return value > least ? white : 0;
+}
+
 /* A line of the file in the form's channels and range. */
 static void convert_line(const decoding *d, const void *line, float *row) {
     const us_vips_about *about = &d->about;
@@ -108,9 +114,10 @@ static void convert_line(const decoding *d, const void *line, float *row) {
     const float white = about->deep ? 65535 : 255;
     const float scale = (d->form->value_bytes == 2 ? 65535 : 255) / white;
     for (int x = 0; x < about->width; x++) {
-        const float r = value_at(about, line, x * bands);
-        const float g = bands > 2 ? value_at(about, line, x * bands + 1) : r;
-        const float b = bands > 2 ? value_at(about, line, x * bands + 2) : r;
+        float r = value_at(about, line, x * bands);
+        float g = bands > 2 ? value_at(about, line, x * bands + 1) : r;
+        float b = bands > 2 ? value_at(about, line, x * bands + 2) : r;
+        if (d->form->mask) r = g = b = to_mask(d, fmaxf(r, fmaxf(g, b)), white);
         const float alpha = bands % 2 == 0 ? value_at(about, line, (x + 1) * bands - 1) / white : 1;
         float *out = row + x * channels;
         if (channels == 3) {
@@ -182,7 +189,7 @@ static unseen_status resample(decoding *d, void *pixels, unseen_error *error) {
 static bool is_same(const decoding *d) {
     const us_vips_about *about = &d->about;
     const us_photograph_form *form = d->form;
-    return about->height == form->height && about->width == form->width &&
+    return !form->mask && about->height == form->height && about->width == form->width &&
            about->bands == form->channels && about->orientation == 1 &&
            form->value_bytes == (about->deep ? 2 : 1);
 }
@@ -219,8 +226,9 @@ unseen_status us_photograph_look(const us_photograph_file *file, us_photograph_h
     us_vips_about about;
     unseen_status status = us_vips_open(file, 1, &image, &about, error);
     us_vips_close(image);
-    *header = (us_photograph_header){.height = about.height,
-                                     .width = about.width,
+    const bool turned = about.orientation >= 5;
+    *header = (us_photograph_header){.height = turned ? about.width : about.height,
+                                     .width = turned ? about.height : about.width,
                                      .colour = about.bands > 2,
                                      .deep = about.deep};
     return status;

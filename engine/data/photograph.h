@@ -32,6 +32,8 @@ typedef struct us_photograph_form {
     int channels;    /* 1 or 3 */
     int value_bytes; /* 1, or 2: little-endian, to 65535 */
     us_fit fit;
+    bool mask; /* before it is fitted, whatever is not black becomes white, as masks may hold small
+                  numbers; of JPEG, which is never exact, what is brighter than the half */
 } us_photograph_form;
 
 static inline size_t us_photograph_bytes(const us_photograph_form *form) {
@@ -46,7 +48,14 @@ typedef struct us_photograph_file {
     size_t size;
 } us_photograph_file;
 
-/* What its header says. */
+/* Bytes of a file, at most. */
+#define US_PHOTOGRAPH_LARGEST ((size_t)1 << 30)
+
+/* Takes the path, which is on the heap (NULL: there was no memory for it), even where it fails. */
+unseen_status us_photograph_read(char *path, us_photograph_file *file, unseen_error *error);
+void us_photograph_release(us_photograph_file *file); /* of heap blocks alone */
+
+/* What its header says; height and width as it is upright. */
 typedef struct us_photograph_header {
     int height, width;
     bool colour, deep; /* deep: 16 bits */

@@ -18,25 +18,10 @@
 #include "data/archive.h"
 
 enum { FAULTS_NAMED = 3, THREADS_MOST = 256 };
-static const size_t largest_file = (size_t)1 << 30;
 
-/* ---- reading files ---- */
-
-/* A file's bytes on the heap; the path, too, for messages. */
 static unseen_status read_file(const us_file_set *set, int64_t i, us_photograph_file *file,
                                unseen_error *error) {
-    char *bytes = NULL, *path = us_file_set_path(set, i);
-    *file = (us_photograph_file){.path = path};
-    if (!path) return us_fail_memory(error, "a path");
-    US_TRY(us_file_read(path, largest_file, &bytes, &file->size, error));
-    file->bytes = bytes;
-    return UNSEEN_OK;
-}
-
-static void release_file(us_photograph_file *file) {
-    free((void *)file->bytes);
-    free((void *)file->path);
-    *file = (us_photograph_file){0};
+    return us_photograph_read(us_file_set_path(set, i), file, error);
 }
 
 /* ---- what most are like ---- */
@@ -65,10 +50,10 @@ static unseen_status look_into_archive(const us_file_set *set, votes *v, unseen_
         if (!found || !us_photograph_is_name(member.name, strlen(member.name))) continue;
         us_photograph_file file = {.path = strdup(member.name)};
         char *bytes = NULL;
-        if (us_archive_read(archive, largest_file, &bytes, &file.size, NULL) == UNSEEN_OK)
+        if (us_archive_read(archive, US_PHOTOGRAPH_LARGEST, &bytes, &file.size, NULL) == UNSEEN_OK)
             file.bytes = bytes;
         if (file.bytes && file.path) vote(&file, v);
-        release_file(&file);
+        us_photograph_release(&file);
     } while (found && v->count < LOOKED_AT);
     status = UNSEEN_OK;
 done:
@@ -85,7 +70,7 @@ unseen_status us_photographs_look(const us_file_set *set, us_photograph_majority
     for (int64_t k = 0; set->kind != US_FILE_SET_ARCHIVE && k < looks; k++) {
         us_photograph_file file;
         if (read_file(set, k * set->count / looks, &file, NULL) == UNSEEN_OK) vote(&file, &v);
-        release_file(&file);
+        us_photograph_release(&file);
     }
     *majority = (us_photograph_majority){
         .looked_at = v.count, .colour = 2 * v.colour > v.count, .deep = 2 * v.deep > v.count};
@@ -101,9 +86,8 @@ typedef struct photograph_fault {
 
 typedef struct pool {
     const us_file_set *set;
-    const us_photograph_form *form;
-    int descriptor;
-    int64_t offset;
+    us_photograph_taker take;
+    void *user;
     atomic_int_fast64_t next, done;
     atomic_bool stop;
     pthread_mutex_t lock; /* of all below */
@@ -134,18 +118,6 @@ static void fail_all(pool *p, const unseen_error *error) {
     p->stop = true;
 }
 
-static bool write_pixels(const pool *p, int64_t index, const char *pixels) {
-    const size_t bytes = us_photograph_bytes(p->form);
-    for (size_t done = 0; done < bytes;) {
-        const off_t at = (off_t)(p->offset + index * (int64_t)bytes + (int64_t)done);
-        ssize_t wrote = pwrite(p->descriptor, pixels + done, bytes - done, at);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) return false;
-        done += (size_t)wrote;
-    }
-    return true;
-}
-
 static int compare_name(const void *name, const void *file) {
     return strcmp(name, ((const us_set_file *)file)->name);
 }
@@ -164,7 +136,7 @@ static unseen_status next_of_archive(pool *p, int64_t *index, us_photograph_file
         if (!known || known->place != member.place) continue; /* a later file of the same name */
         char *bytes = NULL;
         if (!(file->path = strdup(member.name))) return us_fail_memory(error, "a path");
-        US_TRY(us_archive_read(p->archive, largest_file, &bytes, &file->size, error));
+        US_TRY(us_archive_read(p->archive, US_PHOTOGRAPH_LARGEST, &bytes, &file->size, error));
         file->bytes = bytes;
         *index = known - p->set->files;
         return UNSEEN_OK;
@@ -194,25 +166,18 @@ static void *work(void *user) {
     pool *p = user;
     int64_t index;
     us_photograph_file file;
-    unseen_error error;
-    char *pixels = malloc(us_photograph_bytes(p->form));
-    if (!pixels) {
-        us_fail_memory(&error, "a photograph");
-        fail_all(p, &error);
-    }
     while (next_file(p, &index, &file)) {
-        if (file.bytes && us_photograph_decode(&file, p->form, pixels, &error) != UNSEEN_OK) {
+        unseen_error error = {0};
+        const unseen_status status =
+            file.bytes ? p->take(p->user, index, &file, &error) : UNSEEN_OK;
+        if (status == UNSEEN_BAD_INPUT)
             add_fault(p, index, &error);
-        } else if (file.bytes && !write_pixels(p, index, pixels)) {
-            us_fail(&error, UNSEEN_FAILURE, "%s: cannot keep the fitted images: %s", p->set->path,
-                    strerror(errno));
+        else if (status != UNSEEN_OK)
             fail_all(p, &error);
-        }
-        release_file(&file);
+        us_photograph_release(&file);
         atomic_fetch_add(&p->done, 1);
     }
-    release_file(&file);
-    free(pixels);
+    us_photograph_release(&file);
     us_photograph_end_thread();
     pthread_mutex_lock(&p->lock);
     p->running--;
@@ -293,13 +258,11 @@ static unseen_status result(const pool *p, int started, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-unseen_status us_photographs_decode(const us_file_set *set, const us_photograph_form *form,
-                                    int descriptor, int64_t offset, const unseen_events *events,
-                                    unseen_error *error) {
+unseen_status us_photographs_each(const us_file_set *set, us_photograph_taker take, void *user,
+                                  const unseen_events *events, unseen_error *error) {
     pool p = {.set = set,
-              .form = form,
-              .descriptor = descriptor,
-              .offset = offset,
+              .take = take,
+              .user = user,
               .lock = PTHREAD_MUTEX_INITIALIZER,
               .ended = PTHREAD_COND_INITIALIZER};
     pthread_t threads[THREADS_MOST];
@@ -311,4 +274,91 @@ unseen_status us_photographs_decode(const us_file_set *set, const us_photograph_
         pthread_join(threads[i], NULL);
     us_archive_close(p.archive);
     return result(&p, started, error);
+}
+
+/* ---- decoding ---- */
+
+typedef struct decoding {
+    const us_photograph_form *form;
+    const us_tiling *tiling; /* NULL: photographs are not cut */
+    int descriptor;
+    int64_t offset;
+} decoding;
+
+static unseen_status put(const decoding *d, int64_t place, const char *bytes, size_t size,
+                         unseen_error *error) {
+    for (size_t done = 0; done < size;) {
+        const off_t at = (off_t)(d->offset + place * (int64_t)size + (int64_t)done);
+        ssize_t wrote = pwrite(d->descriptor, bytes + done, size - done, at);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0)
+            return us_fail(error, UNSEEN_FAILURE, "cannot keep the fitted images: %s",
+                           strerror(errno));
+        done += (size_t)wrote;
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status decode(void *user, int64_t index, const us_photograph_file *file,
+                            unseen_error *error) {
+    const decoding *d = user;
+    const size_t bytes = us_photograph_bytes(d->form);
+    char *pixels = malloc(bytes);
+    if (!pixels) return us_fail_memory(error, "a photograph");
+    unseen_status status = us_photograph_decode(file, d->form, pixels, error);
+    if (status == UNSEEN_OK) status = put(d, index, pixels, bytes, error);
+    free(pixels);
+    return status;
+}
+
+unseen_status us_photographs_decode(const us_file_set *set, const us_photograph_form *form,
+                                    int descriptor, int64_t offset, const unseen_events *events,
+                                    unseen_error *error) {
+    decoding d = {.form = form, .descriptor = descriptor, .offset = offset};
+    return us_photographs_each(set, decode, &d, events, error);
+}
+
+/* ---- windows ---- */
+
+static unseen_status measure(void *user, int64_t index, const us_photograph_file *file,
+                             unseen_error *error) {
+    us_tiling *tiling = user;
+    us_photograph_header header;
+    US_TRY(us_photograph_look(file, &header, error));
+    tiling->sizes[index][0] = header.height;
+    tiling->sizes[index][1] = header.width;
+    return UNSEEN_OK;
+}
+
+unseen_status us_photographs_measure(const us_file_set *set, us_tiling *tiling,
+                                     const unseen_events *events, unseen_error *error) {
+    US_TRY(us_photographs_each(set, measure, tiling, events, error));
+    return us_tiling_finish(tiling, set->path, error);
+}
+
+static unseen_status cut(void *user, int64_t index, const us_photograph_file *file,
+                         unseen_error *error) {
+    const decoding *d = user;
+    us_photograph_form whole = *d->form;
+    whole.height = d->tiling->sizes[index][0];
+    whole.width = d->tiling->sizes[index][1];
+    const size_t pixel_bytes = (size_t)whole.channels * (size_t)whole.value_bytes;
+    const size_t bytes = us_photograph_bytes(d->form);
+    char *pixels = malloc(us_photograph_bytes(&whole)), *window = malloc(bytes);
+    unseen_status status = pixels && window ? us_photograph_decode(file, &whole, pixels, error)
+                                            : us_fail_memory(error, "a photograph");
+    for (int64_t k = 0; status == UNSEEN_OK && k < us_tiling_windows(d->tiling, index); k++) {
+        us_tiling_cut(d->tiling, index, k, pixels, pixel_bytes, window);
+        status = put(d, d->tiling->first[index] + k, window, bytes, error);
+    }
+    free(pixels);
+    free(window);
+    return status;
+}
+
+unseen_status us_photographs_cut(const us_file_set *set, const us_photograph_form *form,
+                                 const us_tiling *tiling, int descriptor, int64_t offset,
+                                 const unseen_events *events, unseen_error *error) {
+    decoding d = {.form = form, .tiling = tiling, .descriptor = descriptor, .offset = offset};
+    return us_photographs_each(set, cut, &d, events, error);
 }

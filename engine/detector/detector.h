@@ -31,6 +31,8 @@ typedef struct us_scoring {
     double weights[US_DETECTOR_MAX_COLUMNS];
     double false_positive_rate; /* that the calibrated threshold aims at */
     double map_smoothing;       /* pixels, see anomaly_map.h */
+    int top_windows;            /* of an image that is cut into windows: the mean of so many of
+                                   their largest scores is its score */
 } us_scoring;
 
 /* A detector as the config describes it, without any device. */

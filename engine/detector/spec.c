@@ -47,6 +47,14 @@ static const us_key scoring_keys[] = {
      .help =
          "Standard deviation, in pixels, of the Gaussian that smooths maps of where an image is "
          "anomalous; 0: none"},
+    {.name = "top_windows",
+     .kind = US_KEY_INT,
+     .offset = offsetof(us_scoring, top_windows),
+     .minimum = 1,
+     .maximum = 1000000,
+     .fallback = {1},
+     .help = "Of images that are cut into windows (/input/fit \"tile\"): an image's score is the "
+             "mean of so many of its windows' largest"},
     {.kind = US_KEY_END},
 };
 

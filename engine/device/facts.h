@@ -36,6 +36,7 @@ typedef struct us_device_facts {
     us_execution execution;
     us_vendor vendor;
     us_matrix_units matrix_units; /* that compute right; before it is opened, that it may have */
+    int matrix_multiply_adds;     /* of TF32, of a compute unit in a cycle; 0 without units */
     bool is_cpu;                  /* its kernels run on the host's processor */
     bool exact_division;          /* it can round quotients and square roots correctly */
     int vector_width;             /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */

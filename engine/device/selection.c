@@ -12,6 +12,7 @@
 
 /* Of extensions, by their registries. */
 #define INFO_COMPUTE_CAPABILITY_MAJOR_NV 0x4000
+#define INFO_COMPUTE_CAPABILITY_MINOR_NV 0x4001
 #define INFO_REGISTERS_PER_BLOCK_NV 0x4002
 #define INFO_WARP_SIZE_NV 0x4003
 #define INFO_WAVEFRONT_WIDTH_AMD 0x4043
@@ -164,12 +165,19 @@ static int count_registers(us_inquiry *inquiry, const us_device_facts *facts) {
     return 0;
 }
 
-/* Those that the device may have: what it can do is tried when it is opened. */
-static us_matrix_units find_matrix_units(us_inquiry *inquiry, const us_device_facts *facts) {
-    enum { AMPERE = 8 };
-    if (facts->vendor != US_VENDOR_NVIDIA || facts->group_size != 32) return US_MATRIX_UNITS_NONE;
+/* Those that the device may have: what it can do is tried when it is opened. GPUs for computing
+ * have many times the units of others of their generation: 8.0, 9.0 and 10.0
+ * against 8.6, 8.9, 12.0. */
+static void find_matrix_units(us_inquiry *inquiry, us_device_facts *facts) {
+    enum { AMPERE = 8, BLACKWELL = 10 };
+    if (facts->vendor != US_VENDOR_NVIDIA || facts->group_size != 32) return;
     cl_uint major = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MAJOR_NV));
-    return major >= AMPERE ? US_MATRIX_UNITS_NVIDIA : US_MATRIX_UNITS_NONE;
+    cl_uint minor = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MINOR_NV));
+    if (major < AMPERE) return;
+    facts->matrix_units = US_MATRIX_UNITS_NVIDIA;
+    facts->matrix_multiply_adds = 128;
+    if (major == AMPERE && minor == 0) facts->matrix_multiply_adds = 512;
+    if (major > AMPERE && major <= BLACKWELL) facts->matrix_multiply_adds = 1024;
 }
 
 static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {
@@ -263,7 +271,7 @@ static void learn(us_candidate *candidate, cl_platform_id platform, cl_device_id
     if (facts->alignment < 64) facts->alignment = 64; /* a vector of 16 */
     choose_execution(&asked, candidate);
     facts->registers = count_registers(&asked, facts);
-    facts->matrix_units = find_matrix_units(&asked, facts);
+    find_matrix_units(&asked, facts);
     judge(&asked, candidate, platform_version);
 }
 

@@ -7,9 +7,11 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/output.h"
 #include "evaluation/locale.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report_charts.h"
+#include "evaluation/report_kinds.h"
 #include "evaluation/report_page.h"
 #include "evaluation/report_pictures.h"
 
@@ -206,6 +208,7 @@ static unseen_status write_charts(FILE *page, const us_run *run, unseen_error *e
     if (!run->scores.count && !run->log.count) return UNSEEN_OK;
     fputs("<h2>Charts</h2>\n<div class=\"charts\">\n", page);
     US_TRY(us_report_roc(page, run, error));
+    US_TRY(us_report_roc_of_kinds(page, run, error));
     US_TRY(us_report_histogram(page, run, 0, error));
     us_report_loss(page, run);
     for (int column = 1; column < run->scores.columns; column++)
@@ -224,13 +227,14 @@ static unseen_status write_page(FILE *page, const us_run *run, unseen_error *err
         us_page_text(page, detector);
         fputs(". ", page);
     }
-    fputs("Run folder: ", page);
+    fputs(run->of_scores ? "Scores: " : "Run folder: ", page);
     us_page_text(page, run->folder);
     fputs("</p>\n", page);
     write_warnings(page, run);
     write_cards(page, run);
     US_TRY(write_charts(page, run, error));
     write_metrics(page, run);
+    us_report_kinds(page, run);
     write_threshold(page, run);
     us_report_pictures(page, run);
     US_TRY(write_config(page, run, error));
@@ -238,12 +242,20 @@ static unseen_status write_page(FILE *page, const us_run *run, unseen_error *err
     return UNSEEN_OK;
 }
 
-unseen_status us_report_write(const us_run *run, unseen_error *error) {
+/* A run's own report is a file of its folder; any other may be a stream. */
+static unseen_status begin(const us_run *run, const char *path, us_file_writer *writer,
+                           unseen_error *error) {
+    if (path) return us_output_begin(path, writer, error);
+    char *own = us_path_join(run->folder, US_RUN_REPORT);
+    if (!own) return us_fail_memory(error, "paths");
+    unseen_status status = us_file_begin(own, writer, error);
+    free(own);
+    return status;
+}
+
+unseen_status us_report_write(const us_run *run, const char *path, unseen_error *error) {
     us_file_writer writer;
-    char *path = us_path_join(run->folder, US_RUN_REPORT);
-    if (!path) return us_fail_memory(error, "paths");
-    unseen_status status = us_file_begin(path, &writer, error);
-    free(path);
+    unseen_status status = begin(run, path, &writer, error);
     if (status != UNSEEN_OK) return status;
     us_locale locale = us_locale_enter();
     status = write_page(writer.stream, run, error);
@@ -256,7 +268,7 @@ unseen_status us_report_write(const us_run *run, unseen_error *error) {
 unseen_status us_report_run(const char *run_folder, unseen_error *error) {
     us_run run;
     US_TRY(us_run_read(run_folder, &run, error));
-    unseen_status status = us_report_write(&run, error);
+    unseen_status status = us_report_write(&run, NULL, error);
     us_run_release(&run);
     return status;
 }

@@ -13,7 +13,8 @@
  * damaged. */
 unseen_status us_report_run(const char *run_folder, unseen_error *error);
 
-/* The same for a run that has been read. */
-unseen_status us_report_write(const us_run *run, unseen_error *error);
+/* The same for a run that has been read, or for what is described as one: run->folder may be a file
+ * of scores. NULL: report.html in its folder. */
+unseen_status us_report_write(const us_run *run, const char *path, unseen_error *error);
 
 #endif

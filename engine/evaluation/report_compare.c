@@ -282,7 +282,7 @@ unseen_status unseen_report(const char *const *run_folders, size_t count, const 
     for (size_t i = 0; i < count && status == UNSEEN_OK; i++) {
         us_run run;
         US_CHECK(us_run_read(run_folders[i], &run, error));
-        status = us_report_write(&run, error);
+        status = us_report_write(&run, NULL, error);
         if (status == UNSEEN_OK) status = summarize(&run, &summaries[i], error);
         us_run_release(&run);
     }

@@ -38,13 +38,13 @@ static void write_picture(FILE *page, const cJSON *image, const char *name, cons
     fputs("\">", page);
 }
 
-static void write_image(FILE *page, const cJSON *image) {
+static void write_image(FILE *page, const cJSON *image, const char *what) {
     char number[US_TEXT_SIZE], score[US_TEXT_SIZE];
     const char *id = us_run_string(image, "name");
     const cJSON *anomalous = cJSON_GetObjectItemCaseSensitive(image, "anomalous");
     if (!id) id = us_text_count(us_run_number(image, "id"), number);
     fputs("<figure class=\"shot\"><div>", page);
-    write_picture(page, image, "image", "as the model sees it: image", id);
+    write_picture(page, image, "image", what, id);
     write_picture(page, image, "map", "map, bright where it is anomalous: image", id);
     write_picture(page, image, "mask", "mask, white where it is anomalous: image", id);
     fputs("</div><figcaption>Image ", page);
@@ -70,7 +70,7 @@ static void write_explanation(FILE *page, const us_run *run) {
     const cJSON *pictures = run->pictures.value;
     char low[US_TEXT_SIZE], high[US_TEXT_SIZE];
     const double from = us_run_number(pictures, "low"), to = us_run_number(pictures, "high");
-    fputs("<p>Images as the model sees them", page);
+    fputs(run->of_scores ? "<p>A few of the images" : "<p>Images as the model sees them", page);
     if (isfinite(from) && isfinite(to))
         fprintf(
             page,
@@ -81,7 +81,9 @@ static void write_explanation(FILE *page, const us_run *run) {
             "yellow\"></div>\n",
             us_text_number(from, low), us_text_number(to, high));
     else
-        fputs(". This detector does not tell where an image is anomalous.</p>\n", page);
+        fputs(run->of_scores ? ".</p>\n"
+                             : ". This detector does not tell where an image is anomalous.</p>\n",
+              page);
 }
 
 void us_report_pictures(FILE *page, const us_run *run) {
@@ -99,7 +101,8 @@ void us_report_pictures(FILE *page, const us_run *run) {
             continue;
         }
         fputs("<div class=\"shots\">\n", page);
-        cJSON_ArrayForEach(image, images) write_image(page, image);
+        cJSON_ArrayForEach(image, images)
+            write_image(page, image, run->of_scores ? "image" : "as the model sees it: image");
         fputs("</div>\n", page);
     }
 }

@@ -20,6 +20,7 @@ typedef struct us_run_log {
 
 typedef struct us_run {
     const char *folder; /* the caller's */
+    bool of_scores;     /* it is no folder, but a file of scores */
     us_json metrics;    /* metrics.json, an object; always there */
     us_json config;     /* config.json; value NULL: absent */
     us_json pictures;   /* pictures.json; likewise */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/output.h"
+#include "evaluation/kinds.h"
 #include "evaluation/locale.h"
 #include "evaluation/metrics.h"
 
@@ -58,6 +59,7 @@ void us_scores_destroy(us_scores *scores) {
         free(scores->values[i]);
     free(scores->anomalous);
     us_ids_release(&scores->ids);
+    us_kinds_release(&scores->kinds);
     *scores = (us_scores){0};
 }
 
@@ -192,6 +194,12 @@ static void write_exactly(FILE *stream, double value) {
     fputs(text, stream);
 }
 
+static void write_kind(const us_kinds *kinds, int64_t i, FILE *stream) {
+    const char *name = kinds->of[i] < 0 ? "normal" : kinds->names[kinds->of[i]];
+    fputc(',', stream);
+    us_cell_write(name, strlen(name), stream);
+}
+
 unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *anomalous,
                                   const char *path, unseen_error *error) {
     us_file_writer writer;
@@ -205,7 +213,8 @@ unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *
     us_locale locale = us_locale_enter();
     fputs(header, writer.stream);
     free(header);
-    fprintf(writer.stream, "%s%s\n", anomalous ? ",anomalous" : "",
+    const bool kinds = anomalous && scores->kinds.count > 0;
+    fprintf(writer.stream, "%s%s%s\n", anomalous ? ",anomalous" : "", kinds ? ",kind" : "",
             scores->threshold ? verdict_header : "");
     for (int64_t i = 0; i < scores->count; i++) {
         write_id(scores, i, writer.stream);
@@ -214,6 +223,7 @@ unseen_status us_scores_write_all(const us_scores *scores, const unsigned char *
             write_exactly(writer.stream, scores->values[column][i]);
         }
         fputs(!anomalous ? "" : anomalous[i] ? ",1" : ",0", writer.stream);
+        if (kinds) write_kind(&scores->kinds, i, writer.stream);
         write_verdict(scores, i, writer.stream);
     }
     us_locale_leave(locale);

@@ -7,6 +7,14 @@
 
 enum { US_SCORES_MAX_COLUMNS = 8 };
 
+/* Of what kind anomalous images are, where there are several; see kinds.h. */
+enum { US_KINDS_MOST = 256 };
+typedef struct us_kinds {
+    int count; /* 0: not known */
+    char *names[US_KINDS_MOST];
+    int16_t *of; /* for each image; -1: it is normal */
+} us_kinds;
+
 typedef struct us_scores {
     int64_t count;
     int columns; /* at least 1; column 0 is the combined score */
@@ -15,6 +23,8 @@ typedef struct us_scores {
     unsigned char
         *anomalous; /* heap, count entries of 0 or 1; NULL: unknown. us_scores_create leaves
                        it NULL, us_scores_read fills it where the file has the column */
+    us_kinds kinds; /* likewise: us_scores_read fills them from a column "kind" beside
+                       "anomalous", which us_scores_write_all writes where it has both */
     const double *threshold; /* the caller's; NULL: none. With it, files that are written have a
                                 last column "verdict" of "normal" and, where column 0 reaches it,
                                 "anomalous"; us_scores_read leaves such a column out */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mapping.h"
-#include "evaluation/scores.h"
+#include "evaluation/kinds.h"
 
 /* What is read from which column of a table; -1: none. */
 typedef struct layout {
@@ -13,6 +13,7 @@ typedef struct layout {
     int scores[US_SCORES_MAX_COLUMNS];
     int count;     /* of scores */
     int anomalous; /* the column that is called so */
+    int kind;      /* likewise, beside it */
     int called_label;
 } layout;
 
@@ -33,12 +34,17 @@ static unseen_status add_score(layout *l, int column, unseen_error *error) {
 static unseen_status find_columns(layout *l, const us_ids *ids, unseen_error *error) {
     us_table *table = l->table;
     l->count = 0;
-    l->anomalous = l->called_label = -1;
+    l->anomalous = l->called_label = l->kind = -1;
+    const bool judged = table->names && us_table_find(table, "anomalous") >= 0;
     for (int i = 0; i < table->columns; i++) {
         /* A lone column of whole numbers is one of scores, unless it is called otherwise. */
         bool called_id = table->names && us_table_id_column(table, i) != US_ID_NONE;
         /* Verdicts are made of scores, by unseen or another program. */
         if (table->columns > 2 && table->names && strcmp(table->names[i], "verdict") == 0) continue;
+        if (judged && strcmp(table->names[i], "kind") == 0) {
+            l->kind = i;
+            continue;
+        }
         if (called_id || (table->columns > 1 && us_ids_is_column(ids, table, i))) continue;
         if (table->columns == 1 || !is_label(l, i)) {
             US_TRY(add_score(l, i, error));
@@ -70,8 +76,23 @@ static unseen_status create(const layout *l, us_scores *scores, unseen_error *er
         us_error_context(error, "%s: line 1", table->path);
     else if (l->anomalous >= 0 && !(scores->anomalous = malloc((size_t)table->rows)))
         status = us_fail_memory(error, "labels");
+    if (status == UNSEEN_OK && scores->anomalous && l->kind >= 0)
+        status = us_kinds_create(table->rows, &scores->kinds, error);
     scores->labelled = l->called_label >= 0;
     return status;
+}
+
+static unseen_status read_kind(const layout *l, int64_t row, us_scores *scores,
+                               unseen_error *error) {
+    us_cell cell = l->table->cells[l->kind];
+    char *name = malloc(cell.length + 1);
+    if (!name) return us_fail_memory(error, "kinds of images");
+    const int kind = us_kinds_add(&scores->kinds, name, us_cell_copy(cell, name));
+    free(name);
+    scores->kinds.of[row] = (int16_t)kind;
+    if (kind >= 0) return UNSEEN_OK;
+    if (scores->kinds.count < US_KINDS_MOST) return us_fail_memory(error, "kinds of images");
+    return us_table_fail(l->table, error, "more than %d kinds in column \"kind\"", US_KINDS_MOST);
 }
 
 static unseen_status read_rows(const layout *l, us_scores *scores, unseen_error *error) {
@@ -92,6 +113,7 @@ static unseen_status read_rows(const layout *l, us_scores *scores, unseen_error 
             return us_table_fail(table, error, "'%s' in column \"anomalous\" is neither 0 nor 1",
                                  us_cell_show(cell).text);
         scores->anomalous[row] = label == 1;
+        if (label == 1 && l->kind >= 0) US_TRY(read_kind(l, row, scores, error));
     }
     return UNSEEN_OK;
 }

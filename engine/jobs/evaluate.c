@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "data/array.h"
 #include "data/labels.h"
+#include "evaluation/kinds.h"
 #include "evaluation/metrics.h"
 #include "jobs/evaluate_maps.h"
+#include "jobs/evaluate_report.h"
 #include "jobs/results.h"
 
 /* ---- scores ---- */
@@ -80,12 +82,44 @@ static unseen_status read_labels(const unseen_evaluate_options *options, const u
     return UNSEEN_OK;
 }
 
-static unseen_status evaluate(const us_scores *scores, const us_labels *labels,
-                              const unsigned char *anomalous, cJSON *object, unseen_error *error) {
+/* What scores are called anomalous from: as given, or that so many of the normal images reach it.
+ */
+static unseen_status add_threshold(const unseen_evaluate_options *options, const us_scores *scores,
+                                   const unsigned char *anomalous, cJSON *object,
+                                   unseen_error *error) {
+    const double rate = 0.05;
+    if (options->threshold)
+        return us_json_add_number(object, "threshold", *options->threshold)
+                   ? UNSEEN_OK
+                   : us_fail_memory(error, "the metrics");
+    double *normal = malloc((size_t)scores->count * sizeof *normal);
+    int64_t count = 0;
+    for (int64_t i = 0; normal && i < scores->count; i++)
+        if (!anomalous[i]) normal[count++] = scores->values[0][i];
+    const bool added =
+        normal &&
+        us_json_add_number(object, "threshold", us_threshold_for_rate(normal, count, rate)) &&
+        us_json_add_number(object, "false_positive_rate", rate) &&
+        cJSON_AddStringToObject(object, "calibrated_on", "the normal ones of these images");
+    free(normal);
+    return added ? UNSEEN_OK : us_fail_memory(error, "the metrics");
+}
+
+static unseen_status add_kinds(const us_labels *labels, const unsigned char *anomalous,
+                               us_scores *scores, cJSON *object, unseen_error *error) {
+    const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
+    US_TRY(us_results_take_kinds(labels, anomalous, scores, error));
+    return us_kinds_to_json(scores, anomalous, threshold->valuedouble, object, error);
+}
+
+static unseen_status evaluate(const unseen_evaluate_options *options, us_scores *scores,
+                              const us_labels *labels, const unsigned char *anomalous,
+                              cJSON *object, unseen_error *error) {
     unseen_status status = us_metrics_of_scores(scores, anomalous, object, error);
     if (status != UNSEEN_OK)
         us_error_context(error, "%s", scores->ids.path);
-    else if ((status = us_results_add_kinds(object, scores, labels, anomalous, error)))
+    else if ((status = add_threshold(options, scores, anomalous, object, error)) ||
+             (status = add_kinds(labels, anomalous, scores, object, error)))
         us_error_context(error, "%s", labels->path);
     else if (!us_labels_to_json(labels, object))
         status = us_fail_memory(error, "the metrics");
@@ -102,7 +136,10 @@ static unseen_status evaluate_scores(const unseen_evaluate_options *options, cJS
     US_CHECK(read_labels(options, &scores, &labels, error));
     US_CHECK(us_labels_anomalous(&labels, options->normal, &anomalous, error));
     US_CHECK(check_finite(&scores, error));
-    US_CHECK(evaluate(&scores, &labels, anomalous, object, error));
+    US_CHECK(evaluate(options, &scores, &labels, anomalous, object, error));
+    if (options->maps || options->masks)
+        US_CHECK(us_evaluate_maps(options->maps, options->masks, object, error));
+    if (options->report) US_CHECK(us_evaluate_report(options, &scores, anomalous, object, error));
 done:
     free(anomalous);
     us_labels_close(&labels);
@@ -115,10 +152,13 @@ unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **jso
     *json = NULL;
     if (!options->scores && !options->maps && !options->masks)
         return us_fail(error, UNSEEN_BAD_INPUT, "neither scores nor maps to evaluate are given");
+    if (options->threshold && !isfinite(*options->threshold))
+        return us_fail(error, UNSEEN_BAD_INPUT, "the threshold is not finite");
+    US_TRY(us_evaluate_check_report(options, error));
     cJSON *object = cJSON_CreateObject();
     unseen_status status = object ? UNSEEN_OK : us_fail_memory(error, "the metrics");
     if (status == UNSEEN_OK && options->scores) status = evaluate_scores(options, object, error);
-    if (status == UNSEEN_OK && (options->maps || options->masks))
+    if (status == UNSEEN_OK && !options->scores)
         status = us_evaluate_maps(options->maps, options->masks, object, error);
     if (status == UNSEEN_OK && !(*json = us_json_print(object)))
         status = us_fail_memory(error, "the metrics");

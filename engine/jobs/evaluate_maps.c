@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "data/masks.h"
-#include "evaluation/map_resize.h"
 #include "evaluation/pixel_metrics.h"
 
 typedef struct comparison {
@@ -17,9 +16,10 @@ typedef struct comparison {
     unsigned char *mask;
 } comparison;
 
-static unseen_status open_maps(comparison *c, const char *path, unseen_error *error) {
-    const us_array_header *header = &c->maps.header;
-    US_TRY(us_array_open(path, &c->maps, error));
+unseen_status us_evaluate_open_maps(const char *path, us_array *maps, us_map_size *size,
+                                    unseen_error *error) {
+    const us_array_header *header = &maps->header;
+    US_TRY(us_array_open(path, maps, error));
     const int64_t *dims = header->dims;
     bool fits = header->format == US_ARRAY_NPY && header->kind == 'f' && header->item_bytes <= 8 &&
                 (header->rank == 3 || (header->rank == 4 && dims[3] == 1)) && !header->fortran;
@@ -28,7 +28,7 @@ static unseen_status open_maps(comparison *c, const char *path, unseen_error *er
                        "%s: holds %s of shape %s; maps are .npy of float16, float32 or float64, "
                        "(number, height, width) in C order",
                        path, us_array_type_text(header).text, us_array_shape_text(header).text);
-    c->size = (us_map_size){(int)dims[1], (int)dims[2]};
+    *size = (us_map_size){(int)dims[1], (int)dims[2]};
     return UNSEEN_OK;
 }
 
@@ -63,7 +63,7 @@ unseen_status us_evaluate_maps(const char *maps, const char *masks, cJSON *resul
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "maps need masks that they are compared with, and "
                        "masks need maps: give both or neither");
-    US_CHECK(open_maps(&c, maps, error));
+    US_CHECK(us_evaluate_open_maps(maps, &c.maps, &c.size, error));
     US_CHECK(us_masks_open(masks, NULL, &c.masks, error));
     US_CHECK(us_masks_match(
         &c.masks, &(us_ids){.path = maps, .what = "maps", .count = c.maps.header.dims[0]}, error));

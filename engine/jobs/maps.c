@@ -10,6 +10,7 @@
 
 #include "data/npy.h"
 #include "evaluation/png.h"
+#include "training/windows.h"
 
 static size_t pixels_of(const us_maps_job *job) {
     return (size_t)job->input.height * (size_t)job->input.width;
@@ -17,13 +18,15 @@ static size_t pixels_of(const us_maps_job *job) {
 
 /* ---- opening ---- */
 
-static unseen_status open_masks(us_maps_job *job, int fit, const us_dataset *dataset,
-                                unseen_error *error) {
-    const us_photographs_request request = {.height = job->input.height,
-                                            .width = job->input.width,
-                                            .channels = 1,
-                                            .fit = (us_fit)fit,
-                                            .events = job->options.events};
+static unseen_status open_masks(us_maps_job *job, const unseen_config *config,
+                                const us_dataset *dataset, unseen_error *error) {
+    const us_photographs_request request = {
+        .height = job->input.height,
+        .width = job->input.width,
+        .channels = 1,
+        .fit = dataset->fit,
+        .list = {.split = job->options.split, .object = config->data.object, .masks = true},
+        .events = job->options.events};
     us_ids images = dataset->images.ids; /* borrowed */
     images.path = dataset->images.path;
     images.count = job->images;
@@ -119,13 +122,13 @@ static unseen_status take(void *user, const us_mapped_image *image, unseen_error
 unseen_status us_maps_open(const us_maps_options *options, const unseen_config *config,
                            const us_dataset *dataset, us_maps_job *job, unseen_error *error) {
     *job = (us_maps_job){.options = *options,
-                         .input = config->input,
-                         .images = dataset->images.count,
+                         .input = us_windows_shown(dataset, config->input),
+                         .images = us_images_whole(&dataset->images),
                          .consumer = {.take = take, .user = job},
                          .claim.lock = -1};
     if (!us_maps_wanted(job)) return UNSEEN_OK;
     US_TRY(us_maps_check(&config->detector, error));
-    if (options->masks) US_TRY(open_masks(job, config->fit, dataset, error));
+    if (options->masks) US_TRY(open_masks(job, config, dataset, error));
     return options->folder ? open_folder(job, dataset, error) : UNSEEN_OK;
 }
 

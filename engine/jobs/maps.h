@@ -13,6 +13,7 @@
 typedef struct us_maps_options {
     const char *folder; /* to write maps.npy and a picture of each image into; NULL: none */
     const char *masks;  /* an array or photographs; NULL: none */
+    const char *split;  /* of a list of masks, as of the images */
     bool overwrite;     /* of the folder */
     const unseen_events *events;
 } us_maps_options;

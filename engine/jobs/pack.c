@@ -99,10 +99,15 @@ static unseen_status describe(const us_images *images, const char *out, const ch
 
 static unseen_status find_fit(const char *name, us_fit *fit, unseen_error *error) {
     for (int i = 0; us_fit_names[i]; i++)
-        if (!name || strcmp(name, us_fit_names[i]) == 0) {
+        if (!name || (strcmp(name, us_fit_names[i]) == 0 && i != US_FIT_TILE)) {
             *fit = (us_fit)i;
             return UNSEEN_OK;
         }
+    if (strcmp(name, us_fit_names[US_FIT_TILE]) == 0)
+        return us_fail(
+            error, UNSEEN_BAD_INPUT,
+            "the fit \"tile\" makes several images of a photograph, and pack one: resize, "
+            "pad or crop (--fit)");
     const char *nearest = unseen_nearest(name, us_fit_names);
     return us_fail(error, UNSEEN_BAD_INPUT, "there is no fit \"%.40s\": resize, pad or crop%s%s",
                    name, nearest ? "; did you mean " : "", nearest ? nearest : "");
@@ -132,8 +137,9 @@ unseen_status unseen_pack(const unseen_pack_options *options, const unseen_event
     us_photographs_request request = {.height = options->height,
                                       .width = options->width,
                                       .channels = options->channels,
-                                      .split = options->split,
-                                      .label_column = options->label_column,
+                                      .list = {.split = options->split,
+                                               .object = options->object,
+                                               .label_column = options->label_column},
                                       .events = events};
     *json = NULL;
     US_TRY(find_fit(options->fit, &request.fit, error));

@@ -12,7 +12,7 @@
 #include "evaluation/picture.h"
 #include "evaluation/png.h"
 
-enum { GROUPS = 4, OF_A_GROUP = 6, MOST = GROUPS * OF_A_GROUP, LARGEST_SIDE = 160 };
+enum { GROUPS = 4, OF_A_GROUP = 6, MOST = GROUPS * OF_A_GROUP };
 
 typedef enum picture_group { MOST_ANOMALOUS, MOST_NORMAL, MISSED, FALSE_ALARMS } picture_group;
 static const char *const group_names[GROUPS] = {"most_anomalous", "most_normal", "missed",
@@ -111,10 +111,14 @@ static unseen_status add_picture(const album *a, const char *name, cJSON *object
     return added ? UNSEEN_OK : us_fail_memory(error, "pictures");
 }
 
+static int64_t place_of(const album *a, uint32_t image) {
+    return a->request->places ? a->request->places[image] : image;
+}
+
 static unseen_status add_mask(album *a, uint32_t image, cJSON *object, unseen_error *error) {
     const us_masks *masks = a->request->masks;
     const us_map_size size = {masks->height, masks->width};
-    us_masks_read(masks, image, a->bits);
+    us_masks_read(masks, place_of(a, image), a->bits);
     for (size_t p = 0; p < (size_t)size.height * (size_t)size.width; p++)
         a->mask[0][p] = a->bits[p] ? 1 : -1;
     us_map_resize(a->mask[0], size, a->mask[1], a->size);
@@ -138,7 +142,7 @@ static unseen_status add_image(album *a, int place, cJSON *images, unseen_error 
         cJSON_Delete(object);
         return us_fail_memory(error, "pictures");
     }
-    bool added = cJSON_AddNumberToObject(object, "id", image) &&
+    bool added = cJSON_AddNumberToObject(object, "id", (double)place_of(a, image)) &&
                  us_json_add_number(object, "score", r->scores->values[0][image]) &&
                  (r->anomalous ? cJSON_AddBoolToObject(object, "anomalous", r->anomalous[image])
                                : cJSON_AddNullToObject(object, "anomalous"));
@@ -172,17 +176,11 @@ static unseen_status describe(album *a, cJSON *root, unseen_error *error) {
     return added ? UNSEEN_OK : us_fail_memory(error, "pictures");
 }
 
-static unseen_status write(album *a, unseen_error *error) {
+static unseen_status print(album *a, char **json, unseen_error *error) {
     cJSON *root = cJSON_CreateObject();
-    char *text = NULL, *path = NULL;
     unseen_status status = root ? describe(a, root, error) : us_fail_memory(error, "pictures");
-    if (status == UNSEEN_OK && !(text = us_json_print(root)))
+    if (status == UNSEEN_OK && !(*json = us_json_print(root)))
         status = us_fail_memory(error, "pictures");
-    if (status == UNSEEN_OK)
-        status = us_folder_path(a->request->folder, US_RUN_PICTURES, &path, error);
-    if (status == UNSEEN_OK) status = us_file_write(path, text, strlen(text), error);
-    free(path);
-    unseen_string_free(text);
     cJSON_Delete(root);
     return status;
 }
@@ -201,24 +199,12 @@ static unseen_status reserve(album *a, unseen_error *error) {
                                                          : us_fail_memory(error, "pictures");
 }
 
-static unseen_status score_again(album *a, unseen_error *error) {
-    const us_map_consumer consumer = {.take = take, .user = a, .pixels = true};
-    const us_scored_images of = {.dataset = a->request->dataset,
-                                 .selection = a->chosen,
-                                 .count = a->count,
-                                 .what = "drawing",
-                                 .maps = &consumer,
-                                 .events = a->request->events};
-    double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_model_columns(a->request->detector, &of, columns, error));
-    us_columns_release(columns);
-    return UNSEEN_OK;
-}
-
-unseen_status us_pictures_write(const us_pictures_request *request, unseen_error *error) {
-    const us_shape input = request->detector->spec->input;
+unseen_status us_pictures_take(const us_pictures_request *request, char **json,
+                               unseen_error *error) {
+    const us_shape input = request->input;
     const int side = input.height > input.width ? input.height : input.width;
-    const int factor = (side + LARGEST_SIDE - 1) / LARGEST_SIDE;
+    const int factor = (side + US_PICTURE_LARGEST_SIDE - 1) / US_PICTURE_LARGEST_SIDE;
+    *json = NULL;
     album a = {.request = request,
                .input = input,
                .factor = factor,
@@ -226,8 +212,10 @@ unseen_status us_pictures_write(const us_pictures_request *request, unseen_error
     for (int g = 0; g < GROUPS; g++)
         choose(&a, (picture_group)g);
     unseen_status status = reserve(&a, error);
-    if (status == UNSEEN_OK) status = score_again(&a, error);
-    if (status == UNSEEN_OK) status = write(&a, error);
+    const us_map_consumer consumer = {.take = take, .user = &a, .pixels = true};
+    if (status == UNSEEN_OK)
+        status = request->show(request->user, a.chosen, a.count, &consumer, error);
+    if (status == UNSEEN_OK) status = print(&a, json, error);
     for (int i = 0; i < a.count; i++) {
         free(a.shots[i].map);
         free(a.shots[i].pixels);

@@ -14,11 +14,10 @@ unseen_status us_results_warn(cJSON *results, const char *text, unseen_error *er
 unseen_status us_results_warn_of_identical(cJSON *results, const us_dataset *images,
                                            unseen_error *error);
 
-/* Adds "kinds": how well each anomalous class by itself is told from the normal images, where there
- * are several of at most US_KINDS_MOST: {NAME: {images, auc, auc_ci95, average_precision}}. */
-enum { US_KINDS_MOST = 256 };
-unseen_status us_results_add_kinds(cJSON *results, const us_scores *scores, const us_labels *labels,
-                                   const unsigned char *anomalous, unseen_error *error);
+/* Where several classes of the labels are anomalous, and at most US_KINDS_MOST, they are the kinds
+ * of the scores. */
+unseen_status us_results_take_kinds(const us_labels *labels, const unsigned char *anomalous,
+                                    us_scores *scores, unseen_error *error);
 
 /* Sends every warning of the results as an event. */
 void us_results_tell_warnings(const cJSON *results, const unseen_events *events);

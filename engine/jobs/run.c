@@ -9,6 +9,7 @@
 #include "base/output.h"
 #include "data/archive.h"
 #include "data/labels.h"
+#include "evaluation/kinds.h"
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "jobs/maps.h"
@@ -21,6 +22,7 @@
 #include "training/trace.h"
 #include "training/trainer.h"
 #include "training/variety.h"
+#include "training/windows.h"
 #include "tuning/tuning.h"
 
 /* Everything that a run holds, released by one function. */
@@ -36,7 +38,6 @@ typedef struct run {
     us_trainer *trainer;
     us_tuning_advice advice;
     us_calibration calibration;
-    const char *calibrated_on;
     us_scores scores;
     us_maps_job maps;
     char doubt[512]; /* about what was learned; empty: none */
@@ -74,9 +75,9 @@ static void release(run *r) {
 /* An AUC needs both classes; better said before training than after. */
 static unseen_status check_classes(const run *r, const char *path, unseen_error *error) {
     int64_t positives = 0;
-    for (int64_t i = 0; i < r->test.images.count; i++)
+    for (int64_t i = 0; i < us_images_whole(&r->test.images); i++)
         positives += r->anomalous[i];
-    if (positives > 0 && positives < r->test.images.count) return UNSEEN_OK;
+    if (positives > 0 && positives < us_images_whole(&r->test.images)) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s: every test image is %s, so no AUC can be computed; leave --labels out to "
                    "score alone",
@@ -136,7 +137,7 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
                                 .layout = us_dataset_layout(r->config, &r->training),
                                 .training = &r->training.scale};
     US_TRY(us_dataset_open(r->config, &source, r->events, &r->test, error));
-    const us_maps_options maps = {.masks = data->masks, .events = r->events};
+    const us_maps_options maps = {.masks = data->masks, .split = source.split, .events = r->events};
     US_TRY(us_maps_open(&maps, r->config, &r->test, &r->maps, error));
     return data->labels ? open_labels(r, error) : take_classes(r, error);
 }
@@ -324,17 +325,17 @@ static unseen_status prepare(run *r, unseen_error *error) {
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
-                     "%s on %s: %" PRId64 " training images, %d epochs, batch %d%s",
-                     r->config->name, r->device->facts.name, r->training.selected_count,
-                     settings->epochs, batch,
-                     batch < settings->batch ? ", as there are no more images" : "");
+                     "%s on %s: %" PRId64 " training %s, %d epochs, batch %d%s", r->config->name,
+                     r->device->facts.name, r->training.selected_count,
+                     r->training.images.tiling.count ? "windows" : "images", settings->epochs,
+                     batch, batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 
 static unseen_status save_model(run *r, unseen_error *error) {
     char *path;
     US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
-                              r->events, &r->calibration, &r->calibrated_on, error));
+                              r->events, &r->calibration, error));
     US_TRY(us_folder_path(r->options->out, US_RUN_MODEL, &path, error));
     unseen_status status = us_model_save(r->config, r->detector, &r->calibration, path, error);
     free(path);
@@ -346,12 +347,13 @@ static unseen_status save_model(run *r, unseen_error *error) {
 static unseen_status write_scores(run *r, unseen_error *error) {
     char *prediction = NULL, *all = NULL;
     const us_scored_images of = {.dataset = &r->test,
-                                 .count = r->test.images.count,
+                                 .count = us_images_whole(&r->test.images),
                                  .what = "scoring",
                                  .maps = us_maps_wanted(&r->maps) ? &r->maps.consumer : NULL,
                                  .events = r->events};
     US_TRY(us_model_score(r->detector, &r->calibration, &of, &r->scores, error));
     us_scores_name(&r->scores, &r->test.images.ids);
+    if (r->anomalous) US_TRY(us_results_take_kinds(&r->labels, r->anomalous, &r->scores, error));
     unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
     if (status == UNSEEN_OK) status = us_folder_path(r->options->out, US_RUN_SCORES, &all, error);
     if (status == UNSEEN_OK)
@@ -362,16 +364,37 @@ static unseen_status write_scores(run *r, unseen_error *error) {
     return status;
 }
 
+/* A few of the test images, scored again for the report. */
+static unseen_status show_again(void *user, const uint32_t *images, int count,
+                                const us_map_consumer *consumer, unseen_error *error) {
+    run *r = user;
+    const us_scored_images of = {.dataset = &r->test,
+                                 .selection = images,
+                                 .count = count,
+                                 .what = "drawing",
+                                 .maps = consumer,
+                                 .events = r->events};
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_model_columns(r->detector, &of, columns, error));
+    us_columns_release(columns);
+    return UNSEEN_OK;
+}
+
 static unseen_status write_pictures(run *r, unseen_error *error) {
-    const us_pictures_request request = {.detector = r->detector,
-                                         .dataset = &r->test,
+    const us_pictures_request request = {.input = us_windows_shown(&r->test, r->config->input),
+                                         .show = show_again,
+                                         .user = r,
                                          .scores = &r->scores,
                                          .anomalous = r->anomalous,
                                          .threshold = r->calibration.threshold,
-                                         .masks = &r->maps.masks,
-                                         .folder = r->options->out,
-                                         .events = r->events};
-    return us_pictures_write(&request, error);
+                                         .masks = &r->maps.masks};
+    char *json, *path = NULL;
+    US_TRY(us_pictures_take(&request, &json, error));
+    unseen_status status = us_folder_path(r->options->out, US_RUN_PICTURES, &path, error);
+    if (status == UNSEEN_OK) status = us_file_write(path, json, strlen(json), error);
+    free(path);
+    unseen_string_free(json);
+    return status;
 }
 
 static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
@@ -393,7 +416,7 @@ static unseen_status describe(const run *r, cJSON *results, unseen_error *error)
         us_json_add_number(results, "threshold", r->calibration.threshold) &&
         us_json_add_number(results, "false_positive_rate",
                            r->config->detector.scoring.false_positive_rate) &&
-        cJSON_AddStringToObject(results, "calibrated_on", r->calibrated_on) &&
+        cJSON_AddStringToObject(results, "calibrated_on", us_calibration_source(&r->calibration)) &&
         cJSON_AddItemToObject(results, "training_data", us_dataset_describe(&r->training)) &&
         (r->options->train_only ||
          cJSON_AddItemToObject(results, "test_data", us_dataset_describe(&r->test)));
@@ -405,7 +428,8 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
         US_TRY(write_scores(r, error));
         if (r->anomalous) {
             US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
-            US_TRY(us_results_add_kinds(results, &r->scores, &r->labels, r->anomalous, error));
+            US_TRY(us_kinds_to_json(&r->scores, r->anomalous, r->calibration.threshold, results,
+                                    error));
             if (!us_labels_to_json(&r->labels, results)) return us_fail_memory(error, "results");
         } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");

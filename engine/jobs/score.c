@@ -9,87 +9,40 @@
 #include "evaluation/metrics.h"
 #include "jobs/maps.h"
 #include "jobs/results.h"
-#include "training/model.h"
-#include "tuning/tuning.h"
+#include "jobs/trained.h"
 
 typedef struct scoring {
-    unseen_config *config;
+    us_trained run;
     us_dataset dataset;
-    us_device *device;
-    us_detector *detector;
-    us_calibration calibration;
     us_scores scores;
     us_maps_job maps;
     double seconds;
 } scoring;
 
-/* The images to score are read as those that the run was trained on, as far as it is known what
- * these were like: by a folder without metrics.json it is not. */
-static unseen_status open_scored(const char *folder, const unseen_score_options *options,
-                                 const unseen_events *events, scoring *s, unseen_error *error) {
-    us_layout_request layout = us_dataset_layout(s->config, NULL);
+/* The images to score are read as those that the run was trained on. */
+static unseen_status open_scored(const unseen_score_options *options, const unseen_events *events,
+                                 scoring *s, unseen_error *error) {
+    us_layout_request layout = us_dataset_layout(s->run.config, NULL);
     layout.when = options->layout ? US_LAYOUT_ALWAYS : US_LAYOUT_IN_DOUBT;
     if (options->layout && !(layout.layout = us_layout_find(options->layout)))
         layout.when = US_LAYOUT_OF_ITS_RANK;
-    us_json metrics = {0};
-    char *path;
-    US_TRY(us_folder_path(folder, US_RUN_METRICS, &path, error));
-    if (us_json_load(path, &metrics, NULL) != UNSEEN_OK) metrics.value = NULL;
-    us_scale training =
-        us_scale_from_json((us_range)s->config->range,
-                           cJSON_GetObjectItemCaseSensitive(metrics.value, "training_data"));
-    cJSON_Delete(metrics.value);
-    free(path);
-    us_dataset_source source = {.path = options->data, .layout = layout, .training = &training};
-    return us_dataset_open(s->config, &source, events, &s->dataset, error);
-}
-
-static unseen_status open_run(const char *folder, const unseen_score_options *options,
-                              const unseen_events *events, scoring *s, unseen_error *error) {
-    char *config = us_path_join(folder, US_RUN_CONFIG);
-    char *model = us_path_join(folder, US_RUN_MODEL);
-    unseen_status status = config && model ? UNSEEN_OK : us_fail_memory(error, "a path");
-    if (status == UNSEEN_OK && !us_file_exists(model))
-        status =
-            us_fail(error, UNSEEN_BAD_INPUT,
-                    "%s holds no trained model (model.safetensors); was the run finished?", folder);
-    if (status == UNSEEN_OK) status = unseen_config_load(config, NULL, 0, &s->config, error);
-    if (status == UNSEEN_OK) status = open_scored(folder, options, events, s, error);
-    free(config);
-    free(model);
-    return status;
-}
-
-static unseen_status open_model(const char *folder, const unseen_score_options *options,
-                                const unseen_events *events, scoring *s, unseen_error *error) {
-    char *model;
-    US_TRY(us_folder_path(folder, US_RUN_MODEL, &model, error));
-    unseen_status status = us_device_open(options->device, &s->device, error);
-    if (status == UNSEEN_OK) us_device_tell(s->device, events);
-    if (status == UNSEEN_OK) us_precision_tell(s->device, s->config->detector.precision, events);
-    if (status == UNSEEN_OK) status = us_tuning_open(&s->device->facts, &s->device->tuning, error);
-    if (status == UNSEEN_OK)
-        status = us_detector_create(s->device, &s->config->detector,
-                                    us_dataset_batch(&s->dataset, s->config->training.batch), false,
-                                    &s->detector, error);
-    if (status == UNSEEN_OK) status = us_model_load(s->detector, &s->calibration, model, error);
-    free(model);
-    return status;
+    us_dataset_source source = {.path = options->data, .layout = layout, .training = &s->run.scale};
+    return us_dataset_open(s->run.config, &source, events, &s->dataset, error);
 }
 
 static unseen_status describe_scoring(scoring *s, const char *out, const unseen_events *events,
                                       char **json, unseen_error *error) {
     int64_t above = 0;
     for (int64_t i = 0; i < s->scores.count; i++)
-        above += us_score_reaches(s->scores.values[0][i], s->calibration.threshold);
+        above += us_score_reaches(s->scores.values[0][i], s->run.calibration.threshold);
     cJSON *object = cJSON_CreateObject();
     unseen_status status = UNSEEN_OK;
     bool complete =
         us_json_add_number(object, "n", (double)s->scores.count) &&
         cJSON_AddStringToObject(object, "out", out) &&
-        cJSON_AddStringToObject(object, "device", s->device->facts.name) &&
+        cJSON_AddStringToObject(object, "device", s->run.device->facts.name) &&
         us_json_add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
-        us_json_add_number(object, "threshold", s->calibration.threshold) &&
+        us_json_add_number(object, "threshold", s->run.calibration.threshold) &&
         us_json_add_number(object, "above_threshold", (double)above) &&
         cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
     if (complete) status = us_maps_finish(&s->maps, object, error);
@@ -105,7 +58,7 @@ static unseen_status describe_scoring(scoring *s, const char *out, const unseen_
 /* What a detector's scores.csv begins with, so that an earlier one is known. */
 static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
     us_scores none = {0};
-    US_TRY(us_model_scores(s->config->detector.type, 1, &none, error));
+    US_TRY(us_model_scores(s->run.config->detector.type, 1, &none, error));
     *header = us_scores_header(&none);
     us_scores_destroy(&none);
     return *header ? UNSEEN_OK : us_fail_memory(error, "a header");
@@ -149,12 +102,13 @@ static unseen_status check_columns(const scoring *s, const unseen_score_options 
 
 static unseen_status score_images(scoring *s, const unseen_events *events, unseen_error *error) {
     const us_scored_images of = {.dataset = &s->dataset,
-                                 .count = s->dataset.images.count,
+                                 .count = us_images_whole(&s->dataset.images),
                                  .what = "scoring",
                                  .maps = us_maps_wanted(&s->maps) ? &s->maps.consumer : NULL,
                                  .events = events};
     const double started = us_clock();
-    unseen_status status = us_model_score(s->detector, &s->calibration, &of, &s->scores, error);
+    unseen_status status =
+        us_model_score(s->run.detector, &s->run.calibration, &of, &s->scores, error);
     s->seconds = us_clock() - started + 1e-9;
     return status;
 }
@@ -162,7 +116,7 @@ static unseen_status score_images(scoring *s, const unseen_events *events, unsee
 static unseen_status write_outputs(scoring *s, const unseen_score_options *options,
                                    unseen_error *error) {
     us_scores_name(&s->scores, &s->dataset.images.ids);
-    if (options->verdict) s->scores.threshold = &s->calibration.threshold;
+    if (options->verdict) s->scores.threshold = &s->run.calibration.threshold;
     US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
     return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
                             : UNSEEN_OK;
@@ -179,27 +133,31 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
     *json = NULL;
     scoring s = {0};
     unseen_status status = check_score_options(run_folder, options, &scores, &columns, error);
-    if (status == UNSEEN_OK) status = open_run(run_folder, options, events, &s, error);
+    if (status == UNSEEN_OK) status = us_trained_open(run_folder, &s.run, error);
+    if (status == UNSEEN_OK) status = open_scored(options, events, &s, error);
     if (status == UNSEEN_OK) status = check_columns(&s, options, &columns, error);
-    const us_maps_options maps = {options->maps, options->masks, options->overwrite, events};
-    if (status == UNSEEN_OK) status = us_maps_open(&maps, s.config, &s.dataset, &s.maps, error);
-    if (status == UNSEEN_OK) status = open_model(run_folder, options, events, &s, error);
+    const us_maps_options maps = {.folder = options->maps,
+                                  .masks = options->masks,
+                                  .overwrite = options->overwrite,
+                                  .events = events};
+    if (status == UNSEEN_OK) status = us_maps_open(&maps, s.run.config, &s.dataset, &s.maps, error);
+    if (status == UNSEEN_OK)
+        status = us_trained_load(&s.run, options->device,
+                                 us_dataset_batch(&s.dataset, s.run.config->training.batch), events,
+                                 error);
     if (status == UNSEEN_OK) status = score_images(&s, events, error);
     if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
     if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     if (status == UNSEEN_OK)
-        status = us_maps_draw(&s.maps, s.detector, &s.dataset, &s.scores.ids, error);
+        status = us_maps_draw(&s.maps, s.run.detector, &s.dataset, &s.scores.ids, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;
     }
     us_maps_close(&s.maps);
     us_scores_destroy(&s.scores);
-    us_detector_destroy(s.detector);
     us_dataset_leave_device(&s.dataset);
-    if (s.device) us_tuning_close(&s.device->tuning);
-    if (us_device_close(s.device)) us_dataset_close(&s.dataset);
-    unseen_config_free(s.config);
+    if (us_trained_close(&s.run)) us_dataset_close(&s.dataset);
     return status;
 }

@@ -32,6 +32,7 @@ static us_image_place choose_place(const us_image_store *store) {
     const uint64_t total = (uint64_t)store->image_bytes * (uint64_t)store->source.count;
     const uint64_t memory = device->facts.memory_bytes;
     const uint64_t taken = device->allocated_bytes + memory / 8;
+    if (store->source.changing) return US_IMAGES_STREAMED;
     if (us_device_shares_memory(&device->facts)) return US_IMAGES_IN_PLACE;
     return taken <= memory && total <= memory - taken ? US_IMAGES_RESIDENT : US_IMAGES_STREAMED;
 }

@@ -11,8 +11,9 @@
 typedef struct us_image_source {
     const void *pixels; /* outlives the store */
     bool is_float;
-    bool planar; /* count x channels x height x width instead */
-    bool clip;   /* values beyond black and white, whole numbers then, become these */
+    bool planar;   /* count x channels x height x width instead */
+    bool changing; /* other pixels for every batch: they are sent with each */
+    bool clip;     /* values beyond black and white, whole numbers then, become these */
     int64_t count;
     int height, width, channels;
     double black, white;

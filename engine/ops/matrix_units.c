@@ -32,10 +32,10 @@ bool us_matrix_tile_valid(const us_device_facts *device, const us_tile *t, us_pr
 
 /* What fits the times measured on an H200 with tiles of 64 x 64 to 128 x 128. */
 typedef struct unit_speed {
-    double multiply_adds; /* in a cycle */
-    double copy,
-        fragment;      /* cycles for a float to come to local memory, and to a warp from there */
-    double busy_items; /* that hide latencies */
+    double multiply_adds;   /* in a cycle */
+    double copy;            /* cycles for a float to come to local memory */
+    double fragment;        /* and from there to a warp */
+    double busy_items;      /* that hide latencies */
     double other_registers; /* of an item, beside its sums */
 } unit_speed;
 
@@ -44,12 +44,15 @@ static unit_speed speed_of(int products) {
                         : (unit_speed){3000, 0.2, 0.0313, 410, 64};
 }
 
-/* Cycles of a compute unit for a term of a tile. */
-static double cycles_of_term(const us_tile *t, const unit_speed *speed) {
+/* Cycles of a compute unit for a term of a tile: on GPUs with few units, those bound it. */
+static double cycles_of_term(const us_device_facts *device, const us_tile *t,
+                             const unit_speed *speed) {
+    const double busy = 0.9; /* of the units */
     const double products = t->rows * (double)t->columns;
     const double read = products / (8.0 * t->item_rows) + products / (4.0 * t->item_columns);
-    return products / speed->multiply_adds + (t->rows + t->columns) * speed->copy +
-           read * speed->fragment;
+    const double issued = products / speed->multiply_adds + (t->rows + t->columns) * speed->copy +
+                          read * speed->fragment;
+    return fmax(issued, t->products * products / (busy * device->matrix_multiply_adds));
 }
 
 /* Work-groups that a compute unit has room for. */
@@ -67,18 +70,19 @@ static double count_resident(const us_device_facts *device, const us_tile *tile,
 double us_matrix_cycles(const us_device_facts *device, const us_tile *tile,
                         const us_tiled_product *product) {
     const double group_cycles = 2000, launch_cycles = 7000, written_floats = 4; /* in a cycle */
+    const double slab_latency = 500; /* of a group that waits for the next one */
     const unit_speed speed = speed_of(tile->products);
     double count = device->compute_units, items = us_tile_items(tile);
     double resident = count_resident(device, tile, &speed);
-    double cycles =
-        ceil(product->slabs / product->splits) * tile->slab * cycles_of_term(tile, &speed) +
-        group_cycles;
+    double slabs = ceil(product->slabs / product->splits);
+    double cycles = slabs * tile->slab * cycles_of_term(device, tile, &speed) + group_cycles;
     double groups = (double)product->tiles * product->splits;
     double rounds = floor(groups / (count * resident));
     double rest = ceil((groups - rounds * count * resident) / count);
     double total = US_START_CYCLES +
                    rounds * resident * cycles * fmax(1, speed.busy_items / (resident * items));
     if (rest > 0) total += rest * cycles * fmax(1, speed.busy_items / (rest * items));
+    total = fmax(total, slabs * slab_latency + group_cycles);
     if (product->splits > 1)
         total += launch_cycles + 2 * product->splits * product->outputs / written_floats / count;
     return total;

@@ -239,7 +239,7 @@ static const layer_case cases[] = {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-/* Convolutions of enough channels for matrix units, with each precision that is not the default. */
+/* Layers of enough channels for matrix units, with each precision that is not the default. */
 static const layer_case wide[] = {
     {CONVOLUTION,
      "{\"channels\": 96, \"kernel\": 5, \"stride\": 2, \"padding\": 2}",
@@ -259,6 +259,7 @@ static const layer_case wide[] = {
      TANH,
      0,
      0},
+    {DENSE, "{\"units\": 130}", {516, 1, 1}, 33, 128, NONE, RELU, 0, 0},
 };
 static const us_precision lower[] = {US_PRECISION_TF32, US_PRECISION_BF16};
 

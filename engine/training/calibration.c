@@ -2,6 +2,7 @@
 #include "training/calibration.h"
 
 #include <math.h>
+#include <string.h>
 
 static double weighted(const us_detector_spec *spec, const us_calibration *calibration,
                        double value, int i) {
@@ -71,6 +72,22 @@ unseen_status us_calibration_measure(const us_detector_spec *spec, double *const
 
 /* ---- in a model's metadata ---- */
 
+const char *us_calibration_source(const us_calibration *calibration) {
+    return calibration->held_out ? "held-out images" : "training images";
+}
+
+static cJSON *normal_to_json(const us_calibration *calibration) {
+    const us_normal_scores *normal = &calibration->normal;
+    cJSON *object = cJSON_CreateObject();
+    if (cJSON_AddNumberToObject(object, "images", (double)normal->images) &&
+        cJSON_AddStringToObject(object, "of", us_calibration_source(calibration)) &&
+        cJSON_AddItemToObject(object, "quantiles",
+                              cJSON_CreateDoubleArray(normal->quantiles, normal->count)))
+        return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
 static cJSON *to_json(const us_detector_type *type, const us_calibration *calibration) {
     int count = us_detector_column_count(type);
     cJSON *object = cJSON_CreateObject();
@@ -78,7 +95,8 @@ static cJSON *to_json(const us_detector_type *type, const us_calibration *calibr
         cJSON_AddNumberToObject(object, "threshold", calibration->threshold) &&
         cJSON_AddItemToObject(object, "mean", cJSON_CreateDoubleArray(calibration->mean, count)) &&
         cJSON_AddItemToObject(object, "deviation",
-                              cJSON_CreateDoubleArray(calibration->deviation, count));
+                              cJSON_CreateDoubleArray(calibration->deviation, count)) &&
+        cJSON_AddItemToObject(object, "normal_scores", normal_to_json(calibration));
     if (complete) return object;
     cJSON_Delete(object);
     return NULL;
@@ -94,6 +112,27 @@ static bool read_array(const cJSON *array, int count, double *values) {
     return true;
 }
 
+/* Models of earlier versions have none. */
+static bool read_normal(const cJSON *object, us_calibration *calibration) {
+    us_normal_scores *normal = &calibration->normal;
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(object, "images");
+    const cJSON *of = cJSON_GetObjectItemCaseSensitive(object, "of");
+    const cJSON *quantiles = cJSON_GetObjectItemCaseSensitive(object, "quantiles");
+    const int count = cJSON_GetArraySize(quantiles);
+    *normal = (us_normal_scores){0};
+    if (!object) return true;
+    if (!cJSON_IsNumber(images) || !cJSON_IsString(of) || count < 1 ||
+        count > US_NORMAL_QUANTILES || !(images->valuedouble >= count) ||
+        images->valuedouble > INT32_MAX || !read_array(quantiles, count, normal->quantiles))
+        return false;
+    for (int i = 1; i < count; i++)
+        if (!(normal->quantiles[i - 1] <= normal->quantiles[i])) return false;
+    normal->images = (int64_t)images->valuedouble;
+    normal->count = count;
+    calibration->held_out = strcmp(of->valuestring, "held-out images") == 0;
+    return true;
+}
+
 unseen_status us_calibration_load(const us_detector_type *type, const us_safetensors *file,
                                   us_calibration *calibration, unseen_error *error) {
     const char *text = us_safetensors_metadata(file, "calibration");
@@ -104,14 +143,16 @@ unseen_status us_calibration_load(const us_detector_type *type, const us_safeten
         cJSON_IsNumber(threshold) &&
         read_array(cJSON_GetObjectItemCaseSensitive(object, "mean"), count, calibration->mean) &&
         read_array(cJSON_GetObjectItemCaseSensitive(object, "deviation"), count,
-                   calibration->deviation);
+                   calibration->deviation) &&
+        read_normal(cJSON_GetObjectItemCaseSensitive(object, "normal_scores"), calibration);
     if (complete) calibration->threshold = threshold->valuedouble;
     cJSON_Delete(object);
     if (complete) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s: its metadata lacks the calibration that scoring needs; models come from "
-                   "`unseen run` or `unseen train`",
-                   file->path);
+    return us_fail(
+        error, UNSEEN_BAD_INPUT,
+        "%s: its metadata lacks the calibration that scoring needs, whole; models come from "
+        "`unseen run` or `unseen train`",
+        file->path);
 }
 
 unseen_status us_calibration_save(const us_detector_type *type, const us_calibration *calibration,

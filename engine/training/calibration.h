@@ -3,13 +3,20 @@
 #ifndef US_TRAINING_CALIBRATION_H
 #define US_TRAINING_CALIBRATION_H
 
+#include "evaluation/normal_scores.h"
 #include "training/config.h"
 
-/* What training images score, for standardising and for the threshold. */
+/* What normal images score: for standardising, for the threshold, and to tell where another image
+ * is among them. */
 typedef struct us_calibration {
     double mean[US_DETECTOR_MAX_COLUMNS], deviation[US_DETECTOR_MAX_COLUMNS];
     double threshold;
+    us_normal_scores normal; /* images 0: a model of a version that did not keep them */
+    bool held_out;           /* the normal images are held-out ones, else training images */
 } us_calibration;
+
+/* "held-out images" or "training images" */
+const char *us_calibration_source(const us_calibration *calibration);
 
 /* Mean and deviation of the columns (count each). A non-finite column is
  * UNSEEN_DIVERGED, and so is a constant one of a detector with judges; elsewhere that is

@@ -87,8 +87,15 @@ static const us_key input_keys[] = {
      .offset = CONFIG(fit),
      .choices = us_fit_names,
      .help = "How images of another size fit: resized whatever their proportions; in the middle "
-             "with black "
-             "around them; or cropped to the middle"},
+             "with black around them; cropped to the middle; or as they are, cut into "
+             "overlapping windows of this size, of which the highest scores count"},
+    {.name = "overlap",
+     .kind = US_KEY_NUMBER,
+     .offset = CONFIG(overlap),
+     .minimum = 0,
+     .maximum = 0.9,
+     .fallback = {0.25},
+     .help = "With fit \"tile\": the share of a window that its neighbour has, too, at least"},
     {.kind = US_KEY_END},
 };
 
@@ -135,8 +142,8 @@ static const us_key training_keys[] = {
      .offset = TRAINING(precision),
      .choices = us_precision_names,
      .help =
-         "What convolutions round the factors of their products to, in training and in scoring, "
-         "on GPUs with matrix units; the others always compute with fp32"},
+         "What convolutions and dense layers round the factors of their products to, in training "
+         "and in scoring, on GPUs with matrix units; the others always compute with fp32"},
     {.name = "checkpoint_epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(checkpoint_epochs),
@@ -331,6 +338,10 @@ static const us_key data_keys[] = {
      .kind = US_KEY_STRING,
      .offset = DATA(label_column),
      .help = "The column of labels in tables of them; else told by its name"},
+    {.name = "object",
+     .kind = US_KEY_STRING,
+     .offset = DATA(object),
+     .help = "Of lists of photographs, the rows that have this in their column object"},
     {.kind = US_KEY_END},
 };
 

@@ -40,7 +40,7 @@ typedef struct us_training_settings {
 } us_training_settings;
 
 typedef struct us_data_settings {
-    char *train, *train_labels, *test, *labels, *masks, *normal, *label_column;
+    char *train, *train_labels, *test, *labels, *masks, *normal, *label_column, *object;
 } us_data_settings;
 
 /* The files that /data names. */
@@ -66,9 +66,10 @@ struct unseen_config {
     char *path;
     char *name, *description;
     us_shape input;
-    int range;  /* us_range */
-    int layout; /* us_layout */
-    int fit;    /* us_fit */
+    int range;      /* us_range */
+    int layout;     /* us_layout */
+    int fit;        /* us_fit */
+    double overlap; /* of windows, where that is US_FIT_TILE */
     us_detector_spec detector;
     us_training_settings training;
     us_data_settings data;

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "data/labels.h"
 #include "data/photographs.h"
+#include "training/windows.h"
 
 /* ---- what the numbers mean ---- */
 
@@ -77,16 +78,19 @@ static void warn(const us_dataset *dataset, const us_scale *training, const unse
 /* Reports in a line how the file was understood. */
 static void tell(const us_dataset *dataset, const char *what, const unseen_events *events) {
     const us_images *images = &dataset->images;
-    char clipped[96] = "";
+    char clipped[96] = "", windows[64] = "";
+    if (images->tiling.count)
+        snprintf(windows, sizeof windows, " windows of %" PRId64 " image%s,", images->tiling.count,
+                 images->tiling.count == 1 ? "" : "s");
     if (dataset->clipped)
         snprintf(clipped, sizeof clipped,
                  "; %" PRId64 " value%s beyond that by rounding %s clipped", dataset->clipped,
                  dataset->clipped == 1 ? "" : "s", dataset->clipped == 1 ? "is" : "are");
     us_event_message(
         events, UNSEEN_EVENT_MESSAGE,
-        "%s: %s: %" PRId64 " of %dx%d in %d channel%s: %s of shape %s as %s, black and "
+        "%s: %s: %" PRId64 "%s of %dx%d in %d channel%s: %s of shape %s as %s, black and "
         "white %s%s",
-        what, images->path, images->count, images->height, images->width, images->channels,
+        what, images->path, images->count, windows, images->height, images->width, images->channels,
         images->channels == 1 ? "" : "s", images->type.text, images->shape.text,
         us_layout_names[images->layout], us_range_names[dataset->scale.range], clipped);
 }
@@ -113,7 +117,9 @@ cJSON *us_dataset_describe(const us_dataset *dataset) {
                     cJSON_AddStringToObject(object, "type", images->type.text) &&
                     cJSON_AddItemToObject(object, "range", cJSON_CreateDoubleArray(range, 2)) &&
                     cJSON_AddItemToObject(object, "values", cJSON_CreateDoubleArray(values, 2)) &&
-                    cJSON_AddNumberToObject(object, "clipped", (double)dataset->clipped);
+                    cJSON_AddNumberToObject(object, "clipped", (double)dataset->clipped) &&
+                    (!images->tiling.count ||
+                     cJSON_AddNumberToObject(object, "cut", (double)images->tiling.count));
     free(path);
     if (complete) return object;
     cJSON_Delete(object);
@@ -140,13 +146,17 @@ static unseen_status read_images(const unseen_config *config, const us_dataset_s
                                             .width = config->input.width,
                                             .channels = config->input.channels,
                                             .fit = (us_fit)config->fit,
-                                            .label_column = config->data.label_column,
-                                            .split = source->split,
+                                            .overlap = config->overlap,
+                                            .list = {.label_column = config->data.label_column,
+                                                     .object = config->data.object,
+                                                     .split = source->split},
                                             .events = events};
     bool photographs;
     US_TRY(us_photographs_are(source->path, &photographs, error));
-    return photographs ? us_photographs_open(source->path, &request, images, error)
-                       : us_images_open(source->path, &source->layout, images, error);
+    if (photographs) return us_photographs_open(source->path, &request, images, error);
+    US_TRY(us_images_open(source->path, &source->layout, images, error));
+    const us_tile_form form = {config->input.height, config->input.width, config->overlap};
+    return config->fit == US_FIT_TILE ? us_images_cut(images, &form, error) : UNSEEN_OK;
 }
 
 static unseen_status open_images(const unseen_config *config, const us_dataset_source *source,
@@ -154,8 +164,8 @@ static unseen_status open_images(const unseen_config *config, const us_dataset_s
                                  unseen_error *error) {
     memset(dataset, 0, sizeof *dataset);
     US_TRY(read_images(config, source, events, &dataset->images, error));
-    dataset->fit = (us_fit)config->fit;
-    dataset->selected_count = dataset->images.count;
+    dataset->fit = config->fit == US_FIT_TILE ? US_FIT_RESIZE : (us_fit)config->fit;
+    dataset->selected_count = us_images_whole(&dataset->images);
     return choose_range(config, source->training, dataset, error);
 }
 
@@ -167,6 +177,7 @@ unseen_status us_dataset_open(const unseen_config *config, const us_dataset_sour
         us_dataset_close(dataset);
         return status;
     }
+    dataset->selected_count = dataset->images.count;
     tell(dataset, "images to score", events);
     warn(dataset, source->training, events);
     return UNSEEN_OK;
@@ -192,7 +203,7 @@ unseen_status us_dataset_match(const us_dataset *dataset, us_labels *labels, uns
     const us_images *images = &dataset->images;
     if (images->ids.names && labels->ids.names && !labels->ids.numbers)
         return us_labels_match(labels, &images->ids, error);
-    return us_labels_match_images(labels, images->count, images->path, error);
+    return us_labels_match_images(labels, us_images_whole(images), images->path, error);
 }
 
 /* Photographs in folders of classes, or labelled by their list. Folders that are of no such classes
@@ -273,6 +284,27 @@ static unseen_status hold_out(const unseen_config *config, us_dataset *dataset,
     return UNSEEN_OK;
 }
 
+/* Images become their windows. */
+static unseen_status replace_by_windows(const us_dataset *dataset, uint32_t **selection,
+                                        int64_t *count, unseen_error *error) {
+    uint32_t *windows;
+    const int64_t n = us_windows_count(dataset, *selection, *count);
+    US_TRY(us_windows_select(dataset, *selection, *count, &windows, error));
+    free(*selection);
+    *selection = windows;
+    *count = n;
+    return UNSEEN_OK;
+}
+
+static unseen_status take_windows(us_dataset *dataset, unseen_error *error) {
+    if (dataset->held_out)
+        US_TRY(replace_by_windows(dataset, &dataset->held_out, &dataset->held_out_count, error));
+    if (dataset->selected)
+        return replace_by_windows(dataset, &dataset->selected, &dataset->selected_count, error);
+    dataset->selected_count = dataset->images.count;
+    return UNSEEN_OK;
+}
+
 unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
                                        us_dataset *dataset, unseen_error *error) {
     if (!config->data.train)
@@ -285,6 +317,7 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
     unseen_status status = open_images(config, &source, events, dataset, error);
     if (status == UNSEEN_OK) status = select_normal(config, events, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
+    if (status == UNSEEN_OK && dataset->images.tiling.count) status = take_windows(dataset, error);
     if (status != UNSEEN_OK) {
         us_dataset_close(dataset);
         return status;

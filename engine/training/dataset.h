@@ -55,7 +55,8 @@ unseen_status us_dataset_open(const unseen_config *config, const us_dataset_sour
                               unseen_error *error);
 
 /* {path, count, height, width, channels, layout, type, range: [black, white], values: [lowest,
- * highest], clipped}; NULL: no memory. And back from it what the numbers mean. */
+ * highest], clipped, cut: how many images count windows are of, if so}; NULL: no memory. And back
+ * from it what the numbers mean. */
 cJSON *us_dataset_describe(const us_dataset *dataset);
 us_scale us_scale_from_json(us_range range, const cJSON *description);
 

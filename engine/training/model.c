@@ -11,6 +11,7 @@
 #include "device/fence.h"
 #include "evaluation/metrics.h"
 #include "training/variety.h"
+#include "training/windows.h"
 
 enum { CALIBRATION_IMAGES = 4096 };
 
@@ -151,8 +152,9 @@ static unseen_status score_all(scoring_pass *pass, const us_scored_images *of,
     return UNSEEN_OK;
 }
 
-unseen_status us_model_columns(us_detector *detector, const us_scored_images *of,
-                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
+/* Of images, or windows, as they lie in the dataset. */
+static unseen_status plain_columns(us_detector *detector, const us_scored_images *of,
+                                   double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
     const int64_t count = of->count;
     scoring_pass pass;
     memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
@@ -172,6 +174,30 @@ unseen_status us_model_columns(us_detector *detector, const us_scored_images *of
     return status;
 }
 
+unseen_status us_model_columns(us_detector *detector, const us_scored_images *of,
+                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
+    const us_dataset *dataset = of->dataset;
+    if (!dataset->images.tiling.count) return plain_columns(detector, of, columns, error);
+    us_scored_images windows = *of;
+    uint32_t *selection = NULL;
+    us_window_maps *maps = NULL;
+    memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
+    windows.count = us_windows_count(dataset, of->selection, of->count);
+    unseen_status status = UNSEEN_OK;
+    if (of->selection)
+        status = us_windows_select(dataset, of->selection, of->count, &selection, error);
+    windows.selection = selection;
+    if (status == UNSEEN_OK && of->maps) {
+        status = us_window_maps_create(dataset, of->selection, detector->spec->input, of->maps,
+                                       &maps, error);
+        if (status == UNSEEN_OK) windows.maps = us_window_maps_consumer(maps);
+    }
+    if (status == UNSEEN_OK) status = plain_columns(detector, &windows, columns, error);
+    us_window_maps_destroy(maps);
+    free(selection);
+    return status;
+}
+
 void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
     for (int c = 0; c < US_DETECTOR_MAX_COLUMNS; c++) {
         free(columns[c]);
@@ -179,59 +205,118 @@ void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
     }
 }
 
-/* ---- scores ---- */
+/* ---- calibration ---- */
 
-/* Selects some of the training images, the same ones for the same seed. */
-static unseen_status sample(const us_dataset *training, uint64_t seed, int64_t count,
-                            uint32_t **selection, unseen_error *error) {
-    *selection = malloc((size_t)count * sizeof **selection);
+/* Some of the images (NULL: of all `count`), the same ones for the same seed, and of windows no
+ * more than are soon scored. */
+static unseen_status sample(const us_dataset *training, uint64_t seed, const uint32_t *images,
+                            int64_t count, uint32_t **selection, int64_t *selected,
+                            unseen_error *error) {
+    enum { CALIBRATION_WINDOWS = 1 << 16 };
+    const int64_t most = count < CALIBRATION_IMAGES ? count : CALIBRATION_IMAGES;
+    int64_t windows = 0;
+    *selected = 0;
+    *selection = malloc((size_t)most * sizeof **selection);
     if (!*selection) return us_fail_memory(error, "a selection");
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t place = us_random_permute(seed, US_STREAM_HELD_OUT, 1,
-                                           (uint32_t)training->selected_count, (uint32_t)i);
-        (*selection)[i] = training->selected ? training->selected[place] : place;
+    for (int64_t i = 0; i < most; i++) {
+        uint32_t place =
+            us_random_permute(seed, US_STREAM_HELD_OUT, 1, (uint32_t)count, (uint32_t)i);
+        const uint32_t image = images ? images[place] : place;
+        if (training->images.tiling.count)
+            windows += us_tiling_windows(&training->images.tiling, image);
+        if (i > 0 && windows > CALIBRATION_WINDOWS) break;
+        (*selection)[(*selected)++] = image;
     }
     return UNSEEN_OK;
 }
 
-unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
-                                 const unseen_events *events, us_calibration *calibration,
-                                 const char **source, unseen_error *error) {
-    uint32_t *sampled = NULL;
-    const uint32_t *selection = training->held_out;
-    int64_t count = training->held_out_count;
-    *source = "held-out images";
-    if (!selection) {
-        *source = "training images";
-        count = training->selected_count < CALIBRATION_IMAGES ? training->selected_count
-                                                              : CALIBRATION_IMAGES;
-        US_TRY(sample(training, seed, count, &sampled, error));
-        selection = sampled;
+/* The held-out images, or a sample of those trained on; whole ones. Heap. */
+static unseen_status choose_normal(const us_dataset *training, uint64_t seed, uint32_t **selection,
+                                   int64_t *count, unseen_error *error) {
+    const bool held_out = training->held_out != NULL;
+    const uint32_t *given = held_out ? training->held_out : training->selected;
+    int64_t n = held_out ? training->held_out_count : training->selected_count;
+    uint32_t *whole = NULL;
+    if (training->images.tiling.count)
+        US_TRY(us_windows_images(training, given, n, &whole, &n, error));
+    unseen_status status = UNSEEN_OK;
+    if (!held_out) {
+        status = sample(training, seed, whole ? whole : given, n, selection, count, error);
+    } else if ((*selection = malloc((size_t)n * sizeof **selection))) {
+        memcpy(*selection, whole ? whole : given, (size_t)n * sizeof **selection);
+        *count = n;
+    } else {
+        status = us_fail_memory(error, "a selection");
     }
-    const us_scored_images of = {.dataset = training,
-                                 .selection = selection,
-                                 .count = count,
-                                 .what = "calibrating",
-                                 .events = events};
-    double *columns[US_DETECTOR_MAX_COLUMNS], *combined = NULL;
-    unseen_status status = us_model_columns(detector, &of, columns, error);
-    /* Identical images are one: their scores are no sign of a collapse. */
-    int64_t different = us_dataset_alike(training, selection, count) ? 1 : count;
+    free(whole);
+    return status;
+}
+
+/* One score of each image: of its columns, or of those of its windows. */
+static unseen_status join_columns(const us_detector_spec *spec, const us_calibration *calibration,
+                                  const us_scored_images *of, double *const *columns,
+                                  double *scores, unseen_error *error) {
+    const us_tiling *tiling = &of->dataset->images.tiling;
+    double *windows = malloc(
+        (size_t)(tiling->count ? us_windows_count(of->dataset, of->selection, of->count) : 1) *
+        sizeof *windows);
+    if (!windows) return us_fail_memory(error, "scores");
+    int64_t first = 0;
+    for (int64_t i = 0; i < of->count; i++) {
+        const uint32_t image = of->selection ? of->selection[i] : (uint32_t)i;
+        const int64_t n = tiling->count ? us_tiling_windows(tiling, image) : 1;
+        for (int64_t k = 0; k < n; k++)
+            windows[k] = us_score_combine(spec, calibration, columns, first + k);
+        scores[i] = us_windows_join(windows, n, spec->scoring.top_windows);
+        first += n;
+    }
+    free(windows);
+    return UNSEEN_OK;
+}
+
+/* Identical images are one: their scores are no sign of a collapse. */
+static int64_t count_different(const us_scored_images *of) {
+    const us_dataset *dataset = of->dataset;
+    if (!dataset->images.tiling.count)
+        return us_dataset_alike(dataset, of->selection, of->count) ? 1 : of->count;
+    const int64_t windows = us_windows_count(dataset, of->selection, of->count);
+    return us_dataset_alike(dataset, NULL, dataset->images.count) ? 1 : windows;
+}
+
+static unseen_status calibrate(us_detector *detector, const us_scored_images *of,
+                               us_calibration *calibration, unseen_error *error) {
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_model_columns(detector, of, columns, error));
+    unseen_status status =
+        us_calibration_measure(detector->spec, columns, count_different(of), calibration, error);
+    double *scores = malloc((size_t)of->count * sizeof *scores);
+    if (status == UNSEEN_OK && !scores) status = us_fail_memory(error, "scores");
     if (status == UNSEEN_OK)
-        status = us_calibration_measure(detector->spec, columns, different, calibration, error);
-    if (status == UNSEEN_OK && !(combined = malloc((size_t)count * sizeof *combined)))
-        status = us_fail_memory(error, "scores");
+        status = join_columns(detector->spec, calibration, of, columns, scores, error);
     if (status == UNSEEN_OK) {
-        for (int64_t i = 0; i < count; i++)
-            combined[i] = us_score_combine(detector->spec, calibration, columns, i);
         calibration->threshold =
-            us_threshold_for_rate(combined, count, detector->spec->scoring.false_positive_rate);
+            us_threshold_for_rate(scores, of->count, detector->spec->scoring.false_positive_rate);
+        us_normal_scores_take(scores, of->count, &calibration->normal);
     }
-    free(combined);
-    free(sampled);
+    free(scores);
     us_columns_release(columns);
     return status;
 }
+
+unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
+                                 const unseen_events *events, us_calibration *calibration,
+                                 unseen_error *error) {
+    uint32_t *selection = NULL;
+    us_scored_images of = {.dataset = training, .what = "calibrating", .events = events};
+    unseen_status status = choose_normal(training, seed, &selection, &of.count, error);
+    of.selection = selection;
+    calibration->held_out = training->held_out != NULL;
+    if (status == UNSEEN_OK) status = calibrate(detector, &of, calibration, error);
+    free(selection);
+    return status;
+}
+
+/* ---- scores ---- */
 
 unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
                               unseen_error *error) {
@@ -246,22 +331,41 @@ unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_sc
     return us_scores_create(count, columns + 1, names, scores, error);
 }
 
+/* The columns of windows are joined as their scores are. */
+static void take_column(const us_detector_spec *spec, const us_scored_images *images,
+                        double *column, double *out) {
+    const us_tiling *tiling = &images->dataset->images.tiling;
+    if (!tiling->count) {
+        memcpy(out, column, (size_t)images->count * sizeof *out);
+        return;
+    }
+    for (int64_t i = 0, first = 0; i < images->count; i++) {
+        const uint32_t image = images->selection ? images->selection[i] : (uint32_t)i;
+        const int64_t n = us_tiling_windows(tiling, image);
+        out[i] = us_windows_join(column + first, n, spec->scoring.top_windows);
+        first += n;
+    }
+}
+
+static unseen_status fill_scores(const us_detector_spec *spec, const us_calibration *calibration,
+                                 const us_scored_images *images, double *const *columns,
+                                 us_scores *scores, unseen_error *error) {
+    US_TRY(join_columns(spec, calibration, images, columns, scores->values[0], error));
+    for (int c = 1; c < scores->columns; c++)
+        take_column(spec, images, columns[c - 1], scores->values[c]);
+    /* Identical images have one score; different ones that do are a collapse. */
+    return count_different(images) == 1 && images->count > 1 ? us_scores_check_finite(scores, error)
+                                                             : us_scores_check(scores, error);
+}
+
 unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
                              const us_scored_images *images, us_scores *scores,
                              unseen_error *error) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
-    const int64_t count = images->count;
     US_TRY(us_model_columns(detector, images, columns, error));
-    unseen_status status = us_model_scores(detector->spec->type, count, scores, error);
+    unseen_status status = us_model_scores(detector->spec->type, images->count, scores, error);
     if (status == UNSEEN_OK) {
-        for (int64_t i = 0; i < count; i++)
-            scores->values[0][i] = us_score_combine(detector->spec, calibration, columns, i);
-        for (int c = 1; c < scores->columns; c++)
-            memcpy(scores->values[c], columns[c - 1], (size_t)count * sizeof(double));
-        /* Identical images have one score; different ones that do are a collapse. */
-        status = us_dataset_alike(images->dataset, images->selection, count)
-                     ? us_scores_check_finite(scores, error)
-                     : us_scores_check(scores, error);
+        status = fill_scores(detector->spec, calibration, images, columns, scores, error);
         if (status != UNSEEN_OK) us_scores_destroy(scores);
     }
     us_columns_release(columns);

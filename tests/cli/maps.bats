@@ -151,6 +151,58 @@ PYTHON
         --masks masks --out b.csv --quiet
 }
 
+@test "maps: masks in lists, as VisA has them" {
+    has libvips || skip "built without libvips"
+    python3 - "$DATA" <<'PYTHON'
+import pathlib, struct, sys
+
+def images(name, count):
+    content = (pathlib.Path(sys.argv[1]) / name).read_bytes()
+    start = 10 + struct.unpack("<H", content[8:10])[0]
+    return [content[start + 256 * i:start + 256 * (i + 1)] for i in range(count)]
+
+def put(name, pixels):
+    path = pathlib.Path("visa") / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"P5 16 16 255\n" + pixels)
+    return name
+
+rows = ["object,split,label,image,mask"]
+for index, image in enumerate(images("train.npy", 20)):
+    rows.append(f"dot,train,normal,{put(f'dot/Images/Normal/{index:03}.pgm', image)},")
+for index, (image, mask) in enumerate(zip(images("spots.npy", 21), images("spot_masks.npy", 21))):
+    kind = "anomaly" if index % 2 else "normal"
+    name = put(f"dot/Images/{kind}/{index:03}s.pgm", image)
+    # numbers of classes, not white; the names tell nothing
+    classes = bytes(2 * (value != 0) for value in mask)
+    rows.append(f"dot,test,{kind},{name},{put(f'dot/Masks/{99 - index}.pgm', classes) if index % 2 else ''}")
+rows.append(f"other,test,anomaly,{put('other/a.pgm', bytes(256))},{put('other/m.pgm', bytes(256))}")
+(pathlib.Path("visa") / "split_csv").mkdir()
+pathlib.Path("visa/split_csv/1cls.csv").write_text("\n".join(rows) + "\n")
+PYTHON
+    list=visa/split_csv/1cls.csv
+    succeeds run "$TESTS/tiny.json" --epochs 1 --train $list --test $list --masks $list --object dot --out run --json
+    jq -e '.training_images == 20 and .n == 21 and .positives == 10 and .masks.regions == 10
+        and .masks.anomalous_pixels == 250' <<<"$output"
+    lists=$(jq -c '[.auc, .pixel_auroc, .aupro]' <<<"$output")
+    jq -e '.data.object == "dot"' run/config.json
+    # the same numbers as by arrays
+    succeeds score run --data "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out s.csv --json
+    [ "$(jq -c '[.pixel_auroc, .aupro]' <<<"$output")" = "$(jq -c '[.[1], .[2]]' <<<"$lists")" ]
+    sed 's/^object/thing/' $list >visa/split_csv/things.csv
+    fails_with 2 'has no column "object", of which the rows with "dot"' pack visa/split_csv/things.csv p.npy \
+        --object dot --size 8x8
+    fails_with 2 'no row of the split "test" of the object "cap"' pack $list p.npy --object cap --split test --size 8x8
+    cut -d, -f1-4 $list >visa/split_csv/bare.csv
+    fails_with 2 'a list of masks needs a column that is called mask' score run --data $list \
+        --masks visa/split_csv/bare.csv --out s.csv --quiet
+    sed 's/,dot.Masks.98.pgm/,dot\/Masks\/gone.pgm/' $list >visa/split_csv/gone.csv
+    fails_with 2 'gone.csv: line 23: there is no file .*gone.pgm' score run --data $list \
+        --masks visa/split_csv/gone.csv --out s.csv --quiet
+    succeeds pack $list p.npy --object other --size 8x8 --json
+    jq -e '.n == 1' <<<"$output"
+}
+
 @test "maps: an earlier set is replaced, with the pictures that it had more" {
     with_maps "$RUN"
     succeeds score "$RUN" --data "$DATA/test.npy" --out other.csv --maps maps

@@ -52,3 +52,18 @@ difference() {
     jq -e '.images == "resident" and .score_images_per_second > 0 and
            .score_resident_images_per_second > 0' <<<"$output"
 }
+
+@test "photographs one by one, and windows of large ones, score alike on both" {
+    has libvips || skip "built without libvips"
+    python3 "$TESTS/make_photographs.py" classes classes
+    for fit in resize tile; do
+        "$UNSEEN" train "$TESTS/tiny.json" --set /input/fit=$fit --epochs 1 --train classes/train --device cpu \
+            --out $fit --quiet
+        for device in cpu rusticl; do
+            succeeds score $fit classes/test/noise/00[0-3].png --device $device --json
+            jq '[.images[].score]' <<<"$output" >$device.json
+        done
+        jq -e -n --slurpfile a cpu.json --slurpfile b rusticl.json '[$a[0], $b[0]] | transpose | length == 4 and
+            all(.[]; (.[0] - .[1] | fabs) < 1e-4 * .[0])'
+    done
+}

@@ -54,7 +54,9 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     done
     fails_with 2 "PLAN is missing" sweep
     fails_with 2 "unexpected argument 'b'" sweep a b
-    fails_with 2 "RUN is missing" score --data x --out y
+    fails_with 2 "unrecognized option '--size'" bench strong --size 8x8
+    fails_with 2 "unrecognized option '--seconds'" pack a b --seconds 3
+    fails_with 2 "RUN PHOTOGRAPH... is missing" score --data x --out y
     fails_with 2 "--data FILE is missing" score runs/x --out y
     fails_with 2 "--out FILE is missing" score runs/x --data x
     fails_with 2 "neither scores nor maps" eval --labels x

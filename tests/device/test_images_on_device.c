@@ -122,7 +122,6 @@ static void train(us_device *device, const unseen_config *config, outcome *resul
     us_detector *detector;
     us_trainer *trainer;
     us_calibration calibration;
-    const char *source;
     const us_dataset_source of = {.path = config->data.test};
     TEST_OK(us_dataset_open_training(config, NULL, &training, &error));
     TEST_OK(us_dataset_open(config, &of, NULL, &test, &error));
@@ -133,7 +132,7 @@ static void train(us_device *device, const unseen_config *config, outcome *resul
     TEST_OK(us_trainer_run(trainer, &error));
     result->place = training.store->place;
     result->loss = (float)us_trainer_progress(trainer)->held_out_loss;
-    TEST_OK(us_model_calibrate(detector, &training, 1, NULL, &calibration, &source, &error));
+    TEST_OK(us_model_calibrate(detector, &training, 1, NULL, &calibration, &error));
     TEST_OK(us_model_save(config, detector, &calibration, in_root(result->model), &error));
     score(detector, &test, result->scores, &result->sent[0]);
     score(detector, &test, result->again, &result->sent[1]);

@@ -39,6 +39,8 @@ static const shape_case gathers[] = {
      {{"matrix_units", {16, 64, 8, 2, 8, 2, 1}}}},
     {{SQUARE(21, 4, 2, 1), {21, 8, 6}, {24, 4, 3}, 1, true},
      {{"matrix_units", {32, 32, 16, 4, 4, 1, 1}}}},
+    {{SQUARE(37, 1, 1, 0), {131, 1, 1}, {37, 1, 1}, 17, false}, /* a dense layer */
+     {{"matrix_units", {48, 32, 8, 6, 8, 2, 3}}}},
 };
 
 /* rows, columns, slab, item_rows, item_columns, splits */
@@ -57,6 +59,9 @@ static const shape_case gradients[] = {
      {{"weight_gradient_matrix_units", {64, 16, 16, 8, 4, 2}}}},
     {{SQUARE(16, 4, 2, 1), {16, 8, 6}, {24, 4, 3}, 17, true},
      {{"weight_gradient_matrix_units", {16, 32, 8, 2, 8, 5}}}},
+    {{SQUARE(37, 1, 1, 0), {131, 1, 1}, {37, 1, 1}, 17, false},
+     {{"weight_gradient_matrix_units", {16, 32, 8, 2, 8, 1}},
+      {"weight_gradient_matrix_units", {48, 16, 8, 6, 4, 2}}}},
 };
 
 enum {
@@ -106,9 +111,42 @@ static void devices_without_units_compute_with_floats(void **state) {
     assert_false(us_choice_algorithm(&us_convolution_tunable, &choice)
                      ->start(&facts, &problem, 0, choice.parameters));
     facts.matrix_units = US_MATRIX_UNITS_NVIDIA;
+    facts.matrix_multiply_adds = 1024;
     assert_int_equal(us_precision_on(&facts, US_PRECISION_TF32), US_PRECISION_TF32);
     assert_true(us_choice_algorithm(&us_convolution_tunable, &choice)
                     ->start(&facts, &problem, 0, choice.parameters));
+}
+
+static const char *default_algorithm(int multiply_adds, us_convolution_pass pass,
+                                     us_precision precision) {
+    static const geometry wide = {SQUARE(256, 5, 2, 2), {128, 16, 16}, {256, 8, 8}, 128, false};
+    const us_device_facts facts = {.execution = US_EXECUTION_LANES,
+                                   .vendor = US_VENDOR_NVIDIA,
+                                   .matrix_units = US_MATRIX_UNITS_NVIDIA,
+                                   .matrix_multiply_adds = multiply_adds,
+                                   .vector_width = 1,
+                                   .group_size = 32,
+                                   .compute_units = 100,
+                                   .max_group_size = 1024,
+                                   .registers = 65536,
+                                   .memory_bytes = 1ull << 33,
+                                   .largest_allocation_bytes = 1ull << 31,
+                                   .local_bytes = 49152};
+    us_convolution_problem problem = problem_of(&wide, pass, 128, precision);
+    us_choice choice = us_tunable_default(&us_convolution_tunable, &facts, &problem);
+    return us_choice_algorithm(&us_convolution_tunable, &choice)->name;
+}
+
+/* Three products are slower than none where there are as many units as lanes. */
+static void few_units_are_for_lower_precisions(void **state) {
+    (void)state;
+    for (int pass = US_CONVOLUTION_DOWN; pass <= US_CONVOLUTION_WEIGHTS; pass++) {
+        const us_convolution_pass of = (us_convolution_pass)pass;
+        assert_non_null(strstr(default_algorithm(1024, of, US_PRECISION_FP32), "matrix_units"));
+        assert_non_null(strstr(default_algorithm(1024, of, US_PRECISION_TF32), "matrix_units"));
+        assert_null(strstr(default_algorithm(128, of, US_PRECISION_FP32), "matrix_units"));
+        assert_non_null(strstr(default_algorithm(128, of, US_PRECISION_TF32), "matrix_units"));
+    }
 }
 
 /* Winners of one precision are not those of another; of fp32 they are as they were. */
@@ -133,6 +171,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_are_tried),
         cmocka_unit_test(devices_without_units_compute_with_floats),
+        cmocka_unit_test(few_units_are_for_lower_precisions),
         cmocka_unit_test(precisions_are_tuned_apart),
         cmocka_unit_test(floats_agree),
         cmocka_unit_test(tf32_agrees),

@@ -16,17 +16,22 @@ def is_sent(mode):
     return "upload" in mode.split("+")
 
 
-def best_mode(report, config, batch, part, sent):
-    """PyTorch's fastest mode with images on the device, or with images that are sent."""
+def best_mode(report, config, batch, part, sent, rounded=True):
+    """PyTorch's fastest mode with images on the device, or with images that are sent; rounded: those
+    that round to TF32 are among them."""
     found = [row for row in report["pytorch"]["modes"]
              if (row["config"], row["batch"]) == (config, batch) and row.get(part)
-             and is_sent(row["mode"]) == sent]
+             and is_sent(row["mode"]) == sent and (rounded or "tf32" not in row["mode"].split("+"))]
     return max(found, key=lambda row: row[part], default=None)
 
 
-def speed_of(report, config, batch, tuned):
+KINDS = ((False, "fp32"), (True, "fp32"), (False, "tf32"))  # tuned, precision
+
+
+def speed_of(report, config, batch, kind):
     return next((row["result"] for row in report["speed"] if row.get("result")
-                 and (row["config"], row["batch"], row["tuned"]) == (config, batch, tuned)), None)
+                 and (row["config"], row["batch"], row["tuned"], row["precision"]) == (config, batch, *kind)),
+                None)
 
 
 def measured(report):
@@ -39,9 +44,10 @@ def speeds(report):
     """Rows of the main table; the ratio is to PyTorch's best mode with images in the same place."""
     rows = []
     for config, batch in measured(report):
-        plain, tuned = (speed_of(report, config, batch, kind) for kind in (False, True))
+        results = [speed_of(report, config, batch, kind) for kind in KINDS]
         for name, part, field in PARTS:
-            ours = [(result or {}).get(field) for result in (plain, tuned)]
+            ours = [(result or {}).get(field) for result in results]
+            exact = best_mode(report, config, batch, part, False, rounded=False)
             theirs = [best_mode(report, config, batch, part, sent) for sent in (False, True)]
             if name == "scoring again" and not any(ours):
                 continue
@@ -52,8 +58,8 @@ def speeds(report):
             fastest = max(filter(None, ours), default=None)
             ratio = fastest / like[part] if fastest and like else None
             rows.append([config, str(batch), name, *map(number, ours),
-                         *(f"{number(row[part])} {row['mode']}" if row else "-" for row in theirs),
-                         number(ratio, 2)])
+                         *(f"{number(row[part])} {row['mode']}" if row else "-"
+                           for row in (exact, *theirs)), number(ratio, 2)])
     return rows
 
 
@@ -115,19 +121,20 @@ def markdown(report):
     if not report["finished"]:
         lines += ["", "**Cut off**: what follows is what had been measured until then."]
     lines += ["", "## Correctness", "", *(list(correctness(report)) or ["Not checked."])]
-    lines += ["", "## Speed", "", "Images per second. PyTorch's best mode with images that are on the "
-              "device, and with images that are sent from pinned memory; the last column is the faster "
+    lines += ["", "## Speed", "", "Images per second: unseen's with default and with tuned kernels in fp32, "
+              "and in tf32; PyTorch's best mode that does not round to TF32, and of all, with images that "
+              "are on the device, and with images that are sent from pinned memory. The last column is the faster "
               "of unseen's speeds over it: for scoring over images that are sent, for scoring again "
               "over images on the device, for training over the better.", ""]
-    lines += programs.table(["config", "batch", "part", "default", "tuned", "PyTorch, on the device",
-                             "PyTorch, sent", "ratio"], speeds(report))
+    lines += programs.table(["config", "batch", "part", "default", "tuned", "tf32", "PyTorch, fp32",
+                             "PyTorch", "PyTorch, sent", "ratio"], speeds(report))
     if modes(report):
         lines += ["", "## PyTorch's modes", ""]
         lines += programs.table(["config", "batch", "mode", "training", "scoring"], modes(report))
     lines += ["", "## Layers", ""]
     for row in report["speed"]:
         if row.get("result"):
-            kind = "tuned" if row["tuned"] else "default"
+            kind = "tuned" if row["tuned"] else "default" if row["precision"] == "fp32" else row["precision"]
             peak = row["result"]
             lines += [f"<details><summary>{row['config']}, batch {row['batch']}, {kind}: "
                       f"{number(peak['gflops'])} of {number(peak['peak_gflops'])} GFLOP/s</summary>", "",

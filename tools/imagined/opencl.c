@@ -162,6 +162,7 @@ static const char *vendor_name(us_vendor vendor) {
 static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_t *needed) {
     enum {
         COMPUTE_CAPABILITY_MAJOR_NV = 0x4000,
+        COMPUTE_CAPABILITY_MINOR_NV = 0x4001,
         REGISTERS_PER_BLOCK_NV = 0x4002,
         WARP_SIZE_NV = 0x4003,
         WAVEFRONT_WIDTH_AMD = 0x4043
@@ -173,6 +174,8 @@ static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_
         return answer_uint((cl_uint)facts->group_size, room, to, needed);
     if (what == COMPUTE_CAPABILITY_MAJOR_NV)
         return answer_uint((cl_uint)(gpu->processor[3] - '0'), room, to, needed); /* "sm_90" */
+    if (what == COMPUTE_CAPABILITY_MINOR_NV)
+        return answer_uint((cl_uint)(gpu->processor[4] - '0'), room, to, needed);
     if (what == REGISTERS_PER_BLOCK_NV)
         return answer_uint((cl_uint)facts->registers, room, to, needed);
     return CL_INVALID_VALUE;
