@@ -128,25 +128,25 @@ static bool valid(const us_device_facts *device, const void *problem, const void
 /* ---- defaults ---- */
 
 /* What a compute unit does, by those who make it: multiply-adds at a time, work-items of such a
- * kernel, of about 96 registers, that it holds, and bytes that it reads at a time from a cache that
- * all share. Others are taken for small. The constants of the functions below were fitted to
- * measurements on an NVIDIA H200, where weights were still copied one by one, which was dearer:
- * those of copying are an estimate. */
+ * kernel, of about 96 registers, that it holds, those that hide each other's waiting, and bytes
+ * that it reads at a time from a cache that all share. Others are taken for small. The constants of
+ * the functions below were fitted to measurements on an NVIDIA H200, where weights were still
+ * copied one by one, which was dearer: those of copying are an estimate. */
 typedef struct unit {
-    int lanes, items, bytes;
+    int lanes, items, busy, bytes;
     double turn; /* cycles of an item's instruction */
 } unit;
 
 static unit unit_of(const us_device_facts *device) {
     switch (device->vendor) {
     case US_VENDOR_NVIDIA:
-        return (unit){128, 640, 16, us_instruction_cycles(device)};
+        return (unit){128, 640, 512, 16, us_instruction_cycles(device)};
     case US_VENDOR_AMD:
-        return (unit){64, 1024, 32, us_instruction_cycles(device)};
+        return (unit){64, 1024, 512, 32, us_instruction_cycles(device)};
     case US_VENDOR_INTEL:
-        return (unit){8, 56, 4, us_instruction_cycles(device)};
+        return (unit){8, 56, 48, 4, us_instruction_cycles(device)};
     default:
-        return (unit){8, 64, 4, us_instruction_cycles(device)};
+        return (unit){8, 64, 32, 4, us_instruction_cycles(device)};
     }
 }
 
@@ -193,7 +193,8 @@ static double round_time(const us_convolution_problem *p, const quads *q, unit b
     const double instructions = count_instructions(p, q), items = group_items(q);
     const double waits = blocks * ((double)taps * TAP_WAIT + (q->staged ? STAGE_WAIT : 0));
     const double alone = waits + instructions * fmax(by.turn, items / by.lanes) / share;
-    const double work = groups * items * instructions / by.lanes / share;
+    const double hidden = fmin(1, sqrt(groups * items / by.busy));
+    const double work = groups * items * instructions / by.lanes / share / hidden;
     const double reading = groups * input_bytes(p, q) / by.bytes;
     return fmax(alone, fmax(work, reading));
 }
