@@ -139,6 +139,27 @@ static bool differ_below(const cJSON *before, const cJSON *now, const char *name
     return false;
 }
 
+static void describe(const cJSON *value, char *text, size_t size) {
+    char *printed = value ? us_json_print_line(value) : NULL;
+    snprintf(text, size, "%s", printed ? printed : "not set");
+    if (printed && strlen(printed) >= size) strcpy(text + size - 4, "...");
+    unseen_string_free(printed);
+}
+
+/* Keys that older versions did not know: they did what these values say. */
+static bool is_as_before(const char *pointer, const cJSON *now) {
+    static const struct {
+        const char *pointer, *value;
+    } added[] = {{"/training/precision", "\"fp32\""}, {"/input/overlap", "0.25"}};
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
+        if (strcmp(added[i].pointer, pointer) != 0) continue;
+        char text[40];
+        describe(now, text, sizeof text);
+        return strcmp(text, added[i].value) == 0;
+    }
+    return false;
+}
+
 static bool differ_in_objects(const cJSON *before, const cJSON *now, difference *found) {
     const cJSON *item;
     cJSON_ArrayForEach(item, before) {
@@ -171,15 +192,9 @@ static bool differ(const cJSON *before, const cJSON *now, difference *found) {
     found->now = now;
     if (cJSON_IsObject(before) && cJSON_IsObject(now)) return differ_in_objects(before, now, found);
     if (cJSON_IsArray(before) && cJSON_IsArray(now)) return differ_in_arrays(before, now, found);
-    return !before || !now || !cJSON_Compare(before, now, true) ||
+    if (!before) return !is_as_before(found->pointer, now);
+    return !now || !cJSON_Compare(before, now, true) ||
            (cJSON_IsNumber(before) && before->valuedouble != now->valuedouble);
-}
-
-static void describe(const cJSON *value, char *text, size_t size) {
-    char *printed = value ? us_json_print_line(value) : NULL;
-    snprintf(text, size, "%s", printed ? printed : "not set");
-    if (printed && strlen(printed) >= size) strcpy(text + size - 4, "...");
-    unseen_string_free(printed);
 }
 
 static unseen_status compare_configs(const cJSON *before, const cJSON *now, const char *checkpoint,

@@ -77,6 +77,12 @@ static void configs(void **state) {
         {"{\"training\": {\"epochs\": 1, \"schedule\": {\"type\": \"cosine\"}}}",
          "{\"training\": {\"epochs\": 2, \"schedule\": {\"type\": \"cosine\"}}}",
          "/training/epochs was 1"},
+        /* begun by a version that did not know the key */
+        {"{\"training\": {\"seed\": 1}}", "{\"training\": {\"seed\": 1, \"precision\": \"fp32\"}}",
+         NULL},
+        {"{\"training\": {\"seed\": 1}}", "{\"training\": {\"seed\": 1, \"precision\": \"tf32\"}}",
+         "/training/precision was not set when the run began, and is \"tf32\""},
+        {"{\"input\": {}}", "{\"input\": {\"overlap\": 0.25}}", NULL},
         {"{\"data\": {\"train\": \"a\", \"normal\": \"7\"}}", "{\"data\": {\"normal\": \"8\"}}",
          NULL},
         {"{\"data\": {\"train_labels\": \"a\", \"normal\": \"7\"}}",
