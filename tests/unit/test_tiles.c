@@ -79,9 +79,8 @@ static void cuts_and_repeats_the_edge(void **unused) {
     us_tiling_release(&tiling);
     one_image(3, 4, 2, 8, 0); /* 2 columns more on either side */
     us_tiling_cut(&tiling, 0, 0, pixels, 1, window);
-    assert_memory_equal(window,
-                        ((const unsigned char[]){1, 1, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 8, 8}),
-                        16);
+    assert_memory_equal(
+        window, ((const unsigned char[]){1, 1, 1, 2, 3, 4, 4, 4, 5, 5, 5, 6, 7, 8, 8, 8}), 16);
     us_tiling_release(&tiling);
     one_image(1, 1, 2, 2, 0);
     us_tiling_cut(&tiling, 0, 0, pixels, 3, window); /* of three bytes each */
@@ -128,9 +127,9 @@ static void joins_scores(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_cover_everything),    cmocka_unit_test(they_are_evenly_spread),
-        cmocka_unit_test(cuts_and_repeats_the_edge),   cmocka_unit_test(finds_the_image_of_a_window),
-        cmocka_unit_test(too_many_windows),            cmocka_unit_test(joins_scores),
+        cmocka_unit_test(windows_cover_everything),  cmocka_unit_test(they_are_evenly_spread),
+        cmocka_unit_test(cuts_and_repeats_the_edge), cmocka_unit_test(finds_the_image_of_a_window),
+        cmocka_unit_test(too_many_windows),          cmocka_unit_test(joins_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
