@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/thread.h"
 #include "device/driver_probe.h"
 
 enum { ICD_LIMIT = 4096, RECORD_LIMIT = 1 << 20, RECORD_FORMAT = 1 };
@@ -223,16 +223,12 @@ static void lend_cache_to_pocl(void) {
 /* CPU drivers start a thread for every core of the machine, also where mpirun, Slurm or taskset
  * lets this process use only some. */
 static void limit_cpu_drivers(void) {
-#ifdef __linux__
-    cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) != 0) return;
-    int count = CPU_COUNT(&cores);
-    if (count < 1 || count >= sysconf(_SC_NPROCESSORS_ONLN)) return;
+    const int count = us_processor_count();
+    if (count >= sysconf(_SC_NPROCESSORS_ONLN)) return;
     char text[24];
     snprintf(text, sizeof text, "%d", count);
     setenv("POCL_MAX_PTHREAD_COUNT", text, 0);
     setenv("LP_NUM_THREADS", text, 0);
-#endif
 }
 
 /* ---- preparing ---- */

@@ -12,6 +12,7 @@
 #include "base/event.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/thread.h"
 #include "data/archive.h"
 
 /* ---- identities ---- */
@@ -54,10 +55,12 @@ static bool put(FILE *out, const cJSON *value) {
         fputc(']', out);
         return done;
     }
-    char *text = us_json_print_line(value);
-    if (!text) return false;
-    fprintf(out, "%s,", text);
-    free(text);
+    if (cJSON_IsString(value))
+        fprintf(out, "%zu\"%s,", strlen(value->valuestring), value->valuestring);
+    else if (cJSON_IsNumber(value))
+        fprintf(out, "%.17g,", value->valuedouble);
+    else
+        fputs(cJSON_IsTrue(value) ? "true," : cJSON_IsFalse(value) ? "false," : "null,", out);
     return true;
 }
 
@@ -138,7 +141,8 @@ unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unse
         all[count++] = options->overrides[i];
     for (size_t i = 0; i < own->count; i++)
         all[count++] = own->items[i];
-    unseen_status status = unseen_config_load(sweep->plan.base, all, count, config, error);
+    unseen_status status =
+        us_config_read(sweep->plan.base, sweep->base.value, all, count, config, error);
     free(all);
     return status;
 }
@@ -161,10 +165,29 @@ static unseen_status check_files(const unseen_config *config, unseen_error *erro
     return UNSEEN_OK;
 }
 
+/* Neither the plan nor what its runs read is a file that the sweep writes. */
+static unseen_status check_apart(const us_sweep *sweep, const us_data_settings *data,
+                                 unseen_error *error) {
+    const struct {
+        const char *what, *path;
+    } inputs[] = {{"the plan", sweep->plan.path},
+                  {"the base config", sweep->plan.base},
+                  {"the training images", data->train},
+                  {"the labels of the training images", data->train_labels},
+                  {"the images to score", data->test},
+                  {"the labels of the images to score", data->labels}};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        US_TRY(us_folder_spares(sweep->options->out, US_FOLDER_SWEEP, inputs[i].what,
+                                inputs[i].path, error));
+    return UNSEEN_OK;
+}
+
 static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
     unseen_config *config;
     US_TRY(us_sweep_config(sweep, entry, &config, error));
     unseen_status status = check_files(config, error);
+    if (status == UNSEEN_OK && !sweep->options->list_only)
+        status = check_apart(sweep, &config->data, error);
     if (status == UNSEEN_OK && !(entry->identity = identify(config, NULL)))
         status = us_fail_memory(error, "a config");
     for (int i = 0; i < config->detector.network_count; i++)
@@ -206,24 +229,67 @@ static unseen_status check_distinct(const us_sweep *sweep, unseen_error *error) 
     return status;
 }
 
+/* Runs that one thread checks, as there may be thousands. */
+typedef struct check_share {
+    us_sweep *sweep;
+    size_t first, end;
+    unseen_status status; /* of the first that is wrong */
+    unseen_error error;
+} check_share;
+
+static void *check_entries(void *user) {
+    check_share *share = user;
+    us_sweep *sweep = share->sweep;
+    for (size_t i = share->first; i < share->end && share->status == UNSEEN_OK; i++) {
+        us_entry *entry = &sweep->entries[i];
+        entry->overrides = &sweep->plan.runs[i];
+        share->status = check_caller(sweep, entry, &share->error);
+        if (share->status != UNSEEN_OK) break;
+        share->status = check_entry(sweep, entry, &share->error);
+        if (share->status == UNSEEN_OK) continue;
+        char text[DESCRIPTION];
+        describe(sweep, entry, text, sizeof text);
+        us_error_context(&share->error, "%s: %s", sweep->plan.path, text);
+    }
+    return NULL;
+}
+
+static unseen_status check_all(us_sweep *sweep, unseen_error *error) {
+    enum { MOST = 16, LEAST_SHARE = 64 };
+    check_share shares[MOST];
+    pthread_t threads[MOST];
+    size_t count = (size_t)us_processor_count();
+    if (count > MOST) count = MOST;
+    if (count > sweep->count / LEAST_SHARE + 1) count = sweep->count / LEAST_SHARE + 1;
+    size_t started = 1;
+    for (size_t i = 0; i < count; i++)
+        shares[i] = (check_share){.sweep = sweep,
+                                  .first = sweep->count * i / count,
+                                  .end = sweep->count * (i + 1) / count};
+    while (started < count && us_thread_start(&threads[started], check_entries, &shares[started]))
+        started++;
+    check_entries(&shares[0]);
+    for (size_t i = started; i < count; i++)
+        check_entries(&shares[i]);
+    for (size_t i = 1; i < started; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (shares[i].status == UNSEEN_OK) continue;
+        if (error) *error = shares[i].error;
+        return shares[i].status;
+    }
+    return UNSEEN_OK;
+}
+
 unseen_status us_sweep_open(const char *plan, const unseen_sweep_options *options,
                             const unseen_events *events, us_sweep *sweep, unseen_error *error) {
     *sweep = (us_sweep){.options = options, .events = events, .claim.lock = -1};
     US_TRY(us_sweep_plan_load(plan, &sweep->plan, error));
+    US_TRY(us_json_load(sweep->plan.base, &sweep->base, error));
     sweep->entries = calloc(sweep->plan.run_count, sizeof *sweep->entries);
     if (!sweep->entries) return us_fail_memory(error, "a plan");
     sweep->count = sweep->plan.run_count;
-    for (size_t i = 0; i < sweep->count; i++) {
-        us_entry *entry = &sweep->entries[i];
-        entry->overrides = &sweep->plan.runs[i];
-        US_TRY(check_caller(sweep, entry, error));
-        unseen_status status = check_entry(sweep, entry, error);
-        if (status == UNSEEN_OK) continue;
-        char text[DESCRIPTION];
-        describe(sweep, entry, text, sizeof text);
-        us_error_context(error, "%s: %s", sweep->plan.path, text);
-        return status;
-    }
+    US_TRY(check_all(sweep, error));
     return check_distinct(sweep, error);
 }
 
@@ -236,6 +302,7 @@ void us_sweep_close(us_sweep *sweep) {
         cJSON_Delete(entry->metrics);
     }
     free(sweep->entries);
+    cJSON_Delete(sweep->base.value);
     us_sweep_plan_release(&sweep->plan);
     us_folder_release(&sweep->claim);
     *sweep = (us_sweep){.claim.lock = -1};

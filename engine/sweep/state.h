@@ -41,6 +41,7 @@ typedef struct us_entry {
 
 typedef struct us_sweep {
     us_sweep_plan plan;
+    us_json base; /* the base config */
     const unseen_sweep_options *options;
     const unseen_events *events;
     us_entry *entries; /* in the order of the plan */

@@ -185,42 +185,13 @@ static unseen_status run_some(us_sweep *sweep, unseen_error *error) {
     }
 }
 
-/* Neither the plan nor what its runs read is a file that the sweep writes. */
-static unseen_status check_apart(const us_sweep *sweep, const us_entry *entry,
-                                 unseen_error *error) {
-    unseen_config *config;
-    US_TRY(us_sweep_config(sweep, entry, &config, error));
-    const us_data_settings *data = &config->data;
-    const struct {
-        const char *what, *path;
-    } inputs[] = {{"the plan", sweep->plan.path},
-                  {"the base config", sweep->plan.base},
-                  {"the training images", data->train},
-                  {"the labels of the training images", data->train_labels},
-                  {"the images to score", data->test},
-                  {"the labels of the images to score", data->labels}};
-    unseen_status status = UNSEEN_OK;
-    for (size_t i = 0; status == UNSEEN_OK && i < sizeof inputs / sizeof *inputs; i++)
-        status = us_folder_spares(sweep->options->out, US_FOLDER_SWEEP, inputs[i].what,
-                                  inputs[i].path, error);
-    unseen_config_free(config);
-    return status;
-}
-
-static unseen_status check_folder(const us_sweep *sweep, unseen_error *error) {
-    US_TRY(us_json_check_name(sweep->options->out, error));
-    for (size_t i = 0; i < sweep->count; i++)
-        US_TRY(check_apart(sweep, &sweep->entries[i], error));
-    return UNSEEN_OK;
-}
-
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
     US_TRY(us_halving_check(sweep, error));
     if (sweep->options->list_only) {
         US_TRY(us_sweep_find_folders(sweep, error));
         return us_halving_decide(sweep, error);
     }
-    US_TRY(check_folder(sweep, error));
+    US_TRY(us_json_check_name(sweep->options->out, error));
     US_TRY(us_share_begin(sweep, error));
     us_workers *workers;
     US_TRY(us_workers_open(sweep, &workers, error));

@@ -440,15 +440,17 @@ static unseen_status read_config(struct unseen_config *config, unseen_error *err
     return read_data(config, error);
 }
 
-unseen_status unseen_config_load(const char *path, const char *const *overrides,
-                                 size_t override_count, unseen_config **out, unseen_error *error) {
+unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
+                             size_t override_count, unseen_config **out, unseen_error *error) {
     *out = NULL;
     struct unseen_config *config = calloc(1, sizeof *config);
     if (!config || !(config->path = strdup(path))) {
         free(config);
         return us_fail_memory(error, "a config");
     }
-    unseen_status status = us_json_load(config->path, &config->root, error);
+    unseen_status status = UNSEEN_OK;
+    config->root = (us_json){.file = config->path, .value = cJSON_Duplicate(document, true)};
+    if (!config->root.value) status = us_fail_memory(error, "a config");
     for (size_t i = 0; status == UNSEEN_OK && i < override_count; i++)
         status = us_json_override(&config->root, overrides[i], error);
     if (status == UNSEEN_OK) status = read_config(config, error);
@@ -456,6 +458,18 @@ unseen_status unseen_config_load(const char *path, const char *const *overrides,
         *out = config;
     else
         unseen_config_free(config);
+    return status;
+}
+
+unseen_status unseen_config_load(const char *path, const char *const *overrides,
+                                 size_t override_count, unseen_config **config,
+                                 unseen_error *error) {
+    us_json root = {0};
+    *config = NULL;
+    US_TRY(us_json_load(path, &root, error));
+    unseen_status status =
+        us_config_read(path, root.value, overrides, override_count, config, error);
+    cJSON_Delete(root.value);
     return status;
 }
 

@@ -75,4 +75,8 @@ struct unseen_config {
     us_data_settings data;
 };
 
+/* As unseen_config_load, of a document that was parsed already; path: its name in messages. */
+unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
+                             size_t override_count, unseen_config **config, unseen_error *error);
+
 #endif
