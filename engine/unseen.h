@@ -340,14 +340,16 @@ typedef struct unseen_sweep_options {
  *                "/networks/encoder/0/channels": {"from": 6, "to": 48, "integer": true},
  *                "/training/batch": {"choices": [64, 128, 256]}}},
  *    "runs": [["/networks/encoder/0/channels=24"], {"/networks/encoder": [{"layer": ..}, ..]}],
- *    "repeat_seeds": [1, 2, 3], "halving": {"epochs": [5, 15], "keep": 0.33}}
+ *    "repeat_seeds": [1, 2, 3], "halving": {"epochs": [5, 15], "keep": 0.33},
+ *    "final": {"test": "final.npy", "labels": "final_labels.npy", "normal": "0"}}
  * base is a path from the plan's folder (paths of data are from the current one, as in a config);
  * set applies to every run; every combination of the grid's values is a run, its last key changing
  * fastest; sample adds points of ranges, evenly spread ("sobol") or random; runs adds single ones;
  * and each is repeated with every one of repeat_seeds. With halving, runs are compared after so
- * many epochs by held-out loss, and those beyond the best share of them stopped. An override is
- * text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides win: the
- * plan's set, the caller's, the run's.
+ * many epochs by held-out loss, and those beyond the best share of them stopped. final names images
+ * that the best run alone is scored on, at the end; runs that have AUCs are then ranked by them. An
+ * override is text as unseen_config_load takes it, or a member {POINTER: VALUE}. Later overrides
+ * win: the plan's set, the caller's, the run's.
  *
  * Every config is checked, and data files looked for, before anything runs. A run without
  * /data/test is trained and not scored. What is done is what the folders hold: a call with the same
@@ -366,14 +368,19 @@ typedef struct unseen_sweep_options {
  * that crashes is replaced, and its run has failed. Jobs share a CPU's cores.
  *
  * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
- * only on request, as then the labels choose the model, and the result says so. After every run
- * OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the result:
+ * only on request or with final images, as then the labels choose the model, and the result says
+ * so. After every run OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the
+ * result:
  * {name, plan, out, by, done, failed, best: a folder or null, warnings: [..], label_informed,
+ *  final, where the plan has it: {run, test, labels, auc, auc_ci95, n, positives}, null until every
+ *  run has been tried, and kept in OUT/final.json, with the scores in OUT/final.csv,
+ *  groups, where runs differ in their seeds alone: [{overrides: without the seed, runs: how many
+ *  are done, auc, held_out_loss, loss: {mean, ci95: by Student's t}}],
  *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "running" (in another
- * process), "done", "diverged", "failed", "interrupted"
- * or "stopped" (by halving), message (of failures), parameters,
- * held_out_loss, loss, auc, auc_ci95, epochs, train_seconds}]}; numbers that are not known are
- * null. */
+ *  process), "done", "diverged", "failed", "interrupted" or "stopped" (by halving), message (of
+ *  failures), parameters, images_per_second (in training), held_out_loss, loss, auc, auc_ci95,
+ *  epochs, train_seconds, fronts: which of "parameters" and "images_per_second" no other run beats
+ *  at an AUC as good, or without AUCs at a loss as low}]}; numbers that are not known are null. */
 UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -26,7 +26,8 @@ static const struct {
                                              US_RUN_FAILURE, US_RUN_CHECKPOINT, US_RUN_LOG,
                                              US_RUN_CONFIG, NULL}},
     [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n", "--out",
-                         (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT, NULL}},
+                         (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT,
+                                               US_SWEEP_FINAL, NULL}},
     [US_FOLDER_MAPS] = {"set of maps", "unseen maps 1\n", "--maps",
                         (const char *const[]){US_MAPS_ARRAY, NULL}},
 };

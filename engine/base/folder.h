@@ -22,6 +22,7 @@
 /* The files in the folder of a sweep. */
 #define US_SWEEP_DOCUMENT "sweep.json"
 #define US_SWEEP_LEADERBOARD "leaderboard.csv"
+#define US_SWEEP_FINAL "final.json"
 /* The file in a folder of maps, besides a picture of each image. */
 #define US_MAPS_ARRAY "maps.npy"
 

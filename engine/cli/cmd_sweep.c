@@ -36,6 +36,56 @@ static void add_run(cli_table *table, const cJSON *run) {
     cli_table_take(table, cli_duration(cli_number(run, "train_seconds")));
 }
 
+static void cell_summary(cli_table *table, const cJSON *group, const char *name,
+                         const char *format) {
+    const cJSON *values = cJSON_GetObjectItemCaseSensitive(group, name);
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(values, "ci95");
+    const cJSON *low = cJSON_GetArrayItem(interval, 0), *high = cJSON_GetArrayItem(interval, 1);
+    cell_number(table, format, cli_number(values, "mean"));
+    char one[32], other[32];
+    if (!low || !high) {
+        cli_table_cell(table, "-");
+        return;
+    }
+    snprintf(one, sizeof one, format, low->valuedouble);
+    snprintf(other, sizeof other, format, high->valuedouble);
+    cli_table_take(table, cli_format("%s to %s", one, other));
+}
+
+/* Runs that differ in seeds alone, where there are some. */
+static void print_groups(const cJSON *result) {
+    static const char *const header[] = {"runs", "held out",       "95% confidence",
+                                         "AUC",  "95% confidence", "overrides"};
+    const cJSON *groups = cJSON_GetObjectItemCaseSensitive(result, "groups"), *group, *override;
+    if (!groups) return;
+    puts("\nOver seeds:");
+    cli_table table;
+    cli_table_begin(&table, "rrrrrl");
+    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
+        cli_table_cell(&table, header[i]);
+    cJSON_ArrayForEach(group, groups) {
+        char *text = cli_format("%s", "");
+        cell_number(&table, "%.0f", cli_number(group, "runs"));
+        cell_summary(&table, group, "held_out_loss", "%.6g");
+        cell_summary(&table, group, "auc", "%.5f");
+        cJSON_ArrayForEach(override, cJSON_GetObjectItemCaseSensitive(group, "overrides")) {
+            char *longer = cli_format("%s%s%s", text, *text ? " " : "", override->valuestring);
+            free(text);
+            text = longer;
+        }
+        cli_table_take(&table, text);
+    }
+    cli_table_end(&table, 0);
+}
+
+static void print_final(const cJSON *final) {
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(final, "auc_ci95");
+    const cJSON *low = cJSON_GetArrayItem(interval, 0), *high = cJSON_GetArrayItem(interval, 1);
+    if (!low || !high) return;
+    printf("the best run's AUC on the final images: %.5f (%.3f to %.3f)\n",
+           cli_number(final, "auc"), low->valuedouble, high->valuedouble);
+}
+
 static void print_sweep(const cJSON *result) {
     static const char *const header[] = {"rank",           "run",        "status",
                                          "held out",       "loss",       "AUC",
@@ -49,12 +99,14 @@ static void print_sweep(const cJSON *result) {
         add_run(&table, run);
     }
     cli_table_end(&table, 0);
+    print_groups(result);
     if (cli_number(result, "done") > 0)
         printf("\nranked by %s; runs and leaderboard.csv in ", cli_text(result, "by"));
     else
         printf("\nno run is done yet in ");
     cli_put_clean(cli_text(result, "out"), stdout);
     putchar('\n');
+    print_final(cJSON_GetObjectItemCaseSensitive(result, "final"));
     cli_print_warnings(result);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "sweep/groups.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
 static const char *const statuses[] = {"waiting", "running",     "done",   "diverged",
@@ -32,13 +33,16 @@ static double metric(const us_entry *entry, const char *name) {
 /* Held-out and training losses do not compare, so all runs are ranked by the same one. */
 static const char *criterion(const us_sweep *sweep) {
     if (sweep->options->by) return sweep->options->by;
-    bool held_out = false, all = true;
+    bool held_out = false, all = true, auc = sweep->plan.final.test != NULL;
     for (size_t i = 0; i < sweep->count; i++) {
         if (sweep->entries[i].status != US_ENTRY_DONE) continue;
         bool has = isfinite(metric(&sweep->entries[i], "held_out_loss"));
         held_out = held_out || has;
         all = all && has;
+        auc = auc && isfinite(metric(&sweep->entries[i], "auc"));
     }
+    /* Labels may choose where others remain to judge by. */
+    if (auc) return "auc";
     return held_out && all ? "held_out_loss" : "loss";
 }
 
@@ -91,7 +95,17 @@ static bool add_metrics(cJSON *run, const us_entry *entry) {
     return add(run, "auc_ci95", interval ? cJSON_Duplicate(interval, true) : cJSON_CreateNull());
 }
 
-static cJSON *entry_json(const place *where, size_t rank_number) {
+static bool add_fronts(cJSON *run, unsigned char fronts) {
+    cJSON *list = cJSON_AddArrayToObject(run, "fronts");
+    bool complete = list != NULL;
+    if (fronts & US_FRONT_PARAMETERS)
+        complete = complete && cJSON_AddItemToArray(list, cJSON_CreateString("parameters"));
+    if (fronts & US_FRONT_SPEED)
+        complete = complete && cJSON_AddItemToArray(list, cJSON_CreateString("images_per_second"));
+    return complete;
+}
+
+static cJSON *entry_json(const place *where, size_t rank_number, unsigned char fronts) {
     const us_entry *entry = where->entry;
     cJSON *run = cJSON_CreateObject();
     bool ranked = !isnan(where->value);
@@ -102,7 +116,8 @@ static cJSON *entry_json(const place *where, size_t rank_number) {
                                                 (int)entry->overrides->count)) &&
                     us_json_add_string(run, "status", statuses[entry->status]) &&
                     us_json_add_number(run, "parameters", entry->parameters) &&
-                    add_metrics(run, entry);
+                    us_json_add_number(run, "images_per_second", us_groups_speed(entry)) &&
+                    add_metrics(run, entry) && add_fronts(run, fronts);
     if (complete && entry->message) complete = us_json_add_string(run, "message", entry->message);
     if (complete) return run;
     cJSON_Delete(run);
@@ -122,8 +137,11 @@ static bool add_warnings(cJSON *object, const us_sweep *sweep, const char *by) {
     if (done && label_informed)
         done = us_json_append_string(
             object, "warnings",
-            "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
-            "no estimate for new images, as these labels chose it");
+            sweep->plan.final.test
+                ? "the ranking is by AUC, so it is informed by labels: the best run's AUC there is "
+                  "no estimate for new images, but that on the final images is"
+                : "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
+                  "no estimate for new images, as these labels chose it");
     if (done && !label_informed && detectors_differ(sweep))
         done = us_json_append_string(object, "warnings",
                                      "the runs have different detectors, whose losses are "
@@ -142,6 +160,18 @@ static bool add_counts(cJSON *object, const us_sweep *sweep) {
            cJSON_AddNumberToObject(object, "failed", (double)failed);
 }
 
+static bool add_runs(cJSON *object, const us_sweep *sweep, const char *by, const place *places) {
+    cJSON *runs = cJSON_AddArrayToObject(object, "runs");
+    unsigned char *fronts = calloc(sweep->count, sizeof *fronts);
+    bool complete = runs && fronts && us_groups_fronts(sweep, by, fronts);
+    for (size_t i = 0; complete && i < sweep->count; i++) {
+        cJSON *run = entry_json(&places[i], i + 1, fronts[places[i].entry - sweep->entries]);
+        complete = run && cJSON_AddItemToArray(runs, run);
+    }
+    free(fronts);
+    return complete;
+}
+
 static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const place *places) {
     bool ranked = !isnan(places[0].value);
     const char *best = ranked ? places[0].entry->folder : NULL;
@@ -151,13 +181,17 @@ static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const pla
                     cJSON_AddStringToObject(object, "by", by) && add_counts(object, sweep) &&
                     add(object, "best", best ? cJSON_CreateString(best) : cJSON_CreateNull()) &&
                     add_warnings(object, sweep, by);
-    cJSON *runs = complete ? cJSON_AddArrayToObject(object, "runs") : NULL;
-    for (size_t i = 0; runs && i < sweep->count; i++) {
-        cJSON *run = entry_json(&places[i], i + 1);
-        if (!run) return false;
-        cJSON_AddItemToArray(runs, run);
-    }
-    return runs != NULL;
+    if (complete && sweep->plan.final.test)
+        complete = add(object, "final",
+                       sweep->final ? cJSON_Duplicate(sweep->final, true) : cJSON_CreateNull());
+    return complete && us_groups_add(object, sweep) && add_runs(object, sweep, by, places);
+}
+
+const char *us_leaderboard_best(const us_sweep *sweep) {
+    place *places = rank(sweep, criterion(sweep));
+    const char *best = places && !isnan(places[0].value) ? places[0].entry->folder : NULL;
+    free(places);
+    return best;
 }
 
 unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_error *error) {

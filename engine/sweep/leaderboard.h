@@ -11,6 +11,9 @@ unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_e
 /* The document that unseen_sweep returns; the caller deletes it. */
 unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_error *error);
 
+/* The folder of the best run; NULL: none is ranked, or no memory. */
+const char *us_leaderboard_best(const us_sweep *sweep);
+
 /* Writes both files, each whole. */
 unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error);
 

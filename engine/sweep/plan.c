@@ -32,6 +32,9 @@ static const us_key plan_keys[] = {
      .kind = US_KEY_OBJECT,
      .help = "Values by JSON Pointer; every combination is a run"},
     {.name = "sample", .kind = US_KEY_OBJECT, .help = "Points of ranges, each of which is a run"},
+    {.name = "final",
+     .kind = US_KEY_OBJECT,
+     .help = "Images that the best run alone is evaluated on"},
     {.name = "halving",
      .kind = US_KEY_OBJECT,
      .help = "After which epochs the best runs alone are trained on"},
@@ -203,6 +206,23 @@ static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen
     return UNSEEN_OK;
 }
 
+static const us_key final_keys[] = {
+    {.name = "test",
+     .kind = US_KEY_STRING,
+     .offset = offsetof(us_final, test),
+     .required = true,
+     .help = "The images"},
+    {.name = "labels",
+     .kind = US_KEY_STRING,
+     .offset = offsetof(us_final, labels),
+     .help = "Their labels; without them, the classes that photographs lie in"},
+    {.name = "normal",
+     .kind = US_KEY_STRING,
+     .offset = offsetof(us_final, normal),
+     .help = "The normal class; without it labels are 0 (normal) and 1"},
+    {.kind = US_KEY_END},
+};
+
 static const us_key halving_keys[] = {
     {.name = "epochs", .kind = US_KEY_ARRAY, .required = true, .help = "Rising numbers of epochs"},
     {.name = "keep",
@@ -316,7 +336,9 @@ static unseen_status read_lists(const us_json *root, axes *grid, axes *listed, u
             sample = us_json_member(root, "sample"), runs = us_json_member(root, "runs"),
             repeat = us_json_member(root, "repeat_seeds");
     const us_json halving = us_json_member(root, "halving");
+    us_json final = us_json_member(root, "final");
     US_TRY(read_halving(&halving, &plan->halving, error));
+    if (final.value) US_TRY(us_json_read(&final, final_keys, &plan->final, error));
     US_TRY(read_overrides(&set, &plan->set, error));
     US_TRY(read_grid(&values, grid, error));
     US_TRY(read_sample(&sample, listed, error));
@@ -358,6 +380,7 @@ void us_sweep_plan_release(us_sweep_plan *plan) {
         release(&plan->runs[i]);
     free(plan->runs);
     release(&plan->set);
+    us_json_release(final_keys, &plan->final);
     free(plan->base);
     free(plan->name);
     free(plan->path);

@@ -21,6 +21,11 @@ typedef struct us_halving {
     double keep; /* share of the runs that goes on each time */
 } us_halving;
 
+/* Images that the best run alone is evaluated on. Paths as in a config. */
+typedef struct us_final {
+    char *test, *labels, *normal; /* test NULL: none */
+} us_final;
+
 typedef struct us_sweep_plan {
     char *path, *name;
     char *base;       /* the base config's path, as seen from here and not from the plan's folder */
@@ -30,6 +35,7 @@ typedef struct us_sweep_plan {
                            are given */
     size_t run_count;   /* 1 to US_SWEEP_MAX_RUNS */
     us_halving halving;
+    us_final final;
 } us_sweep_plan;
 
 /* Reads a plan. Whether its overrides fit the base config is for the reader of configs to say. */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "sweep/share.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/final.h"
 #include "sweep/halving.h"
 #include "sweep/leaderboard.h"
 
@@ -30,8 +32,9 @@ static void pause_for(us_sweep *sweep, double seconds) {
     nanosleep(&time, NULL);
 }
 
-/* Others hold the folder for moments, while they write the leaderboard. */
-static unseen_status claim(us_sweep *sweep, unseen_error *error) {
+/* Others hold the folder for moments, while they write the leaderboard; patient: also as long as
+ * one evaluates the best run. */
+static unseen_status claim(us_sweep *sweep, bool patient, unseen_error *error) {
     enum { ATTEMPTS = 3000, LAST_ATTEMPTS = 250 /* once it is to stop */ };
     const double moment = 0.02;
     const unseen_sweep_options *options = sweep->options;
@@ -40,7 +43,8 @@ static unseen_status claim(us_sweep *sweep, unseen_error *error) {
         unseen_status status =
             us_folder_claim(options->out, US_FOLDER_SWEEP, options->overwrite, &sweep->claim, &why);
         if (status == UNSEEN_OK) return UNSEEN_OK;
-        if (!sweep->claim.busy || attempt >= (sweep->stop ? LAST_ATTEMPTS : ATTEMPTS)) {
+        const int most = sweep->stop ? LAST_ATTEMPTS : patient ? INT_MAX : ATTEMPTS;
+        if (!sweep->claim.busy || attempt >= most) {
             if (error) *error = why;
             return status;
         }
@@ -78,7 +82,7 @@ static unseen_status note_beginning(us_sweep *sweep, unseen_error *error) {
 /* ---- one process's part ---- */
 
 unseen_status us_share_begin(us_sweep *sweep, unseen_error *error) {
-    US_TRY(claim(sweep, error));
+    US_TRY(claim(sweep, false, error));
     sweep->since.tv_sec = INT64_MAX; /* earlier failures do not count */
     unseen_status status = us_sweep_find_folders(sweep, error);
     if (status == UNSEEN_OK) status = us_halving_decide(sweep, error);
@@ -107,8 +111,18 @@ unseen_status us_share_next(us_sweep *sweep, us_entry **entry, unseen_error *err
 }
 
 unseen_status us_share_publish(us_sweep *sweep, unseen_error *error) {
-    US_TRY(claim(sweep, error));
+    US_TRY(claim(sweep, false, error));
     unseen_status status = refresh(sweep, error);
+    if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
+    us_folder_release(&sweep->claim);
+    return status;
+}
+
+unseen_status us_share_end(us_sweep *sweep, unseen_error *error) {
+    US_TRY(claim(sweep, true, error));
+    unseen_status status = refresh(sweep, error);
+    if (status == UNSEEN_OK)
+        status = us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error);
     if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
     us_folder_release(&sweep->claim);
     return status;

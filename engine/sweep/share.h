@@ -18,4 +18,8 @@ unseen_status us_share_next(us_sweep *sweep, us_entry **entry, unseen_error *err
 /* Writes down how a run went, and what others have done meanwhile. */
 unseen_status us_share_publish(us_sweep *sweep, unseen_error *error);
 
+/* Once every run has been tried: evaluates the best one on the plan's final images, unless another
+ * process has. */
+unseen_status us_share_end(us_sweep *sweep, unseen_error *error);
+
 #endif

@@ -303,6 +303,7 @@ void us_sweep_close(us_sweep *sweep) {
     }
     free(sweep->entries);
     cJSON_Delete(sweep->base.value);
+    cJSON_Delete(sweep->final);
     us_sweep_plan_release(&sweep->plan);
     us_folder_release(&sweep->claim);
     *sweep = (us_sweep){.claim.lock = -1};

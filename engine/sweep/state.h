@@ -54,6 +54,7 @@ typedef struct us_sweep {
     bool paused;           /* the current run has reached its target */
     bool stop;             /* asked for by the caller */
     bool ended;            /* every run has been tried */
+    cJSON *final;          /* of the best run, on the plan's final images; NULL: none */
 } us_sweep;
 
 /* Reads the plan and checks the config of every run, and that its data files are there. Two runs of

@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/final.h"
 #include "sweep/halving.h"
 #include "sweep/leaderboard.h"
 #include "sweep/share.h"
@@ -157,19 +158,22 @@ static void tell_beginning(const us_sweep *sweep) {
 
 /* Every run has been tried, by this process or by another. */
 static unseen_status sum_up(us_sweep *sweep, unseen_error *error) {
-    size_t done = 0, failed = 0;
+    size_t done = 0, failed = 0, left = 0;
     const us_entry *last = NULL;
     for (size_t i = 0; i < sweep->count; i++) {
         const us_entry *entry = &sweep->entries[i];
         done += entry->status == US_ENTRY_DONE;
+        left += entry->status == US_ENTRY_WAITING || entry->status == US_ENTRY_RUNNING ||
+                entry->status == US_ENTRY_INTERRUPTED;
         if (entry->status != US_ENTRY_DIVERGED && entry->status != US_ENTRY_FAILED) continue;
         failed++;
         last = entry;
     }
-    if (sweep->stop && done < sweep->count)
+    if (sweep->stop && left)
         return us_fail(error, UNSEEN_INTERRUPTED,
                        "interrupted with %zu of %zu runs done; the same sweep into %s continues",
                        done, sweep->count, sweep->options->out);
+    US_TRY(us_share_end(sweep, error));
     sweep->ended = true;
     if (!last) return UNSEEN_OK;
     return us_fail(error, last->failure, "%zu of %zu runs failed; the last of them: %s", failed,
@@ -187,9 +191,11 @@ static unseen_status run_some(us_sweep *sweep, unseen_error *error) {
 
 static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
     US_TRY(us_halving_check(sweep, error));
+    US_TRY(us_final_check(sweep, error));
     if (sweep->options->list_only) {
         US_TRY(us_sweep_find_folders(sweep, error));
-        return us_halving_decide(sweep, error);
+        US_TRY(us_halving_decide(sweep, error));
+        return us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error);
     }
     US_TRY(us_json_check_name(sweep->options->out, error));
     US_TRY(us_share_begin(sweep, error));

@@ -215,3 +215,30 @@ END
     sed 's/\[2, 4\]/[4, 2]/' halving.json >wrong.json
     fails_with 2 "wrong.json: /halving/epochs/1: expected an integer above 4" sweep wrong.json "${job[@]}"
 }
+
+@test "final images: the best run alone is evaluated on them; intervals over seeds, and fronts" {
+    cat >final.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/held_out=0.2", "/training/epochs=1"],
+ "grid": {"/networks/encoder/0/channels": [4, 8]}, "repeat_seeds": [1, 2, 3],
+ "final": {"test": "$DATA/test.npy", "labels": "$DATA/labels.npy"}}
+END
+    succeeds sweep final.json "${job[@]}" --out finals --json
+    jq -e '.by == "auc" and .label_informed and .final.run == .best and .final.auc == .runs[0].auc and .final.n > 0 and
+           (.warnings[0] | test("that on the final images is")) and
+           ([.groups[] | [.runs, (.auc.ci95 | length)]] == [[3, 2], [3, 2]]) and
+           (.groups[0].overrides == ["/networks/encoder/0/channels=4"]) and
+           ((.groups[0].loss.mean - ([.runs[] | select(.overrides[0] == "/networks/encoder/0/channels=4") | .loss] | add / 3) | fabs) < 1e-9) and
+           (.runs[0].fronts | index("parameters")) != null and
+           ([.runs[] | select(.fronts | index("parameters")) | .parameters] | unique | length) <= 2' <<<"$output"
+    scores=$(stat -c %y finals/final.csv)
+    succeeds sweep final.json "${job[@]}" --out finals
+    [[ $output == *"Over seeds:"*"the best run's AUC on the final images: 0."* ]]
+    [ "$(stat -c %y finals/final.csv)" = "$scores" ] # not once more
+    # ranked otherwise, another run is the best one, or the same
+    succeeds sweep final.json "${job[@]}" --out finals --by held_out_loss --json
+    jq -e '.by == "held_out_loss" and .final.run == .best and (.label_informed | not)' <<<"$output"
+    sed 's|labels.npy|nowhere.npy|' final.json >wrong.json
+    fails_with 2 "wrong.json: /final: .*nowhere.npy" sweep wrong.json "${job[@]}"
+    sed 's|"labels"|"label"|' final.json >wrong.json
+    fails_with 2 "/final/label: .*did you mean \"labels\"" sweep wrong.json "${job[@]}"
+}
