@@ -113,7 +113,7 @@ END
 }
 
 # What is the same however a sweep came about: all but times.
-board() { jq -S 'del(.runs[].train_seconds) | del(.. | .message?)' "$1/sweep.json"; }
+board() { jq -S 'del(.runs[] | .train_seconds, .images_per_second, .fronts) | del(.. | .message?)' "$1/sweep.json"; }
 
 # A plan whose runs take some tenths of a second each.
 make_shared_plan() {
