@@ -3,9 +3,9 @@
  * Twin of cl_kernels/convolution_matrix_units.cl. */
 #include "ops/matrix_units.h"
 
+#include <math.h>
 #include <stdio.h>
 
-#include "ops/convolution/cycles.h"
 #include "ops/convolution/tiled.h"
 
 static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
@@ -46,9 +46,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     if (device->matrix_units == US_MATRIX_UNITS_NONE || p->pass == US_CONVOLUTION_WEIGHTS ||
         us_convolution_out(p).channels < LEAST_ROWS)
         return false;
-    double cycles = us_tiled_fastest(&kind, device, p, parameters);
-    return cycles < us_convolution_quads_cycles(device, p) &&
-           cycles < us_convolution_tiles_cycles(device, p);
+    return isfinite(us_tiled_fastest(&kind, device, p, parameters));
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {

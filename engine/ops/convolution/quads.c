@@ -9,7 +9,6 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/convolution/algorithm.h"
-#include "ops/convolution/cycles.h"
 
 typedef struct quads {
     int channels; /* output channels of an item, at most all */
@@ -279,28 +278,19 @@ static bool choose_valid(const us_device_facts *device, const us_convolution_pro
     return valid(device, p, q);
 }
 
-double us_convolution_quads_cycles(const us_device_facts *device, const us_convolution_problem *p) {
-    quads q;
-    return choose_valid(device, p, &q) ? estimate(device, p, &q) : INFINITY;
-}
-
-/* Whether it is better than tiles: for products so small that they are bound by how long one item
- * takes, which slices shorten. */
-static bool suits_product(const us_device_facts *device, const us_convolution_problem *p,
-                          const quads *q) {
+/* Products of more work are not bound by how long one item takes, which slices shorten. */
+static bool is_small(const us_device_facts *device, const us_convolution_problem *p) {
     enum { MOST_WORK = 1 << 24 }; /* multiply-adds */
-    return (double)us_convolution_weights(p) * us_device_occupied(device, p->batch) <= MOST_WORK &&
-           estimate(device, p, q) <= us_convolution_tiles_cycles(device, p);
+    return (double)us_convolution_weights(p) * us_device_occupied(device, p->batch) <= MOST_WORK;
 }
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { MOST_OUTPUTS = 64 };
     const us_convolution_problem *p = problem;
-    const bool product = us_convolution_is_product(p);
-    if (!us_device_is_gpu(device) || (!product && us_convolution_out(p).channels > MOST_OUTPUTS))
-        return false;
-    return choose_valid(device, p, parameters) &&
-           (!product || suits_product(device, p, parameters));
+    const bool suits = us_convolution_is_product(p)
+                           ? is_small(device, p)
+                           : us_convolution_out(p).channels <= MOST_OUTPUTS;
+    return us_device_is_gpu(device) && suits && choose_valid(device, p, parameters);
 }
 
 /* The default's kind of cut, also where another algorithm is to be the default. */

@@ -65,10 +65,6 @@ static double mean_taps(const us_convolution_problem *p) {
            out.width;
 }
 
-double us_tiled_terms(const us_convolution_problem *p) {
-    return us_convolution_in(p).channels * mean_taps(p);
-}
-
 /* Those of the pixel with the most. */
 static double most_taps(const us_convolution_problem *p) {
     const us_shape in = us_convolution_in(p);

@@ -74,8 +74,4 @@ unseen_status us_tiled_pack(void *state, us_buffer *weights, us_buffer *packed,
 unseen_status us_tiled_run(void *state, us_buffer *weights, const us_convolution_args *args,
                            unseen_error *error);
 
-/* Terms of an output: input channels, and the taps of an output pixel that meet the input, on
- * average. */
-double us_tiled_terms(const us_convolution_problem *problem);
-
 #endif

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/arithmetic.h"
-#include "ops/convolution/cycles.h"
 #include "ops/convolution/tiled.h"
 
 static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
@@ -55,11 +54,6 @@ static const us_tiled_kind kind = {
     .shape_count = sizeof shapes / sizeof *shapes,
     .most_sums = most_sums,
 };
-
-double us_convolution_tiles_cycles(const us_device_facts *device, const us_convolution_problem *p) {
-    us_tiled fastest;
-    return us_tiled_fastest(&kind, device, p, &fastest);
-}
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     return us_device_is_gpu(device) &&

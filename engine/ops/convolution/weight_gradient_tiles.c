@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/arithmetic.h"
-#include "ops/convolution/cycles.h"
 #include "ops/convolution/weight_gradient_tiled.h"
 
 typedef struct tiles {
@@ -82,12 +81,6 @@ static double fastest(const us_device_facts *device, const us_convolution_proble
         *to = t;
     }
     return best;
-}
-
-double us_weight_gradient_tiles_cycles(const us_device_facts *device,
-                                       const us_convolution_problem *p) {
-    tiles t;
-    return fastest(device, p, &t);
 }
 
 /* Fewer channels than the narrowest tile has columns leave nothing to share. That tiles are better
