@@ -8,11 +8,6 @@
 
 static const char seed[] = "/training/seed=";
 
-static double metric(const us_entry *entry, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 /* ---- seeds ---- */
 
 static bool is_seed(const char *override) {
@@ -59,10 +54,10 @@ static double student(size_t freedom) {
 static cJSON *summary(const member *members, size_t count, const char *name) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++)
-        sum += metric(members[i].entry, name);
+        sum += us_entry_metric(members[i].entry, name);
     const double mean = sum / (double)count;
     for (size_t i = 0; i < count; i++)
-        squares += pow(metric(members[i].entry, name) - mean, 2);
+        squares += pow(us_entry_metric(members[i].entry, name) - mean, 2);
     const double half =
         count > 1 ? student(count - 1) * sqrt(squares / (double)(count - 1) / (double)count) : NAN;
     cJSON *object = cJSON_CreateObject();
@@ -137,8 +132,8 @@ bool us_groups_add(cJSON *object, const us_sweep *sweep) {
 /* ---- fronts ---- */
 
 double us_groups_speed(const us_entry *entry) {
-    return metric(entry, "epochs") * metric(entry, "training_images") /
-           metric(entry, "train_seconds");
+    return us_entry_metric(entry, "epochs") * us_entry_metric(entry, "training_images") /
+           us_entry_metric(entry, "train_seconds");
 }
 
 /* A run on one axis; of both numbers, the smaller the better. */
@@ -158,12 +153,12 @@ static size_t gather(const us_sweep *sweep, const char *by, int axis, point *poi
     size_t count = 0;
     for (size_t i = 0; i < sweep->count; i++)
         if (sweep->entries[i].status == US_ENTRY_DONE)
-            have_auc = have_auc && !isnan(metric(&sweep->entries[i], "auc"));
+            have_auc = have_auc && !isnan(us_entry_metric(&sweep->entries[i], "auc"));
     if (have_auc) by = "auc";
     for (size_t i = 0; i < sweep->count; i++) {
         const us_entry *entry = &sweep->entries[i];
         if (entry->status != US_ENTRY_DONE) continue;
-        const point p = {.quality = metric(entry, by) * (strcmp(by, "auc") == 0 ? -1 : 1),
+        const point p = {.quality = us_entry_metric(entry, by) * (strcmp(by, "auc") == 0 ? -1 : 1),
                          .cost = axis == 0 ? entry->parameters : -us_groups_speed(entry),
                          .index = i};
         if (!isnan(p.quality) && !isnan(p.cost)) points[count++] = p;

@@ -25,21 +25,16 @@ unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_e
 
 /* ---- ranking ---- */
 
-static double metric(const us_entry *entry, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 /* Held-out and training losses do not compare, so all runs are ranked by the same one. */
 static const char *criterion(const us_sweep *sweep) {
     if (sweep->options->by) return sweep->options->by;
     bool held_out = false, all = true, auc = sweep->plan.final.test != NULL;
     for (size_t i = 0; i < sweep->count; i++) {
         if (sweep->entries[i].status != US_ENTRY_DONE) continue;
-        bool has = isfinite(metric(&sweep->entries[i], "held_out_loss"));
+        bool has = isfinite(us_entry_metric(&sweep->entries[i], "held_out_loss"));
         held_out = held_out || has;
         all = all && has;
-        auc = auc && isfinite(metric(&sweep->entries[i], "auc"));
+        auc = auc && isfinite(us_entry_metric(&sweep->entries[i], "auc"));
     }
     /* Labels may choose where others remain to judge by. */
     if (auc) return "auc";
@@ -69,11 +64,12 @@ static place *rank(const us_sweep *sweep, const char *by) {
     for (size_t i = 0; places && i < sweep->count; i++) {
         const us_entry *entry = &sweep->entries[i];
         bool stopped = entry->status == US_ENTRY_STOPPED;
-        places[i] = (place){.entry = entry, .value = sign * metric(entry, by)};
+        places[i] = (place){.entry = entry, .value = sign * us_entry_metric(entry, by)};
         /* By AUC, those without one follow in the order of their losses. */
-        if (stopped && isnan(places[i].value)) places[i].value = metric(entry, "held_out_loss");
-        if (stopped && isnan(places[i].value)) places[i].value = metric(entry, "loss");
-        if (stopped) places[i].stage = INT_MAX - (int)metric(entry, "epochs");
+        if (stopped && isnan(places[i].value))
+            places[i].value = us_entry_metric(entry, "held_out_loss");
+        if (stopped && isnan(places[i].value)) places[i].value = us_entry_metric(entry, "loss");
+        if (stopped) places[i].stage = INT_MAX - (int)us_entry_metric(entry, "epochs");
     }
     if (places) qsort(places, sweep->count, sizeof *places, compare);
     return places;
@@ -90,7 +86,7 @@ static bool add(cJSON *object, const char *name, cJSON *item) {
 static bool add_metrics(cJSON *run, const us_entry *entry) {
     static const char *const names[] = {"held_out_loss", "loss", "auc", "epochs", "train_seconds"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!us_json_add_number(run, names[i], metric(entry, names[i]))) return false;
+        if (!us_json_add_number(run, names[i], us_entry_metric(entry, names[i]))) return false;
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(entry->metrics, "auc_ci95");
     return add(run, "auc_ci95", interval ? cJSON_Duplicate(interval, true) : cJSON_CreateNull());
 }

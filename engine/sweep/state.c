@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,6 +352,11 @@ static unseen_status find_entry(const char *folder, us_entry *const *sorted, siz
     unseen_status status = *claimed ? find_run(path, sorted, count, found, error) : UNSEEN_OK;
     free(path);
     return status;
+}
+
+double us_entry_metric(const us_entry *entry, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
 /* A run that has its results is done; they are written last. */

@@ -39,6 +39,9 @@ typedef struct us_entry {
     const us_detector_type *detector;
 } us_entry;
 
+/* A number of a run's results, as of metrics.json; NaN: it has none of that name. */
+double us_entry_metric(const us_entry *entry, const char *name);
+
 typedef struct us_sweep {
     us_sweep_plan plan;
     us_json base; /* the base config */

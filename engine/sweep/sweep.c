@@ -39,11 +39,6 @@ static const char *folder_name(const us_entry *entry) {
     return slash ? slash + 1 : entry->folder;
 }
 
-static double metric(const us_entry *entry, const char *name) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 /* One line on how a run went. */
 static void tell(const us_sweep *sweep, const us_entry *entry, const unseen_events *events) {
     size_t number = (size_t)(entry - sweep->entries) + 1;
@@ -53,13 +48,14 @@ static void tell(const us_sweep *sweep, const us_entry *entry, const unseen_even
         return;
     }
     char held_out[48] = "", auc[48] = "";
-    if (isfinite(metric(entry, "held_out_loss")))
-        snprintf(held_out, sizeof held_out, ", held out %.6g", metric(entry, "held_out_loss"));
-    if (isfinite(metric(entry, "auc")))
-        snprintf(auc, sizeof auc, ", AUC %.5f", metric(entry, "auc"));
+    if (isfinite(us_entry_metric(entry, "held_out_loss")))
+        snprintf(held_out, sizeof held_out, ", held out %.6g",
+                 us_entry_metric(entry, "held_out_loss"));
+    if (isfinite(us_entry_metric(entry, "auc")))
+        snprintf(auc, sizeof auc, ", AUC %.5f", us_entry_metric(entry, "auc"));
     us_event_message(events, UNSEEN_EVENT_MESSAGE, "run %zu of %zu, %s: done, loss %.6g%s%s",
-                     number, sweep->count, folder_name(entry), metric(entry, "loss"), held_out,
-                     auc);
+                     number, sweep->count, folder_name(entry), us_entry_metric(entry, "loss"),
+                     held_out, auc);
 }
 
 /* ---- one run ---- */

@@ -27,8 +27,8 @@ typedef struct worker {
 struct us_workers {
     worker workers[MOST_WORKERS];
     int count, jobs;
-    int messages[2]; /* a pipe that all write to */
-    int lifeline[2]; /* a pipe that nobody writes to: its end tells workers to stop */
+    int messages[2];  /* a pipe that all write to */
+    int stop_pipe[2]; /* a pipe that nobody writes to: its end tells workers to stop */
 };
 
 /* What a worker says, in one piece: shorter than PIPE_BUF. */
@@ -116,7 +116,7 @@ unseen_status us_workers_open(const us_sweep *sweep, us_workers **workers, unsee
     if (!w) return us_fail_memory(error, "workers");
     *w = (us_workers){.jobs = sweep->options->jobs > 0 ? sweep->options->jobs : 1,
                       .messages = {-1, -1},
-                      .lifeline = {-1, -1}};
+                      .stop_pipe = {-1, -1}};
     const char *device = sweep->options->device;
     unseen_status status = add_devices(w, device, error);
     /* Which device "all" is, other processes know alone. */
@@ -148,10 +148,10 @@ static void send_message(const child *c, const unseen_event *event) {
 /* Passes messages on; whether to stop. */
 static int on_event(const unseen_event *event, void *user) {
     const child *c = user;
-    struct pollfd lifeline = {.fd = c->workers->lifeline[0], .events = POLLIN};
+    struct pollfd stop_pipe = {.fd = c->workers->stop_pipe[0], .events = POLLIN};
     if (event->kind == UNSEEN_EVENT_MESSAGE || event->kind == UNSEEN_EVENT_WARNING)
         send_message(c, event);
-    return poll(&lifeline, 1, 0) > 0;
+    return poll(&stop_pipe, 1, 0) > 0;
 }
 
 /* A CPU that several processes share is divided among them. */
@@ -168,7 +168,7 @@ static _Noreturn void serve(us_workers *w, us_sweep *sweep, int number,
     child c = {.workers = w, .sweep = sweep, .number = number};
     unseen_sweep_options options = *sweep->options;
     const char *device = w->workers[number].device;
-    close(w->lifeline[1]);
+    close(w->stop_pipe[1]);
     if (w->jobs > 1) share_processor(w->jobs);
     sweep->runs_are_silent = true;
     options.device = *device ? device : NULL;
@@ -200,7 +200,7 @@ static unseen_status start(us_workers *w, us_sweep *sweep, int number,
 }
 
 static unseen_status open_pipes(us_workers *w, unseen_error *error) {
-    if (pipe2(w->messages, O_CLOEXEC) == 0 && pipe2(w->lifeline, O_CLOEXEC) == 0) return UNSEEN_OK;
+    if (pipe2(w->messages, O_CLOEXEC) == 0 && pipe2(w->stop_pipe, O_CLOEXEC) == 0) return UNSEEN_OK;
     return us_fail(error, UNSEEN_FAILURE, "a pipe for messages: %s", strerror(errno));
 }
 
@@ -235,11 +235,11 @@ static void listen_to_caller(us_workers *w, us_sweep *sweep) {
                                 .held_out_loss = NAN,
                                 .seconds_left = -1};
     if (us_event_send(sweep->events, &event)) sweep->stop = true;
-    if (sweep->stop) close_end(&w->lifeline[1]);
+    if (sweep->stop) close_end(&w->stop_pipe[1]);
 }
 
 /* The run of a worker that crashed would crash the next one, too. */
-static unseen_status blame(us_sweep *sweep, const worker *one, int state, unseen_error *error) {
+static unseen_status fail_run(us_sweep *sweep, const worker *one, int state, unseen_error *error) {
     if (one->entry >= sweep->count) return UNSEEN_OK;
     us_entry *entry = &sweep->entries[one->entry];
     free(entry->message);
@@ -271,7 +271,7 @@ static unseen_status reap(us_workers *w, us_sweep *sweep, int *left, int *code,
         one->process = 0;
         if (WIFEXITED(state)) *code = WEXITSTATUS(state) ? WEXITSTATUS(state) : *code;
         if (!WIFSIGNALED(state)) continue;
-        US_TRY(blame(sweep, one, state, error));
+        US_TRY(fail_run(sweep, one, state, error));
         if (sweep->stop) continue;
         US_TRY(start(w, sweep, i, work, error));
         ++*left;
@@ -307,7 +307,7 @@ void us_workers_close(us_workers *w) {
     }
     for (int i = 0; i < 2; i++) {
         close_end(&w->messages[i]);
-        close_end(&w->lifeline[i]);
+        close_end(&w->stop_pipe[i]);
     }
     free(w);
 }

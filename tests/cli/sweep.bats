@@ -228,8 +228,10 @@ END
            ([.groups[] | [.runs, (.auc.ci95 | length)]] == [[3, 2], [3, 2]]) and
            (.groups[0].overrides == ["/networks/encoder/0/channels=4"]) and
            ((.groups[0].loss.mean - ([.runs[] | select(.overrides[0] == "/networks/encoder/0/channels=4") | .loss] | add / 3) | fabs) < 1e-9) and
-           (.runs[0].fronts | index("parameters")) != null and
-           ([.runs[] | select(.fronts | index("parameters")) | .parameters] | unique | length) <= 2' <<<"$output"
+           (.runs as $all | all($all[]; . as $one |
+               any($all[]; .auc >= $one.auc and .parameters <= $one.parameters and
+                           (.auc > $one.auc or .parameters < $one.parameters)) !=
+               ((.fronts | index("parameters")) != null)))' <<<"$output"
     scores=$(stat -c %y finals/final.csv)
     succeeds sweep final.json "${job[@]}" --out finals
     [[ $output == *"Over seeds:"*"the best run's AUC on the final images: 0."* ]]
