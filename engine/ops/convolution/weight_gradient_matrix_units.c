@@ -8,56 +8,37 @@
 
 #include "ops/convolution/weight_gradient_tiled.h"
 
-typedef struct tiles {
-    int rows, columns, slab, item_rows, item_columns; /* as of us_tile */
-    int splits;                                       /* of the slabs */
-} tiles;
-
-static us_tile tile_of(const us_convolution_problem *p, const tiles *t) {
+static us_tile tile_of(const us_convolution_problem *p, const us_gradient_tiles *t) {
     return (us_tile){t->rows,         t->columns, t->slab, t->item_rows,
                      t->item_columns, 1,          0,       us_matrix_products(p->precision)};
 }
 
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_convolution_problem *p = problem;
-    const tiles *t = parameters;
+    const us_gradient_tiles *t = parameters;
     const us_tile tile = tile_of(p, t);
     return us_gradient_tile_valid(device, p, &tile, t->splits) &&
            us_matrix_tile_valid(device, &tile, p->precision);
 }
 
-/* Splits for a tile; the cycles that it takes, which are infinite where the device cannot compute
- * it. */
-static double complete(const us_device_facts *device, const us_convolution_problem *p, tiles *t) {
-    t->splits = 1;
-    if (!valid(device, p, t)) return INFINITY;
-    const us_tile tile = tile_of(p, t);
-    return us_gradient_tile_best(device, p, &tile, us_matrix_cycles, &t->splits);
-}
-
 /* Shapes that are good somewhere: see matrix_units.c. Rows need not be a power of two, as those of
  * 3 channels and 25 taps. */
-static const tiles shapes[] = {
-    {128, 128, 16, 8, 8, 0}, {64, 128, 16, 8, 8, 0}, {128, 64, 16, 8, 8, 0},
-    {64, 64, 16, 8, 8, 0},   {64, 64, 16, 4, 8, 0},  {64, 32, 16, 4, 8, 0},
-    {32, 64, 16, 4, 8, 0},   {32, 32, 16, 4, 4, 0},  {48, 64, 16, 6, 8, 0},
-    {128, 32, 16, 8, 8, 0},  {80, 64, 16, 10, 4, 0}, {128, 128, 32, 8, 8, 0},
-    {64, 128, 32, 8, 8, 0},  {64, 64, 32, 4, 8, 0},  {128, 128, 16, 8, 16, 0},
+static const us_gradient_tiles shapes[] = {
+    {128, 128, 16, 8, 8, 0, 0}, {64, 128, 16, 8, 8, 0, 0}, {128, 64, 16, 8, 8, 0, 0},
+    {64, 64, 16, 8, 8, 0, 0},   {64, 64, 16, 4, 8, 0, 0},  {64, 32, 16, 4, 8, 0, 0},
+    {32, 64, 16, 4, 8, 0, 0},   {32, 32, 16, 4, 4, 0, 0},  {48, 64, 16, 6, 8, 0, 0},
+    {128, 32, 16, 8, 8, 0, 0},  {80, 64, 16, 10, 4, 0, 0}, {128, 128, 32, 8, 8, 0, 0},
+    {64, 128, 32, 8, 8, 0, 0},  {64, 64, 32, 4, 8, 0, 0},  {128, 128, 16, 8, 16, 0, 0},
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static double fastest(const us_device_facts *device, const us_convolution_problem *p, tiles *to) {
-    double best = INFINITY;
-    for (int i = 0; i < SHAPES; i++) {
-        tiles t = shapes[i];
-        if (t.item_rows * t.item_columns > us_matrix_most_sums(device)) continue;
-        double cycles = complete(device, p, &t);
-        if (cycles >= best) continue;
-        best = cycles;
-        *to = t;
-    }
-    return best;
-}
+static const us_gradient_kind kind = {
+    .tile_of = tile_of,
+    .valid = valid,
+    .cycles = us_matrix_cycles,
+    .shapes = shapes,
+    .shape_count = sizeof shapes / sizeof *shapes,
+    .most_sums = us_matrix_most_sums,
+};
 
 static bool is_offered(const us_device_facts *device, const us_convolution_problem *p) {
     return device->matrix_units != US_MATRIX_UNITS_NONE && p->pass == US_CONVOLUTION_WEIGHTS;
@@ -72,45 +53,38 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     return is_offered(device, p) &&
            (us_convolution_weights(p) > LEAST_WEIGHTS ||
             (rows >= LEAST_ROWS && columns >= LEAST_COLUMNS)) &&
-           isfinite(fastest(device, p, parameters));
+           isfinite(us_gradient_fastest(&kind, device, p, parameters));
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
-    const us_convolution_problem *p = problem;
-    tiles *t = parameters;
-    if (!is_offered(device, p) || index > SHAPES) return false;
-    if (index == 0) return isfinite(fastest(device, p, t));
-    *t = shapes[index - 1];
-    if (isinf(complete(device, p, t))) *t = (tiles){0};
-    return true;
+    return is_offered(device, problem) &&
+           us_gradient_start(&kind, device, problem, index, parameters);
 }
 
 static int choices(const us_device_facts *device, const void *problem, const void *parameters,
                    size_t offset, int list[US_TUNABLE_CHOICES]) {
     (void)parameters;
     switch (offset) {
-    case offsetof(tiles, rows):
-    case offsetof(tiles, columns):
+    case offsetof(us_gradient_tiles, rows):
+    case offsetof(us_gradient_tiles, columns):
         return us_matrix_side_choices(list);
-    case offsetof(tiles, slab):
+    case offsetof(us_gradient_tiles, slab):
         return us_matrix_slab_choices(((const us_convolution_problem *)problem)->precision, list);
-    case offsetof(tiles, item_rows):
-    case offsetof(tiles, item_columns):
-        return us_matrix_item_choices(offset == offsetof(tiles, item_rows), list);
+    case offsetof(us_gradient_tiles, item_rows):
+    case offsetof(us_gradient_tiles, item_columns):
+        return us_matrix_item_choices(offset == offsetof(us_gradient_tiles, item_rows), list);
     default:
         return us_gradient_split_choices(device, problem, list);
     }
 }
 
 static double cycles(const us_device_facts *device, const void *problem, const void *parameters) {
-    const tiles *t = parameters;
-    const us_tile tile = tile_of(problem, t);
-    return us_gradient_tile_cycles(device, problem, &tile, us_matrix_cycles, t->splits);
+    return us_gradient_cycles(&kind, device, problem, parameters);
 }
 
 static unseen_status create(const us_build *build, const us_convolution_problem *p,
                             const void *parameters, void **state, unseen_error *error) {
-    const tiles *t = parameters;
+    const us_gradient_tiles *t = parameters;
     char options[US_MATRIX_OPTIONS];
     us_matrix_options(&build->device->facts, p->precision, options);
     const us_gradient_tiling tiling = {"weight_gradient_matrix_units", options, tile_of(p, t),
@@ -128,9 +102,11 @@ static const us_convolution_implementation implementation = {
 const us_algorithm us_weight_gradient_matrix_units = {
     .name = "weight_gradient_matrix_units",
     .sources = {"weight_gradient_matrix_units"},
-    .parameters = {US_PARAMETER(tiles, rows), US_PARAMETER(tiles, columns),
-                   US_PARAMETER(tiles, slab), US_PARAMETER(tiles, item_rows),
-                   US_PARAMETER(tiles, item_columns), US_PARAMETER(tiles, splits)},
+    .parameters = {US_PARAMETER(us_gradient_tiles, rows), US_PARAMETER(us_gradient_tiles, columns),
+                   US_PARAMETER(us_gradient_tiles, slab),
+                   US_PARAMETER(us_gradient_tiles, item_rows),
+                   US_PARAMETER(us_gradient_tiles, item_columns),
+                   US_PARAMETER(us_gradient_tiles, splits)},
     .defaults = defaults,
     .valid = valid,
     .start = start,
