@@ -191,8 +191,7 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
         status = check_apart(sweep, &config->data, error);
     if (status == UNSEEN_OK && !(entry->identity = identify(config, NULL)))
         status = us_fail_memory(error, "a config");
-    for (int i = 0; i < config->detector.network_count; i++)
-        entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
+    entry->parameters = (double)us_config_parameters(config);
     entry->detector = config->detector.type;
     entry->epochs = config->training.epochs;
     unseen_config_free(config);

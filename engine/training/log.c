@@ -83,3 +83,30 @@ unseen_status us_log_append(const char *folder, const us_log_epoch *epoch, us_pr
             us_json_add_number(parts, epoch->type->losses[i].name, epoch->losses[i]) && complete;
     return append(folder, record, complete, progress, error);
 }
+
+static cJSON *synthetic_record(const us_synthetic *synthetic) {
+    cJSON *record = cJSON_CreateObject();
+    if (us_synthetic_to_json(synthetic, record)) return record;
+    cJSON_Delete(record);
+    return NULL;
+}
+
+unseen_status us_log_synthetic(const char *folder, const us_synthetic *synthetic,
+                               const us_progress *progress, unseen_error *error) {
+    us_progress uncounted = *progress;
+    cJSON *record = synthetic_record(synthetic);
+    return append(folder, record, record != NULL, &uncounted, error);
+}
+
+unseen_status us_log_members(const char *folder, const cJSON *members,
+                             const us_synthetic *synthetic, unseen_error *error) {
+    us_progress lines = {0};
+    const cJSON *member;
+    US_TRY(rewrite(folder, 0, NULL, error));
+    cJSON_ArrayForEach(member, members) {
+        cJSON *record = cJSON_Duplicate(member, true);
+        US_TRY(append(folder, record, us_json_add_string(record, "member", member->string), &lines,
+                      error));
+    }
+    return synthetic ? us_log_synthetic(folder, synthetic, &lines, error) : UNSEEN_OK;
+}
