@@ -352,7 +352,7 @@ static unseen_status save_model(run *r, unseen_error *error) {
     US_TRY(status);
     if (r->trainer)
         return us_log_synthetic(r->options->out, &r->model.synthetic,
-                                us_trainer_progress(r->trainer), error);
+                                us_trainer_progress(r->trainer)->records, error);
     US_TRY(us_members_describe(&r->model, r->members, error));
     return us_log_members(r->options->out, r->members, &r->model.synthetic, error);
 }

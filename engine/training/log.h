@@ -21,10 +21,9 @@ unseen_status us_log_rewind(const char *folder, const us_progress *progress, uns
 unseen_status us_log_append(const char *folder, const us_log_epoch *epoch, us_progress *progress,
                             unseen_error *error);
 
-/* Appends a record of what synthetic anomalies tell of the trained model. It is not counted: a run
- * that is resumed measures again. */
-unseen_status us_log_synthetic(const char *folder, const us_synthetic *synthetic,
-                               const us_progress *progress, unseen_error *error);
+/* Adds what synthetic anomalies tell of the trained model to the last of so many records. */
+unseen_status us_log_synthetic(const char *folder, const us_synthetic *synthetic, int records,
+                               unseen_error *error);
 
 /* Of a run of several members: the whole log, with a record of what each has come to, and last what
  * synthetic anomalies tell of the whole (NULL: not known yet). */

@@ -89,6 +89,13 @@ static unseen_status inherit(const us_json *config, us_json *member, unseen_erro
     return UNSEEN_OK;
 }
 
+static unseen_status check_count(const us_json *members, unseen_error *error) {
+    const int count = cJSON_GetArraySize(members->value);
+    if (count >= 1 && count <= US_MEMBERS_MOST) return UNSEEN_OK;
+    return us_json_fail(members, error, "expected 1 to %d members, found %d", US_MEMBERS_MOST,
+                        count);
+}
+
 /* ---- files ---- */
 
 static char *beside(const char *path, const char *name) {
@@ -106,6 +113,7 @@ static unseen_status load(us_json *member, unseen_error *error) {
     us_json file;
     unseen_status status = us_json_load(path, &file, error);
     free(path);
+    if (status != UNSEEN_OK) us_error_context(error, "%s: %s", member->file, member->pointer);
     US_TRY(status);
     cJSON_DeleteItemFromObjectCaseSensitive(file.value, "$schema");
     /* In place, as nothing else keeps its position in the array. */
@@ -125,6 +133,7 @@ unseen_status us_members_place(us_json *config, unseen_error *error) {
     const us_json members =
         cJSON_IsObject(config->value) ? us_json_member(config, "members") : (us_json){0};
     if (!cJSON_IsArray(members.value)) return UNSEEN_OK;
+    US_TRY(check_count(&members, error));
     for (int i = 0; i < cJSON_GetArraySize(members.value); i++) {
         us_json member = us_json_element(&members, i);
         if (cJSON_IsString(member.value)) US_TRY(load(&member, error));
@@ -343,10 +352,8 @@ unseen_status us_members_read(struct unseen_config *config, unseen_error *error)
     US_TRY(read_training(config, error));
     for (int i = 0; i < cJSON_GetArraySize(members.value); i++)
         US_TRY(repeat(&members, &i, error));
+    US_TRY(check_count(&members, error));
     const int count = cJSON_GetArraySize(members.value);
-    if (count < 1 || count > US_MEMBERS_MOST)
-        return us_json_fail(&members, error, "expected 1 to %d members, found %d", US_MEMBERS_MOST,
-                            count);
     config->members = calloc((size_t)count, sizeof(struct unseen_config *));
     if (!config->members) return us_fail_memory(error, "a config");
     for (int i = 0; i < count; i++)
