@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /* What a stream of numbers is for: the high word of the counter. Values are part of the promise
- * that a config and a seed give the same bits, so never renumber. */
+ * that a config and a seed give the same bits, so never renumber (3 was that of flips, which are
+ * now drawn from US_STREAM_AUGMENTATION). */
 typedef enum us_stream {
     US_STREAM_INITIALIZATION = 1, /* parameter values */
     US_STREAM_SHUFFLE = 2,        /* the order of training images */
-    US_STREAM_FLIP = 3,           /* horizontal flips */
     US_STREAM_NOISE = 4,          /* codes and images drawn by a detector */
     US_STREAM_HELD_OUT = 5,       /* which training images are held out */
     US_STREAM_TEST = 6,           /* self-tests */
