@@ -4,6 +4,7 @@
 #define US_TRAINING_CONFIG_H
 
 #include "detector/detector.h"
+#include "ops/augmentation.h"
 #include "ops/optimizer.h"
 #include "training/schedule.h"
 
@@ -31,7 +32,8 @@ typedef struct us_training_settings {
     int64_t seed;
     int64_t held_out_seed; /* that chooses what is held out */
     double clip_norm, held_out;
-    bool flip;
+    bool flip; /* says augmentation.flip = 0.5 */
+    us_augmentation_settings augmentation;
     int precision; /* us_precision */
     int checkpoint_epochs;
     us_schedule schedule;
@@ -90,6 +92,9 @@ struct unseen_config {
 /* As unseen_config_load, of a document that was parsed already; path: its name in messages. */
 unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
                              size_t override_count, unseen_config **config, unseen_error *error);
+
+/* A /training/flip of true, the older key, is an augmentation's flip of 0.5. */
+unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error);
 
 /* Of the detector, or of all members together. */
 int64_t us_config_parameters(const unseen_config *config);
