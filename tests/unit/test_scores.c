@@ -354,7 +354,8 @@ static void test_check(void **unused) {
 static void test_create_refuses(void **unused) {
     (void)unused;
     us_scores scores;
-    static const char *const names[US_SCORES_MAX_COLUMNS + 1] = {"a"};
+    static const char *const names[US_SCORES_MAX_COLUMNS + 1] = {"a", "b", "c", "d",
+                                                                 "e", "f", "g", "h"};
     static const char *const comma[] = {"a,b"}, *const twice[] = {"a", "a"};
     static const char *const label[] = {"anomalous"}, *const empty[] = {""};
     static const char *const longer[] = {"12345678901234567890123456789012"};
