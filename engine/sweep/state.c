@@ -194,6 +194,7 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
     entry->parameters = (double)us_config_parameters(config);
     entry->detector = config->detector.type;
     entry->epochs = config->training.epochs;
+    entry->synthetic_epochs = config->training.synthetic_epochs;
     unseen_config_free(config);
     return status;
 }
@@ -406,22 +407,30 @@ static unseen_status recognize(us_entry *entry, const char *config, unseen_error
                    entry->folder);
 }
 
+const char *us_sweep_criterion(const us_sweep *sweep) {
+    const char *by = sweep->options->by ? sweep->options->by : us_criteria[sweep->plan.rank_by];
+    return strcmp(by, us_criteria[0]) == 0 ? NULL : by;
+}
+
 unseen_status us_sweep_look_into(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
     char *metrics = us_path_join(entry->folder, US_RUN_METRICS);
     char *failure = us_path_join(entry->folder, US_RUN_FAILURE);
     char *config = us_path_join(entry->folder, US_RUN_CONFIG);
     char *checkpoint = us_path_join(entry->folder, US_RUN_CHECKPOINT);
-    unseen_status status =
-        metrics && failure && config && checkpoint ? UNSEEN_OK : us_fail_memory(error, "a path");
+    char *members = us_path_join(entry->folder, US_RUN_MEMBERS);
+    unseen_status status = metrics && failure && config && checkpoint && members
+                               ? UNSEEN_OK
+                               : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) {
         entry->started = us_file_exists(config);
-        entry->resumed = us_file_exists(checkpoint);
+        entry->resumed = us_file_exists(checkpoint) || us_file_exists(members);
         entry->status = us_folder_is_held(entry->folder) ? US_ENTRY_RUNNING : US_ENTRY_WAITING;
         status = recognize(entry, config, error);
     }
     if (status == UNSEEN_OK) look_for_results(entry, metrics);
     if (status == UNSEEN_OK && entry->status == US_ENTRY_WAITING)
         status = look_for_failure(sweep, entry, failure, error);
+    free(members);
     free(metrics);
     free(failure);
     free(config);

@@ -35,7 +35,7 @@ typedef struct us_training_settings {
     bool flip; /* says augmentation.flip = 0.5 */
     us_augmentation_settings augmentation;
     int precision; /* us_precision */
-    int checkpoint_epochs;
+    int checkpoint_epochs, synthetic_epochs;
     us_schedule schedule;
     us_stopping stopping;
     us_collapse_settings collapse;
@@ -65,7 +65,11 @@ typedef struct us_data_file {
 us_data_file us_data_file_of(const us_data_settings *data, int which);
 
 /* How the scores of members become one. */
-typedef enum us_joining_kind { US_JOINING_SUM, US_JOINING_MAXIMUM } us_joining_kind;
+typedef enum us_joining_kind {
+    US_JOINING_NORM, /* the root of the sum of squares */
+    US_JOINING_SUM,
+    US_JOINING_MAXIMUM
+} us_joining_kind;
 enum { US_MEMBERS_MOST = 16 };
 typedef struct us_joining {
     int join;                        /* us_joining_kind */

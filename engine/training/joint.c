@@ -57,21 +57,36 @@ double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, dou
 
 /* ---- joining ---- */
 
-double us_joint_trust(double synthetic_auc) {
-    const double least = 0.1;
-    return isnan(synthetic_auc) ? least : fmax(2 * synthetic_auc - 1, least);
+double us_joint_trust(const us_synthetic *synthetic) {
+    const double least = 0.1, harm = 3;
+    double sum = 0;
+    for (int k = 0; k < US_SYNTHETIC_KINDS; k++) {
+        const double told = 2 * synthetic->kinds[k] - 1;
+        sum += isnan(told) ? -harm : told < 0 ? harm * told : told;
+    }
+    return fmax(sum / US_SYNTHETIC_KINDS, least);
 }
 
 double us_joint_score(const us_joint *joint, int kind, const double *evidence) {
-    double sum = 0, weights = 0, largest = 0;
+    double sum = 0, weights = 0, squares = 0, squared_weights = 0, largest = 0, heaviest = 0;
     for (int i = 0; i < joint->count; i++) {
-        const double weight = joint->members[i].weight;
-        sum += weight * evidence[i];
+        const double weight = joint->members[i].weight, value = weight * evidence[i];
+        sum += value;
         weights += weight;
-        largest = fmax(largest, weight * evidence[i]);
+        squares += value * value;
+        squared_weights += weight * weight;
+        largest = fmax(largest, value);
+        heaviest = fmax(heaviest, weight);
     }
-    if (kind == US_JOINING_MAXIMUM) return largest;
-    return weights > 0 ? sum / weights : 0;
+    if (!(weights > 0)) return 0;
+    switch ((us_joining_kind)kind) {
+    case US_JOINING_SUM:
+        return sum / weights;
+    case US_JOINING_MAXIMUM:
+        return largest / heaviest;
+    default:
+        return sqrt(squares / squared_weights);
+    }
 }
 
 /* ---- in a model's metadata ---- */

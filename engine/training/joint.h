@@ -8,11 +8,15 @@
  * "Statistical inference using extreme order statistics", Annals of Statistics 3, 1975), by
  * L-moments (Hosking and Wallis, "Parameter and quantile estimation for the generalized Pareto
  * distribution", Technometrics 29, 1987), so that members with heavy tails do not drown others.
- * Evidences are added up with weights, as Fisher's method does with p-values. */
+ *
+ * The joint score is the root of the sum of squared, weighted evidences: between their sum (as
+ * Fisher's method has it), which suits members that all see a little of an anomaly, and their
+ * maximum, which suits those of which one sees it and the others add noise. */
 #ifndef US_TRAINING_JOINT_H
 #define US_TRAINING_JOINT_H
 
 #include "training/calibration.h"
+#include "training/synthetic.h"
 
 /* The distribution of a member's normal scores: below `start` that of its calibration. */
 typedef struct us_tail {
@@ -36,8 +40,11 @@ us_tail us_tail_fit(const us_normal_scores *normal);
 /* The evidence that a member's score is. */
 double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, double score);
 
-/* What part of its weight a member keeps whose score tells synthetic anomalies with that AUC. */
-double us_joint_trust(double synthetic_auc);
+/* What a member's evidence weighs: the mean over kinds of synthetic anomalies of 2 AUC - 1, at
+ * least 0.1. Where that is negative it counts three times: a score that takes a kind of anomaly to
+ * be more normal than normal images are (as reconstruction errors do with smooth ones) does harm,
+ * and not only no good. */
+double us_joint_trust(const us_synthetic *synthetic);
 
 /* One score of the evidences of all members. */
 double us_joint_score(const us_joint *joint, int kind, const double *evidence);

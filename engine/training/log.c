@@ -81,6 +81,7 @@ unseen_status us_log_append(const char *folder, const us_log_epoch *epoch, us_pr
     for (int i = 0; epoch->type->losses[i].name; i++)
         complete =
             us_json_add_number(parts, epoch->type->losses[i].name, epoch->losses[i]) && complete;
+    if (epoch->synthetic) complete = us_synthetic_to_json(epoch->synthetic, record) && complete;
     return append(folder, record, complete, progress, error);
 }
 

@@ -11,7 +11,8 @@ typedef struct us_log_epoch {
     const double *losses; /* of the type, in its order */
     double learning_rate; /* of the first network, at the epoch's last step */
     double images_per_second, seconds;
-    us_stopping_reason stopping; /* after this epoch */
+    us_stopping_reason stopping;   /* after this epoch */
+    const us_synthetic *synthetic; /* NULL: not measured */
 } us_log_epoch;
 
 /* Drops records that the progress does not count, as those of a run that was killed. */

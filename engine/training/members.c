@@ -10,7 +10,7 @@
 
 /* What the outer config itself reads of /scoring; the first three are the members', too. */
 #define JOINED(field) offsetof(struct unseen_config, field)
-static const char *const joins[] = {"sum", "maximum", NULL};
+static const char *const joins[] = {"norm", "sum", "maximum", NULL};
 static const us_key scoring_keys[] = {
     {.name = "false_positive_rate",
      .kind = US_KEY_NUMBER,

@@ -319,8 +319,7 @@ static unseen_status measure_members(us_model *model, const double *table, int64
     for (int m = 0; m < parts; m++) {
         us_synthetic *own = &model->members[m].synthetic;
         *own = measure_part(table, parts, m, count);
-        model->joint.members[m].weight =
-            model->config->joining.weights[m] * us_joint_trust(own->auc);
+        model->joint.members[m].weight = model->config->joining.weights[m] * us_joint_trust(own);
     }
     for (int k = 0; k <= US_SYNTHETIC_KINDS; k++) {
         double *own[US_MEMBERS_MOST];
