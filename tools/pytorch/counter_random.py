@@ -8,6 +8,7 @@ substream, stream).
 import numpy as np
 
 INITIALIZATION, SHUFFLE, FLIP, NOISE, HELD_OUT, TEST, CORRUPTION = range(1, 8)
+DEFECT = 12
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
