@@ -282,7 +282,7 @@ END
     job=(cifar10 "$TESTS/tiny.json" --classes 7 --seeds 1 --epochs 1 "${real[@]}")
     ends 0 "${job[@]}" --cifar10 packed.npz
     says "unpacking packed.npz"
-    packed=$(auc 7 1)
+    packed=$(auc horse 1)
     # They are the images of the folder.
     ends 0 "${job[@]}" --cifar10 "$LABELLED"
     [ "$packed" = "$(jq .tables[0].rows[0].mean.mean all.json)" ]
@@ -360,7 +360,7 @@ END
     says "labelled lacks the folders train and test"
     head -c 700 set.tar >cut.tar
     ends 2 "${job[@]}" --tiles cut.tar
-    says "cut.tar: "
+    says "cut.tar lacks the folders train and test"
 }
 
 @test "bench_detection: wrong arguments" {
