@@ -42,6 +42,7 @@ import counter_random as random
 import model
 import steps_alocc
 import steps_boss
+import steps_contrastive
 import steps_ocgan
 import steps_transformations
 import steps_vae
@@ -122,6 +123,7 @@ def autoencoder_step(networks, optimizers, x, step, detector):
 # One step of a detector: (networks, optimizers by network, images, step, the config's detector) to
 # losses by name.
 STEPS = {"alocc": steps_alocc.step, "autoencoder": autoencoder_step, "boss": steps_boss.step,
+         "contrastive": steps_contrastive.step,
          "ocgan": steps_ocgan.step, "transformations": steps_transformations.step,
          "vae": steps_vae.step}
 

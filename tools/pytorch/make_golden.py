@@ -29,7 +29,7 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "ocgan",
+STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "narrow_contrastive", "ocgan",
          "fashion_transformations", "vae")
 
 
