@@ -9,6 +9,7 @@
     ROW(contrastive)                                                                               \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
+    ROW(synthetic_defects)                                                                         \
     ROW(transformations)                                                                           \
     ROW(vae)
 
