@@ -390,12 +390,12 @@ static unseen_status find_weights(const means *m, float *weights, unseen_error *
     for (int turn = 0; turn < US_TURNS; turn++) {
         const double sums[2] = {m->lengths[turn], m->logits[turn]};
         for (int i = 0; i < 2; i++) {
-            const double weight = (double)m->images / sums[i];
-            if (!isfinite(weight))
+            if (!isfinite(sums[i]))
                 return us_fail(error, UNSEEN_DIVERGED,
-                               "the networks give nothing but %g for images turned by %d degrees",
-                               sums[i], 90 * turn);
-            weights[i * US_TURNS + turn] = (float)weight;
+                               "the networks give %g for training images after the last epoch",
+                               sums[i]);
+            /* What is 0 for all images stays so: constant scores are found out later. */
+            weights[i * US_TURNS + turn] = sums[i] > 0 ? (float)((double)m->images / sums[i]) : 0;
         }
     }
     return UNSEEN_OK;

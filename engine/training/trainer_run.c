@@ -147,7 +147,7 @@ static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
     return us_images_check(&trainer->dataset->images, error);
 }
 
-static unseen_status finish(us_trainer *trainer, unseen_error *error) {
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error) {
     const us_detector_type *type = trainer->detector->spec->type;
     if (!type->finish) return UNSEEN_OK;
     const us_detector_survey survey = survey_of(trainer);
@@ -332,5 +332,5 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
-    return finish(trainer, error);
+    return us_trainer_finish(trainer, error);
 }

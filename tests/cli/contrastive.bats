@@ -65,6 +65,11 @@ END
     jq -e '.training_flops_per_image / .flops_per_image | . > 4 and . < 6.5' <<<"$output"
 }
 
+@test "contrastive: bench measures it, though made-up images are all that is kept" {
+    succeeds bench "$config" --json --seconds 2
+    jq -e '.score_images_per_second > 0 and .train_images_per_second > 0' <<<"$output"
+}
+
 @test "contrastive: what cannot be" {
     fails_with 2 '/networks/classifier: the classifier must give 4 numbers per image' check "$config" \
         --set /networks/classifier/0/units=5
