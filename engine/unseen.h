@@ -327,7 +327,8 @@ typedef struct unseen_sweep_options {
     const char *const *overrides; /* of every run, over those of the plan; may be NULL */
     size_t override_count;
     const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
-    bool list_only; /* only check the plan and say what is done of it; nothing is written */
+    bool list_only; /* only check the plan and say what is done of it, and how long the rest takes;
+                       nothing is written but, to the cache, the speed of a device */
     bool overwrite; /* see unseen_run_options; runs that are done stay done */
 } unseen_sweep_options;
 
@@ -380,7 +381,11 @@ typedef struct unseen_sweep_options {
  *  process), "done", "diverged", "failed", "interrupted" or "stopped" (by halving), message (of
  *  failures), parameters, images_per_second (in training), held_out_loss, loss, auc, auc_ci95,
  *  epochs, train_seconds, fronts: which of "parameters" and "images_per_second" no other run beats
- *  at an AUC as good, or without AUCs at a loss as low}]}; numbers that are not known are null. */
+ *  at an AUC as good, or without AUCs at a loss as low; with list_only: seconds_left, of
+ * training}], with list_only estimate: {seconds_left: by all devices together and, with halving, of
+ * the runs that go on; devices, basis: what it rests on: the speed of runs that are done, that
+ * which an earlier call or unseen_bench has found of the device, or one that is measured now}};
+ * numbers that are not known are null. */
 UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -29,6 +29,45 @@ setup() {
     [ ! -e runs ]
 }
 
+@test "--list: how long the rest takes, by what is measured, remembered, or done" {
+    export UNSEEN_CACHE_DIR=$BATS_TEST_TMPDIR/cache
+    cat >one.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/held_out=0.2"], "runs": [["/training/epochs=4"]]}
+END
+    sed 's|\]\]}|], ["/training/epochs=6"], ["/training/epochs=6", "/training/seed=2"]]}|' one.json >more.json
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    [[ $stderr == *"measuring how fast"* ]]
+    jq -e '(.estimate.basis | test("measured")) and .estimate.devices == 1 and
+           .runs[0].seconds_left > 0 and
+           (.runs[1].seconds_left / .runs[0].seconds_left - 1.5 | fabs) < 1e-9 and
+           (([.runs[].seconds_left] | add) - .estimate.seconds_left | fabs) < 1e-9' <<<"$output"
+    first=$(jq '.estimate.seconds_left' <<<"$output")
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    [[ $stderr != *measuring* ]]
+    jq -e --argjson first "$first" '(.estimate.basis | test("remembered")) and
+           .estimate.seconds_left == $first' <<<"$output"
+    # of two devices each does a half
+    device=$("$UNSEEN" devices --json | jq -r .picked)
+    succeeds sweep more.json "${job[@]}" --out more --list --json --device "$device,$device"
+    jq -e --argjson first "$first" '.estimate.devices == 2 and
+           (.estimate.seconds_left * 2 - $first | fabs) < 1e-9' <<<"$output"
+    # after two of four epochs a third goes on
+    sed 's|"runs"|"halving": {"epochs": [2], "keep": 0.5}, "runs"|' more.json >halving.json
+    succeeds sweep halving.json "${job[@]}" --out more --list --json
+    jq -e --argjson first "$first" '(.estimate.seconds_left / $first - 11 / 16 | fabs) < 1e-9' <<<"$output"
+    # runs that are done tell best
+    succeeds sweep one.json "${job[@]}" --out more --quiet
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    jq -e '(.estimate.basis | test("runs that are done")) and (.runs[0] | .status == "done" and .seconds_left == 0) and
+           (.runs[0].train_seconds * 1.5 / .runs[1].seconds_left - 1 | fabs) < 1e-9' <<<"$output"
+    succeeds sweep one.json "${job[@]}" --out more --list
+    [[ $output != *"that is left"* ]]
+    # a plan is listed without a device, too
+    succeeds sweep more.json "${job[@]}" --out none --list --json --device nonsense
+    jq -e '.estimate.seconds_left == null and (.estimate.basis | test("nonsense")) and
+           .runs[0].seconds_left == null' <<<"$output"
+}
+
 @test "a sweep: one JSON object, files, a leaderboard, and no run twice" {
     succeeds sweep "$PLAN" "${job[@]}" --json
     jq -e '.done == 3 and .by == "held_out_loss" and .best == .runs[0].out and
