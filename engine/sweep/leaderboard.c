@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "evaluation/report_sweep.h"
 #include "sweep/estimate.h"
 #include "sweep/groups.h"
 
@@ -190,7 +191,8 @@ static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const pla
                     cJSON_AddStringToObject(object, "out", sweep->options->out) &&
                     cJSON_AddStringToObject(object, "by", by) && add_counts(object, sweep) &&
                     add(object, "best", best ? cJSON_CreateString(best) : cJSON_CreateNull()) &&
-                    add_warnings(object, sweep, by) && add_estimate(object, sweep->estimate);
+                    add_warnings(object, sweep, by) && add_estimate(object, sweep->estimate) &&
+                    add(object, "scales", cJSON_Duplicate(sweep->plan.scales, true));
     if (complete && sweep->plan.final.test)
         complete = add(object, "final",
                        sweep->final ? cJSON_Duplicate(sweep->final, true) : cJSON_CreateNull());
@@ -343,6 +345,14 @@ static unseen_status write_json(const cJSON *json, const char *path, unseen_erro
     if (!text) return us_fail_memory(error, "a leaderboard");
     unseen_status status = us_file_write(path, text, strlen(text), error);
     free(text);
+    return status;
+}
+
+unseen_status us_leaderboard_draw(const us_sweep *sweep, unseen_error *error) {
+    cJSON *json;
+    US_TRY(us_leaderboard_json(sweep, &json, error));
+    unseen_status status = us_report_sweep(sweep->options->out, json, error);
+    cJSON_Delete(json);
     return status;
 }
 
