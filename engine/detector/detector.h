@@ -102,7 +102,7 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
                                unseen_error *error);
 
 /* The training images, for a look at them between steps: batch by batch, without shuffling or
- * flips. */
+ * augmentation. */
 typedef struct us_detector_survey {
     int epoch; /* that is about to begin, from 0 */
     int64_t images, batches;

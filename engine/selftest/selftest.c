@@ -135,6 +135,7 @@ static void send_progress(us_selftest *test) {
     ROW(hyperspheres)                                                                              \
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
+    ROW(augmentations)                                                                             \
     ROW(transformations)                                                                           \
     ROW(entropies)
 

@@ -82,7 +82,8 @@ static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
 
 static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
                                    unseen_error *error) {
-    US_TRY(us_image_batch_load(trainer->loader, batch, error));
+    const uint32_t step = (uint32_t)us_trainer_global_step(trainer);
+    US_TRY(us_training_images_load(&trainer->images, batch, step, error));
     return us_trainer_step(trainer, batch->n, error);
 }
 
@@ -126,7 +127,7 @@ static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_err
     const us_image_batch_args args = {
         .out = trainer->detector->x, .first = batch * trainer->detector->batch, .n = *n};
     US_TRY(us_images_check(&trainer->dataset->images, error));
-    return us_image_batch_load(trainer->loader, &args, error);
+    return us_image_batch_load(trainer->images.loader, &args, error);
 }
 
 /* Lets the detector look at the images, unless it did before the training was interrupted. */
@@ -143,7 +144,6 @@ static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
 }
 
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
-    const us_training_settings *settings = &trainer->config->training;
     US_TRY(clear_signals(trainer, error));
     while (trainer->progress.step < trainer->signals.steps_per_epoch) {
         int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
@@ -152,7 +152,6 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             .first = step * trainer->detector->batch,
             .n = batch_size(trainer, step),
             .shuffle = true,
-            .flip = settings->flip,
             .seed = trainer->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
         };
