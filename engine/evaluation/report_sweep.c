@@ -187,9 +187,9 @@ static void release(drawing *d) {
 /* ---- charts ---- */
 
 static us_axis quality_axis(const drawing *d, const us_series *series, int count) {
-    us_axis axis = us_chart_axis(series, count, true, d->loss, d->quality);
-    if (!d->loss && axis.high > 1) axis.high = 1;
-    return axis;
+    us_axis upward = us_chart_axis(series, count, true, d->loss, d->quality);
+    if (!d->loss && upward.high > 1) upward.high = 1;
+    return upward;
 }
 
 /* All runs that are done as dots, of which the best one, the first, is a series of its own. */
@@ -214,7 +214,20 @@ static const char *title_of(const char *pointer) {
     const char *at = pointer + strlen(pointer);
     for (int slashes = 0; at > pointer; at--)
         if (at[-1] == '/' && ++slashes == 3) break;
-    return at;
+    return at + (*at == '/');
+}
+
+/* However little values span; those of a logarithmic range are above 0. */
+static void set_logarithmic(us_axis *to, const double *values, int64_t count) {
+    double low = INFINITY, high = 0;
+    for (int64_t i = 0; i < count; i++) {
+        low = fmin(low, values[i]);
+        high = fmax(high, values[i]);
+    }
+    if (!(low > 0 && high > low)) return;
+    to->logarithmic = true;
+    to->low = low / pow(high / low, 0.05);
+    to->high = high * pow(high / low, 0.05);
 }
 
 static void draw_numbers(drawing *d, const axis *of) {
@@ -233,11 +246,7 @@ static void draw_numbers(drawing *d, const axis *of) {
         .title = title, .description = description, .marker_x = NAN, .tell_points = true};
     add_dots(&chart, d, count);
     chart.x = us_chart_axis(chart.series, chart.count, false, !of->scaled, of->name);
-    if (of->scaled && of->logarithmic && chart.x.low > 0) {
-        chart.x.logarithmic = true;
-        chart.x.low *= 0.95;
-        chart.x.high *= 1.05;
-    }
+    if (of->scaled && of->logarithmic) set_logarithmic(&chart.x, d->x, count);
     chart.y = quality_axis(d, chart.series, chart.count);
     us_chart_write(d->page, &chart);
 }
@@ -274,7 +283,7 @@ static int find_groups(const drawing *d, const axis *of, const char *names[MOST_
 /* Dots of one group lie beside each other, and a line is at their mean. */
 static void draw_groups(drawing *d, const axis *of) {
     const char *names[MOST_GROUPS];
-    const int groups = find_groups(d, axis, names);
+    const int groups = find_groups(d, of, names);
     double sums[MOST_GROUPS] = {0}, means_x[3 * MOST_GROUPS], means_y[3 * MOST_GROUPS];
     int members[MOST_GROUPS] = {0};
     int64_t count = 0;
@@ -416,7 +425,7 @@ static void interval_text(const cJSON *object, const char *name, char text[2 * U
 }
 
 static void write_cards(const drawing *d) {
-    char value[US_TEXT_SIZE], note[128], interval[2 * US_TEXT_SIZE];
+    char value[US_TEXT_SIZE], note[224], interval[2 * US_TEXT_SIZE];
     const cJSON *final = cJSON_GetObjectItemCaseSensitive(d->board, "final");
     const cJSON *best = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(d->board, "runs"), 0);
     const char *folder = us_run_string(d->board, "best");

@@ -78,6 +78,7 @@ END
     [ "$(head -n 2 runs/plan/leaderboard.csv | tail -n 1 | cut -d, -f2)" = "$(jq -r .best <<<"$output")" ]
     [ "$(wc -l <runs/plan/leaderboard.csv)" -eq 4 ]
     for folder in runs/plan/00*; do [ -s "$folder/report.html" ] || fail "no report: $folder"; done
+    [ -s runs/plan/report.html ]
 
     sum=$(sha256sum runs/plan/00*/*.*)
     succeeds sweep "$PLAN" "${job[@]}" --by auc
@@ -282,4 +283,43 @@ END
     fails_with 2 "wrong.json: /final: .*nowhere.npy" sweep wrong.json "${job[@]}"
     sed 's|"labels"|"label"|' final.json >wrong.json
     fails_with 2 "/final/label: .*did you mean \"labels\"" sweep wrong.json "${job[@]}"
+}
+
+@test "report.html of a sweep: every axis against the AUC on its scale, fronts, the final images; report draws it again" {
+    cat >search.json <<END
+{"name": "a <b> & c", "base": "$TESTS/tiny.json", "set": ["/training/epochs=1"],
+ "sample": {"count": 4, "ranges": {
+   "/training/optimizer/learning_rate": {"from": 0.001, "to": 0.005, "scale": "log"},
+   "/networks/encoder/0/channels": {"from": 4, "to": 12, "integer": true},
+   "/training/batch": {"choices": [16, 32]}}},
+ "final": {"test": "$DATA/test.npy", "labels": "$DATA/labels.npy"}}
+END
+    succeeds sweep search.json "${job[@]}" --out drawn --json
+    jq -e '.scales == {"/training/optimizer/learning_rate": "log", "/networks/encoder/0/channels": "linear",
+                       "/training/batch": "choices"}' <<<"$output"
+    page=drawn/report.html
+    grep -q "<h1>a &lt;b&gt; &amp; c</h1>" "$page"
+    # a logarithmic axis although it spans a factor of 5 alone
+    [ "$(grep -c "/training/optimizer/learning_rate (log scale)" "$page")" -eq 1 ]
+    [ "$(grep -c ">/networks/encoder/0/channels</text>" "$page")" -eq 1 ]
+    [ "$(grep -c "</svg>mean of the group</span>" "$page")" -eq 1 ]
+    for title in "AUC against parameters" "AUC against speed of training" "AUC on the final images"; do
+        grep -q "$title" "$page" || fail "no $title"
+    done
+    # a dot for every run in every picture, and its name under the pointer
+    for name in $(jq -r '.runs[].out | sub(".*/"; "")' <<<"$output"); do
+        [ "$(grep -c "<title>$name, " "$page")" -eq 5 ] || fail "$name"
+    done
+    refute grep -qE "<script|https?://|src=\"[^d]" "$page"
+    sum=$(sha256sum "$page")
+    rm "$page"
+    succeeds report drawn
+    [[ $output == *"drawn/report.html"* ]]
+    [ "$(sha256sum "$page")" = "$sum" ]
+    echo mine >"$page"
+    fails_with 2 "report.html" report drawn
+    # one of a sweep under way, and of an earlier version, which said nothing of scales
+    jq 'del(.scales) | .runs[0].status = "running"' drawn/sweep.json >board && mv board drawn/sweep.json
+    succeeds report drawn --overwrite
+    [ "$(grep -c "(log scale)" "$page")" -le 1 ]
 }
