@@ -8,6 +8,7 @@
     ROW(boss)                                                                                      \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
+    ROW(synthetic_defects)                                                                         \
     ROW(transformations)                                                                           \
     ROW(vae)
 
