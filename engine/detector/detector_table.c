@@ -6,6 +6,7 @@
     ROW(alocc)                                                                                     \
     ROW(autoencoder)                                                                               \
     ROW(boss)                                                                                      \
+    ROW(contrastive)                                                                               \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
     ROW(synthetic_defects)                                                                         \

@@ -104,6 +104,7 @@ static unseen_status warm_up(bench *b, unseen_error *error) {
     US_TRY(us_trainer_rehearse(b->subject.trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
     b->seconds_to_first_step = us_clock() - b->started;
+    US_TRY(us_trainer_finish(b->subject.trainer, error));
     US_TRY(time_scoring(b, &b->subject.dataset, false, &rate, error));
     b->device_bytes = (double)b->device->peak_bytes; /* before measuring takes memory of its own */
     b->host_bytes = host_memory();

@@ -136,6 +136,9 @@ static void send_progress(us_selftest *test) {
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
     ROW(augmentations)                                                                             \
+    ROW(contrastive_losses)                                                                        \
+    ROW(contrastive_scores)                                                                        \
+    ROW(turned_views)                                                                              \
     ROW(transformations)                                                                           \
     ROW(entropies)                                                                                 \
     ROW(defects)                                                                                   \

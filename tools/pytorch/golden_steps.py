@@ -42,6 +42,7 @@ import counter_random as random
 import model
 import steps_alocc
 import steps_boss
+import steps_contrastive
 import steps_ocgan
 import steps_synthetic_defects
 import steps_transformations
@@ -123,6 +124,7 @@ def autoencoder_step(networks, optimizers, x, step, detector):
 # One step of a detector: (networks, optimizers by network, images, step, the config's detector) to
 # losses by name.
 STEPS = {"alocc": steps_alocc.step, "autoencoder": autoencoder_step, "boss": steps_boss.step,
+         "contrastive": steps_contrastive.step,
          "ocgan": steps_ocgan.step, "synthetic_defects": steps_synthetic_defects.step,
          "transformations": steps_transformations.step,
          "vae": steps_vae.step}
