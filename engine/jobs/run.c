@@ -31,6 +31,7 @@
 /* Everything that a run holds, released by one function. */
 typedef struct run {
     const unseen_config *config;
+    unseen_config settled; /* the caller's, with as many epochs as there are */
     const unseen_run_options *options;
     const unseen_events *events;
     us_dataset training, test;
@@ -286,6 +287,16 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 
 /* ---- training ---- */
 
+/* As many epochs as /training/least_steps asks for. */
+static void settle_epochs(run *r) {
+    us_training_settings *settings = &r->settled.training;
+    const int64_t images = r->training.selected_count;
+    const int batch = us_dataset_batch(&r->training, settings->batch);
+    const int64_t steps = (images + batch - 1) / batch;
+    const int64_t epochs = (settings->least_steps + steps - 1) / steps;
+    if (epochs > settings->epochs) settings->epochs = (int)epochs;
+}
+
 static unseen_status resume(run *r, unseen_error *error) {
     bool checkpoint;
     US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
@@ -316,6 +327,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     US_TRY(resolve_config(r, error));
     if (r->config->member_count) return begin_folder(r, error);
+    settle_epochs(r);
     US_TRY(open_device(r, error));
     us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
                            r->events);
@@ -513,11 +525,8 @@ static unseen_status train_and_finish(run *r, cJSON *results, char **json, unsee
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config,
-             .options = options,
-             .events = events,
-             .model.config = config,
-             .claim.lock = -1};
+    run r = {.settled = *config, .options = options, .events = events, .claim.lock = -1};
+    r.config = r.model.config = &r.settled;
     cJSON *results = cJSON_CreateObject();
     unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
     if (status == UNSEEN_OK && !options->out)
