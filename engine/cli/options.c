@@ -166,7 +166,8 @@ static const option_row rows[] = {
     {"out", "DIR", "The sweep's folder (default: runs/ and the plan's file name)", CLI_OPTION_SWEEP,
      TARGET_TEXT, NULL, FIELD(out)},
     {"by", "WHAT",
-     "Rank by held_out_loss, loss or auc; by auc the labels choose the model, so that its AUC is "
+     "Rank by held_out_loss, loss, auc or synthetic_auc, which needs no labels; by auc the labels "
+     "choose the model, so that its AUC is "
      "no "
      "estimate for new images",
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
