@@ -50,14 +50,15 @@ setup() {
 }
 
 @test "interrupted in any member and resumed: the bits of the unbroken run" {
-    "$UNSEEN" run "$TWO" "${job[@]}" --epochs 40 --out unbroken --quiet
-    "$UNSEEN" run "$TWO" "${job[@]}" --epochs 40 --out broken >/dev/null 2>broken.log &
+    "$UNSEEN" run "$TWO" "${job[@]}" --epochs 200 --out unbroken --quiet
+    "$UNSEEN" run "$TWO" "${job[@]}" --epochs 200 --out broken >/dev/null 2>broken.log &
+    pid=$!
     for _ in $(seq 1 600); do
-        grep -q '^member 2' broken.log && grep -q '^epoch 2/40' <(sed '1,/^member 2/d' broken.log) && break
+        grep -q '^member 2' broken.log && grep -q '^epoch 2/200' <(sed '1,/^member 2/d' broken.log) && break
         sleep 0.05
     done
-    kill -INT $!
-    wait $! || true
+    kill -TERM "$pid"
+    wait "$pid" || true
     fails_with 2 "of which the member tiny is trained or begun" run "$TWO" "${job[@]}" --out broken
     succeeds run --resume --out broken
     cmp unbroken/prediction.csv broken/prediction.csv
