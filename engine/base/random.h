@@ -19,6 +19,7 @@ typedef enum us_stream {
     US_STREAM_CORRUPTION = 7,     /* how images are made wrong on purpose */
     US_STREAM_RESTART = 8,        /* seeds of trainings that start again */
     US_STREAM_SWEEP = 9,          /* points of ranges in a plan of runs */
+    US_STREAM_RANK = 10,          /* seeds of what each of several processes draws */
 } us_stream;
 
 /* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed.

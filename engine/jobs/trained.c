@@ -48,7 +48,7 @@ unseen_status us_trained_load(us_trained *run, const char *device, int batch,
     if (status == UNSEEN_OK)
         status = us_tuning_open(&run->device->facts, &run->device->tuning, error);
     if (status == UNSEEN_OK)
-        status = us_detector_create(run->device, &run->config->detector, batch, false,
+        status = us_detector_create(run->device, &run->config->detector, batch, false, NULL,
                                     &run->detector, error);
     if (status == UNSEEN_OK) status = us_model_load(run->detector, &run->calibration, model, error);
     free(model);

@@ -30,6 +30,7 @@ typedef struct us_network_options {
     bool compared; /* the output will mostly be compared with images, see us_network_compare */
     bool training; /* passes backward will follow */
     us_precision precision;
+    us_group *group;               /* see us_layer_plan */
     const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
 } us_network_options;
 

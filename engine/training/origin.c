@@ -150,7 +150,9 @@ static void describe(const cJSON *value, char *text, size_t size) {
 static bool is_as_before(const char *pointer, const cJSON *now) {
     static const struct {
         const char *pointer, *value;
-    } added[] = {{"/training/precision", "\"fp32\""}, {"/input/overlap", "0.25"}};
+    } added[] = {{"/training/precision", "\"fp32\""},
+                 {"/training/batchnorm", "\"synchronized\""},
+                 {"/input/overlap", "0.25"}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         if (strcmp(added[i].pointer, pointer) != 0) continue;
         char text[40];
