@@ -3,10 +3,9 @@
  *
  *     out[c][y][x][n] = scale * pixels[image][y][x][c] + offset     image = chosen[at + n]
  *
- * flipped, resized or padded, and of other channels on the way. image_batch_choose decides which
- * image a lane gets and whether it is flipped, for many batches at once; image_batch_gather moves
- * the pixels, which is a transposition: in storage an image's values lie side by side, in a batch
- * those of one pixel.
+ * resized or padded, and of other channels on the way. image_batch_choose decides which image a
+ * lane gets, for many batches at once; image_batch_gather moves the pixels, which is a
+ * transposition: in storage an image's values lie side by side, in a batch those of one pixel.
  *
  *     storage                  tile, in registers or L1         batch
  *     image 0  rgbrgbrgb..     r: n0 n1 n2 ..                   [c][y][x][n]
@@ -19,7 +18,6 @@
  *
  * Options
  *     BATCH                lanes of the batch in memory
- *     CHOSEN               images that are chosen at once (64 * BATCH)
  *     FLOATS               1: pixels are floats, else bytes
  *     SOURCE_CHANNELS, SOURCE_HEIGHT, SOURCE_WIDTH   of a stored image (3, 64, 64)
  *     CHANNELS, HEIGHT, WIDTH   of the batch
@@ -30,7 +28,7 @@
  *     IN_ORDER             1: the pixels at hand are those of the batch, in its order
  *     PLANAR               1: stored as [image][channel][height][width]; may be absent
  *     LEAST, GREATEST      present if some values are beyond them, which then count as these
- *     SHUFFLE_STREAM, FLIP_STREAM   of random numbers (us_stream)
+ *     SHUFFLE_STREAM       of random numbers (us_stream)
  *     VECTORS, STRIP       vectors of the batch and pixels of a row of an item (8, 16)
  *
  * Twin of engine/ops/image_batch.c. */
@@ -87,19 +85,17 @@ typedef float cell;
 #define vec_from_bytes(p) WIDE(convert_float)(WIDE(vload)(0, p))
 #endif
 
-/* chosen: [the stored image of each place from `first` on][whether it is flipped]. selection may be
- * NULL. */
+/* chosen: the stored image of each place from `first` on. selection may be NULL. */
 __kernel GROUP_ATTRIBUTE void image_batch_choose(__global const uint *restrict selection,
                                                  __global uint *restrict chosen, uint selected,
-                                                 uint first, int n, int shuffle, int flip,
-                                                 ulong seed, uint epoch) {
+                                                 uint first, int n, int shuffle, ulong seed,
+                                                 uint epoch) {
     const int i = (int)get_group_id(0) * GROUP_SIZE + (int)get_local_id(0);
     if (i >= n) return;
     const uint place = first + (uint)i;
     uint index = place;
     if (shuffle) index = us_random_permute(seed, SHUFFLE_STREAM, epoch, selected, place);
     chosen[i] = selection ? selection[index] : index;
-    chosen[CHOSEN + i] = flip && us_random_uniform(seed, FLIP_STREAM, epoch, place) < 0.5f;
 }
 
 /* An item's work. */
@@ -131,12 +127,11 @@ static inline float2 source_position(int i, int size, int source, float ratio) {
 }
 
 /* Column `lane` of the tile from one image. */
-static inline void fill(cell *tile, int lane, __global const pixel *image, bool flip, strip s) {
+static inline void fill(cell *tile, int lane, __global const pixel *image, strip s) {
 #if DIRECT
     UNROLL_FOR (int p = 0; p < STRIP; p++) {
         if (WIDTH % STRIP && p >= s.pixels) break;
-        const int x = flip ? WIDTH - 1 - s.x - p : s.x + p;
-        __global const pixel *from = image + (s.y * WIDTH + x) * PIXEL_STRIDE;
+        __global const pixel *from = image + (s.y * WIDTH + s.x + p) * PIXEL_STRIDE;
         UNROLL_FOR (int c = 0; c < CHANNELS; c++)
 #if BYTE_TILE
             tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] = from[c * CHANNEL_STRIDE];
@@ -148,7 +143,7 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
 #elif PADDED
     const int y = s.y - ABOVE;
     for (int p = 0; p < s.pixels; p++) {
-        const int column = s.x + p - BEFORE, x = flip ? SOURCE_WIDTH - 1 - column : column;
+        const int x = s.x + p - BEFORE;
         const bool inside = y >= 0 && y < SOURCE_HEIGHT && x >= 0 && x < SOURCE_WIDTH;
         for (int c = 0; c < CHANNELS; c++)
             tile[(p * CHANNELS + c) * VECTOR_WIDTH + lane] =
@@ -162,12 +157,7 @@ static inline void fill(cell *tile, int lane, __global const pixel *image, bool 
     for (int p = 0; p < s.pixels; p++) {
         const float2 column =
             source_position(s.x + p, WIDTH, SOURCE_WIDTH, CROPPED ? least : across);
-        int x0 = (int)column.x, x1 = min(x0 + 1, SOURCE_WIDTH - 1);
-        /* The image is flipped, then resized. */
-        if (flip) {
-            x0 = SOURCE_WIDTH - 1 - x0;
-            x1 = SOURCE_WIDTH - 1 - x1;
-        }
+        const int x0 = (int)column.x, x1 = min(x0 + 1, SOURCE_WIDTH - 1);
         for (int c = 0; c < CHANNELS; c++) {
             const float top = mix(sample(image, y0, x0, c), sample(image, y0, x1, c), column.y);
             const float low = mix(sample(image, y1, x0, c), sample(image, y1, x1, c), column.y);
@@ -196,13 +186,12 @@ typedef struct {
     bytes v;
 } __attribute__((packed, aligned(1))) loose_bytes;
 
-/* Where the strip of a lane's image begins; that of a flipped image is the strip's mirror image. */
+/* Where the strip of a lane's image begins. */
 static inline __global const uchar *strip_of(__global const uchar *pixels,
                                              __global const uint *chosen, int lane, uint low,
                                              strip s) {
     const uint index = IN_ORDER ? (uint)lane : chosen[lane] - low;
-    const int x = chosen[CHOSEN + lane] ? WIDTH - STRIP - s.x : s.x;
-    return pixels + (size_t)index * IMAGE + (s.y * WIDTH + x) * CHANNELS;
+    return pixels + (size_t)index * IMAGE + (s.y * WIDTH + s.x) * CHANNELS;
 }
 
 /* rows[value of the strip], for lanes first .., from their images' strips in stored order. */
@@ -233,20 +222,6 @@ static inline void load_strips(bytes *rows, __global const uchar *pixels,
     }
 }
 
-/* Mirrors the strips of flipped images. */
-static inline void mirror_strips(bytes *rows, __global const uint *flips) {
-    const WIDE(int) turned = WIDE(vload)(0, flips) != (WIDE(uint))(0u);
-    if (!any(turned)) return;
-    const WIDE(char) flipped = WIDE(convert_char)(turned);
-    UNROLL_FOR (int p = 0; p < STRIP / 2; p++)
-        UNROLL_FOR (int c = 0; c < CHANNELS; c++) {
-            bytes *left = rows + p * CHANNELS + c, *right = rows + (STRIP - 1 - p) * CHANNELS + c;
-            const bytes was = *left;
-            *left = select(was, *right, flipped);
-            *right = select(*right, was, flipped);
-        }
-}
-
 /* Vectors whose strips are kept in the L1 cache, so that each of their pixels is then written in
  * one run. */
 #define SIDE_BY_SIDE 16
@@ -258,7 +233,6 @@ static inline void gather_strips(__global const uchar *pixels, __global const ui
     for (int j = 0; j < vectors; j++) {
         const int first = base + j * LANE_STRIDE;
         load_strips(rows[j], pixels, chosen, first, n, low, s);
-        mirror_strips(rows[j], chosen + CHOSEN + first);
     }
     for (int p = 0; p < STRIP; p++)
         for (int c = 0; c < CHANNELS; c++)
@@ -296,7 +270,7 @@ __kernel GROUP_ATTRIBUTE void image_batch_gather(__global const pixel *restrict 
             const int lane = first + l;
             const uint index = lane >= n ? 0 : IN_ORDER ? (uint)lane : chosen[lane] - low;
             if (lane < n && (!PARTIAL || index < count))
-                fill(tile, l, pixels + (size_t)index * IMAGE, chosen[CHOSEN + lane] != 0, s);
+                fill(tile, l, pixels + (size_t)index * IMAGE, s);
             else
                 fill_other(tile, l, out + lane, lane < n, s);
         }

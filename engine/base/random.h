@@ -8,18 +8,20 @@
 #include <stdint.h>
 
 /* What a stream of numbers is for: the high word of the counter. Values are part of the promise
- * that a config and a seed give the same bits, so never renumber. */
+ * that a config and a seed give the same bits, so never renumber (3 was that of flips, which are
+ * now drawn from US_STREAM_AUGMENTATION). */
 typedef enum us_stream {
     US_STREAM_INITIALIZATION = 1, /* parameter values */
     US_STREAM_SHUFFLE = 2,        /* the order of training images */
-    US_STREAM_FLIP = 3,           /* horizontal flips */
     US_STREAM_NOISE = 4,          /* codes and images drawn by a detector */
     US_STREAM_HELD_OUT = 5,       /* which training images are held out */
     US_STREAM_TEST = 6,           /* self-tests */
     US_STREAM_CORRUPTION = 7,     /* how images are made wrong on purpose */
     US_STREAM_RESTART = 8,        /* seeds of trainings that start again */
     US_STREAM_SWEEP = 9,          /* points of ranges in a plan of runs */
-    US_STREAM_RANK = 10,          /* seeds of what each of several processes draws */
+    US_STREAM_AUGMENTATION = 10,  /* how training images are varied */
+    US_STREAM_DEFECT = 12,        /* defects drawn into images */
+    US_STREAM_RANK = 14,          /* seeds of what each of several processes draws */
 } us_stream;
 
 /* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed.

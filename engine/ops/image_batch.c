@@ -119,17 +119,16 @@ static unseen_status create_kernels(us_image_loader *loader, us_shape shape, uns
     for (int i = 0; i < 2; i++)
         US_TRY(us_kernel_create(
             &build, "image_batch", names[i], kernels[i], error,
-            "-DBATCH=%d -DCHOSEN=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d "
+            "-DBATCH=%d -DFLOATS=%d -DSOURCE_CHANNELS=%d -DSOURCE_HEIGHT=%d "
             "-DSOURCE_WIDTH=%d "
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DPADDED=%d -DCROPPED=%d -DPARTIAL=%d "
             "-DIN_ORDER=%d%s "
             "-DSHUFFLE_STREAM=%d "
-            "-DFLIP_STREAM=%d -DVECTORS=%d -DSTRIP=%d",
-            loader->batch, CHOSEN_AHEAD * loader->batch, source->is_float, source->channels,
-            source->height, source->width, shape.channels, shape.height, shape.width,
-            source->fit == US_FIT_PAD, source->fit == US_FIT_CROP, loader->store->part_count > 1,
-            loader->streamed, special, US_STREAM_SHUFFLE, US_STREAM_FLIP, tuning.vectors,
-            tuning.strip));
+            "-DVECTORS=%d -DSTRIP=%d",
+            loader->batch, source->is_float, source->channels, source->height, source->width,
+            shape.channels, shape.height, shape.width, source->fit == US_FIT_PAD,
+            source->fit == US_FIT_CROP, loader->store->part_count > 1, loader->streamed, special,
+            US_STREAM_SHUFFLE, tuning.vectors, tuning.strip));
     return UNSEEN_OK;
 }
 
@@ -152,8 +151,7 @@ unseen_status us_image_loader_create(us_image_store *store, const uint32_t *sele
     US_CHECK(create_slots(loader, error));
     US_CHECK(create_selection(loader, selection, error));
     /* Kernels may read, and not use, as far as a whole batch after the last one. */
-    US_CHECK(us_buffer_create(loader->device,
-                              (2 * CHOSEN_AHEAD + 1) * (size_t)batch * sizeof(uint32_t),
+    US_CHECK(us_buffer_create(loader->device, (CHOSEN_AHEAD + 1) * (size_t)batch * sizeof(uint32_t),
                               "the chosen images", &loader->chosen, error));
     US_CHECK(create_kernels(loader, shape, error));
     *out = loader;
@@ -215,8 +213,7 @@ unseen_status us_image_batch_send_next(us_image_loader *loader, const us_image_b
 static bool is_chosen(const us_image_loader *loader, const us_image_batch_args *args) {
     const us_image_batch_args *last = &loader->last;
     return args->first >= loader->chosen_first && args->first + args->n <= loader->chosen_end &&
-           args->shuffle == last->shuffle && args->flip == last->flip && args->seed == last->seed &&
-           args->epoch == last->epoch;
+           args->shuffle == last->shuffle && args->seed == last->seed && args->epoch == last->epoch;
 }
 
 /* The batch's images, and those of some more that probably come after it. */
@@ -228,9 +225,9 @@ static unseen_status choose(us_image_loader *loader, const us_image_batch_args *
     const int64_t group = loader->device->facts.group_size;
     const size_t groups[3] = {(size_t)((count + group - 1) / group), 1, 1};
     loader->chosen_end = loader->chosen_first = args->first; /* none, if this fails */
-    US_TRY(us_kernel_run(loader->choose, groups, error, "bbuuiiiUu", loader->selection_on_device,
+    US_TRY(us_kernel_run(loader->choose, groups, error, "bbuuiiUu", loader->selection_on_device,
                          loader->chosen, (uint32_t)loader->selected, (uint32_t)args->first,
-                         (int32_t)count, args->shuffle, args->flip, args->seed, args->epoch));
+                         (int32_t)count, args->shuffle, args->seed, args->epoch));
     loader->last = *args;
     loader->chosen_end = args->first + count;
     return UNSEEN_OK;

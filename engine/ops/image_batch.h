@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From stored images to a normalised CHWN batch, on the device: selection, shuffling, horizontal
- * flips, resizing or padding, grey to RGB or back, and x -> 2 (x - black) / (white - black) - 1. */
+/* From stored images to a normalised CHWN batch, on the device: selection, shuffling, resizing or
+ * padding, grey to RGB or back, and x -> 2 (x - black) / (white - black) - 1. */
 #ifndef US_OPS_IMAGE_BATCH_H
 #define US_OPS_IMAGE_BATCH_H
 
@@ -18,14 +18,13 @@ unseen_status us_image_loader_create(us_image_store *store, const uint32_t *sele
 void us_image_loader_destroy(us_image_loader *loader);
 
 typedef struct us_image_batch_args {
-    us_buffer *out;     /* [C][H][W][batch]; padded lanes become 0 */
-    int64_t first;      /* position of the batch's first image in the (shuffled) selection */
-    int n;              /* images, 1 .. batch */
-    bool shuffle, flip; /* flip: each image with probability 1/2 */
+    us_buffer *out; /* [C][H][W][batch]; padded lanes become 0 */
+    int64_t first;  /* position of the batch's first image in the (shuffled) selection */
+    int n;          /* images, 1 .. batch */
+    bool shuffle;
     uint64_t seed;
     uint32_t epoch; /* position p holds selection[us_random_permute(seed, SHUFFLE, epoch,
-                       selected, p)]; it is flipped when us_random_uniform(seed, FLIP, epoch, p)
-                       < 1/2 */
+                       selected, p)] */
 } us_image_batch_args;
 unseen_status us_image_batch_load(us_image_loader *loader, const us_image_batch_args *args,
                                   unseen_error *error);

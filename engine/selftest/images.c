@@ -15,7 +15,7 @@
 
 typedef struct image_case {
     const char *what;
-    bool is_float, select, shuffle, flip;
+    bool is_float, select, shuffle;
     int count, height, width, channels; /* of the source */
     us_shape shape;
     int n, room;
@@ -33,9 +33,8 @@ static const image_case image_cases[] = {
      .channels = 3,
      .shape = {3, 7, 5},
      .n = 17},
-    {.what = "bytes, flipped",
+    {.what = "bytes, shuffled",
      .shuffle = true,
-     .flip = true,
      .count = 40,
      .height = 64,
      .width = 64,
@@ -45,7 +44,6 @@ static const image_case image_cases[] = {
     {.what = "floats",
      .is_float = true,
      .shuffle = true,
-     .flip = true,
      .count = 40,
      .height = 7,
      .width = 5,
@@ -56,7 +54,6 @@ static const image_case image_cases[] = {
     {.what = "selected",
      .select = true,
      .shuffle = true,
-     .flip = true,
      .count = 60,
      .height = 9,
      .width = 33,
@@ -65,7 +62,6 @@ static const image_case image_cases[] = {
      .n = 5},
     {.what = "enlarged",
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 7,
      .width = 5,
@@ -76,7 +72,6 @@ static const image_case image_cases[] = {
      .is_float = true,
      .select = true,
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 16,
      .width = 12,
@@ -93,7 +88,6 @@ static const image_case image_cases[] = {
      .n = 17},
     {.what = "many channels",
      .shuffle = true,
-     .flip = true,
      .count = 40,
      .height = 3,
      .width = 5,
@@ -102,7 +96,6 @@ static const image_case image_cases[] = {
      .n = 1},
     {.what = "one pixel",
      .shuffle = true,
-     .flip = true,
      .count = 3,
      .height = 1,
      .width = 1,
@@ -111,7 +104,6 @@ static const image_case image_cases[] = {
      .n = 1},
     {.what = "in parts",
      .shuffle = true,
-     .flip = true,
      .count = 900,
      .height = 7,
      .width = 5,
@@ -123,7 +115,6 @@ static const image_case image_cases[] = {
      .is_float = true,
      .select = true,
      .shuffle = true,
-     .flip = true,
      .count = 900,
      .height = 7,
      .width = 5,
@@ -133,7 +124,6 @@ static const image_case image_cases[] = {
      .parts = 3},
     {.what = "resident",
      .shuffle = true,
-     .flip = true,
      .count = 200,
      .height = 64,
      .width = 64,
@@ -153,7 +143,6 @@ static const image_case image_cases[] = {
     {.what = "streamed",
      .select = true,
      .shuffle = true,
-     .flip = true,
      .count = 40000,
      .height = 7,
      .width = 5,
@@ -161,9 +150,8 @@ static const image_case image_cases[] = {
      .shape = {3, 7, 5},
      .n = 33,
      .place = US_IMAGES_STREAMED},
-    {.what = "streamed, flipped",
+    {.what = "streamed, shuffled",
      .shuffle = true,
-     .flip = true,
      .count = 700,
      .height = 64,
      .width = 64,
@@ -173,7 +161,6 @@ static const image_case image_cases[] = {
      .place = US_IMAGES_STREAMED},
     {.what = "padded",
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 7,
      .width = 5,
@@ -185,7 +172,6 @@ static const image_case image_cases[] = {
      .is_float = true,
      .select = true,
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 16,
      .width = 6,
@@ -195,7 +181,6 @@ static const image_case image_cases[] = {
      .fit = US_FIT_PAD},
     {.what = "cropped to the middle of rows",
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 7,
      .width = 18,
@@ -205,7 +190,6 @@ static const image_case image_cases[] = {
      .fit = US_FIT_CROP},
     {.what = "cropped to the middle of columns",
      .is_float = true,
-     .flip = true,
      .count = 20,
      .height = 31,
      .width = 5,
@@ -215,7 +199,6 @@ static const image_case image_cases[] = {
      .fit = US_FIT_CROP},
     {.what = "planes",
      .shuffle = true,
-     .flip = true,
      .count = 40,
      .height = 64,
      .width = 64,
@@ -225,7 +208,6 @@ static const image_case image_cases[] = {
      .planar = true},
     {.what = "planes to grey",
      .shuffle = true,
-     .flip = true,
      .count = 20,
      .height = 16,
      .width = 12,
@@ -247,7 +229,6 @@ static const image_case image_cases[] = {
      .clip = true},
     {.what = "clipped",
      .is_float = true,
-     .flip = true,
      .count = 20,
      .height = 16,
      .width = 12,
@@ -288,8 +269,8 @@ static int place(int i, int size, int from, double used, double *beyond) {
     return (int)position;
 }
 
-static double resized(const image_case *wanted, const void *pixels, uint32_t image, bool flip,
-                      int y, int x, int c) {
+static double resized(const image_case *wanted, const void *pixels, uint32_t image, int y, int x,
+                      int c) {
     double down, right, rows = wanted->height, columns = wanted->width;
     if (wanted->fit == US_FIT_CROP) {
         const double ratio = fmin(rows / wanted->shape.height, columns / wanted->shape.width);
@@ -297,13 +278,9 @@ static double resized(const image_case *wanted, const void *pixels, uint32_t ima
         columns = ratio * wanted->shape.width;
     }
     const int y0 = place(y, wanted->shape.height, wanted->height, rows, &down);
-    int x0 = place(x, wanted->shape.width, wanted->width, columns, &right);
+    const int x0 = place(x, wanted->shape.width, wanted->width, columns, &right);
     const int y1 = y0 + 1 < wanted->height ? y0 + 1 : y0;
-    int x1 = x0 + 1 < wanted->width ? x0 + 1 : x0;
-    if (flip) {
-        x0 = wanted->width - 1 - x0;
-        x1 = wanted->width - 1 - x1;
-    }
+    const int x1 = x0 + 1 < wanted->width ? x0 + 1 : x0;
     const double top = (1 - right) * in_channel(wanted, pixels, image, y0, x0, c) +
                        right * in_channel(wanted, pixels, image, y0, x1, c);
     const double low = (1 - right) * in_channel(wanted, pixels, image, y1, x0, c) +
@@ -311,12 +288,12 @@ static double resized(const image_case *wanted, const void *pixels, uint32_t ima
     return (1 - down) * top + down * low;
 }
 
-static double padded(const image_case *wanted, const us_image_source *source, uint32_t image,
-                     bool flip, int y, int x, int c) {
+static double padded(const image_case *wanted, const us_image_source *source, uint32_t image, int y,
+                     int x, int c) {
     y -= (wanted->shape.height - wanted->height) / 2;
     x -= (wanted->shape.width - wanted->width) / 2;
     if (y < 0 || y >= wanted->height || x < 0 || x >= wanted->width) return source->black;
-    return in_channel(wanted, source->pixels, image, y, flip ? wanted->width - 1 - x : x, c);
+    return in_channel(wanted, source->pixels, image, y, x, c);
 }
 
 static void expect_images(const image_case *wanted, const us_image_source *source,
@@ -325,8 +302,6 @@ static void expect_images(const image_case *wanted, const us_image_source *sourc
     const us_shape shape = wanted->shape;
     for (int j = 0; j < wanted->n; j++) {
         uint32_t index = (uint32_t)(first + j);
-        const bool flip = wanted->flip && us_random_uniform(IMAGE_SEED, US_STREAM_FLIP, EPOCH,
-                                                            (uint64_t)(first + j)) < 0.5f;
         if (wanted->shuffle)
             index =
                 us_random_permute(IMAGE_SEED, US_STREAM_SHUFFLE, EPOCH, (uint32_t)selected, index);
@@ -335,8 +310,8 @@ static void expect_images(const image_case *wanted, const us_image_source *sourc
             for (int y = 0; y < shape.height; y++)
                 for (int x = 0; x < shape.width; x++) {
                     const double v = wanted->fit == US_FIT_PAD
-                                         ? padded(wanted, source, index, flip, y, x, c)
-                                         : resized(wanted, source->pixels, index, flip, y, x, c);
+                                         ? padded(wanted, source, index, y, x, c)
+                                         : resized(wanted, source->pixels, index, y, x, c);
                     const int row = (c * shape.height + y) * shape.width + x;
                     values->host[row * wanted->n + j] =
                         2 * (v - source->black) / (source->white - source->black) - 1;
@@ -392,7 +367,6 @@ static unseen_status check_images(us_selftest *test, const image_case *wanted,
         .first = selected - wanted->n,
         .n = wanted->n,
         .shuffle = wanted->shuffle,
-        .flip = wanted->flip,
         .seed = IMAGE_SEED,
         .epoch = EPOCH,
     };

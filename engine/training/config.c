@@ -132,7 +132,14 @@ static const us_key training_keys[] = {
     {.name = "flip",
      .kind = US_KEY_BOOL,
      .offset = TRAINING(flip),
-     .help = "Mirror each training image with probability one half"},
+     .help = "Mirror each training image with probability one half: what an augmentation's flip of "
+             "0.5 does"},
+    {.name = "augmentation",
+     .kind = US_KEY_OBJECT,
+     .offset = TRAINING(augmentation),
+     .members = us_augmentation_keys,
+     .help = "How training images are varied at random, each anew in every epoch; held-out images "
+             "and those to score never are"},
     {.name = "held_out",
      .kind = US_KEY_NUMBER,
      .offset = TRAINING(held_out),
@@ -398,10 +405,32 @@ static unseen_status read_optimizers(us_json *training, struct unseen_config *co
     return UNSEEN_OK;
 }
 
+unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error) {
+    const us_json flip = us_json_member(training, "flip");
+    if (!cJSON_IsTrue(flip.value)) return UNSEEN_OK;
+    us_json augmentation = us_json_member_object(training, "augmentation");
+    if (!augmentation.value) return us_fail_memory(error, "a config");
+    if (!cJSON_IsObject(augmentation.value)) return UNSEEN_OK; /* whose reader says so */
+    const us_json share = us_json_member(&augmentation, "flip");
+    if (!share.value) {
+        if (cJSON_AddNumberToObject(augmentation.value, "flip", 0.5)) return UNSEEN_OK;
+        return us_fail_memory(error, "a config");
+    }
+    if (!cJSON_IsNumber(share.value) || cJSON_GetNumberValue(share.value) == 0.5) return UNSEEN_OK;
+    return us_json_fail(&flip, error,
+                        "true means that /training/augmentation/flip is 0.5, and it "
+                        "is %g: set this one to false",
+                        cJSON_GetNumberValue(share.value));
+}
+
 static unseen_status read_training(struct unseen_config *config, unseen_error *error) {
     us_json training = us_json_member_object(&config->root, "training");
     if (!training.value) return us_fail_memory(error, "a config");
+    US_TRY(us_config_complete_augmentation(&training, error));
     US_TRY(us_json_read(&training, training_keys, &config->training, error));
+    const us_json augmentation = us_json_member(&training, "augmentation");
+    US_TRY(
+        us_augmentation_check(&augmentation, &config->training.augmentation, config->input, error));
     config->detector.precision = (us_precision)config->training.precision;
     config->detector.local_statistics = config->training.batchnorm == US_BATCHNORM_LOCAL;
     us_json schedule = us_json_member_object(&training, "schedule");

@@ -4,6 +4,7 @@
 #define US_TRAINING_CONFIG_H
 
 #include "detector/detector.h"
+#include "ops/augmentation.h"
 #include "ops/optimizer.h"
 #include "training/schedule.h"
 
@@ -36,7 +37,8 @@ typedef struct us_training_settings {
     int epochs, batch;
     int64_t seed;
     double clip_norm, held_out;
-    bool flip;
+    bool flip; /* says augmentation.flip = 0.5 */
+    us_augmentation_settings augmentation;
     int precision; /* us_precision */
     int batchnorm; /* us_batchnorm_sharing */
     int checkpoint_epochs;
@@ -85,5 +87,8 @@ struct unseen_config {
 /* As unseen_config_load, of a document that was parsed already; path: its name in messages. */
 unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
                              size_t override_count, unseen_config **config, unseen_error *error);
+
+/* A /training/flip of true, the older key, is an augmentation's flip of 0.5. */
+unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error);
 
 #endif

@@ -199,6 +199,18 @@ static bool differ(const cJSON *before, const cJSON *now, difference *found) {
            (cJSON_IsNumber(before) && before->valuedouble != now->valuedouble);
 }
 
+/* A run that began before there was augmentation had none, or flips alone. */
+static unseen_status add_augmentation(cJSON *config, const char *checkpoint, unseen_error *error) {
+    us_json root = {.value = config, .file = checkpoint};
+    us_json training = us_json_member(&root, "training");
+    if (!cJSON_IsObject(training.value)) return UNSEEN_OK;
+    us_augmentation_settings unused;
+    US_TRY(us_config_complete_augmentation(&training, error));
+    us_json augmentation = us_json_member_object(&training, "augmentation");
+    if (!augmentation.value) return us_fail_memory(error, "an origin");
+    return us_json_read(&augmentation, us_augmentation_keys, &unused, error);
+}
+
 static unseen_status compare_configs(const cJSON *before, const cJSON *now, const char *checkpoint,
                                      unseen_error *error) {
     difference found = {0};
@@ -238,10 +250,11 @@ unseen_status us_origin_compare(const char *before, const char *now, const us_da
         const us_data_file file = us_data_file_of(data, begun_with[i]);
         status = compare_digests(then, today, &file, checkpoint, error);
     }
-    if (status == UNSEEN_OK)
-        status =
-            compare_configs(cJSON_GetObjectItemCaseSensitive(then, "config"),
-                            cJSON_GetObjectItemCaseSensitive(today, "config"), checkpoint, error);
+    cJSON *configs[] = {cJSON_GetObjectItemCaseSensitive(then, "config"),
+                        cJSON_GetObjectItemCaseSensitive(today, "config")};
+    for (int i = 0; status == UNSEEN_OK && i < 2; i++)
+        status = add_augmentation(configs[i], checkpoint, error);
+    if (status == UNSEEN_OK) status = compare_configs(configs[0], configs[1], checkpoint, error);
     cJSON_Delete(then);
     cJSON_Delete(today);
     return status;

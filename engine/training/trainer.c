@@ -89,8 +89,11 @@ static void destroy_updates(us_trainer *trainer) {
 static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
     us_dataset *data = trainer->dataset;
     const us_detector *detector = trainer->detector;
-    US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &trainer->loader,
-                             error));
+    us_image_loader *loader;
+    US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &loader, error));
+    US_TRY(us_training_images_create(trainer->device, loader,
+                                     &trainer->config->training.augmentation, detector->spec->input,
+                                     detector->padded, &trainer->images, error));
     if (!data->held_out_count) return UNSEEN_OK;
     return us_dataset_loader(data, detector, data->held_out, data->held_out_count,
                              &trainer->held_out_loader, error);
@@ -150,7 +153,7 @@ void us_trainer_destroy(us_trainer *trainer) {
      */
     bool ended = us_device_finish(trainer->device, NULL) == UNSEEN_OK;
     destroy_updates(trainer);
-    us_image_loader_destroy(trainer->loader);
+    us_training_images_destroy(&trainer->images);
     us_image_loader_destroy(trainer->held_out_loader);
     us_buffer_destroy(trainer->device_signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
@@ -278,9 +281,8 @@ unseen_status us_trainer_load(us_trainer *trainer, const char *path, unseen_erro
 unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error) {
     const us_verdict_subject subject = {
         .detector = trainer->detector,
-        .loader = trainer->loader,
-        .images = trainer->dataset->selected_count,
-        .flip = trainer->config->training.flip,
+        .images = &trainer->images,
+        .count = trainer->dataset->selected_count,
         .seed = trainer->seed,
         .steps = trainer->progress.epoch * trainer->signals.steps_per_epoch,
         .progress = &trainer->progress,
@@ -299,7 +301,7 @@ unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_
         .shuffle = true,
         .seed = 1,
     };
-    US_TRY(us_image_batch_load(trainer->loader, &args, error));
+    US_TRY(us_training_images_load(&trainer->images, &args, args.seed, (uint32_t)position, error));
     const int warmup = us_detector_warmup_epochs(trainer->detector->spec);
     const int last = trainer->config->training.epochs - 1;
     trainer->progress.step = 0;
@@ -312,5 +314,5 @@ unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_
 
 unseen_status us_trainer_load_first_batch(us_trainer *trainer, unseen_error *error) {
     const us_image_batch_args batch = {.out = trainer->detector->x, .n = trainer->detector->batch};
-    return us_image_batch_load(trainer->loader, &batch, error);
+    return us_image_batch_load(trainer->images.loader, &batch, error);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "device/fence.h"
 #include "training/trainer.h"
+#include "training/training_images.h"
 
 /* Networks that one launch updates: neighbours that are always updated together, and alike. */
 typedef struct us_update {
@@ -47,7 +48,8 @@ struct us_trainer {
 
     us_update updates[US_DETECTOR_MAX_NETWORKS]; /* in that of the first network of each */
     us_buffer *moment1[US_DETECTOR_MAX_NETWORKS], *moment2[US_DETECTOR_MAX_NETWORKS]; /* views */
-    us_image_loader *loader, *held_out_loader;
+    us_training_images images;
+    us_image_loader *held_out_loader;
     uint64_t seed; /* of the training since its last restart */
     us_signals signals;
     us_buffer *device_signals; /* the same, as steps write them */

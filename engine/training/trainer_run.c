@@ -86,7 +86,8 @@ static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
 
 static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
                                    unseen_error *error) {
-    US_TRY(us_image_batch_load(trainer->loader, batch, error));
+    const uint32_t step = (uint32_t)us_trainer_global_step(trainer);
+    US_TRY(us_training_images_load(&trainer->images, batch, us_sharing_seed(trainer), step, error));
     return us_trainer_step(trainer, batch->n, error);
 }
 
@@ -131,25 +132,36 @@ static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_err
     *n = (int)(left < size ? left : size);
     const us_image_batch_args args = {.out = trainer->detector->x, .first = batch * size, .n = *n};
     US_TRY(us_images_check(&trainer->dataset->images, error));
-    return us_image_batch_load(trainer->loader, &args, error);
+    return us_image_batch_load(trainer->images.loader, &args, error);
+}
+
+static us_detector_survey survey_of(us_trainer *trainer) {
+    return (us_detector_survey){
+        .epoch = trainer->progress.epoch,
+        .images = trainer->dataset->selected_count,
+        .batches = us_divide_up(trainer->dataset->selected_count, trainer->detector->batch),
+        .load = load_surveyed,
+        .user = trainer};
 }
 
 /* Lets the detector look at the images, unless it did before the training was interrupted. */
 static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
     const us_detector_type *type = trainer->detector->spec->type;
     if (!type->begin_epoch || trainer->progress.step > 0) return UNSEEN_OK;
-    const us_detector_survey survey = {
-        .epoch = trainer->progress.epoch,
-        .images = trainer->dataset->selected_count,
-        .batches = us_divide_up(trainer->dataset->selected_count, trainer->detector->batch),
-        .load = load_surveyed,
-        .user = trainer};
+    const us_detector_survey survey = survey_of(trainer);
     US_TRY(type->begin_epoch(trainer->detector, &survey, error));
     return us_images_check(&trainer->dataset->images, error);
 }
 
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error) {
+    const us_detector_type *type = trainer->detector->spec->type;
+    if (!type->finish) return UNSEEN_OK;
+    const us_detector_survey survey = survey_of(trainer);
+    US_TRY(type->finish(trainer->detector, &survey, error));
+    return us_images_check(&trainer->dataset->images, error);
+}
+
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
-    const us_training_settings *settings = &trainer->config->training;
     US_TRY(clear_signals(trainer, error));
     trainer->sharing.combined = trainer->progress.step;
     while (trainer->progress.step < trainer->signals.steps_per_epoch) {
@@ -162,7 +174,6 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             .first = first,
             .n = own,
             .shuffle = true,
-            .flip = settings->flip,
             .seed = trainer->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
         };
@@ -342,5 +353,5 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
-    return UNSEEN_OK;
+    return us_trainer_finish(trainer, error);
 }

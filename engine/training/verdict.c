@@ -24,11 +24,12 @@ static unseen_status add_batch(const us_verdict_subject *subject, int64_t first,
                                  .first = first,
                                  .n = n,
                                  .shuffle = true,
-                                 .flip = subject->flip,
                                  .seed = subject->seed,
                                  .epoch = UINT32_MAX};
     size_t padded = (size_t)detector->padded;
-    US_TRY(us_image_batch_load(subject->loader, &batch, error));
+    const uint32_t step =
+        UINT32_MAX - (uint32_t)(first / detector->batch); /* no step of training */
+    US_TRY(us_training_images_load(subject->images, &batch, batch.seed, step, error));
     US_TRY(us_buffer_read(detector->x, 0, values, m->pixels * padded * sizeof *values, error));
     for (size_t p = 0; p < m->pixels; p++)
         for (int i = 0; i < n; i++) {
@@ -46,7 +47,7 @@ static unseen_status mean_image_loss(const us_verdict_subject *subject, double *
                                      unseen_error *error) {
     const us_detector *detector = subject->detector;
     size_t pixels = us_shape_size(detector->spec->input);
-    int64_t most = SAMPLE_VALUES / (int64_t)pixels, count = subject->images;
+    int64_t most = SAMPLE_VALUES / (int64_t)pixels, count = subject->count;
     if (most > SAMPLE) most = SAMPLE;
     if (most < detector->batch) most = detector->batch;
     if (count > most) count = most;

@@ -4,14 +4,13 @@
 #ifndef US_TRAINING_VERDICT_H
 #define US_TRAINING_VERDICT_H
 
-#include "ops/image_batch.h"
 #include "training/progress.h"
+#include "training/training_images.h"
 
 typedef struct us_verdict_subject {
     us_detector *detector;
-    us_image_loader *loader; /* of the training images */
-    int64_t images;          /* in the loader */
-    bool flip;               /* as in training */
+    const us_training_images *images;
+    int64_t count; /* of images */
     uint64_t seed;
     int64_t steps; /* made so far */
     const us_progress *progress;

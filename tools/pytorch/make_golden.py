@@ -5,8 +5,8 @@
     make_golden.py [--out tests/golden] [--only NAME...]
 
 The files are float32 (images uint8). The metadata key "cases" is a JSON array of each case's
-attributes; a tensor is named "<case's name>/<tensor>". See golden_layers.py, golden_networks.py,
-golden_operators.py and golden_steps.py for what is in them.
+attributes; a tensor is named "<case's name>/<tensor>". See golden_augmentation.py, golden_layers.py,
+golden_networks.py, golden_operators.py and golden_steps.py for what is in them.
 
 --check trains the steps in float32 as well and prints how far that strays from float64: what an
 engine in float32 can hope for.
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
+import golden_augmentation
 import golden_layers
 import golden_networks
 import golden_operators
@@ -28,8 +29,8 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "ocgan",
-         "fashion_transformations", "vae")
+STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "narrow_contrastive",
+         "ocgan", "fashion_transformations", "narrow_defects", "vae")
 
 
 def save(path, cases, tensors):
@@ -75,7 +76,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", default=os.path.join(ROOT, "tests", "golden"))
     parser.add_argument("--only", nargs="+", metavar="NAME",
-                        choices=["layers", "networks", "operators", *(f"steps_{name}" for name in STEPS)])
+                        choices=["augmentation", "layers", "networks", "operators",
+                                 *(f"steps_{name}" for name in STEPS)])
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)  # sums in the same order on every machine
@@ -85,6 +87,9 @@ def main():
 
     try:
         os.makedirs(options.out, exist_ok=True)
+        if wanted("augmentation"):
+            save_cases(os.path.join(options.out, "augmentation.safetensors"),
+                       golden_augmentation.cases())
         if wanted("layers"):
             save_cases(os.path.join(options.out, "layers.safetensors"), golden_layers.cases())
         if wanted("networks"):
