@@ -46,9 +46,21 @@ unseen_events us_ranks_events(const us_group *group, const unseen_events *events
 
 /* ---- what all begin with ---- */
 
-unseen_status us_ranks_compare(us_group *group, const char *origin, unseen_error *error) {
+/* Of the origin, which leaves out how long to train, and of that. */
+static us_digest_text digest_of(const unseen_config *config, const char *origin) {
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(config->root.value, "training");
+    char *text = us_json_print_line(training), *both = NULL;
+    if (!text || asprintf(&both, "%s%s", origin, text) < 0) both = NULL;
+    const us_digest_text digest = us_digest(both ? both : "", both ? strlen(both) : 0);
+    unseen_string_free(text);
+    free(both);
+    return digest;
+}
+
+unseen_status us_ranks_compare(us_group *group, const unseen_config *config, const char *origin,
+                               unseen_error *error) {
     if (!group) return UNSEEN_OK;
-    const us_digest_text own = us_digest(origin, strlen(origin));
+    const us_digest_text own = digest_of(config, origin);
     us_digest_text *all = calloc((size_t)us_group_size(group), sizeof *all);
     if (!all) return us_fail_memory(error, "digests");
     unseen_status status = us_group_gather(group, &own, all, sizeof own, error);

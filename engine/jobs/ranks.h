@@ -15,7 +15,8 @@ unseen_status us_ranks_device(const us_group *group, const char *devices, char *
 unseen_events us_ranks_events(const us_group *group, const unseen_events *events);
 
 /* That all ranks have begun with the same config and images, as their origin tells (origin.h). */
-unseen_status us_ranks_compare(us_group *group, const char *origin, unseen_error *error);
+unseen_status us_ranks_compare(us_group *group, const unseen_config *config, const char *origin,
+                               unseen_error *error);
 
 /* Rank 0's file becomes one of every rank: *path, to be freed, a path that only this process can
  * open; *file is to be closed once it is no more needed. path is NULL on rank 0 where there is no

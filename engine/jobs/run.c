@@ -348,7 +348,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     unseen_status status = resolve_config(r, error);
     if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
     US_TRY(us_group_agree(r->group, status, error));
-    US_TRY(us_ranks_compare(r->group, r->origin, error));
+    US_TRY(us_ranks_compare(r->group, r->config, r->origin, error));
     US_TRY(us_ranks_file(r->group, &r->checkpoint, &r->checkpoint_file, error));
     if (r->group) US_TRY(us_group_divide_cores(r->group, error));
     US_TRY(us_group_agree(r->group, open_device(r, error), error));
@@ -518,10 +518,11 @@ static bool is_common(unseen_status status) {
 }
 
 static unseen_status lose_rank(run *r, unseen_error *error) {
-    unseen_error reason = *error;
+    const unseen_error reason = *error;
+    const char *loss = us_group_loss(r->group);
     return us_fail(error, UNSEEN_FAILURE,
                    "rank %d stops, as %.1500s; continue with --resume from the last checkpoint",
-                   us_group_rank(r->group), reason.message);
+                   us_group_rank(r->group), loss ? loss : reason.message);
 }
 
 /* What ends without a model is trained again, as often as the config allows. */

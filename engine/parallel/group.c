@@ -47,6 +47,10 @@ bool us_group_broken(const us_group *group) {
     return group && group->broken;
 }
 
+const char *us_group_loss(const us_group *group) {
+    return us_watch_loss(group->watch);
+}
+
 /* ---- waiting ---- */
 
 static unseen_status fail_mpi(us_group *group, int code, const char *what, unseen_error *error) {

@@ -66,6 +66,9 @@ unseen_status us_group_broadcast(us_group *group, void *bytes, size_t size, unse
 /* Whether a call has failed, so that no other one can be made: another rank is gone, as a rule. */
 bool us_group_broken(const us_group *group);
 
+/* What has happened to another rank; NULL: nothing that is known. */
+const char *us_group_loss(const us_group *group);
+
 /* All ranks go on with the first status, by rank, that is not UNSEEN_OK. Rank 0 gets its message,
  * which names the rank; those of others become empty, so that it is said once. */
 unseen_status us_group_agree(us_group *group, unseen_status status, unseen_error *error);
