@@ -62,6 +62,15 @@ us_gradient_table us_network_gradient_parts(const us_network *network);
 unseen_status us_network_sum_gradients(us_network *network, unseen_error *error);
 size_t us_network_floats(const us_network *network);
 
+/* Where the values of a parameter tensor lie in the flat buffers, in floats. Between tensors there
+ * is room, as much as the device's alignment asks for. */
+typedef struct us_tensor_place {
+    size_t first, count;
+} us_tensor_place;
+
+/* The tensors in their order: *places, to be freed; returns how many, negative without memory. */
+int us_network_places(const us_network *network, us_tensor_place **places);
+
 /* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i)
  * alone: bound * (2 u - 1), u = us_random_uniform(seed, INITIALIZATION, FNV-1a of the name, i), i
  * counted in PyTorch's order. */

@@ -17,19 +17,30 @@ typedef struct us_update {
     us_buffer *moment1, *moment2;
 } us_update;
 
-/* A piece of the gradients on its way to the other ranks and back. */
+/* Values of a parameter tensor, or a part of them. */
+typedef struct us_piece {
+    size_t first;  /* float of the detector's flat buffers, whose layout depends on the device */
+    size_t packed; /* float of what is sent, in which there is no room between tensors */
+    size_t count;
+} us_piece;
+
+/* Pieces of a network's gradients on their way to the other ranks and back. */
 typedef struct us_bucket {
-    size_t first, count; /* floats of the detector's gradients */
-    us_fence there;      /* it has come from the device */
+    int network, piece, pieces; /* the first of them, and how many */
+    us_fence there;             /* it has come from the device */
     us_group_sum sum;
 } us_bucket;
 
 /* Where ranks share the batches: see trainer_ranks.c. */
 typedef struct us_sharing {
-    us_group *group;  /* NULL: there is this one alone */
-    float *gradients; /* of all networks, on the host */
-    us_bucket *buckets;
-    int bucket_count; /* that are on their way */
+    us_group *group; /* NULL: there is this one alone */
+    float *flat;     /* of all networks, as on the device */
+    float *packed;   /* and as they are sent */
+    us_piece *pieces;
+    int piece_count;
+    us_bucket *buckets; /* all, in the order of the networks */
+    int bucket_count;
+    int *under_way, under_way_count; /* those on their way, in the order of setting out */
     bool sent[US_DETECTOR_MAX_NETWORKS];
     float *own, *all; /* what ranks tell of a step: its signals, and whether to stop */
     int64_t combined; /* steps of the epoch whose signals are those of all ranks */
