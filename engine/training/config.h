@@ -27,6 +27,12 @@ typedef struct us_collapse_settings {
     int restarts; /* at most, of diverged trainings too */
 } us_collapse_settings;
 
+/* Where ranks share a batch. */
+typedef enum us_batchnorm_sharing {
+    US_BATCHNORM_SYNCHRONIZED, /* statistics are those of the whole batch */
+    US_BATCHNORM_LOCAL,        /* those of a rank's own images */
+} us_batchnorm_sharing;
+
 typedef struct us_training_settings {
     int epochs, batch;
     int64_t seed;
@@ -34,7 +40,9 @@ typedef struct us_training_settings {
     double clip_norm, held_out;
     bool flip; /* says augmentation.flip = 0.5 */
     us_augmentation_settings augmentation;
-    int precision; /* us_precision */
+    int precision;   /* us_precision */
+    int batchnorm;   /* us_batchnorm_sharing */
+    int least_steps; /* for which epochs are added, where they are too few */
     int checkpoint_epochs, synthetic_epochs;
     us_schedule schedule;
     us_stopping stopping;
@@ -96,9 +104,6 @@ struct unseen_config {
 /* As unseen_config_load, of a document that was parsed already; path: its name in messages. */
 unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
                              size_t override_count, unseen_config **config, unseen_error *error);
-
-/* A /training/flip of true, the older key, is an augmentation's flip of 0.5. */
-unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error);
 
 /* Of the detector, or of all members together. */
 int64_t us_config_parameters(const unseen_config *config);
