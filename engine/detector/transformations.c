@@ -3,9 +3,11 @@
  * (Golan and El-Yaniv, arXiv 1805.10917). It recognises the transformation of images like
  * those it was trained on, and is uncertain on others. One step:
  *   1. each image of the batch is transformed in a way drawn for it;
- *   2. the classifier learns the cross entropy of its scores with what was drawn.
- * An image scores the sum, over all transformations, of the cross entropy after undergoing it:
- * minus the paper's simplified normality score. */
+ *   2. the classifier learns the cross entropy of its scores with what was drawn: with one class
+ * for each combination, or by several heads, one for each kind of transformation (Hendrycks et al.,
+ * arXiv 1906.12340), whose cross entropies are added. An image scores the sum, over all
+ * transformations, of the cross entropy after undergoing it: minus the paper's simplified normality
+ * score. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -13,10 +15,15 @@
 #include "ops/class_entropy.h"
 #include "ops/transformation.h"
 
+enum { HEADS_JOINT, HEADS_SEPARATE };
+
 typedef struct transformations_attributes {
     bool rotations, flips;
     double shift;
+    int heads;
 } transformations_attributes;
+
+static const char *const head_kinds[] = {"joint", "separate", NULL};
 
 static const us_key keys[] = {
     {.name = "rotations",
@@ -36,6 +43,12 @@ static const us_key keys[] = {
      .maximum = 0.5,
      .fallback = {0.25},
      .help = "Shift images by this share of their sides, in each direction or not; 0: never"},
+    {.name = "heads",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(transformations_attributes, heads),
+     .choices = head_kinds,
+     .help = "joint: one class for each combination of rotation, flip and shift; separate: classes "
+             "of their own for rotations, shifts down, shifts to the right and flips"},
     {.kind = US_KEY_END},
 };
 
@@ -59,6 +72,23 @@ static us_transformations transformation_set(const us_detector_spec *spec) {
     };
     if (set.shift_y > 0 && set.shift_x > 0) set.shifts = 9;
     return set;
+}
+
+/* The heads of the classifier; separate ones are those of the transformations that there are. */
+static us_class_heads class_heads(const us_detector_spec *spec) {
+    const transformations_attributes *a = spec->attributes;
+    const us_transformations set = transformation_set(spec);
+    if (a->heads == HEADS_JOINT) return (us_class_heads){1, {us_transformations_count(&set)}, {1}};
+    const int down = set.shifts > 1 ? 3 : 1;
+    const int sizes[] = {set.rotations, down, down, set.flips};
+    const int divisors[] = {set.flips * set.shifts, 3, 1, set.shifts};
+    us_class_heads heads = {0};
+    for (int i = 0; i < US_CLASS_HEADS_MOST; i++)
+        if (sizes[i] > 1) {
+            heads.sizes[heads.count] = sizes[i];
+            heads.divisors[heads.count++] = divisors[i];
+        }
+    return heads;
 }
 
 static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
@@ -87,11 +117,17 @@ static unseen_status check(const us_detector_spec *spec, const us_json *config,
         return us_json_fail(&detector, error,
                             "no transformation is left to tell apart: allow rotations, flips or a "
                             "shift of at least one pixel");
-    if (us_shape_size(out) == (size_t)count) return UNSEEN_OK;
+    const us_class_heads heads = class_heads(spec);
+    const int classes = us_class_heads_classes(&heads);
+    if (us_shape_size(out) == (size_t)classes) return UNSEEN_OK;
     return us_json_fail(&classifier, error,
-                        "the classifier must give %d numbers per image, one for each "
-                        "transformation, not %d x %d x %d",
-                        count, out.channels, out.height, out.width);
+                        "the classifier must give %d numbers per image, one for each %s, not %d x "
+                        "%d x %d",
+                        classes,
+                        a->heads == HEADS_JOINT
+                            ? "transformation"
+                            : "rotation, shift down, shift to the right and flip",
+                        out.channels, out.height, out.width);
 }
 
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
@@ -108,7 +144,8 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     US_TRY(us_tape_create(t->classifier, training, &t->tape, error));
     US_TRY(us_transformation_create(device, purpose, &set, input, detector->padded,
                                     &t->transformation, error));
-    US_TRY(us_class_entropy_create(device, purpose, t->count, detector->padded,
+    const us_class_heads heads = class_heads(detector->spec);
+    US_TRY(us_class_entropy_create(device, purpose, &heads, detector->padded,
                                    us_network_output_activation(t->classifier), &t->entropy,
                                    error));
     US_TRY(us_buffer_create(device, (size_t)detector->padded * sizeof(int32_t),
@@ -117,8 +154,8 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
                             &t->transformed, error));
     US_TRY(us_buffer_create(device, lane_bytes, "cross entropies", &t->entropies, error));
     if (!training) return UNSEEN_OK;
-    return us_buffer_create(device, (size_t)t->count * lane_bytes, "gradient of the class scores",
-                            &t->gradient, error);
+    return us_buffer_create(device, (size_t)us_class_heads_classes(&heads) * lane_bytes,
+                            "gradient of the class scores", &t->gradient, error);
 }
 
 static void destroy(us_detector *detector) {
