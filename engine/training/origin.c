@@ -146,13 +146,22 @@ static void describe(const cJSON *value, char *text, size_t size) {
     unseen_string_free(printed);
 }
 
-/* Keys that older versions did not know: they did what these values say. */
+static bool ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), of_end = strlen(end);
+    return length >= of_end && strcmp(text + length - of_end, end) == 0;
+}
+
+/* Keys that older versions did not know, by the end of their pointers: they did what these values
+ * say. */
 static bool is_as_before(const char *pointer, const cJSON *now) {
     static const struct {
         const char *pointer, *value;
-    } added[] = {{"/training/precision", "\"fp32\""}, {"/input/overlap", "0.25"}};
+    } added[] = {{"/training/precision", "\"fp32\""},
+                 {"/input/overlap", "0.25"},
+                 {"/nesterov", "false"},
+                 {"/detector/heads", "\"joint\""}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
-        if (strcmp(added[i].pointer, pointer) != 0) continue;
+        if (!ends_with(pointer, added[i].pointer)) continue;
         char text[40];
         describe(now, text, sizeof text);
         return strcmp(text, added[i].value) == 0;
