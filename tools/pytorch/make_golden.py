@@ -30,7 +30,7 @@ import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "ocgan",
-         "fashion_transformations", "vae")
+         "fashion_transformations", "narrow_heads", "vae")
 
 
 def save(path, cases, tensors):
