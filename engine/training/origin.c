@@ -159,10 +159,14 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
     } added[] = {{"/training/precision", "\"fp32\""},
                  {"/input/overlap", "0.25"},
                  {"/nesterov", "false"},
-                 {"/detector/heads", "\"joint\""}};
+                 {"/detector/heads", "\"joint\""},
+                 {"/detector/batches", "\"apart\""},
+                 {"/detector/negatives/moved", "0"},
+                 {"/detector/reconstructed_negatives", "0"},
+                 {"/detector/moves", "[\"zoom_in\", \"zoom_out\", \"shift\", \"tilt\", \"turn\"]"}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         if (!ends_with(pointer, added[i].pointer)) continue;
-        char text[40];
+        char text[80];
         describe(now, text, sizeof text);
         return strcmp(text, added[i].value) == 0;
     }

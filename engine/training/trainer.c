@@ -190,7 +190,7 @@ static unseen_status update_network(void *user, int network, const us_loss_rest 
     us_optimizer_args args = {
         .parameters = update->parameters,
         .gradients = update->gradients,
-        .parts = us_network_gradient_parts(trainer->detector->networks[network]),
+        .parts = us_network_gradient_parts(us_detector_trained(trainer->detector, network)),
         .moment1 = update->moment1,
         .moment2 = update->moment2,
         .step = trainer->progress.updates[network],
