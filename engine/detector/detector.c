@@ -42,12 +42,19 @@ static void destroy_flat(us_detector *detector) {
     us_buffer_destroy(detector->gradients);
 }
 
+int us_detector_joint(const us_detector_spec *spec, bool training) {
+    return spec->type->joint ? spec->type->joint(spec, training) : 1;
+}
+
 /* joined 0: as detector->networks; else as detector->joined, of so many batches at once. */
 static unseen_status create_network(us_detector *detector, int index, int joined, bool training,
                                     unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     const struct us_detector_network *role = &spec->type->networks[index];
-    us_network_options options = {.batch = detector->batch * (joined ? joined : 1),
+    const int joint = us_detector_joint(spec, training);
+    us_network_options options = {.batch = joined      ? joined * detector->batch
+                                           : joint > 1 ? joint * detector->padded
+                                                       : detector->batch,
                                   .logits = role->logits,
                                   .compared = role->compared,
                                   .training = training,

@@ -110,7 +110,7 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
 /* The training images, for a look at them between steps: batch by batch, without shuffling or
  * augmentation. */
 typedef struct us_detector_survey {
-    int epoch; /* that is about to begin, from 0 */
+    int epoch; /* that is about to begin, from 0; after the last one, how many there were */
     int64_t images, batches;
     /* Loads a batch into detector->x; *n receives its number of images. */
     unseen_status (*load)(void *user, int64_t batch, int *n, unseen_error *error);
@@ -177,7 +177,10 @@ struct us_detector_type {
 
     /* What the attributes change of a network's passes. NULL: nothing. */
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
-    /* How many batches a network sees as one in training. NULL: one at a time, each network. */
+    /* How many batches' worth of images the networks see side by side in one pass. NULL: one. */
+    int (*joint)(const us_detector_spec *spec, bool training);
+    /* How many batches a single network sees as one in training alone, one after the other without
+     * padding: detector->joined. NULL: one, each network. */
     int (*batches_at_once)(const us_detector_spec *spec, int network);
     /* The key, of kind US_KEY_INT, that says for how many epochs at the beginning not every network
      * is trained. NULL: there is none. */
@@ -195,6 +198,10 @@ struct us_detector_type {
      * kept alone, so that a resumed training gives the same bits. NULL: nothing. */
     unseen_status (*begin_epoch)(us_detector *detector, const us_detector_survey *survey,
                                  unseen_error *error);
+    /* Called once training has ended, again if it is then continued: as begin_epoch. NULL:
+     * nothing. */
+    unseen_status (*finish)(us_detector *detector, const us_detector_survey *survey,
+                            unseen_error *error);
     /* What the type keeps beside its networks, for models and checkpoints. NULL: nothing. */
     unseen_status (*save)(const us_detector *detector, us_safetensors_builder *builder,
                           unseen_error *error);
@@ -216,6 +223,9 @@ extern const us_detector_type *const us_detector_types[]; /* detector_table.c; N
 /* The passes of a network. Unless the type counts otherwise, every backward pass computes gradients
  * of the parameters, and of the input where that is another network's output; one pass scores. */
 us_passes us_detector_passes(const us_detector_spec *spec, int network);
+
+/* At least 1, see us_detector_type.joint. */
+int us_detector_joint(const us_detector_spec *spec, bool training);
 
 int us_detector_column_count(const us_detector_type *type);
 int us_detector_loss_count(const us_detector_type *type);

@@ -6,8 +6,10 @@
     ROW(alocc)                                                                                     \
     ROW(autoencoder)                                                                               \
     ROW(boss)                                                                                      \
+    ROW(contrastive)                                                                               \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
+    ROW(synthetic_defects)                                                                         \
     ROW(transformations)                                                                           \
     ROW(vae)
 

@@ -89,7 +89,7 @@ void us_anomaly_map_destroy(us_anomaly_map *map) {
 }
 
 /* Along x and then along y, which is the same as by both at once. */
-static unseen_status smooth(us_anomaly_map *map, us_buffer *out, unseen_error *error) {
+unseen_status us_anomaly_map_smooth(us_anomaly_map *map, us_buffer *out, unseen_error *error) {
     if (!map->smooth) return UNSEEN_OK;
     US_TRY(
         us_kernel_run(map->smooth, map->groups, error, "bbib", out, map->weights, 1, map->between));
@@ -100,5 +100,5 @@ static unseen_status smooth(us_anomaly_map *map, us_buffer *out, unseen_error *e
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error) {
     US_TRY(us_kernel_run(map->error, map->groups, error, "bbb", x, y, out));
-    return smooth(map, out, error);
+    return us_anomaly_map_smooth(map, out, error);
 }

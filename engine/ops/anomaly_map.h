@@ -18,4 +18,7 @@ void us_anomaly_map_destroy(us_anomaly_map *map); /* NULL is fine */
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error);
 
+/* Smooths maps [height][width][batch] that were made otherwise, in their place. */
+unseen_status us_anomaly_map_smooth(us_anomaly_map *map, us_buffer *out, unseen_error *error);
+
 #endif

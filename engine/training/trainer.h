@@ -50,6 +50,10 @@ unseen_status us_trainer_restart(us_trainer *trainer, unseen_error *error);
  * before the last one. The losses are not looked at. */
 unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_error *error);
 
+/* What the detector does at the end of a training: before scoring, which may need it.
+ * us_trainer_run does it by itself. */
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error);
+
 /* Loads the first batch into detector->x. */
 unseen_status us_trainer_load_first_batch(us_trainer *trainer, unseen_error *error);
 

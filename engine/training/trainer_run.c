@@ -130,16 +130,28 @@ static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_err
     return us_image_batch_load(trainer->images.loader, &args, error);
 }
 
+static us_detector_survey survey_of(us_trainer *trainer) {
+    return (us_detector_survey){.epoch = trainer->progress.epoch,
+                                .images = trainer->dataset->selected_count,
+                                .batches = trainer->signals.steps_per_epoch,
+                                .load = load_surveyed,
+                                .user = trainer};
+}
+
 /* Lets the detector look at the images, unless it did before the training was interrupted. */
 static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
     const us_detector_type *type = trainer->detector->spec->type;
     if (!type->begin_epoch || trainer->progress.step > 0) return UNSEEN_OK;
-    const us_detector_survey survey = {.epoch = trainer->progress.epoch,
-                                       .images = trainer->dataset->selected_count,
-                                       .batches = trainer->signals.steps_per_epoch,
-                                       .load = load_surveyed,
-                                       .user = trainer};
+    const us_detector_survey survey = survey_of(trainer);
     US_TRY(type->begin_epoch(trainer->detector, &survey, error));
+    return us_images_check(&trainer->dataset->images, error);
+}
+
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error) {
+    const us_detector_type *type = trainer->detector->spec->type;
+    if (!type->finish) return UNSEEN_OK;
+    const us_detector_survey survey = survey_of(trainer);
+    US_TRY(type->finish(trainer->detector, &survey, error));
     return us_images_check(&trainer->dataset->images, error);
 }
 
@@ -320,5 +332,5 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
-    return UNSEEN_OK;
+    return us_trainer_finish(trainer, error);
 }
