@@ -160,6 +160,7 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
                  {"/input/overlap", "0.25"},
                  {"/nesterov", "false"},
                  {"/detector/heads", "\"joint\""},
+                 {"/detector/score", "\"cross_entropy\""},
                  {"/detector/batches", "\"apart\""},
                  {"/detector/negatives/moved", "0"},
                  {"/detector/reconstructed_negatives", "0"},
