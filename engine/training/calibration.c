@@ -89,7 +89,7 @@ static cJSON *normal_to_json(const us_calibration *calibration) {
 }
 
 static cJSON *to_json(const us_detector_type *type, const us_calibration *calibration) {
-    int count = us_detector_column_count(type);
+    int count = type ? us_detector_column_count(type) : 0;
     cJSON *object = cJSON_CreateObject();
     bool complete =
         cJSON_AddNumberToObject(object, "threshold", calibration->threshold) &&
@@ -105,6 +105,7 @@ static cJSON *to_json(const us_detector_type *type, const us_calibration *calibr
 static bool read_array(const cJSON *array, int count, double *values) {
     if (cJSON_GetArraySize(array) != count) return false;
     int i = 0;
+    if (count == 0) return true;
     for (const cJSON *item = array->child; item; item = item->next) {
         if (!cJSON_IsNumber(item)) return false;
         values[i++] = item->valuedouble;
@@ -137,7 +138,7 @@ unseen_status us_calibration_load(const us_detector_type *type, const us_safeten
                                   us_calibration *calibration, unseen_error *error) {
     const char *text = us_safetensors_metadata(file, "calibration");
     cJSON *object = text ? cJSON_Parse(text) : NULL;
-    int count = us_detector_column_count(type);
+    int count = type ? us_detector_column_count(type) : 0;
     const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
     bool complete =
         cJSON_IsNumber(threshold) &&

@@ -77,7 +77,8 @@ static unseen_status add_digest(cJSON *origin, const us_data_file *file, bool wh
 static void leave_out(cJSON *config, const us_origin_source *source) {
     const us_data_settings *files = source->data;
     static const char *const roots[] = {"$schema", "name", "description", "scoring"};
-    static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
+    static const char *const ends[] = {"checkpoint_epochs", "synthetic_epochs", "stopping",
+                                       "collapse"};
     cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
     cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
     const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
@@ -158,6 +159,7 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
         const char *pointer, *value;
     } added[] = {{"/training/precision", "\"fp32\""},
                  {"/input/overlap", "0.25"},
+                 {"/training/held_out_seed", "-1"},
                  {"/nesterov", "false"},
                  {"/detector/heads", "\"joint\""},
                  {"/detector/score", "\"cross_entropy\""},
