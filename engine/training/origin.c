@@ -158,8 +158,10 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
     static const struct {
         const char *pointer, *value;
     } added[] = {{"/training/precision", "\"fp32\""},
+                 {"/training/batchnorm", "\"synchronized\""},
                  {"/input/overlap", "0.25"},
                  {"/training/held_out_seed", "-1"},
+                 {"/training/least_steps", "0"},
                  {"/nesterov", "false"},
                  {"/detector/heads", "\"joint\""},
                  {"/detector/score", "\"cross_entropy\""},
