@@ -87,9 +87,16 @@ static us_tiled_product product_of(const us_device_facts *device, const us_convo
 
 double us_tiled_cycles(const us_tiled_kind *kind, const us_device_facts *device,
                        const us_convolution_problem *p, const us_tiled *t) {
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     const us_tiled_product product = product_of(device, p, t);
     return kind->cycles(device, &tile, &product);
+}
+
+static us_tiled shape_of(const us_tiled_kind *kind, const us_device_facts *device,
+                         const us_convolution_problem *p, int index) {
+    us_tiled t = kind->shapes[index];
+    if (kind->fit) kind->fit(device, p, &t);
+    return t;
 }
 
 /* Pixels and splits for a tile; false: the device cannot compute it. cycles: what it takes. */
@@ -103,7 +110,7 @@ static bool complete(const us_tiled_kind *kind, const us_device_facts *device,
         t->pixels++;
     t->splits = 1;
     if (!kind->valid(device, p, t)) return false;
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     us_tiled_product product = product_of(device, p, t);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !valid_splits(device, p, most))
@@ -117,7 +124,7 @@ double us_tiled_fastest(const us_tiled_kind *kind, const us_device_facts *device
                         const us_convolution_problem *p, us_tiled *to) {
     double best = INFINITY, cycles;
     for (int i = 0; is_possible(p) && i < kind->shape_count; i++) {
-        us_tiled t = kind->shapes[i];
+        us_tiled t = shape_of(kind, device, p, i);
         if (t.item_rows * t.item_columns > kind->most_sums(device) ||
             !complete(kind, device, p, &t, &cycles) || cycles >= best)
             continue;
@@ -132,7 +139,7 @@ bool us_tiled_start(const us_tiled_kind *kind, const us_device_facts *device,
     double cycles;
     if (!is_possible(p) || index > kind->shape_count) return false;
     if (index == 0) return isfinite(us_tiled_fastest(kind, device, p, t));
-    *t = kind->shapes[index - 1];
+    *t = shape_of(kind, device, p, index - 1);
     if (!complete(kind, device, p, t, &cycles)) *t = (us_tiled){0};
     return true;
 }
@@ -199,7 +206,7 @@ unseen_status us_tiled_create(const us_tiled_kind *kind, const us_build *build,
                               const us_convolution_problem *problem, const us_tiled *t,
                               const char *options, void **to, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
-    const us_tile tile = kind->tile_of(problem, t);
+    const us_tile tile = kind->tile_of(device, problem, t);
     const us_weight_layout layout = us_tiled_layout(problem);
     const recipe r = {build, kind->kernel, options, t};
     state *made = calloc(1, sizeof *made);
