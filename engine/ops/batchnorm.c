@@ -2,6 +2,7 @@
 /* BatchNorm, over images and pixels per channel. Running statistics move by `momentum` towards the
  * batch's mean and unbiased variance, as PyTorch's do. With one value per channel (one image of one
  * pixel), where PyTorch refuses to train, both variances are 0. */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,9 +171,10 @@ enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
 
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_parts moments = {0}; /* none for scoring */
-    if (args->training) moments = args->fusion.x_moments;
-    if (args->training && !moments.stride) {
+    const bool of_batch = args->training && args->training != US_TRAINING_FIXED;
+    us_parts moments = {0}; /* none: the running ones */
+    if (of_batch) moments = args->fusion.x_moments;
+    if (of_batch && !moments.stride) {
         moments = layer->parts;
         US_TRY(RUN(layer, take_moments, layer->groups, error, "bbii", args->x, moments.buffer,
                    moments.stride, args->n));
@@ -181,13 +183,17 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
     const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
     return RUN(layer, apply, layer->groups, error, "bbibbbbbffb", args->x, moments.buffer,
                moments.stride, tensor(layer, tensors, WEIGHT), tensor(layer, tensors, BIAS),
-               args->saved, tensor(layer, tensors, RUNNING_MEAN),
+               args->training ? args->saved : NULL, tensor(layer, tensors, RUNNING_MEAN),
                tensor(layer, tensors, RUNNING_VARIANCE), momentum, layer->attributes.epsilon,
                args->y);
 }
 
+/* Statistics that do not depend on the batch are as those of a batch of endless size. */
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
+    const double values = args->training == US_TRAINING_FIXED
+                              ? (double)FLT_MAX
+                              : (double)args->n * (double)layer->pixels;
     us_parts sums = args->fusion.dy_sums;
     if (!sums.stride) {
         sums = layer->parts;
@@ -198,8 +204,7 @@ static unseen_status backward(void *pointer, const us_layer_backward *args, unse
     return RUN(layer, input_gradient, args->dx ? layer->groups : first, error, "bbbbibbbfii",
                args->x, args->dy, args->saved, sums.buffer, sums.stride,
                tensor(layer, args->gradients, WEIGHT), tensor(layer, args->gradients, BIAS),
-               args->dx, (double)args->n * (double)layer->pixels, (int32_t)args->accumulate,
-               args->n);
+               args->dx, values, (int32_t)args->accumulate, args->n);
 }
 
 static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error *error) {
