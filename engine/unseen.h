@@ -138,6 +138,10 @@ typedef struct unseen_run_options {
     bool train_only;        /* do not score the test images */
     const char *profile;    /* NULL, or a file for a Chrome trace of one training step */
     bool overwrite;         /* see below */
+    bool parallel;          /* where an MPI launcher has started several processes, they train one
+                               model together: see below */
+    const char *shares;     /* then: NULL, or how many images of a batch each rank takes, as numbers
+                               in proportion, "1,2" */
 } unseen_run_options;
 
 /* What is written, and `overwrite`: a folder `out` is new, or of an earlier call, or holds no file
@@ -163,7 +167,13 @@ typedef struct unseen_run_options {
  * began with the same training images and labels (told by digests: of labels, and of up to 256
  * blocks of 4 KiB of the images' file) and the same config but for /name, /description, /scoring,
  * /data/test, /data/labels, /data/masks, where files lie, and /training/checkpoint_epochs,
- * stopping, collapse and (but with the cosine schedule) epochs. */
+ * stopping, collapse and (but with the cosine schedule) epochs.
+ * With `parallel`, every rank makes the same call. Each shares the batches with the others, on a
+ * device of its own: `device` may be several by commas, which ranks of a machine take in turn.
+ * Rank 0 alone writes into the folder and gives *json, with ranks, shares (images of a batch) and
+ * mpi besides; the others' is NULL. Of a failure that all know, the others' message is empty. A
+ * rank that ends makes the others fail. The same bits come of the same number of ranks, shares and
+ * devices; with another number sums are grouped otherwise. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 

@@ -211,6 +211,10 @@ static const option_row rows[] = {
     {"label-column", "NAME",
      "The column of labels in a list. Without it, the one called label, target, class or anomaly",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},
+    {"shares", "N,..",
+     "Under an MPI launcher: the ranks' shares of each batch, in proportion (default: equal on "
+     "equal devices, else as fast as each is, measured at the start)",
+     CLI_OPTION_SHARES, TARGET_TEXT, NULL, FIELD(shares)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D,..",

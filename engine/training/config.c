@@ -18,6 +18,8 @@
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
 
+static const char *const batchnorm_sharing[] = {"synchronized", "local", NULL};
+
 static const us_key root_keys[] = {
     {.name = "name",
      .kind = US_KEY_STRING,
@@ -160,6 +162,13 @@ const us_key us_training_keys[] = {
      .help =
          "What convolutions and dense layers round the factors of their products to, in training "
          "and in scoring, on GPUs with matrix units; the others always compute with fp32"},
+    {.name = "batchnorm",
+     .kind = US_KEY_CHOICE,
+     .offset = TRAINING(batchnorm),
+     .choices = batchnorm_sharing,
+     .help = "Where several processes share a batch (MPI): whether BatchNorm takes its statistics "
+             "from the whole batch, as a single process does, or from the images of each process, "
+             "which spares it waiting for the others"},
     {.name = "checkpoint_epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(checkpoint_epochs),
@@ -434,6 +443,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     US_TRY(us_json_read(&training, us_training_keys, &config->training, error));
     US_TRY(read_augmentation(&training, config, error));
     config->detector.precision = (us_precision)config->training.precision;
+    config->detector.local_statistics = config->training.batchnorm == US_BATCHNORM_LOCAL;
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
     us_json collapse = us_json_member_object(&training, "collapse");

@@ -194,7 +194,8 @@ static void set_up(imagination *im) {
     free(imagined_take().commands);
     check(us_tuning_restore(&im->device->facts, NULL, &im->device->tuning, &elsewhere, &failure));
     check(us_dataset_make_up(config, (int64_t)batch * BATCHES, &im->dataset, &failure));
-    check(us_detector_create(im->device, &config->detector, batch, true, &im->detector, &failure));
+    check(us_detector_create(im->device, &config->detector, batch, true, NULL, &im->detector,
+                             &failure));
     const us_trainer_options options = {
         .config = config, .detector = im->detector, .dataset = &im->dataset};
     check(us_trainer_create(&options, &im->trainer, &failure));
@@ -231,7 +232,7 @@ static void run(imagination *im) {
     add_commands(im, "first", NULL);
     add_profiled(im, "training", NULL);
     check(us_trainer_finish(im->trainer, &failure));
-    check(us_model_columns(im->detector, &scored, scores, &failure));
+    check(us_columns_take(im->detector, &scored, scores, &failure));
     us_columns_release(scores);
     score_batch(im, columns);
     add_commands(im, "first", NULL);
