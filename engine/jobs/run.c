@@ -32,6 +32,7 @@
 /* Everything that a run holds, released by one function. */
 typedef struct run {
     const unseen_config *config;
+    unseen_config settled; /* the caller's, with as many epochs as there are */
     const unseen_run_options *options;
     const unseen_events *events;
     us_dataset training, test;
@@ -299,6 +300,16 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 
 /* ---- training ---- */
 
+/* As many epochs as /training/least_steps asks for. */
+static void settle_epochs(run *r) {
+    us_training_settings *settings = &r->settled.training;
+    const int64_t images = r->training.selected_count;
+    const int batch = us_dataset_batch(&r->training, settings->batch);
+    const int64_t steps = (images + batch - 1) / batch;
+    const int64_t epochs = (settings->least_steps + steps - 1) / steps;
+    if (epochs > settings->epochs) settings->epochs = (int)epochs;
+}
+
 /* Where there is none, it says so, and training starts from the beginning. */
 static unseen_status find_checkpoint(run *r, unseen_error *error) {
     bool there;
@@ -351,6 +362,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     unseen_status status = resolve_config(r, error);
     if (status == UNSEEN_OK && r->config->member_count) return begin_folder(r, error);
+    settle_epochs(r);
     if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
     US_TRY(us_group_agree(r->group, status, error));
     US_TRY(us_ranks_compare(r->group, r->config, r->origin, error));
@@ -600,11 +612,8 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config,
-             .options = options,
-             .model.config = config,
-             .claim.lock = -1,
-             .checkpoint_file = -1};
+    run r = {.settled = *config, .options = options, .claim.lock = -1, .checkpoint_file = -1};
+    r.config = r.model.config = &r.settled;
     if (options->parallel) US_TRY(us_group_open(&r.group, error));
     r.own_events = us_ranks_events(r.group, events);
     r.events = &r.own_events;
