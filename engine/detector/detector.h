@@ -4,6 +4,7 @@
 #ifndef US_DETECTOR_DETECTOR_H
 #define US_DETECTOR_DETECTOR_H
 
+#include "detector/feature_settings.h"
 #include "network/network.h"
 #include "ops/anomaly_map.h"
 #include "ops/loss.h"
@@ -11,11 +12,12 @@
 
 enum {
     US_DETECTOR_MAX_NETWORKS = 6,
-    US_DETECTOR_MAX_COLUMNS = 4,
+    US_DETECTOR_MAX_COLUMNS = 5,
     US_DETECTOR_MAX_LOSSES = 8,
 };
 
 typedef struct us_detector_type us_detector_type;
+typedef struct us_features us_features; /* features.h */
 
 typedef enum us_combine {
     US_COMBINE_SUM,              /* sum of weight x column */
@@ -29,10 +31,11 @@ typedef struct us_scoring {
     int top_k;
     int combine; /* us_combine */
     double weights[US_DETECTOR_MAX_COLUMNS];
-    double false_positive_rate; /* that the calibrated threshold aims at */
-    double map_smoothing;       /* pixels, see anomaly_map.h */
-    int top_windows;            /* of an image that is cut into windows: the mean of so many of
-                                   their largest scores is its score */
+    double false_positive_rate;   /* that the calibrated threshold aims at */
+    double map_smoothing;         /* pixels, see anomaly_map.h */
+    int top_windows;              /* of an image that is cut into windows: the mean of so many of
+                                     their largest scores is its score */
+    us_feature_settings features; /* whose score is the column after the type's own */
 } us_scoring;
 
 /* A detector as the config describes it, without any device. */
@@ -69,11 +72,13 @@ typedef struct us_detector {
     us_device *device;
     int batch; /* as asked for */
     int padded;
+    bool training;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     us_buffer *parameters, *gradients; /* of all networks, one after the other; NULL: none */
     us_gradient_parts *gradient_parts;
     us_network_share shares[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
+    us_features *features; /* NULL: the config wants none */
     /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the
      * last, which a queue out of order may still read (NULL where the queue is in order). */
     us_buffer *x, *x_last;
@@ -104,12 +109,30 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
 /* The training images, for a look at them between steps: batch by batch, without shuffling or
  * augmentation. */
 typedef struct us_detector_survey {
-    int epoch; /* that is about to begin, from 0 */
+    int epoch; /* that is about to begin, from 0; after training, how many there were */
+    uint64_t seed;
     int64_t images, batches;
     /* Loads a batch into detector->x; *n receives its number of images. */
     unseen_status (*load)(void *user, int64_t batch, int *n, unseen_error *error);
     void *user;
 } us_detector_survey;
+
+/* After training, and once more after each restart: takes from the training images what scores need
+ * besides the networks. */
+unseen_status us_detector_fit(us_detector *detector, const us_detector_survey *survey,
+                              unseen_error *error);
+/* Whether us_detector_fit does anything. */
+bool us_detector_is_fitted(const us_detector_spec *spec);
+
+/* Column i of each image to columns[i], `batch` floats. */
+unseen_status us_detector_score(us_detector *detector, us_buffer *x, int n,
+                                us_buffer *const *columns, unseen_error *error);
+
+/* Where the images of a batch, which was scored just before, are anomalous: to out,
+ * [height][width][batch]. Only where the spec has maps. */
+unseen_status us_detector_map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
+                              us_buffer *out, unseen_error *error);
+bool us_detector_has_maps(const us_detector_spec *spec);
 
 /* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
 typedef struct us_detector_step {
@@ -180,6 +203,7 @@ struct us_detector_type {
                            unseen_error *error);
     unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
     void (*destroy)(us_detector *detector);
+    /* NULL: nothing is trained by steps. There are no epochs then, and all is learned by fit. */
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
                            unseen_error *error);
     /* Called before the first step of every epoch: may look at the training images through the
@@ -187,6 +211,10 @@ struct us_detector_type {
      * kept alone, so that a resumed training gives the same bits. NULL: nothing. */
     unseen_status (*begin_epoch)(us_detector *detector, const us_detector_survey *survey,
                                  unseen_error *error);
+    /* Called once, after training. It depends on the images, the networks and the seed alone. NULL:
+     * nothing. */
+    unseen_status (*fit)(us_detector *detector, const us_detector_survey *survey,
+                         unseen_error *error);
     /* What the type keeps beside its networks, for models and checkpoints. NULL: nothing. */
     unseen_status (*save)(const us_detector *detector, us_safetensors_builder *builder,
                           unseen_error *error);
@@ -209,7 +237,9 @@ extern const us_detector_type *const us_detector_types[]; /* detector_table.c; N
  * of the parameters, and of the input where that is another network's output; one pass scores. */
 us_passes us_detector_passes(const us_detector_spec *spec, int network);
 
-int us_detector_column_count(const us_detector_type *type);
+/* The type's columns, and then that of the features, if they are wanted. */
+int us_detector_column_count(const us_detector_spec *spec);
+struct us_detector_column us_detector_column(const us_detector_spec *spec, int column);
 int us_detector_loss_count(const us_detector_type *type);
 
 /* Judges are counted in the order of the networks: those before a network (by index), and in all.

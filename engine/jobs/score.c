@@ -58,7 +58,7 @@ static unseen_status describe_scoring(scoring *s, const char *out, const unseen_
 /* What a detector's scores.csv begins with, so that an earlier one is known. */
 static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
     us_scores none = {0};
-    US_TRY(us_model_scores(s->run.config->detector.type, 1, &none, error));
+    US_TRY(us_model_scores(&s->run.config->detector, 1, &none, error));
     *header = us_scores_header(&none);
     us_scores_destroy(&none);
     return *header ? UNSEEN_OK : us_fail_memory(error, "a header");

@@ -207,7 +207,7 @@ static unseen_status join(const unseen_scorer *s, scored *p, unseen_error *error
     for (int64_t i = 0; i < p->n; i++)
         combined[i] = us_score_combine(spec, &s->run.calibration, p->columns, i);
     p->score = us_windows_join(combined, p->n, top);
-    for (int c = 0; c < us_detector_column_count(spec->type); c++)
+    for (int c = 0; c < us_detector_column_count(spec); c++)
         p->columns[c][0] = us_windows_join(p->columns[c], p->n, top);
     free(combined);
     return UNSEEN_OK;
@@ -215,13 +215,13 @@ static unseen_status join(const unseen_scorer *s, scored *p, unseen_error *error
 
 /* ---- the answer ---- */
 
-static bool add_columns(const us_detector_type *type, const scored *p, cJSON *object) {
-    const int count = us_detector_column_count(type);
+static bool add_columns(const us_detector_spec *spec, const scored *p, cJSON *object) {
+    const int count = us_detector_column_count(spec);
     if (count == 1) return true;
     cJSON *parts = cJSON_AddObjectToObject(object, "columns");
     bool added = parts != NULL;
     for (int c = 0; added && c < count; c++)
-        added = us_json_add_number(parts, type->columns[c].name, p->columns[c][0]);
+        added = us_json_add_number(parts, us_detector_column(spec, c).name, p->columns[c][0]);
     return added;
 }
 
@@ -236,7 +236,7 @@ static char *answer(const unseen_scorer *s, const char *path, const scored *p) {
         us_json_add_number(object, "score", score) &&
         us_json_add_number(object, "percentile", percentile) &&
         cJSON_AddStringToObject(object, "verdict", anomalous ? "anomalous" : "normal") &&
-        add_columns(s->run.config->detector.type, p, object);
+        add_columns(&s->run.config->detector, p, object);
     char *text = complete ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     return text;

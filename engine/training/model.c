@@ -23,7 +23,7 @@ enum { SCORED_IN_FLIGHT = 4 };
 
 static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error) {
-    US_TRY(us_calibration_save(config->detector.type, calibration, builder, error));
+    US_TRY(us_calibration_save(&config->detector, calibration, builder, error));
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
     US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));
     return us_safetensors_add_metadata(builder, "name", config->name, error);
@@ -45,7 +45,7 @@ unseen_status us_model_load(us_detector *detector, us_calibration *calibration, 
                             unseen_error *error) {
     us_safetensors file;
     US_TRY(us_safetensors_open(path, &file, error));
-    unseen_status status = us_calibration_load(detector->spec->type, &file, calibration, error);
+    unseen_status status = us_calibration_load(detector->spec, &file, calibration, error);
     if (status == UNSEEN_OK) status = us_detector_load(detector, &file, error);
     if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
@@ -74,7 +74,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     pass->detector = detector;
     pass->images = &of->dataset->images;
     pass->in_flight = of->maps ? US_STEPS_IN_FLIGHT : SCORED_IN_FLIGHT;
-    pass->column_count = us_detector_column_count(detector->spec->type);
+    pass->column_count = us_detector_column_count(detector->spec);
     US_TRY(
         us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
     for (int c = 0; c < pass->column_count; c++) {
@@ -102,7 +102,7 @@ static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, in
     us_detector *detector = pass->detector;
     us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
-    US_TRY(detector->spec->type->score(detector, detector->x, n, pass->columns, error));
+    US_TRY(us_detector_score(detector, detector->x, n, pass->columns, error));
     if (pass->maps) US_TRY(us_map_pass_run(pass->maps, slot, first, n, error));
     us_detector_next_batch(detector);
     for (int c = 0; c < pass->column_count; c++)
@@ -168,7 +168,7 @@ static unseen_status plain_columns(us_detector *detector, const us_scored_images
     if (status == UNSEEN_OK) status = us_images_check(&of->dataset->images, error);
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         for (int64_t i = 0; i < count; i++)
-            columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];
+            columns[c][i] = us_detector_column(detector->spec, c).sign * (double)pass.scores[c][i];
     end_pass(&pass, end == UNSEEN_OK);
     if (status != UNSEEN_OK) us_columns_release(columns);
     return status;
@@ -318,16 +318,16 @@ unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, ui
 
 /* ---- scores ---- */
 
-unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
+unseen_status us_model_scores(const us_detector_spec *spec, int64_t count, us_scores *scores,
                               unseen_error *error) {
     const char *names[US_DETECTOR_MAX_COLUMNS + 1] = {"combined"};
-    int columns = us_detector_column_count(type);
+    int columns = us_detector_column_count(spec);
     if (columns == 1) {
-        names[0] = type->columns[0].name;
+        names[0] = us_detector_column(spec, 0).name;
         return us_scores_create(count, 1, names, scores, error);
     }
     for (int c = 0; c < columns; c++)
-        names[c + 1] = type->columns[c].name;
+        names[c + 1] = us_detector_column(spec, c).name;
     return us_scores_create(count, columns + 1, names, scores, error);
 }
 
@@ -363,7 +363,7 @@ unseen_status us_model_score(us_detector *detector, const us_calibration *calibr
                              unseen_error *error) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
     US_TRY(us_model_columns(detector, images, columns, error));
-    unseen_status status = us_model_scores(detector->spec->type, images->count, scores, error);
+    unseen_status status = us_model_scores(detector->spec, images->count, scores, error);
     if (status == UNSEEN_OK) {
         status = fill_scores(detector->spec, calibration, images, columns, scores, error);
         if (status != UNSEEN_OK) us_scores_destroy(scores);

@@ -39,7 +39,7 @@ unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, ui
                                  unseen_error *error);
 
 /* Zeroed scores of `count` images, with the columns that us_model_score gives. */
-unseen_status us_model_scores(const us_detector_type *type, int64_t count, us_scores *scores,
+unseen_status us_model_scores(const us_detector_spec *spec, int64_t count, us_scores *scores,
                               unseen_error *error);
 
 /* Scores of the images, which are of one dataset: the combined one first, then, if there are

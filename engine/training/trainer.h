@@ -36,6 +36,11 @@ unseen_status us_trainer_load(us_trainer *trainer, unseen_error *error);
  * collapsed. */
 unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error);
 
+/* After training: takes from the training images what scores need besides the networks
+ * (us_detector_fit). The same networks and images give the same bits, so that no checkpoint has it.
+ */
+unseen_status us_trainer_fit(us_trainer *trainer, unseen_error *error);
+
 /* After training: see verdict.h. */
 unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error);
 

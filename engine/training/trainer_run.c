@@ -7,7 +7,7 @@
 #include "training/trace.h"
 #include "training/trainer_internal.h"
 
-static int batch_size(const us_trainer *trainer, int64_t step) {
+int us_trainer_batch_size(const us_trainer *trainer, int64_t step) {
     int64_t left = trainer->dataset->selected_count - step * trainer->detector->batch;
     return left < trainer->detector->batch ? (int)left : trainer->detector->batch;
 }
@@ -19,7 +19,7 @@ static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
     double sum = 0;
     int64_t images = 0;
     for (int64_t s = 0; s < steps; s++) {
-        int n = batch_size(trainer, s);
+        int n = us_trainer_batch_size(trainer, s);
         sum += (double)n * trainer->signals.values[s * trainer->signals.count + loss];
         images += n;
     }
@@ -121,24 +121,11 @@ static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
     return status;
 }
 
-static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_error *error) {
-    us_trainer *trainer = user;
-    *n = batch_size(trainer, batch);
-    const us_image_batch_args args = {
-        .out = trainer->detector->x, .first = batch * trainer->detector->batch, .n = *n};
-    US_TRY(us_images_check(&trainer->dataset->images, error));
-    return us_image_batch_load(trainer->images.loader, &args, error);
-}
-
 /* Lets the detector look at the images, unless it did before the training was interrupted. */
 static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
     const us_detector_type *type = trainer->detector->spec->type;
     if (!type->begin_epoch || trainer->progress.step > 0) return UNSEEN_OK;
-    const us_detector_survey survey = {.epoch = trainer->progress.epoch,
-                                       .images = trainer->dataset->selected_count,
-                                       .batches = trainer->signals.steps_per_epoch,
-                                       .load = load_surveyed,
-                                       .user = trainer};
+    const us_detector_survey survey = us_trainer_survey(trainer);
     US_TRY(type->begin_epoch(trainer->detector, &survey, error));
     return us_images_check(&trainer->dataset->images, error);
 }
@@ -150,7 +137,7 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
         us_image_batch_args batch = {
             .out = trainer->detector->x,
             .first = step * trainer->detector->batch,
-            .n = batch_size(trainer, step),
+            .n = us_trainer_batch_size(trainer, step),
             .shuffle = true,
             .seed = trainer->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
@@ -246,7 +233,8 @@ static us_stopping_reason stopping_of(const us_trainer *trainer) {
 /* No epoch is left, or there is a reason to stop. The config decides, not the checkpoint: more
  * epochs or fewer may be asked for than when it was saved. */
 static bool is_finished(const us_trainer *trainer) {
-    return trainer->progress.epoch >= trainer->config->training.epochs ||
+    return !trainer->detector->spec->type->train ||
+           trainer->progress.epoch >= trainer->config->training.epochs ||
            stopping_of(trainer) != US_STOPPING_NONE;
 }
 
@@ -320,5 +308,6 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
-    return UNSEEN_OK;
+    /* Where nothing is trained, no epoch has left a checkpoint. */
+    return trainer->detector->spec->type->train ? UNSEEN_OK : us_trainer_save(trainer, error);
 }
