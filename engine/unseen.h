@@ -93,9 +93,10 @@ UNSEEN_API unseen_status unseen_config_resolved(const unseen_config *config, cha
 /* The JSON Schema that the config reader itself implies. */
 UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
 
-/* {name, detector, input, parameters, flops_per_image, memory_bytes, batch, precision,
+/* {name, detector, maps, input, parameters, flops_per_image, memory_bytes, batch, precision,
  *  networks: {NAME: {parameters, flops_per_image, input, output}},
  *  layers: [{network, index, path, layer, input, output, parameters, flops_per_image, ...}]}
+ * maps: whether the detector tells where an image is anomalous.
  * index is the place in the network's list, for layers nested in another that of the outermost;
  * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one
  * forward pass of one image through every network, a multiply-add counted as two. memory_bytes is

@@ -4,6 +4,7 @@
 
 #include "network/plan.h"
 #include "training/config.h"
+#include "training/maps.h"
 
 static cJSON *shape_json(us_shape shape) {
     return cJSON_CreateIntArray((int[]){shape.channels, shape.height, shape.width}, 3);
@@ -84,6 +85,7 @@ unseen_status unseen_show(const unseen_config *config, char **json, unseen_error
     complete =
         complete && cJSON_AddStringToObject(object, "name", config->name) &&
         cJSON_AddStringToObject(object, "detector", detector->type->name) &&
+        cJSON_AddBoolToObject(object, "maps", us_maps_check(detector, NULL) == UNSEEN_OK) &&
         add(object, "input", shape_json(config->input)) &&
         cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
         cJSON_AddStringToObject(object, "precision", us_precision_names[detector->precision]) &&

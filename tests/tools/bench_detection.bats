@@ -225,6 +225,144 @@ END
     [ "$(auc other_mixed 1)" != null ]
 }
 
+@test "bench_detection: cifar10 and other labelled sets in one .npz, by either spelling" {
+    python3 - "$LABELLED" <<'END'
+import sys
+import zipfile
+
+for path, names in (("plain.npz", "train_x train_y test_x test_y"), ("keras.npz", "x_train y_train x_test y_test"),
+                    ("other.npz", "train_x train_y test_x")):
+    with zipfile.ZipFile(path, "w") as pack:
+        for name, file in zip(names.split(), ("train_x", "train_y", "test_x", "test_y")):
+            pack.write(f"{sys.argv[1]}/{file}.npy", f"{name}.npy")
+END
+    job=(cifar10 "$TESTS/tiny.json" --classes 7 --seeds 1 --epochs 1 "${real[@]}")
+    for pack in plain keras; do
+        ends 0 "${job[@]}" --cifar10 $pack.npz
+        prints "**CIFAR-10**, one class normal and the others anomalous:"
+        prints_like '^\| config +\| score +\| +horse \| +mean \|'
+    done
+    # The arrays are those of the folder, and so are the scores.
+    ends 0 "${job[@]}" --cifar10 "$LABELLED"
+    [ "$(cat runs/detection/*/prediction.csv | sort | uniq -c | awk '{ print $1 }' | sort -u)" = 3 ]
+    ends 2 "${job[@]}" --cifar10 other.npz
+    says "other.npz holds neither train_x, train_y, test_x, test_y nor x_train, "
+}
+
+@test "bench_detection: cifar10 with photographs in an .npz" {
+    has libvips && has libarchive || skip "no photographs in archives"
+    python3 - "$LABELLED" <<'END'
+import struct
+import sys
+import zipfile
+
+
+def npy(dtype, count, body):
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({count},), }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + body
+
+
+def write(path, shift):
+    with zipfile.ZipFile(path, "w") as pack:
+        for split in ("train", "test"):
+            pixels = open(f"{sys.argv[1]}/{split}_x.npy", "rb").read()[128:]
+            files = [b"P5 16 16 255\n" + pixels[i:i + 256] for i in range(0, len(pixels), 256)]
+            offsets = [sum(map(len, files[:i])) + shift for i in range(len(files) + 1)]
+            body = b"".join(files)
+            pack.writestr(f"{split}_data.npy", npy("|u1", len(body), body))
+            pack.writestr(f"{split}_offsets.npy",
+                          npy("<i8", len(offsets), struct.pack(f"<{len(offsets)}q", *offsets)))
+            pack.write(f"{sys.argv[1]}/{split}_y.npy", f"{split}_y.npy")
+
+
+write("packed.npz", 0)
+write("wrong.npz", 1)
+END
+    job=(cifar10 "$TESTS/tiny.json" --classes 7 --seeds 1 --epochs 1 "${real[@]}")
+    ends 0 "${job[@]}" --cifar10 packed.npz
+    says "unpacking packed.npz"
+    packed=$(auc horse 1)
+    # They are the images of the folder.
+    ends 0 "${job[@]}" --cifar10 "$LABELLED"
+    [ "$packed" = "$(jq .tables[0].rows[0].mean.mean all.json)" ]
+    ends 0 "${job[@]}" --cifar10 packed.npz --seeds 2
+    [[ $stderr != *unpacking* ]] || fail "unpacked again"
+    ends 2 "${job[@]}" --cifar10 wrong.npz
+    says "wrong.npz: train_offsets does not fit train_data"
+    [ -z "$(find runs -name '.unpacking*')" ] || fail "something unfinished is left"
+}
+
+@test "bench_detection: tiles: kinds, pixel AUROC and AUPRO, from a folder and a tar archive" {
+    has libvips || skip "no photographs"
+    python3 - "$TESTS" <<'END'
+import os
+import random
+import sys
+
+generator = random.Random(5)
+SIDE = 16
+
+
+def pgm(path, rows):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as stream:
+        stream.write(b"P5 %d %d 255\n" % (SIDE, SIDE) + b"".join(rows))
+
+
+def ramp():
+    slope, offset = generator.randint(2, 6), generator.randint(0, 60)
+    return [bytearray(offset + slope * (x + y) for x in range(SIDE)) for y in range(SIDE)]
+
+
+def square(rows, top, side, value):
+    for y in range(top, top + side):
+        for x in range(top, top + side):
+            rows[y][x] = value
+    return rows
+
+
+for i in range(30):
+    pgm(f"set/train/good/{i:02}.pgm", ramp())
+for i in range(8):
+    pgm(f"set/test/good/{i:02}.pgm", ramp())
+    for kind, side in (("hole", 6), ("speck", 1)):
+        pgm(f"set/test/{kind}/{i:02}.pgm", square(ramp(), i, side, 255 if kind == "hole" else 128))
+        blank = [bytearray(SIDE) for _ in range(SIDE)]
+        pgm(f"set/ground_truth/{kind}/{i:02}_mask.pgm", square(blank, i, side, 255))
+END
+    job=(tiles "$TESTS/tiny.json" --seeds 1 2 --epochs 3 "${real[@]}")
+    ends 0 "${job[@]}" --tiles set
+    prints "**Magnetic tiles**:"
+    prints_like '^\| config +\| score +\| +images \| +hole \| +speck \| +pixel AUROC \| +AUPRO \| epochs \| seconds \|$'
+    prints_like '^\| tiny +\| \*\*reconstruction\*\* \|( +[01]\.[0-9]{4} ± [0-9.]+ \|){5} +3 \|'
+    for seed in 1 2; do
+        folder=$(echo runs/detection/tiles-tiny-seed$seed-*)
+        for pair in images=.auc hole=.kinds.hole.auc speck=.kinds.speck.auc "pixel AUROC=.pixel_auroc" AUPRO=.aupro; do
+            [ "$(auc "${pair%=*}" $seed)" = "$(jq "${pair#*=}" "$folder/metrics.json")" ] || fail "$pair"
+        done
+    done
+    jq -e '.tables[0].rows[0].auc | .hole.mean > .speck.mean' all.json
+    rows=$(jq -c .tables[0].rows[0].auc all.json)
+    # The same as an archive, which is unpacked once.
+    tar cf set.tar set
+    ends 0 "${job[@]}" --tiles set.tar
+    [ "$(jq -c .tables[0].rows[0].auc all.json)" = "$rows" ]
+    [ "$(find runs/detection -maxdepth 1 -name 'set-*' | wc -l)" -eq 1 ]
+    # A detector without maps is not asked for any; the table has a gap. Nor are there masks in every set.
+    ends 0 "${job[@]}" "$TESTS/tiny_transformations.json" --tiles set --set /input/channels=1
+    prints_like '^\| tiny_transformations +\| .*\| +- \| +- \| +3 \|'
+    rm -r set/ground_truth
+    touch set/later
+    ends 0 "${job[@]}" --tiles set --epochs 2
+    prints_like '^\| config +\| score +\| +images \| +hole \| +speck \| epochs \| seconds \|$'
+    ends 2 "${job[@]}" --tiles "$LABELLED"
+    says "labelled lacks the folders train and test"
+    head -c 700 set.tar >cut.tar
+    ends 2 "${job[@]}" --tiles cut.tar
+    says "cut.tar lacks the folders train and test"
+}
+
 @test "bench_detection: wrong arguments" {
     refused() {
         local pattern=$1
@@ -233,8 +371,8 @@ END
         [ -z "$output" ] || fail "something on stdout: $*"
         [[ $stderr == *"error: "*$pattern* ]] || fail "expected '$pattern': $*"
     }
-    refused "mnist: say where the images are with --mnist DIR" mnist
-    refused "faces: say where the images are with --faces DIR" faces "$TESTS/tiny.json"
+    refused "mnist: say where the images are with --mnist" mnist
+    refused "faces: say where the images are with --faces" faces "$TESTS/tiny.json"
     refused "other.json: No such file" "${fake[@]}" other.json
     refused "the config tiny is there twice" "${fake[@]}" "$SOURCE/tests/cli/tiny.json"
     refused "the seed 2 is there twice" "${fake[@]}" --seeds 2 1 2
@@ -246,6 +384,7 @@ END
     refused "$STATE lacks train-images-idx3-ubyte, and also train_x.npy" "${fake[@]}" --mnist "$STATE"
     refused "$STATE lacks trainingset.npy" "${fake[@]}" faces --faces "$STATE"
     refused "nowhere is not there" "${fake[@]}" --program /nowhere
+    refused "cifar10: say where the images are with --cifar10" cifar10
     [ ! -e runs ] || fail "something was run"
 }
 

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 
-import parts
 import programs
 
 RECORD = "benchmark.json"
@@ -147,12 +146,10 @@ class Run:
         return "metrics" in self.record and not self.missing_sources()
 
     def columns(self):
-        """The metrics there are: by class or source, then by score; the combined score is first."""
+        """The metrics there are, by column of the table and score."""
         if "metrics" not in self.record:
             return {}
-        metrics = {self.part.class_names[self.normal] if self.part.class_names
-                   else parts.TEST_SOURCE: self.record["metrics"], **self.record.get("sources", {})}
-        return {name: one["columns"] for name, one in metrics.items()}
+        return self.part.columns(self.record, self.normal)
 
     def finish(self, program, version, on_epoch):
         """Does what is still to be done. A failure is noted, not raised."""
@@ -177,7 +174,9 @@ class Run:
                            seconds=time.monotonic() - start)
 
     def train(self, program, version, start, on_epoch):
-        files = [text for option, path in self.part.files().items() for text in (f"--{option}", path)]
+        files = [text for option, path in self.part.files(self.settings.out).items()
+                 if option != "masks" or self.settings.maps[self.config]
+                 for text in (f"--{option}", path)]
         normal = [] if self.normal is None else ["--normal", self.normal]
         metrics = ask(program, "run", self.config, *self.settings.arguments(), *files, *normal,
                       "--seed", self.seed, "--out", self.folder, "--resume", on_epoch=on_epoch)
@@ -207,6 +206,7 @@ class Settings:
         self.epochs = options.epochs
         self.batch = options.batch
         self.overrides = options.set
+        self.maps = {}  # by config: whether its detector has maps to compare with masks
 
     def config_arguments(self):
         """What every verb that reads a config takes."""
@@ -228,7 +228,7 @@ class Settings:
 
     def digest(self, part, config):
         """Of everything that is not in a folder's name otherwise, the config's text included."""
-        whole = [self.arguments(), os.path.realpath(part.folder), read_config(config)]
+        whole = [self.arguments(), os.path.realpath(part.place), read_config(config)]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
 
 

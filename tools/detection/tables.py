@@ -4,7 +4,6 @@
 import math
 import statistics
 
-import parts
 import programs
 
 CONFIDENCE = 0.95
@@ -53,11 +52,8 @@ class Table:
         self.part = part
         self.runs = runs
         self.seeds = seeds
-        if part.class_names:
-            columns = [part.class_names[run.normal] for run in runs]
-        else:
-            columns = [parts.TEST_SOURCE, *part.sources(), *(name for run in runs
-                                                             for name in run.columns())]
+        columns = [*(part.first_column(run.normal) for run in runs), *part.sources(),
+                   *(name for run in runs for name in run.columns())]
         self.columns = list(dict.fromkeys(columns))
         self.configs = list(dict.fromkeys(run.name for run in runs))
         self.rows = [row for config in self.configs for row in self.rows_of(config)]
@@ -131,7 +127,7 @@ class Table:
     def outcome(self, config, column):
         """What stands where there is no AUC."""
         messages = [run.failure()["message"] for run in self.failures() if run.name == config
-                    and (run.normal is None or self.part.class_names[run.normal] == column)]
+                    and (run.normal is None or self.part.first_column(run.normal) == column)]
         words = [word for word in ("collapsed", "diverged") if messages and word in messages[0]]
         return (words + ["failed"])[0] if messages else "-"
 
