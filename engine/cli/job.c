@@ -44,9 +44,10 @@ static void print_job(const cJSON *result) {
     }
     char *seconds = cli_duration(cli_number(result, "train_seconds"));
     cli_table_cell(&table, "training");
-    cli_table_take(&table, cli_format("%lld epochs in %s, last loss %.6g",
-                                      (long long)cli_integer(result, "epochs"), seconds,
-                                      cli_number(result, "loss")));
+    const long long epochs = (long long)cli_integer(result, "epochs");
+    cli_table_take(&table, epochs ? cli_format("%lld epochs in %s, last loss %.6g", epochs, seconds,
+                                               cli_number(result, "loss"))
+                                  : cli_format("no epochs, %s", seconds));
     free(seconds);
     cli_table_cell(&table, "device");
     cli_table_cell(&table, cli_text(result, "device"));

@@ -8,6 +8,7 @@
     ROW(boss)                                                                                      \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
+    ROW(patch_density)                                                                             \
     ROW(transformations)                                                                           \
     ROW(vae)
 

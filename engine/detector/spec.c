@@ -148,6 +148,11 @@ static unseen_status read_networks(us_json *config, us_detector_spec *spec, unse
     keys[count].kind = US_KEY_END;
     char unused = 0;
     us_json json = us_json_member(config, "networks");
+    if (!json.value && count == 0) return UNSEEN_OK;
+    if (!json.value)
+        return us_json_fail(config, error,
+                            "the key \"networks\" is missing: the detector's networks by name, "
+                            "each a list of layers");
     US_TRY(us_json_read(&json, keys, &unused, error));
 
     for (int i = 0; i < count; i++) {

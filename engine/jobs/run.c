@@ -324,11 +324,13 @@ static unseen_status prepare(run *r, unseen_error *error) {
     US_TRY(us_trainer_create(&training, &r->trainer, error));
     if (r->options->resume) US_TRY(resume(r, error));
     US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
+    char epochs[32] = "no epochs";
+    if (settings->epochs > 0) snprintf(epochs, sizeof epochs, "%d epochs", settings->epochs);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
-                     "%s on %s: %" PRId64 " training %s, %d epochs, batch %d%s", r->config->name,
+                     "%s on %s: %" PRId64 " training %s, %s, batch %d%s", r->config->name,
                      r->device->facts.name, r->training.selected_count,
-                     r->training.images.tiling.count ? "windows" : "images", settings->epochs,
-                     batch, batch < settings->batch ? ", as there are no more images" : "");
+                     r->training.images.tiling.count ? "windows" : "images", epochs, batch,
+                     batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 

@@ -33,8 +33,7 @@ static const us_key root_keys[] = {
      .help = "The images that the networks see"},
     {.name = "networks",
      .kind = US_KEY_OBJECT,
-     .required = true,
-     .help = "The detector's networks by name, each a list of layers"},
+     .help = "The detector's networks by name, each a list of layers; only patch_density has none"},
     {.name = "detector",
      .kind = US_KEY_OBJECT,
      .required = true,
@@ -423,6 +422,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     US_TRY(
         us_augmentation_check(&augmentation, &config->training.augmentation, config->input, error));
     config->detector.precision = (us_precision)config->training.precision;
+    if (!config->detector.type->train) config->training.epochs = 0;
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
     us_json collapse = us_json_member_object(&training, "collapse");
