@@ -313,8 +313,9 @@ UNSEEN_API unseen_status unseen_tune(const unseen_config *config,
                                      const unseen_tune_options *options,
                                      const unseen_events *events, char **json, unseen_error *error);
 
-/* Writes report.html into each run folder, and a comparison of all of them to out where it is not
- * NULL. overwrite: see unseen_run_options. {runs: [{out, name, auc, loss, epochs, ...}]} */
+/* Writes report.html into each folder of a run or a sweep, and a comparison of all of them to out
+ * where it is not NULL. overwrite: see unseen_run_options. {runs: [{out, name, auc, loss, epochs,
+ * ...}]} */
 UNSEEN_API unseen_status unseen_report(const char *const *run_folders, size_t count,
                                        const char *out, bool overwrite, char **json,
                                        unseen_error *error);
@@ -328,7 +329,8 @@ typedef struct unseen_sweep_options {
     const char *const *overrides; /* of every run, over those of the plan; may be NULL */
     size_t override_count;
     const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
-    bool list_only; /* only check the plan and say what is done of it; nothing is written */
+    bool list_only; /* only check the plan and say what is done of it, and how long the rest takes;
+                       nothing is written but, to the cache, the speed of a device */
     bool overwrite; /* see unseen_run_options; runs that are done stay done */
 } unseen_sweep_options;
 
@@ -370,18 +372,22 @@ typedef struct unseen_sweep_options {
  *
  * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
  * only on request or with final images, as then the labels choose the model, and the result says
- * so. After every run OUT/sweep.json and OUT/leaderboard.csv are replaced; the former is the
- * result:
- * {name, plan, out, by, done, failed, best: a folder or null, warnings: [..], label_informed,
- *  final, where the plan has it: {run, test, labels, auc, auc_ci95, n, positives}, null until every
- *  run has been tried, and kept in OUT/final.json, with the scores in OUT/final.csv,
- *  groups, where runs differ in their seeds alone: [{overrides: without the seed, runs: how many
- *  are done, auc, held_out_loss, loss: {mean, ci95: by Student's t}}],
- *  runs, best first: [{rank, out, overrides: [..], status: "waiting", "running" (in another
- *  process), "done", "diverged", "failed", "interrupted" or "stopped" (by halving), message (of
- *  failures), parameters, images_per_second (in training), held_out_loss, loss, auc, auc_ci95,
- *  epochs, train_seconds, fronts: which of "parameters" and "images_per_second" no other run beats
- *  at an AUC as good, or without AUCs at a loss as low}]}; numbers that are not known are null. */
+ * so. After every run OUT/sweep.json and OUT/leaderboard.csv are replaced, and in the end
+ * OUT/report.html (unseen_report writes it at any time); the first is the result:
+ * {name, plan, scales: {POINTER: "linear", "log" or "choices"} of what is sampled, out, by, done,
+ * failed, best: a folder or null, warnings: [..], label_informed, final, where the plan has it:
+ * {run, test, labels, auc, auc_ci95, n, positives}, null until every run has been tried, and kept
+ * in OUT/final.json, with the scores in OUT/final.csv, groups, where runs differ in their seeds
+ * alone: [{overrides: without the seed, runs: how many are done, auc, held_out_loss, loss: {mean,
+ * ci95: by Student's t}}], runs, best first: [{rank, out, overrides: [..], status: "waiting",
+ * "running" (in another process), "done", "diverged", "failed", "interrupted" or "stopped" (by
+ * halving), message (of failures), parameters, images_per_second (in training), held_out_loss,
+ * loss, auc, auc_ci95, epochs, train_seconds, fronts: which of "parameters" and "images_per_second"
+ * no other run beats at an AUC as good, or without AUCs at a loss as low; with list_only:
+ * seconds_left, of training}], with list_only estimate: {seconds_left: by all devices together and,
+ * with halving, of the runs that go on; devices, basis: what it rests on: the speed of runs that
+ * are done, that which an earlier call or unseen_bench has found of the device, or one that is
+ * measured now}}; numbers that are not known are null. */
 UNSEEN_API unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -27,7 +27,7 @@ static const struct {
                                              US_RUN_CONFIG, NULL}},
     [US_FOLDER_SWEEP] = {"sweep", "unseen sweep 1\n", "--out",
                          (const char *const[]){US_SWEEP_LEADERBOARD, US_SWEEP_DOCUMENT,
-                                               US_SWEEP_FINAL, NULL}},
+                                               US_SWEEP_FINAL, US_RUN_REPORT, NULL}},
     [US_FOLDER_MAPS] = {"set of maps", "unseen maps 1\n", "--maps",
                         (const char *const[]){US_MAPS_ARRAY, NULL}},
 };

@@ -20,6 +20,7 @@ typedef enum us_stream {
     US_STREAM_RESTART = 8,        /* seeds of trainings that start again */
     US_STREAM_SWEEP = 9,          /* points of ranges in a plan of runs */
     US_STREAM_AUGMENTATION = 10,  /* how training images are varied */
+    US_STREAM_DEFECT = 12,        /* defects drawn into images */
     US_STREAM_DENSITY = 14,       /* which points densities keep, and how they are projected */
 } us_stream;
 

@@ -20,7 +20,8 @@ static const char *short_folder(const cJSON *run) {
     return slash ? slash + 1 : folder;
 }
 
-static void add_run(cli_table *table, const cJSON *run) {
+/* listed: with the training that is left. */
+static void add_run(cli_table *table, const cJSON *run, bool listed) {
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(run, "auc_ci95");
     const cJSON *low = cJSON_GetArrayItem(interval, 0), *high = cJSON_GetArrayItem(interval, 1);
     cell_number(table, "%.0f", cli_number(run, "rank"));
@@ -34,6 +35,7 @@ static void add_run(cli_table *table, const cJSON *run) {
                               : cli_format("-"));
     cli_table_take(table, cli_grouped(cli_integer(run, "parameters")));
     cli_table_take(table, cli_duration(cli_number(run, "train_seconds")));
+    if (listed) cli_table_take(table, cli_duration(cli_number(run, "seconds_left")));
 }
 
 static void cell_summary(cli_table *table, const cJSON *group, const char *name,
@@ -86,17 +88,32 @@ static void print_final(const cJSON *final) {
            cli_number(final, "auc"), low->valuedouble, high->valuedouble);
 }
 
+static void print_estimate(const cJSON *estimate) {
+    if (!estimate || cli_number(estimate, "seconds_left") == 0) return;
+    char *left = cli_duration(cli_number(estimate, "seconds_left"));
+    fputs("training that is left, about: ", stdout);
+    fputs(left, stdout);
+    if (cli_number(estimate, "devices") > 1)
+        printf(" on %.0f devices", cli_number(estimate, "devices"));
+    fputs(" (", stdout);
+    cli_put_clean(cli_text(estimate, "basis"), stdout);
+    puts(")");
+    free(left);
+}
+
 static void print_sweep(const cJSON *result) {
-    static const char *const header[] = {"rank",           "run",        "status",
-                                         "held out",       "loss",       "AUC",
-                                         "95% confidence", "parameters", "training"};
+    static const char *const header[] = {"rank",     "run",        "status",         "held out",
+                                         "loss",     "AUC",        "95% confidence", "parameters",
+                                         "training", "left, about"};
+    const cJSON *estimate = cJSON_GetObjectItemCaseSensitive(result, "estimate");
+    const size_t columns = sizeof header / sizeof *header - (estimate ? 0 : 1);
     cli_table table;
-    cli_table_begin(&table, "rllrrrrrr");
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
+    cli_table_begin(&table, estimate ? "rllrrrrrrr" : "rllrrrrrr");
+    for (size_t i = 0; i < columns; i++)
         cli_table_cell(&table, header[i]);
     const cJSON *run;
     cJSON_ArrayForEach(run, cJSON_GetObjectItemCaseSensitive(result, "runs")) {
-        add_run(&table, run);
+        add_run(&table, run, estimate != NULL);
     }
     cli_table_end(&table, 0);
     print_groups(result);
@@ -107,6 +124,7 @@ static void print_sweep(const cJSON *result) {
     cli_put_clean(cli_text(result, "out"), stdout);
     putchar('\n');
     print_final(cJSON_GetObjectItemCaseSensitive(result, "final"));
+    print_estimate(estimate);
     cli_print_warnings(result);
 }
 

@@ -170,7 +170,9 @@ static const option_row rows[] = {
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},
     {"jobs", "N", "Runs at a time on each device, which share a CPU's cores (default: 1)",
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(jobs)},
-    {"list", NULL, "Check the plan and list its runs, and what is done of them; train nothing",
+    {"list", NULL,
+     "Check the plan and list its runs, what is done of them, and about how long the rest takes; "
+     "train nothing",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(list)},
     {"overwrite", NULL,
      "Write into --out although it holds files that unseen did not write: those of the same names "

@@ -44,11 +44,16 @@ static void destroy_flat(us_detector *detector) {
     us_buffer_destroy(detector->gradients);
 }
 
+int us_detector_joint(const us_detector_spec *spec, bool training) {
+    return spec->type->joint ? spec->type->joint(spec, training) : 1;
+}
+
 static unseen_status create_network(us_detector *detector, int index, bool training,
                                     unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     const struct us_detector_network *role = &spec->type->networks[index];
-    us_network_options options = {.batch = detector->batch,
+    const int joint = us_detector_joint(spec, training);
+    us_network_options options = {.batch = joint > 1 ? joint * detector->padded : detector->batch,
                                   .logits = role->logits,
                                   .compared = role->compared,
                                   .training = training,
@@ -149,13 +154,13 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
 
 /* ---- scores ---- */
 
-bool us_detector_is_fitted(const us_detector_spec *spec) {
-    return spec->type->fit || spec->scoring.features.layer;
+bool us_detector_finishes(const us_detector_spec *spec) {
+    return spec->type->finish || spec->scoring.features.layer;
 }
 
-unseen_status us_detector_fit(us_detector *detector, const us_detector_survey *survey,
+unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
                               unseen_error *error) {
-    if (detector->spec->type->fit) US_TRY(detector->spec->type->fit(detector, survey, error));
+    if (detector->spec->type->finish) US_TRY(detector->spec->type->finish(detector, survey, error));
     if (!detector->features) return UNSEEN_OK;
     return us_features_learn(detector->features, detector, survey, error);
 }

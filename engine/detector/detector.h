@@ -109,7 +109,7 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
 /* The training images, for a look at them between steps: batch by batch, without shuffling or
  * augmentation. */
 typedef struct us_detector_survey {
-    int epoch; /* that is about to begin, from 0; after training, how many there were */
+    int epoch; /* that is about to begin, from 0; after the last one, how many there were */
     uint64_t seed;
     int64_t images, batches;
     /* Loads a batch into detector->x; *n receives its number of images. */
@@ -119,10 +119,10 @@ typedef struct us_detector_survey {
 
 /* After training, and once more after each restart: takes from the training images what scores need
  * besides the networks. */
-unseen_status us_detector_fit(us_detector *detector, const us_detector_survey *survey,
+unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
                               unseen_error *error);
-/* Whether us_detector_fit does anything. */
-bool us_detector_is_fitted(const us_detector_spec *spec);
+/* Whether us_detector_finish does anything. */
+bool us_detector_finishes(const us_detector_spec *spec);
 
 /* Column i of each image to columns[i], `batch` floats. */
 unseen_status us_detector_score(us_detector *detector, us_buffer *x, int n,
@@ -194,6 +194,8 @@ struct us_detector_type {
 
     /* What the attributes change of a network's passes. NULL: nothing. */
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
+    /* How many batches' worth of images the networks see side by side in one pass. NULL: one. */
+    int (*joint)(const us_detector_spec *spec, bool training);
     /* The key, of kind US_KEY_INT, that says for how many epochs at the beginning not every network
      * is trained. NULL: there is none. */
     const char *warmup_key;
@@ -203,7 +205,7 @@ struct us_detector_type {
                            unseen_error *error);
     unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
     void (*destroy)(us_detector *detector);
-    /* NULL: nothing is trained by steps. There are no epochs then, and all is learned by fit. */
+    /* NULL: nothing is trained by steps. There are no epochs then, and all is learned by finish. */
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
                            unseen_error *error);
     /* Called before the first step of every epoch: may look at the training images through the
@@ -211,10 +213,10 @@ struct us_detector_type {
      * kept alone, so that a resumed training gives the same bits. NULL: nothing. */
     unseen_status (*begin_epoch)(us_detector *detector, const us_detector_survey *survey,
                                  unseen_error *error);
-    /* Called once, after training. It depends on the images, the networks and the seed alone. NULL:
+    /* Called once training has ended, again if it is then continued: as begin_epoch. NULL:
      * nothing. */
-    unseen_status (*fit)(us_detector *detector, const us_detector_survey *survey,
-                         unseen_error *error);
+    unseen_status (*finish)(us_detector *detector, const us_detector_survey *survey,
+                            unseen_error *error);
     /* What the type keeps beside its networks, for models and checkpoints. NULL: nothing. */
     unseen_status (*save)(const us_detector *detector, us_safetensors_builder *builder,
                           unseen_error *error);
@@ -236,6 +238,9 @@ extern const us_detector_type *const us_detector_types[]; /* detector_table.c; N
 /* The passes of a network. Unless the type counts otherwise, every backward pass computes gradients
  * of the parameters, and of the input where that is another network's output; one pass scores. */
 us_passes us_detector_passes(const us_detector_spec *spec, int network);
+
+/* At least 1, see us_detector_type.joint. */
+int us_detector_joint(const us_detector_spec *spec, bool training);
 
 /* The type's columns, and then that of the features, if they are wanted. */
 int us_detector_column_count(const us_detector_spec *spec);

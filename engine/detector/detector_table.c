@@ -6,9 +6,11 @@
     ROW(alocc)                                                                                     \
     ROW(autoencoder)                                                                               \
     ROW(boss)                                                                                      \
+    ROW(contrastive)                                                                               \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
     ROW(patch_density)                                                                             \
+    ROW(synthetic_defects)                                                                         \
     ROW(transformations)                                                                           \
     ROW(vae)
 

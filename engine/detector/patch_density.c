@@ -169,7 +169,7 @@ static unseen_status learn_batch(us_detector *detector, const us_detector_survey
     return UNSEEN_OK;
 }
 
-static unseen_status fit(us_detector *detector, const us_detector_survey *survey,
+static unseen_status finish(us_detector *detector, const us_detector_survey *survey,
                          unseen_error *error) {
     patch_density *d = detector->state;
     for (int i = 0; i < d->scales; i++)
@@ -239,7 +239,7 @@ const us_detector_type us_patch_density_detector = {
     .columns = {{"distance", 1, "patches"}},
     .create = create,
     .destroy = destroy,
-    .fit = fit,
+    .finish = finish,
     .save = save,
     .load = load,
     .score = score,

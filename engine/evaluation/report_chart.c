@@ -98,9 +98,35 @@ static void tick_label(FILE *page, const us_axis *axis, double value) {
     fprintf(page, "%.*f", decimals, value);
 }
 
+/* Groups' names below the axis; of many, as many as there is room for. */
+static void write_names(FILE *page, const us_chart *chart) {
+    const us_axis *axis = &chart->x;
+    const int most = 6, every = (axis->name_count + most - 1) / most;
+    for (int i = 0; i < axis->name_count; i += every) {
+        const char *name = axis->names[i];
+        const int shown = axis->name_count > 3 ? 9 : 18;
+        char text[24];
+        int length = 0;
+        while (length < shown && name[length])
+            length++;
+        /* Not within a character. */
+        while (name[length] && length && ((unsigned char)name[length] & 0xc0) == 0x80)
+            length--;
+        snprintf(text, sizeof text, "%.*s", length, name);
+        fprintf(page, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", place_x(chart, i),
+                HEIGHT - BOTTOM + 18);
+        us_page_text(page, text);
+        fputs(name[length] ? "\xe2\x80\xa6</text>\n" : "</text>\n", page);
+    }
+}
+
 static void write_ticks(FILE *page, const us_chart *chart, bool of_y) {
     const us_axis *axis = of_y ? &chart->y : &chart->x;
     double ticks[MAX_TICKS];
+    if (axis->names) {
+        write_names(page, chart);
+        return;
+    }
     int count = axis->logarithmic ? logarithmic_ticks(axis, ticks) : linear_ticks(axis, ticks);
     for (int i = 0; i < count; i++) {
         if (of_y) {
@@ -126,6 +152,7 @@ static void write_axes(FILE *page, const us_chart *chart) {
     fprintf(page, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (LEFT + WIDTH - RIGHT) / 2,
             HEIGHT - 8);
     us_page_text(page, chart->x.label);
+    if (chart->x.logarithmic) fputs(" (log scale)", page);
     fprintf(page,
             "</text>\n<text transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
             (TOP + HEIGHT - BOTTOM) / 2);
@@ -161,8 +188,29 @@ static int64_t write_run(FILE *page, const us_chart *chart, const us_series *ser
     return i;
 }
 
+/* One dot of those that would cover each other, so that the page's size is bounded. */
+static void write_dots(FILE *page, const us_chart *chart, int index) {
+    const us_series *series = &chart->series[index];
+    unsigned char taken[WIDTH * HEIGHT / 8] = {0};
+    fprintf(page, "<path class=\"dots k%d\" d=\"", index);
+    for (int64_t i = 0; i < series->count; i++) {
+        if (!drawable(chart, series, i)) continue;
+        const double x = place_x(chart, series->x[i]), y = place_y(chart, series->y[i]);
+        if (!(x >= 0 && x < WIDTH && y >= 0 && y < HEIGHT)) continue;
+        const int cell = (int)y * WIDTH + (int)x;
+        if (taken[cell / 8] >> cell % 8 & 1) continue;
+        taken[cell / 8] |= (unsigned char)(1 << cell % 8);
+        fprintf(page, "M%.1f %.1fh0", x, y);
+    }
+    fputs("\"/>\n", page);
+}
+
 static void write_series(FILE *page, const us_chart *chart, int index) {
     const us_series *series = &chart->series[index];
+    if (series->points) {
+        write_dots(page, chart, index);
+        return;
+    }
     for (int64_t i = 0; i < series->count;) {
         if (!drawable(chart, series, i)) {
             i++;
@@ -191,11 +239,11 @@ static void write_told_points(FILE *page, const us_chart *chart, int index) {
         if (!drawable(chart, series, i)) continue;
         fprintf(page, "<circle class=\"tell k%d solid\" cx=\"%.1f\" cy=\"%.1f\" r=\"6\"><title>",
                 index, place_x(chart, series->x[i]), place_y(chart, series->y[i]));
-        us_page_text(page, series->name);
+        us_page_text(page, series->labels ? series->labels[i] : series->name);
         fputs(", ", page);
         us_page_text(page, chart->x.label);
-        fprintf(page, " %s: %s</title></circle>\n", us_text_number(series->x[i], x),
-                us_text_number(series->y[i], y));
+        if (!chart->x.names) fprintf(page, " %s", us_text_number(series->x[i], x));
+        fprintf(page, ": %s</title></circle>\n", us_text_number(series->y[i], y));
     }
 }
 
@@ -209,6 +257,8 @@ static void write_legend(FILE *page, const us_chart *chart) {
                     "<path class=\"area k%d\" d=\"M1 1H25V10H1Z\"/><path class=\"line k%d "
                     "solid\" d=\"M1 1H25\"/>",
                     s, s);
+        else if (series->points)
+            fprintf(page, "<path class=\"dots k%d\" d=\"M13 5h0\"/>", s);
         else
             fprintf(page, "<path class=\"line k%d\" d=\"M0 5H26\"/>", s);
         fputs("</svg>", page);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Charts as inline SVG: lines and filled steps over two labelled axes. Colours come from the page's
- * style sheet, so that they follow its light or dark scheme; lines differ by dashes as well. */
+/* Charts as inline SVG: lines, filled steps and dots over two labelled axes. Colours come from the
+ * page's style sheet, so that they follow its light or dark scheme; lines differ by dashes as well.
+ */
 #ifndef US_EVALUATION_REPORT_CHART_H
 #define US_EVALUATION_REPORT_CHART_H
 
@@ -14,15 +15,19 @@ typedef struct us_series {
     const char *name;    /* in the legend */
     const double *x, *y; /* points that are not finite interrupt the line */
     int64_t count;
-    bool filled; /* the area down to the x axis, too */
+    bool filled;               /* the area down to the x axis, too */
+    bool points;               /* dots instead of a line */
+    const char *const *labels; /* what each point is called under the pointer; NULL: the name */
 } us_series;
 
 typedef struct us_axis {
     const char *label;
     double low, high; /* low < high; of a logarithmic axis both above 0 */
     bool logarithmic;
-    bool whole;   /* ticks at whole numbers only */
-    bool percent; /* values are shares, shown as percentages */
+    bool whole;               /* ticks at whole numbers only */
+    bool percent;             /* values are shares, shown as percentages */
+    const char *const *names; /* of groups, which lie at 0, 1, ..; NULL: values are numbers */
+    int name_count;
 } us_axis;
 
 typedef struct us_chart {

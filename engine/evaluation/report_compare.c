@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/output.h"
 #include "evaluation/locale.h"
@@ -12,6 +13,7 @@
 #include "evaluation/report_chart.h"
 #include "evaluation/report_page.h"
 #include "evaluation/report_run.h"
+#include "evaluation/report_sweep.h"
 
 /* What the comparison keeps of a run; numbers are NaN where unknown. */
 typedef struct us_summary {
@@ -65,6 +67,65 @@ static unseen_status summarize(const us_run *run, us_summary *summary, unseen_er
     if (!summary->folder || !summary->name || !summary->device)
         return us_fail_memory(error, "the comparison of runs");
     return keep_roc(run, summary, error);
+}
+
+/* ---- sweeps ---- */
+
+static bool is_sweep(const char *folder) {
+    char *board = us_path_join(folder, US_SWEEP_DOCUMENT);
+    char *metrics = us_path_join(folder, US_RUN_METRICS);
+    const bool is = board && metrics && us_file_exists(board) && !us_file_exists(metrics);
+    free(board);
+    free(metrics);
+    return is;
+}
+
+/* As its best run, the first of the board. */
+static unseen_status summarize_sweep(const char *folder, const cJSON *board, us_summary *summary,
+                                     unseen_error *error) {
+    const char *name = us_run_string(board, "name");
+    const cJSON *best = us_run_string(board, "best")
+                            ? cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(board, "runs"), 0)
+                            : NULL;
+    const cJSON *ci95 = cJSON_GetObjectItemCaseSensitive(best, "auc_ci95");
+    const cJSON *low = cJSON_GetArrayItem(ci95, 0), *high = cJSON_GetArrayItem(ci95, 1);
+    *summary = (us_summary){
+        .folder = strdup(folder),
+        .name = strdup(name ? name : folder),
+        .device = strdup("unknown"),
+        .auc = us_run_number(best, "auc"),
+        .low = cJSON_IsNumber(low) ? low->valuedouble : NAN,
+        .high = cJSON_IsNumber(high) ? high->valuedouble : NAN,
+        .average_precision = NAN,
+        .found_at_5 = NAN,
+        .loss = us_run_number(best, "loss"),
+        .epochs = us_run_number(best, "epochs"),
+        .train_seconds = us_run_number(best, "train_seconds"),
+        .parameters = us_run_number(best, "parameters"),
+    };
+    if (summary->folder && summary->name && summary->device) return UNSEEN_OK;
+    return us_fail_memory(error, "the comparison of runs");
+}
+
+static unseen_status report_sweep(const char *folder, us_summary *summary, unseen_error *error) {
+    us_json board = {0};
+    char *path = us_path_join(folder, US_SWEEP_DOCUMENT);
+    unseen_status status =
+        path ? us_json_load(path, &board, error) : us_fail_memory(error, "a path");
+    if (status == UNSEEN_OK) status = us_report_sweep(folder, board.value, error);
+    if (status == UNSEEN_OK) status = summarize_sweep(folder, board.value, summary, error);
+    cJSON_Delete(board.value);
+    free(path);
+    return status;
+}
+
+static unseen_status report_run(const char *folder, us_summary *summary, unseen_error *error) {
+    us_run run;
+    US_TRY(us_run_read(folder, &run, error));
+    unseen_status status = us_report_write(&run, NULL, error);
+    if (status == UNSEEN_OK) status = summarize(&run, summary, error);
+    us_run_release(&run);
+    return status;
 }
 
 /* ---- JSON ---- */
@@ -280,15 +341,11 @@ unseen_status unseen_report(const char *const *run_folders, size_t count, const 
     if (!summaries) return us_fail_memory(error, "the comparison of runs");
     unseen_status status = UNSEEN_OK;
     for (size_t i = 0; i < count && status == UNSEEN_OK; i++) {
-        us_run run;
-        US_CHECK(us_run_read(run_folders[i], &run, error));
-        status = us_report_write(&run, NULL, error);
-        if (status == UNSEEN_OK) status = summarize(&run, &summaries[i], error);
-        us_run_release(&run);
+        status = is_sweep(run_folders[i]) ? report_sweep(run_folders[i], &summaries[i], error)
+                                          : report_run(run_folders[i], &summaries[i], error);
     }
     if (status == UNSEEN_OK && out) status = write_comparison(summaries, count, out, error);
     if (status == UNSEEN_OK) status = to_json(summaries, count, json, error);
-done:
     release(summaries, count);
     return status;
 }

@@ -44,6 +44,8 @@ static const char style[] =
     ".grid{stroke:var(--grid)}.frame{stroke:var(--soft);fill:none}\n"
     ".line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round}\n"
     ".area{fill:var(--c);fill-opacity:.25;stroke:none}.dot{fill:var(--c)}\n"
+    ".dots{fill:none;stroke:var(--c);stroke-width:7;stroke-linecap:round;stroke-opacity:.65}"
+    "path.dots{stroke-dasharray:none}\n"
     ".tell{fill:var(--c);fill-opacity:0}.tell:hover{fill-opacity:.5}\n"
     ".rule{fill:none;stroke:var(--soft);stroke-dasharray:4 4}\n"
     ".marker{stroke:var(--ink);stroke-dasharray:5 3;stroke-width:1.5}\n"

@@ -9,6 +9,7 @@
 #include "base/event.h"
 #include "base/output.h"
 #include "jobs/bench.h"
+#include "jobs/speeds.h"
 #include "ops/peak.h"
 #include "training/model.h"
 #include "training/trace.h"
@@ -103,6 +104,7 @@ static unseen_status warm_up(bench *b, unseen_error *error) {
     US_TRY(us_trainer_rehearse(b->subject.trainer, 0, error));
     US_TRY(us_device_finish(b->device, error));
     b->seconds_to_first_step = us_clock() - b->started;
+    US_TRY(us_trainer_finish(b->subject.trainer, error));
     US_TRY(time_scoring(b, &b->subject.dataset, false, &rate, error));
     b->device_bytes = (double)b->device->peak_bytes; /* before measuring takes memory of its own */
     b->host_bytes = host_memory();
@@ -186,7 +188,7 @@ static unseen_status describe(const bench *b, char **json, unseen_error *error) 
     return *json ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
-static unseen_status set_up(us_bench_subject *subject, us_device *device, unseen_error *error) {
+unseen_status us_bench_set_up(us_bench_subject *subject, us_device *device, unseen_error *error) {
     const unseen_config *config = subject->config;
     const int batch = config->training.batch;
     US_TRY(us_dataset_make_up(config, (int64_t)batch * US_BENCH_BATCHES, &subject->dataset, error));
@@ -213,11 +215,15 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) us_precision_tell(b.device, config->detector.precision, events);
     if (status == UNSEEN_OK) status = us_tuning_open(&b.device->facts, &b.device->tuning, error);
-    if (status == UNSEEN_OK) status = set_up(&b.subject, b.device, error);
+    if (status == UNSEEN_OK) status = us_bench_set_up(&b.subject, b.device, error);
     if (status == UNSEEN_OK) status = warm_up(&b, error);
     if (status == UNSEEN_OK) status = profile(&b, options->profile, error);
     if (status == UNSEEN_OK) status = measure(&b, error);
-    if (status == UNSEEN_OK) status = describe(&b, json, error);
+    if (status == UNSEEN_OK) {
+        const double flops = us_detector_training_flops(&config->detector);
+        us_speeds_remember(&b.device->facts, (us_speed){flops, b.train_rate});
+        status = describe(&b, json, error);
+    }
     us_bench_rows_release(&b.rows);
     us_trainer_destroy(b.subject.trainer);
     us_detector_destroy(b.subject.detector);

@@ -34,6 +34,10 @@ typedef struct us_bench_subject {
 
 enum { US_BENCH_BATCHES = 8 };
 
+/* Makes all of a subject, of which the config is set, on an open device. Call the destructors of
+ * its parts after a failure, too. */
+unseen_status us_bench_set_up(us_bench_subject *subject, us_device *device, unseen_error *error);
+
 /* Profiles training steps and scoring batches, and gives medians. *step, where asked for, is the
  * profile of the last training step. */
 unseen_status us_bench_profile(const us_bench_subject *subject, us_bench_rows *rows,

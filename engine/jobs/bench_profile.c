@@ -154,7 +154,7 @@ static unseen_status score_once(const us_bench_subject *subject, us_buffer *cons
                                 unseen_error *error) {
     us_detector *detector = subject->detector;
     US_TRY(us_trainer_load_first_batch(subject->trainer, error));
-    return detector->spec->type->score(detector, detector->x, detector->batch, columns, error);
+    return us_detector_score(detector, detector->x, detector->batch, columns, error);
 }
 
 static unseen_status run_session(const us_bench_subject *subject, us_bench_phase phase,
@@ -196,6 +196,8 @@ unseen_status us_bench_profile(const us_bench_subject *subject, us_bench_rows *r
         US_CHECK(us_buffer_create(subject->detector->device,
                                   (size_t)detector->padded * sizeof(float), "scores", &columns[c],
                                   error));
+    /* The end of a training looked at images in another order, so that a step chooses them anew. */
+    US_CHECK(us_trainer_rehearse(subject->trainer, 0, error));
     US_CHECK(profile_phase(subject, US_BENCH_TRAINING, columns, rows, step, error));
     /* The first batch does what later ones need not do again while parameters stay. */
     US_CHECK(score_once(subject, columns, error));

@@ -336,7 +336,6 @@ static unseen_status prepare(run *r, unseen_error *error) {
 
 static unseen_status save_model(run *r, unseen_error *error) {
     char *path;
-    US_TRY(us_trainer_fit(r->trainer, error));
     US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
                               r->events, &r->calibration, error));
     US_TRY(us_folder_path(r->options->out, US_RUN_MODEL, &path, error));

@@ -64,9 +64,9 @@ static unseen_status training_bytes(const unseen_config *config, double *bytes,
     double images = (double)us_shape_size(config->input) * config->training.batch;
     *bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
     for (int i = 0; i < config->detector.network_count; i++)
-        US_TRY(network_bytes(&config->detector.networks[i],
-                             config->detector.type->networks[i].logits, config->training.batch,
-                             bytes, error));
+        US_TRY(network_bytes(
+            &config->detector.networks[i], config->detector.type->networks[i].logits,
+            config->training.batch * us_detector_joint(&config->detector, true), bytes, error));
     return UNSEEN_OK;
 }
 

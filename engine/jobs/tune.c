@@ -23,6 +23,7 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
         .config = config, .detector = r->detector, .dataset = &r->dataset};
     US_TRY(us_trainer_create(&options, &r->trainer, error));
     US_TRY(us_trainer_rehearse(r->trainer, 0, error));
+    US_TRY(us_trainer_finish(r->trainer, error));
     US_TRY(us_model_columns(r->detector, &scored, columns, error));
     us_columns_release(columns);
     return UNSEEN_OK;

@@ -139,8 +139,14 @@ static void send_progress(us_selftest *test) {
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
     ROW(augmentations)                                                                             \
+    ROW(contrastive_losses)                                                                        \
+    ROW(contrastive_scores)                                                                        \
+    ROW(turned_views)                                                                              \
     ROW(transformations)                                                                           \
-    ROW(entropies)
+    ROW(entropies)                                                                                 \
+    ROW(defects)                                                                                   \
+    ROW(position_losses)                                                                           \
+    ROW(position_scores)
 
 #define DECLARATION(name) extern const us_selftest_group us_selftest_##name;
 #define ENTRY(name) &us_selftest_##name,

@@ -54,6 +54,11 @@ static unseen_status read_log(const us_entry *entry, int most, standing *at, int
     return UNSEEN_OK;
 }
 
+unseen_status us_halving_reached(const us_entry *entry, int *epochs, unseen_error *error) {
+    standing at;
+    return read_log(entry, 0, &at, epochs, error);
+}
+
 /* ---- who goes on ---- */
 
 typedef struct candidate {

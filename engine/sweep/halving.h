@@ -10,6 +10,9 @@
 /* Whether each run has more epochs than the plan's last halving. */
 unseen_status us_halving_check(const us_sweep *sweep, unseen_error *error);
 
+/* The epochs that a run's log says are done. */
+unseen_status us_halving_reached(const us_entry *entry, int *epochs, unseen_error *error);
+
 /* Sets the target of each run: the epochs after which it waits for the others, INT_MAX for those
  * that are trained to the end; those that are trained no more are US_ENTRY_STOPPED. Without halving
  * all targets are INT_MAX. */

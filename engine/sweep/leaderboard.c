@@ -8,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "evaluation/report_sweep.h"
+#include "sweep/estimate.h"
 #include "sweep/groups.h"
 
 static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
@@ -101,7 +103,9 @@ static bool add_fronts(cJSON *run, unsigned char fronts) {
     return complete;
 }
 
-static cJSON *entry_json(const place *where, size_t rank_number, unsigned char fronts) {
+/* seconds: of training that is left; NULL: no estimate was asked for. */
+static cJSON *entry_json(const place *where, size_t rank_number, unsigned char fronts,
+                         const double *seconds) {
     const us_entry *entry = where->entry;
     cJSON *run = cJSON_CreateObject();
     bool ranked = !isnan(where->value);
@@ -114,6 +118,7 @@ static cJSON *entry_json(const place *where, size_t rank_number, unsigned char f
                     us_json_add_number(run, "parameters", entry->parameters) &&
                     us_json_add_number(run, "images_per_second", us_groups_speed(entry)) &&
                     add_metrics(run, entry) && add_fronts(run, fronts);
+    if (complete && seconds) complete = us_json_add_number(run, "seconds_left", *seconds);
     if (complete && entry->message) complete = us_json_add_string(run, "message", entry->message);
     if (complete) return run;
     cJSON_Delete(run);
@@ -161,11 +166,21 @@ static bool add_runs(cJSON *object, const us_sweep *sweep, const char *by, const
     unsigned char *fronts = calloc(sweep->count, sizeof *fronts);
     bool complete = runs && fronts && us_groups_fronts(sweep, by, fronts);
     for (size_t i = 0; complete && i < sweep->count; i++) {
-        cJSON *run = entry_json(&places[i], i + 1, fronts[places[i].entry - sweep->entries]);
+        const size_t at = (size_t)(places[i].entry - sweep->entries);
+        cJSON *run = entry_json(&places[i], i + 1, fronts[at],
+                                sweep->estimate ? &sweep->estimate->seconds[at] : NULL);
         complete = run && cJSON_AddItemToArray(runs, run);
     }
     free(fronts);
     return complete;
+}
+
+static bool add_estimate(cJSON *object, const us_estimate *estimate) {
+    if (!estimate) return true;
+    cJSON *member = cJSON_AddObjectToObject(object, "estimate");
+    return us_json_add_number(member, "seconds_left", estimate->total) &&
+           cJSON_AddNumberToObject(member, "devices", estimate->devices) &&
+           cJSON_AddStringToObject(member, "basis", estimate->basis);
 }
 
 static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const place *places) {
@@ -176,7 +191,8 @@ static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const pla
                     cJSON_AddStringToObject(object, "out", sweep->options->out) &&
                     cJSON_AddStringToObject(object, "by", by) && add_counts(object, sweep) &&
                     add(object, "best", best ? cJSON_CreateString(best) : cJSON_CreateNull()) &&
-                    add_warnings(object, sweep, by);
+                    add_warnings(object, sweep, by) && add_estimate(object, sweep->estimate) &&
+                    add(object, "scales", cJSON_Duplicate(sweep->plan.scales, true));
     if (complete && sweep->plan.final.test)
         complete = add(object, "final",
                        sweep->final ? cJSON_Duplicate(sweep->final, true) : cJSON_CreateNull());
@@ -329,6 +345,14 @@ static unseen_status write_json(const cJSON *json, const char *path, unseen_erro
     if (!text) return us_fail_memory(error, "a leaderboard");
     unseen_status status = us_file_write(path, text, strlen(text), error);
     free(text);
+    return status;
+}
+
+unseen_status us_leaderboard_draw(const us_sweep *sweep, unseen_error *error) {
+    cJSON *json;
+    US_TRY(us_leaderboard_json(sweep, &json, error));
+    unseen_status status = us_report_sweep(sweep->options->out, json, error);
+    cJSON_Delete(json);
     return status;
 }
 

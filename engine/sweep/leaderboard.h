@@ -14,7 +14,10 @@ unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_er
 /* The folder of the best run; NULL: none is ranked, or no memory. */
 const char *us_leaderboard_best(const us_sweep *sweep);
 
-/* Writes both files, each whole. */
+/* Writes both tables, each whole. */
 unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error);
+
+/* Writes OUT/report.html. */
+unseen_status us_leaderboard_draw(const us_sweep *sweep, unseen_error *error);
 
 #endif

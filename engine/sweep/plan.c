@@ -342,6 +342,7 @@ static unseen_status read_lists(const us_json *root, axes *grid, axes *listed, u
     US_TRY(read_overrides(&set, &plan->set, error));
     US_TRY(read_grid(&values, grid, error));
     US_TRY(read_sample(&sample, listed, error));
+    if (!us_sample_scales(&sample, &plan->scales)) return us_fail_memory(error, "a plan");
     US_TRY(read_runs(&runs, listed, error));
     US_TRY(read_seeds(&repeat, seeds, error));
     return expand(root, grid, listed, seeds, plan, error);
@@ -381,6 +382,7 @@ void us_sweep_plan_release(us_sweep_plan *plan) {
     free(plan->runs);
     release(&plan->set);
     us_json_release(final_keys, &plan->final);
+    cJSON_Delete(plan->scales);
     free(plan->base);
     free(plan->name);
     free(plan->path);

@@ -34,6 +34,7 @@ typedef struct us_sweep_plan {
                            points of ranges, then the listed ones; each once per seed, where seeds
                            are given */
     size_t run_count;   /* 1 to US_SWEEP_MAX_RUNS */
+    cJSON *scales;      /* of what is sampled, see us_sample_scales */
     us_halving halving;
     us_final final;
 } us_sweep_plan;

@@ -236,3 +236,18 @@ unseen_status us_sample_read(const us_json *json, us_overrides **runs, size_t *c
     }
     return UNSEEN_OK;
 }
+
+bool us_sample_scales(const us_json *json, cJSON **scales) {
+    const cJSON *member;
+    *scales = cJSON_CreateObject();
+    bool complete = *scales != NULL;
+    cJSON_ArrayForEach(member, cJSON_GetObjectItemCaseSensitive(json->value, "ranges")) {
+        const char *scale = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(member, "scale"));
+        complete =
+            complete && cJSON_AddStringToObject(*scales, member->string,
+                                                cJSON_HasObjectItem(member, "choices") ? "choices"
+                                                : scale                                ? scale
+                                                                                       : "linear");
+    }
+    return complete;
+}

@@ -15,6 +15,10 @@ enum { US_SOBOL_DIMENSIONS = 21 };
 unseen_status us_sample_read(const us_json *sample, us_overrides **runs, size_t *count,
                              unseen_error *error);
 
+/* {POINTER: "linear", "log" or "choices"} of each range of what us_sample_read has accepted. false:
+ * no memory. */
+bool us_sample_scales(const us_json *sample, cJSON **scales);
+
 /* Coordinate of a point of the Sobol sequence, in units of 2^-32, by the direction numbers of Joe
  * and Kuo, "Constructing Sobol sequences with better two-dimensional projections", SIAM J. Sci.
  * Comput. 30 (2008), in the order of Gray codes. dimension: below US_SOBOL_DIMENSIONS. */

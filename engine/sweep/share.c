@@ -124,6 +124,7 @@ unseen_status us_share_end(us_sweep *sweep, unseen_error *error) {
     if (status == UNSEEN_OK)
         status = us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error);
     if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
+    if (status == UNSEEN_OK) status = us_leaderboard_draw(sweep, error);
     us_folder_release(&sweep->claim);
     return status;
 }

@@ -15,6 +15,7 @@
 #include "base/folder.h"
 #include "base/thread.h"
 #include "data/archive.h"
+#include "sweep/estimate.h"
 
 /* ---- identities ---- */
 
@@ -183,6 +184,19 @@ static unseen_status check_apart(const us_sweep *sweep, const us_data_settings *
     return UNSEEN_OK;
 }
 
+static us_digest_text digest_data(const unseen_config *config) {
+    static const char *const members[] = {"data", "input"};
+    us_digest_stream *stream = us_digest_begin();
+    if (!stream) return (us_digest_text){""};
+    for (size_t i = 0; i < 2; i++) {
+        char *text =
+            us_json_print_line(cJSON_GetObjectItemCaseSensitive(config->root.value, members[i]));
+        if (text) us_digest_add(stream, text, strlen(text));
+        unseen_string_free(text);
+    }
+    return us_digest_end(stream);
+}
+
 static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
     unseen_config *config;
     US_TRY(us_sweep_config(sweep, entry, &config, error));
@@ -195,6 +209,9 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
         entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
     entry->detector = config->detector.type;
     entry->epochs = config->training.epochs;
+    entry->flops = us_detector_training_flops(&config->detector);
+    entry->held_out = config->training.held_out;
+    entry->data = digest_data(config);
     unseen_config_free(config);
     return status;
 }
@@ -305,6 +322,7 @@ void us_sweep_close(us_sweep *sweep) {
     free(sweep->entries);
     cJSON_Delete(sweep->base.value);
     cJSON_Delete(sweep->final);
+    us_estimate_release(sweep->estimate);
     us_sweep_plan_release(&sweep->plan);
     us_folder_release(&sweep->claim);
     *sweep = (us_sweep){.claim.lock = -1};

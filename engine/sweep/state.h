@@ -5,6 +5,7 @@
 
 #include <time.h>
 
+#include "base/digest.h"
 #include "base/folder.h"
 #include "base/json.h"
 #include "sweep/plan.h"
@@ -34,13 +35,17 @@ typedef struct us_entry {
     char *message;         /* of what went wrong; NULL: nothing did */
     cJSON *metrics;        /* of a run that is done */
     double parameters;
-    int epochs;          /* of the whole training */
-    int reached, target; /* epochs that are done, and until which to train now: see halving.h */
+    double flops, held_out; /* of training, on an image; the share of images that is kept aside */
+    us_digest_text data;    /* of what decides how many images there are */
+    int epochs;             /* of the whole training */
+    int reached, target;    /* epochs that are done, and until which to train now: see halving.h */
     const us_detector_type *detector;
 } us_entry;
 
 /* A number of a run's results, as of metrics.json; NaN: it has none of that name. */
 double us_entry_metric(const us_entry *entry, const char *name);
+
+typedef struct us_estimate us_estimate;
 
 typedef struct us_sweep {
     us_sweep_plan plan;
@@ -58,6 +63,7 @@ typedef struct us_sweep {
     bool stop;             /* asked for by the caller */
     bool ended;            /* every run has been tried */
     cJSON *final;          /* of the best run, on the plan's final images; NULL: none */
+    us_estimate *estimate; /* of how long it takes, where runs are only listed; else NULL */
 } us_sweep;
 
 /* Reads the plan and checks the config of every run, and that its data files are there. Two runs of

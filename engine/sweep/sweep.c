@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/file.h"
+#include "sweep/estimate.h"
 #include "sweep/final.h"
 #include "sweep/halving.h"
 #include "sweep/leaderboard.h"
@@ -191,7 +192,8 @@ static unseen_status sweep_all(us_sweep *sweep, unseen_error *error) {
     if (sweep->options->list_only) {
         US_TRY(us_sweep_find_folders(sweep, error));
         US_TRY(us_halving_decide(sweep, error));
-        return us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error);
+        US_TRY(us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error));
+        return us_estimate_make(sweep, error);
     }
     US_TRY(us_json_check_name(sweep->options->out, error));
     US_TRY(us_share_begin(sweep, error));

@@ -2,6 +2,7 @@
 #include "training/dataset.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,6 +326,48 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
     tell(dataset, "images to train on", events);
     warn(dataset, NULL, events);
     return UNSEEN_OK;
+}
+
+static unseen_status count_photographs(const unseen_config *config, double *count,
+                                       unseen_error *error) {
+    const us_photographs_request request = {.list = {.label_column = config->data.label_column,
+                                                     .object = config->data.object,
+                                                     .split = "train"}};
+    us_file_set set;
+    US_TRY(us_photographs_list(config->data.train, &request, &set, error));
+    const char *normal = us_labels_normal(&set.labels, config->data.normal);
+    const bool by_class = set.labels.count && normal && us_labels_have(&set.labels, normal);
+    unseen_status status = UNSEEN_OK;
+    *count = (double)set.count;
+    if (by_class && !config->data.train_labels) {
+        uint32_t *selected;
+        int64_t selected_count;
+        status = us_labels_select(&set.labels, normal, &selected, &selected_count, error);
+        if (status == UNSEEN_OK) free(selected);
+        if (status == UNSEEN_OK) *count = (double)selected_count;
+    } else if (config->data.train_labels) {
+        *count = NAN; /* they may be of images that are there in part only */
+    }
+    us_file_set_close(&set);
+    return status;
+}
+
+unseen_status us_dataset_count_training(const unseen_config *config, double *count,
+                                        unseen_error *error) {
+    const unseen_events silent = {0};
+    const us_dataset_source source = {
+        .path = config->data.train, .split = "train", .layout = us_dataset_layout(config, NULL)};
+    us_dataset dataset;
+    bool photographs;
+    *count = NAN;
+    if (!config->data.train || config->fit == US_FIT_TILE) return UNSEEN_OK;
+    US_TRY(us_photographs_are(config->data.train, &photographs, error));
+    if (photographs) return count_photographs(config, count, error);
+    unseen_status status = open_images(config, &source, &silent, &dataset, error);
+    if (status == UNSEEN_OK) status = select_normal(config, &silent, &dataset, error);
+    if (status == UNSEEN_OK) *count = (double)dataset.selected_count;
+    us_dataset_close(&dataset);
+    return status;
 }
 
 unseen_status us_dataset_make_up(const unseen_config *config, int64_t count, us_dataset *dataset,

@@ -33,6 +33,11 @@ typedef struct us_dataset {
 unseen_status us_dataset_open_training(const unseen_config *config, const unseen_events *events,
                                        us_dataset *dataset, unseen_error *error);
 
+/* How many images there are to train on, those that are held out among them, told without decoding
+ * photographs or cutting windows. NaN: that cannot be told so. */
+unseen_status us_dataset_count_training(const unseen_config *config, double *count,
+                                        unseen_error *error);
+
 /* Where images to score come from. */
 typedef struct us_dataset_source {
     const char *path;

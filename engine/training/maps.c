@@ -35,7 +35,7 @@ unseen_status us_maps_check(const us_detector_spec *spec, unseen_error *error) {
     return us_fail(
         error, UNSEEN_BAD_INPUT,
         "the detector %s does not tell where an image is anomalous, so there are no maps "
-        "(these do: %s; and so does any whose /scoring/features have no pooling)",
+        "(those that do: %s; and any whose /scoring/features have no pooling)",
         spec->type->name, names);
 }
 

@@ -24,7 +24,7 @@ us_detector_survey us_trainer_survey(us_trainer *trainer) {
 }
 
 /* The same, with progress told. */
-static unseen_status load_to_fit(void *user, int64_t batch, int *n, unseen_error *error) {
+static unseen_status load_to_finish(void *user, int64_t batch, int *n, unseen_error *error) {
     us_trainer *trainer = user;
     const double elapsed = us_clock() - trainer->epoch_started;
     const int64_t done = batch * trainer->detector->batch;
@@ -32,7 +32,7 @@ static unseen_status load_to_fit(void *user, int64_t batch, int *n, unseen_error
     const double rate = elapsed > 0 ? (double)done / elapsed : 0;
     const unseen_event event = {
         .kind = UNSEEN_EVENT_PROGRESS,
-        .text = "fitting",
+        .text = "looking at training images",
         .done = done,
         .total = total,
         .loss = NAN,
@@ -41,16 +41,16 @@ static unseen_status load_to_fit(void *user, int64_t batch, int *n, unseen_error
         .seconds_left = rate > 0 ? (double)(total - done) / rate : -1,
     };
     if (us_event_send(trainer->events, &event))
-        return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while fitting");
+        return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while looking at the training images once more");
     return load(user, batch, n, error);
 }
 
-unseen_status us_trainer_fit(us_trainer *trainer, unseen_error *error) {
-    if (!us_detector_is_fitted(trainer->detector->spec)) return UNSEEN_OK;
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error) {
+    if (!us_detector_finishes(trainer->detector->spec)) return UNSEEN_OK;
     us_detector_survey survey = us_trainer_survey(trainer);
-    survey.load = load_to_fit;
+    survey.load = load_to_finish;
     trainer->epoch_started = us_clock();
-    US_TRY(us_detector_fit(trainer->detector, &survey, error));
+    US_TRY(us_detector_finish(trainer->detector, &survey, error));
     US_TRY(us_images_check(&trainer->dataset->images, error));
     trainer->progress.seconds += us_clock() - trainer->epoch_started;
     return UNSEEN_OK;

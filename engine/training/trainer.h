@@ -36,11 +36,6 @@ unseen_status us_trainer_load(us_trainer *trainer, unseen_error *error);
  * collapsed. */
 unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error);
 
-/* After training: takes from the training images what scores need besides the networks
- * (us_detector_fit). The same networks and images give the same bits, so that no checkpoint has it.
- */
-unseen_status us_trainer_fit(us_trainer *trainer, unseen_error *error);
-
 /* After training: see verdict.h. */
 unseen_status us_trainer_judge(us_trainer *trainer, char *doubt, size_t room, unseen_error *error);
 
@@ -54,6 +49,10 @@ unseen_status us_trainer_restart(us_trainer *trainer, unseen_error *error);
  * dataset (`position` modulo the number of batches). It does not wait for more than the step
  * before the last one. The losses are not looked at. */
 unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_error *error);
+
+/* What the detector does at the end of a training: before scoring, which may need it.
+ * us_trainer_run does it by itself. */
+unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error);
 
 /* Loads the first batch into detector->x. */
 unseen_status us_trainer_load_first_batch(us_trainer *trainer, unseen_error *error);

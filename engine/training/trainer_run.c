@@ -309,5 +309,6 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(end_epoch(trainer, error));
     }
     /* Where nothing is trained, no epoch has left a checkpoint. */
-    return trainer->detector->spec->type->train ? UNSEEN_OK : us_trainer_save(trainer, error);
+    if (!trainer->detector->spec->type->train) US_TRY(us_trainer_save(trainer, error));
+    return us_trainer_finish(trainer, error);
 }

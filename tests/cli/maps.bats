@@ -76,8 +76,8 @@ for index, row in enumerate(csv.DictReader(open("scores.csv"))):
 PYTHON
 }
 
-@test "maps: every detector that reconstructs has them, in several batches alike" {
-    for name in vae boss alocc ocgan; do
+@test "maps: every detector that says so has them, in several batches alike" {
+    for name in vae boss alocc ocgan synthetic_defects; do
         "$UNSEEN" train "$TESTS/tiny_$name.json" --epochs 1 --train "$DATA/train.npy" --quiet \
             --out "$name" --set /training/collapse/restarts=0 >/dev/null 2>&1 || fail "$name: no model"
         with_maps "$name" --overwrite
@@ -92,7 +92,7 @@ PYTHON
 @test "maps: detectors without them say so, and which have some" {
     "$UNSEEN" train "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --quiet --out svdd \
         >/dev/null
-    fails_with 2 "deep_svdd does not tell where.*alocc, autoencoder, boss, ocgan, vae" score svdd --data "$DATA/spots.npy" \
+    fails_with 2 "deep_svdd does not tell where.*alocc, autoencoder, boss, ocgan, synthetic_defects, vae" score svdd --data "$DATA/spots.npy" \
         --out s.csv --maps maps
     nothing_written maps
     succeeds run "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \

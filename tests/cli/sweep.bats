@@ -29,6 +29,45 @@ setup() {
     [ ! -e runs ]
 }
 
+@test "--list: how long the rest takes, by what is measured, remembered, or done" {
+    export UNSEEN_CACHE_DIR=$BATS_TEST_TMPDIR/cache
+    cat >one.json <<END
+{"base": "$TESTS/tiny.json", "set": ["/training/held_out=0.2"], "runs": [["/training/epochs=4"]]}
+END
+    sed 's|\]\]}|], ["/training/epochs=6"], ["/training/epochs=6", "/training/seed=2"]]}|' one.json >more.json
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    [[ $stderr == *"measuring how fast"* ]]
+    jq -e '(.estimate.basis | test("measured")) and .estimate.devices == 1 and
+           .runs[0].seconds_left > 0 and
+           (.runs[1].seconds_left / .runs[0].seconds_left - 1.5 | fabs) < 1e-9 and
+           (([.runs[].seconds_left] | add) - .estimate.seconds_left | fabs) < 1e-9' <<<"$output"
+    first=$(jq '.estimate.seconds_left' <<<"$output")
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    [[ $stderr != *measuring* ]]
+    jq -e --argjson first "$first" '(.estimate.basis | test("remembered")) and
+           .estimate.seconds_left == $first' <<<"$output"
+    # of two devices each does a half
+    device=$("$UNSEEN" devices --json | jq -r .picked)
+    succeeds sweep more.json "${job[@]}" --out more --list --json --device "$device,$device"
+    jq -e --argjson first "$first" '.estimate.devices == 2 and
+           (.estimate.seconds_left * 2 - $first | fabs) < 1e-9' <<<"$output"
+    # after two of four epochs a third goes on
+    sed 's|"runs"|"halving": {"epochs": [2], "keep": 0.5}, "runs"|' more.json >halving.json
+    succeeds sweep halving.json "${job[@]}" --out more --list --json
+    jq -e --argjson first "$first" '(.estimate.seconds_left / $first - 11 / 16 | fabs) < 1e-9' <<<"$output"
+    # runs that are done tell best
+    succeeds sweep one.json "${job[@]}" --out more --quiet
+    succeeds sweep more.json "${job[@]}" --out more --list --json
+    jq -e '(.estimate.basis | test("runs that are done")) and (.runs[0] | .status == "done" and .seconds_left == 0) and
+           (.runs[0].train_seconds * 1.5 / .runs[1].seconds_left - 1 | fabs) < 1e-9' <<<"$output"
+    succeeds sweep one.json "${job[@]}" --out more --list
+    [[ $output != *"that is left"* ]]
+    # a plan is listed without a device, too
+    succeeds sweep more.json "${job[@]}" --out none --list --json --device nonsense
+    jq -e '.estimate.seconds_left == null and (.estimate.basis | test("nonsense")) and
+           .runs[0].seconds_left == null' <<<"$output"
+}
+
 @test "a sweep: one JSON object, files, a leaderboard, and no run twice" {
     succeeds sweep "$PLAN" "${job[@]}" --json
     jq -e '.done == 3 and .by == "held_out_loss" and .best == .runs[0].out and
@@ -39,6 +78,7 @@ setup() {
     [ "$(head -n 2 runs/plan/leaderboard.csv | tail -n 1 | cut -d, -f2)" = "$(jq -r .best <<<"$output")" ]
     [ "$(wc -l <runs/plan/leaderboard.csv)" -eq 4 ]
     for folder in runs/plan/00*; do [ -s "$folder/report.html" ] || fail "no report: $folder"; done
+    [ -s runs/plan/report.html ]
 
     sum=$(sha256sum runs/plan/00*/*.*)
     succeeds sweep "$PLAN" "${job[@]}" --by auc
@@ -243,4 +283,43 @@ END
     fails_with 2 "wrong.json: /final: .*nowhere.npy" sweep wrong.json "${job[@]}"
     sed 's|"labels"|"label"|' final.json >wrong.json
     fails_with 2 "/final/label: .*did you mean \"labels\"" sweep wrong.json "${job[@]}"
+}
+
+@test "report.html of a sweep: every axis against the AUC on its scale, fronts, the final images; report draws it again" {
+    cat >search.json <<END
+{"name": "a <b> & c", "base": "$TESTS/tiny.json", "set": ["/training/epochs=1"],
+ "sample": {"count": 4, "ranges": {
+   "/training/optimizer/learning_rate": {"from": 0.001, "to": 0.005, "scale": "log"},
+   "/networks/encoder/0/channels": {"from": 4, "to": 12, "integer": true},
+   "/training/batch": {"choices": [16, 32]}}},
+ "final": {"test": "$DATA/test.npy", "labels": "$DATA/labels.npy"}}
+END
+    succeeds sweep search.json "${job[@]}" --out drawn --json
+    jq -e '.scales == {"/training/optimizer/learning_rate": "log", "/networks/encoder/0/channels": "linear",
+                       "/training/batch": "choices"}' <<<"$output"
+    page=drawn/report.html
+    grep -q "<h1>a &lt;b&gt; &amp; c</h1>" "$page"
+    # a logarithmic axis although it spans a factor of 5 alone
+    [ "$(grep -c "/training/optimizer/learning_rate (log scale)" "$page")" -eq 1 ]
+    [ "$(grep -c ">/networks/encoder/0/channels</text>" "$page")" -eq 1 ]
+    [ "$(grep -c "</svg>mean of the group</span>" "$page")" -eq 1 ]
+    for title in "AUC against parameters" "AUC against speed of training" "AUC on the final images"; do
+        grep -q "$title" "$page" || fail "no $title"
+    done
+    # a dot for every run in every picture, and its name under the pointer
+    for name in $(jq -r '.runs[].out | sub(".*/"; "")' <<<"$output"); do
+        [ "$(grep -c "<title>$name, " "$page")" -eq 5 ] || fail "$name"
+    done
+    refute grep -qE "<script|https?://|src=\"[^d]" "$page"
+    sum=$(sha256sum "$page")
+    rm "$page"
+    succeeds report drawn
+    [[ $output == *"drawn/report.html"* ]]
+    [ "$(sha256sum "$page")" = "$sum" ]
+    echo mine >"$page"
+    fails_with 2 "report.html" report drawn
+    # one of a sweep under way, and of an earlier version, which said nothing of scales
+    jq 'del(.scales) | .runs[0].status = "running"' drawn/sweep.json >board && mv board drawn/sweep.json
+    succeeds report drawn --overwrite
+    [ "$(grep -c "(log scale)" "$page")" -le 1 ]
 }

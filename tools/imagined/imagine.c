@@ -230,6 +230,7 @@ static void run(imagination *im) {
     check(us_trainer_rehearse(im->trainer, 0, &failure));
     add_commands(im, "first", NULL);
     add_profiled(im, "training", NULL);
+    check(us_trainer_finish(im->trainer, &failure));
     check(us_model_columns(im->detector, &scored, scores, &failure));
     us_columns_release(scores);
     score_batch(im, columns);

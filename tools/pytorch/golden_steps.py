@@ -12,7 +12,7 @@ reconstruction has something to learn.
 An autoencoder's step: loss = mean((D(E(x)) - x)^2), backward, update.
 
 The boss's step: steps_boss.py. "boss" is the config as it is, "narrow_boss" (beside the golden
-files) one that does all that it can.
+files) one that does all that it can. So is "narrow_defects" of synthetic_defects.
 
 Steps of other detectors have a file each: steps_DETECTOR.py.
 
@@ -42,7 +42,9 @@ import counter_random as random
 import model
 import steps_alocc
 import steps_boss
+import steps_contrastive
 import steps_ocgan
+import steps_synthetic_defects
 import steps_transformations
 import steps_vae
 from step_parts import BATCH, SEED, STEP_COUNT, learn
@@ -122,7 +124,9 @@ def autoencoder_step(networks, optimizers, x, step, detector):
 # One step of a detector: (networks, optimizers by network, images, step, the config's detector) to
 # losses by name.
 STEPS = {"alocc": steps_alocc.step, "autoencoder": autoencoder_step, "boss": steps_boss.step,
-         "ocgan": steps_ocgan.step, "transformations": steps_transformations.step,
+         "contrastive": steps_contrastive.step,
+         "ocgan": steps_ocgan.step, "synthetic_defects": steps_synthetic_defects.step,
+         "transformations": steps_transformations.step,
          "vae": steps_vae.step}
 
 

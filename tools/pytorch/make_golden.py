@@ -29,8 +29,8 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "ocgan",
-         "fashion_transformations", "vae")
+STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "narrow_contrastive",
+         "ocgan", "fashion_transformations", "narrow_defects", "vae")
 
 
 def save(path, cases, tensors):

@@ -140,15 +140,18 @@ def build_network(layers, shape, where="network"):
 
 # Networks that read what another writes, the first there is of those named; every other one reads images.
 INPUTS = {"decoder": ("mean", "encoder"), "latent_discriminator": ("encoder",),
-          "log_variance": ("encoder",), "mean": ("encoder",)}
+          "log_variance": ("encoder",), "mean": ("encoder",), "projection": ("encoder",)}
+# The same for a single detector.
+INPUTS_OF = {"contrastive": {"classifier": ("encoder",)}}
 
 
 def build(config, path="config"):
     """All networks of a config in an nn.ModuleDict, and the shapes of their outputs."""
     image = tuple(config["input"][key] for key in ("channels", "height", "width"))
     networks, shapes = nn.ModuleDict(), {}
+    inputs = {**INPUTS, **INPUTS_OF.get(config.get("detector", {}).get("type"), {})}
     for name, layers in config["networks"].items():
-        sources = INPUTS.get(name, ())
+        sources = inputs.get(name, ())
         source = next((source for source in sources if source in shapes), None)
         if sources and not source:
             raise ConfigError(f"{path}: /networks/{name}: needs the {sources[-1]} before it")
