@@ -136,6 +136,7 @@ static void send_progress(us_selftest *test) {
     ROW(hyperspheres)                                                                              \
     ROW(densities)                                                                                 \
     ROW(density_tops)                                                                              \
+    ROW(patches)                                                                                   \
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
     ROW(augmentations)                                                                             \
