@@ -27,6 +27,10 @@ static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
                            unseen_error *error) {
     const us_groupnorm_attributes *a = attributes;
     *out = in;
+    if (us_shape_size(in) == (size_t)a->groups)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "each of %d groups has a single value, which would become 0 whatever it is",
+                       a->groups);
     if (in.channels % a->groups == 0) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%d channels cannot be cut into %d groups of equal size", in.channels,

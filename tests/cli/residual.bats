@@ -84,4 +84,6 @@ END
         --set '/networks/classifier/2={"layer": "groupnorm", "groups": 4}' \
         --set '/networks/classifier/3={"layer": "gelu"}'
     jq -s -e 'length == 3 and (.[-1].loss | . > 0 and . < 20)' wide/log.jsonl || fail "$(cat wide/log.jsonl)"
+    fails_with 2 "12 channels cannot be cut into 5" check "$TESTS/tiny.json" \
+        --set /networks/encoder/0/channels=12 --set '/networks/encoder/1={"layer": "groupnorm", "groups": 5}'
 }
