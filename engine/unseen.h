@@ -230,7 +230,8 @@ typedef struct unseen_evaluate_options {
     const double *threshold;  /* from which a score is called anomalous; NULL: that which at most
                                  5% of the normal images reach */
     const char *report;       /* an HTML page to write; NULL: none */
-    const char *data;         /* the images, to be shown in the report; NULL: none */
+    const char *data;         /* the images, to be shown in the report; NULL: none. Their names find
+                                 masks, where scores have none */
     const char *layout;       /* of data, as of unseen_score */
     bool overwrite;           /* see unseen_run_options */
 } unseen_evaluate_options;
@@ -245,7 +246,9 @@ typedef struct unseen_evaluate_options {
  *  share of its images whose score is below the threshold}}, confused: beside kinds, the names of
  *  those that may be confused with normal images: the interval of their AUC reaches one half or
  *  less, threshold, false_positive_rate and calibrated_on, where it was not given, report}
- * With maps: pixel_auroc, aupro and masks, as of unseen_score. */
+ * With maps: pixel_auroc, aupro and masks, as of unseen_score. Masks that are photographs are
+ * stretched to the size of the maps, which are in the order of the scores or, without these, of the
+ * data. */
 UNSEEN_API unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **json,
                                          unseen_error *error);
 

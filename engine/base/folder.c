@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -229,10 +230,9 @@ void us_folder_withdraw(us_claim *claim) {
     us_folder_release(claim);
 }
 
-unseen_status us_folder_clear(const us_claim *claim, unseen_error *error) {
-    if (!claim->ours) return UNSEEN_OK;
-    for (const char *const *name = kinds[claim->kind].files; *name; name++) {
-        char *path = us_path_join(claim->path, *name);
+static unseen_status remove_files(const char *folder, us_folder_kind kind, unseen_error *error) {
+    for (const char *const *name = kinds[kind].files; *name; name++) {
+        char *path = us_path_join(folder, *name);
         if (!path) return us_fail_memory(error, "a path");
         bool failed = unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR;
         if (failed)
@@ -241,6 +241,43 @@ unseen_status us_folder_clear(const us_claim *claim, unseen_error *error) {
         if (failed) return UNSEEN_FAILURE;
     }
     return UNSEEN_OK;
+}
+
+/* A member's run, with its mark and its folders, where nothing else is in them. */
+static unseen_status remove_member(const char *folder, unseen_error *error) {
+    if (kind_of(folder) != US_FOLDER_RUN) return UNSEEN_OK;
+    US_TRY(remove_files(folder, US_FOLDER_RUN, error));
+    char *mark = us_path_join(folder, mark_name);
+    char *checkpoints = us_path_join(folder, US_RUN_CHECKPOINTS);
+    if (mark) unlink(mark);
+    if (checkpoints) rmdir(checkpoints);
+    free(mark);
+    free(checkpoints);
+    rmdir(folder);
+    return UNSEEN_OK;
+}
+
+static unseen_status remove_members(const char *folder, unseen_error *error) {
+    char *members = us_path_join(folder, US_RUN_MEMBERS);
+    if (!members) return us_fail_memory(error, "a path");
+    DIR *list = opendir(members);
+    unseen_status status = UNSEEN_OK;
+    for (const struct dirent *entry; status == UNSEEN_OK && list && (entry = readdir(list));) {
+        if (entry->d_name[0] == '.') continue;
+        char *member = us_path_join(members, entry->d_name);
+        status = member ? remove_member(member, error) : us_fail_memory(error, "a path");
+        free(member);
+    }
+    if (list) closedir(list);
+    rmdir(members);
+    free(members);
+    return status;
+}
+
+unseen_status us_folder_clear(const us_claim *claim, unseen_error *error) {
+    if (!claim->ours) return UNSEEN_OK;
+    US_TRY(remove_files(claim->path, claim->kind, error));
+    return claim->kind == US_FOLDER_RUN ? remove_members(claim->path, error) : UNSEEN_OK;
 }
 
 /* ---- whose a file is ---- */

@@ -18,6 +18,7 @@
 #define US_RUN_METRICS "metrics.json"
 #define US_RUN_PICTURES "pictures.json"
 #define US_RUN_REPORT "report.html"
+#define US_RUN_MEMBERS "members"      /* a folder of run folders */
 #define US_RUN_FAILURE "failure.json" /* of a run in a sweep that failed */
 /* The files in the folder of a sweep. */
 #define US_SWEEP_DOCUMENT "sweep.json"

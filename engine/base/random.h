@@ -22,6 +22,7 @@ typedef enum us_stream {
     US_STREAM_AUGMENTATION = 10,  /* how training images are varied */
     US_STREAM_DEFECT = 12,        /* defects drawn into images */
     US_STREAM_DENSITY = 14,       /* which points densities keep, and how they are projected */
+    US_STREAM_SYNTHETIC = 20,     /* anomalies that scores are judged by */
 } us_stream;
 
 /* Four 32-bit words for the counter (index_low, index_high, substream, stream) under the key seed.

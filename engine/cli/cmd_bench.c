@@ -182,6 +182,17 @@ static void print_layers(const cJSON *layers) {
 }
 
 static void print_bench(const cJSON *result) {
+    const cJSON *members = cJSON_GetObjectItemCaseSensitive(result, "members"), *member;
+    cJSON_ArrayForEach(member, members) {
+        print_bench(member);
+        putchar('\n');
+    }
+    if (members) {
+        printf("all members, one after the other: %.0f images/s in training, %.0f in scoring\n",
+               cli_number(result, "train_images_per_second"),
+               cli_number(result, "score_images_per_second"));
+        return;
+    }
     print_totals(result);
     putchar('\n');
     print_layers(cJSON_GetObjectItemCaseSensitive(result, "layers"));

@@ -44,6 +44,18 @@ static void print_layers(const cJSON *result) {
 }
 
 static void print_show(const cJSON *result) {
+    const cJSON *members = cJSON_GetObjectItemCaseSensitive(result, "members"), *member;
+    cJSON_ArrayForEach(member, members) {
+        print_show(member);
+        putchar('\n');
+    }
+    if (members) {
+        char *parameters = cli_grouped(cli_integer(result, "parameters"));
+        cli_put_clean(cli_text(result, "name"), stdout);
+        printf(": %d members, %s parameters\n", cJSON_GetArraySize(members), parameters);
+        free(parameters);
+        return;
+    }
     char *input = cli_shape(cJSON_GetObjectItemCaseSensitive(result, "input"));
     cli_put_clean(cli_text(result, "name"), stdout);
     printf(": detector %s, input %s, precision %s\n\n", cli_text(result, "detector"), input,

@@ -43,12 +43,27 @@ static void print_job(const cJSON *result) {
             &table, cli_format("%lld scored; without labels there is no AUC", (long long)scored));
     }
     char *seconds = cli_duration(cli_number(result, "train_seconds"));
+    const cJSON *members = cJSON_GetObjectItemCaseSensitive(result, "members"), *member;
     cli_table_cell(&table, "training");
     const long long epochs = (long long)cli_integer(result, "epochs");
-    cli_table_take(&table, epochs ? cli_format("%lld epochs in %s, last loss %.6g", epochs, seconds,
-                                               cli_number(result, "loss"))
-                                  : cli_format("no epochs, %s", seconds));
+    if (members)
+        cli_table_take(&table, cli_format("%d members, %lld epochs in %s",
+                                          cJSON_GetArraySize(members), epochs, seconds));
+    else if (epochs)
+        cli_table_take(&table, cli_format("%lld epochs in %s, last loss %.6g", epochs, seconds,
+                                          cli_number(result, "loss")));
+    else
+        cli_table_take(&table, cli_format("no epochs, %s", seconds));
     free(seconds);
+    cJSON_ArrayForEach(member, members) {
+        cli_table_cell(&table, member->string);
+        cli_table_take(&table, cli_format("weight %.2f, AUC %.3f on synthetic anomalies",
+                                          cli_number(member, "weight"),
+                                          cli_number(member, "synthetic_auc")));
+    }
+    cli_table_cell(&table, "without labels");
+    cli_table_take(&table, cli_format("AUC %.3f on synthetic anomalies made of normal images",
+                                      cli_number(result, "synthetic_auc")));
     cli_table_cell(&table, "device");
     cli_table_cell(&table, cli_text(result, "device"));
     cli_table_cell(&table, "files");

@@ -104,8 +104,10 @@ static const option_row rows[] = {
     {"maps", "FILE",
      "Maps of where images are anomalous (.npy of floats: number, height, width), of any program",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(maps)},
-    {"masks", "FILE",
-     "Masks of the same images (.npy or IDX; 0 where an image is normal): pixel AUROC and AUPRO",
+    {"masks", "PATH",
+     "Masks of the same images: pixel AUROC and AUPRO. An array (.npy or IDX; 0 where an image is "
+     "normal), or photographs, a folder or a list, which find their images by the names in "
+     "--scores or --data",
      CLI_OPTION_EVAL, TARGET_TEXT, NULL, FIELD(masks)},
     {"threshold", "T",
      "From which score on an image is called anomalous (default: what 5% of the normal images "
@@ -164,7 +166,8 @@ static const option_row rows[] = {
     {"out", "DIR", "The sweep's folder (default: runs/ and the plan's file name)", CLI_OPTION_SWEEP,
      TARGET_TEXT, NULL, FIELD(out)},
     {"by", "WHAT",
-     "Rank by held_out_loss, loss or auc; by auc the labels choose the model, so that its AUC is "
+     "Rank by held_out_loss, loss, auc or synthetic_auc, which needs no labels; by auc the labels "
+     "choose the model, so that its AUC is "
      "no "
      "estimate for new images",
      CLI_OPTION_SWEEP, TARGET_TEXT, NULL, FIELD(by)},

@@ -125,7 +125,8 @@ static unseen_status match_names(us_masks *masks, const us_ids *images, unseen_e
     if (!images->names || !masks->photographs.ids.names)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: masks that are photographs find their images by name, and those of %s "
-                       "have none: give masks as an array (number, height, width)",
+                       "have none: give masks as an array (number, height, width), or to eval the "
+                       "images by --data",
                        masks->path, images->path);
     key *keys = sorted_keys(masks);
     bool *found = calloc((size_t)masks->count, sizeof *found);

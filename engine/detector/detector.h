@@ -242,7 +242,7 @@ us_passes us_detector_passes(const us_detector_spec *spec, int network);
 /* At least 1, see us_detector_type.joint. */
 int us_detector_joint(const us_detector_spec *spec, bool training);
 
-/* The type's columns, and then that of the features, if they are wanted. */
+/* The type's columns, and then that of the features, if they are wanted. Without a type: none. */
 int us_detector_column_count(const us_detector_spec *spec);
 struct us_detector_column us_detector_column(const us_detector_spec *spec, int column);
 int us_detector_loss_count(const us_detector_type *type);

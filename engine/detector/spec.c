@@ -69,6 +69,7 @@ static int own_columns(const us_detector_type *type) {
 }
 
 int us_detector_column_count(const us_detector_spec *spec) {
+    if (!spec->type) return 0;
     return own_columns(spec->type) + (spec->scoring.features.layer != NULL);
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/ids.h"
 
-enum { US_SCORES_MAX_COLUMNS = 8 };
+enum { US_SCORES_MAX_COLUMNS = 24 };
 
 /* Of what kind anomalous images are, where there are several; see kinds.h. */
 enum { US_KINDS_MOST = 256 };

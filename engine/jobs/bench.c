@@ -52,7 +52,7 @@ static unseen_status time_scoring(bench *b, us_dataset *dataset, bool anew, doub
     int64_t images = 0;
     do {
         if (anew) us_dataset_leave_device(dataset);
-        US_TRY(us_model_columns(b->subject.detector, &scored, columns, error));
+        US_TRY(us_columns_take(b->subject.detector, &scored, columns, error));
         us_columns_release(columns);
         images += scored.count;
     } while (us_clock() - started < b->round_seconds);
@@ -198,9 +198,9 @@ unseen_status us_bench_set_up(us_bench_subject *subject, us_device *device, unse
     return us_trainer_create(&options, &subject->trainer, error);
 }
 
-unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
-                           const unseen_events *events, char **json, unseen_error *error) {
-    *json = NULL;
+static unseen_status bench_detector(const unseen_config *config,
+                                    const unseen_bench_options *options,
+                                    const unseen_events *events, char **json, unseen_error *error) {
     double seconds = options->seconds > 0 ? options->seconds : usual_seconds;
     bench b = {.subject.config = config,
                .events = events,
@@ -234,5 +234,55 @@ unseen_status unseen_bench(const unseen_config *config, const unseen_bench_optio
         us_dataset_unmake(&b.subject.dataset);
         us_dataset_unmake(&b.scored);
     }
+    return status;
+}
+
+/* ---- members ---- */
+
+/* An image passes all members: what is in common are their times. */
+static double rate_of_all(const cJSON *members, const char *name) {
+    double seconds = 0;
+    const cJSON *member;
+    cJSON_ArrayForEach(member, members) seconds +=
+        1 / cJSON_GetObjectItemCaseSensitive(member, name)->valuedouble;
+    return 1 / seconds;
+}
+
+static unseen_status describe_members(const unseen_config *config, cJSON *members, char **json,
+                                      unseen_error *error) {
+    static const char *const rates[] = {"train_images_per_second", "score_images_per_second"};
+    const cJSON *device =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(members, 0), "device");
+    cJSON *object = cJSON_CreateObject();
+    bool complete = us_json_add_string(object, "device", cJSON_GetStringValue(device)) &&
+                    cJSON_AddStringToObject(object, "config", config->name) &&
+                    cJSON_AddNumberToObject(object, "batch", config->training.batch);
+    for (int i = 0; complete && i < 2; i++)
+        complete = us_json_add_number(object, rates[i], rate_of_all(members, rates[i]));
+    cJSON *copy = complete ? cJSON_Duplicate(members, true) : NULL;
+    complete = copy && cJSON_AddItemToObject(object, "members", copy);
+    *json = complete ? us_json_print(object) : NULL;
+    cJSON_Delete(object);
+    return *json ? UNSEEN_OK : us_fail_memory(error, "results");
+}
+
+unseen_status unseen_bench(const unseen_config *config, const unseen_bench_options *options,
+                           const unseen_events *events, char **json, unseen_error *error) {
+    *json = NULL;
+    if (!config->member_count) return bench_detector(config, options, events, json, error);
+    unseen_bench_options own = *options;
+    own.seconds = (own.seconds > 0 ? own.seconds : usual_seconds) / config->member_count;
+    cJSON *members = cJSON_CreateArray();
+    unseen_status status = members ? UNSEEN_OK : us_fail_memory(error, "results");
+    for (int m = 0; status == UNSEEN_OK && m < config->member_count; m++) {
+        char *text = NULL;
+        status = bench_detector(config->members[m], &own, events, &text, error);
+        if (status == UNSEEN_OK && !cJSON_AddItemToArray(members, cJSON_Parse(text)))
+            status = us_fail_memory(error, "results");
+        unseen_string_free(text);
+        own.profile = NULL; /* one step is traced */
+    }
+    if (status == UNSEEN_OK) status = describe_members(config, members, json, error);
+    cJSON_Delete(members);
     return status;
 }

@@ -138,7 +138,7 @@ static unseen_status evaluate_scores(const unseen_evaluate_options *options, cJS
     US_CHECK(check_finite(&scores, error));
     US_CHECK(evaluate(options, &scores, &labels, anomalous, object, error));
     if (options->maps || options->masks)
-        US_CHECK(us_evaluate_maps(options->maps, options->masks, object, error));
+        US_CHECK(us_evaluate_maps(options, &scores.ids, object, error));
     if (options->report) US_CHECK(us_evaluate_report(options, &scores, anomalous, object, error));
 done:
     free(anomalous);
@@ -159,7 +159,7 @@ unseen_status unseen_evaluate(const unseen_evaluate_options *options, char **jso
     unseen_status status = object ? UNSEEN_OK : us_fail_memory(error, "the metrics");
     if (status == UNSEEN_OK && options->scores) status = evaluate_scores(options, object, error);
     if (status == UNSEEN_OK && !options->scores)
-        status = us_evaluate_maps(options->maps, options->masks, object, error);
+        status = us_evaluate_maps(options, NULL, object, error);
     if (status == UNSEEN_OK && !(*json = us_json_print(object)))
         status = us_fail_memory(error, "the metrics");
     cJSON_Delete(object);

@@ -8,6 +8,7 @@
 #include "data/masks.h"
 #include "evaluation/report.h"
 #include "evaluation/report_page.h"
+#include "jobs/evaluate_maps.h"
 #include "jobs/pictures.h"
 #include "jobs/shown_images.h"
 
@@ -20,9 +21,10 @@ unseen_status us_evaluate_check_report(const unseen_evaluate_options *options,
     static const char *const what[] = {"the scores", "the labels", "the maps", "the masks",
                                        "the images"};
     if (!options->report)
-        return options->data ? us_fail(error, UNSEEN_BAD_INPUT,
-                                       "images are shown in a report: name it by --report FILE")
-                             : UNSEEN_OK;
+        return options->data && !options->masks
+                   ? us_fail(error, UNSEEN_BAD_INPUT,
+                             "images are shown in a report: name it by --report FILE")
+                   : UNSEEN_OK;
     if (!options->scores)
         return us_fail(error, UNSEEN_BAD_INPUT, "a report needs scores: give --scores FILE");
     US_TRY(us_output_check(&report, error));
@@ -44,8 +46,9 @@ static unseen_status take_pictures(const unseen_evaluate_options *options, const
     us_masks masks = {0};
     unseen_status status = us_shown_images_open(options, &scores->ids, &shown, error);
     if (status == UNSEEN_OK && options->masks)
-        status = us_masks_open(options->masks, NULL, &masks, error);
-    if (status == UNSEEN_OK && options->masks) status = us_masks_match(&masks, &shown.ids, error);
+        status = us_evaluate_open_masks(options->masks,
+                                        (us_map_size){shown.shape.height, shown.shape.width},
+                                        &shown.ids, &masks, error);
     const us_pictures_request request = {.input = shown.shape,
                                          .show = us_shown_images_show,
                                          .user = &shown,

@@ -127,7 +127,7 @@ unseen_status us_maps_open(const us_maps_options *options, const unseen_config *
                          .consumer = {.take = take, .user = job},
                          .claim.lock = -1};
     if (!us_maps_wanted(job)) return UNSEEN_OK;
-    US_TRY(us_maps_check(&config->detector, error));
+    US_TRY(us_model_check_maps(config, error));
     if (options->masks) US_TRY(open_masks(job, config, dataset, error));
     return options->folder ? open_folder(job, dataset, error) : UNSEEN_OK;
 }
@@ -217,7 +217,7 @@ static unseen_status draw(void *user, const us_mapped_image *image, unseen_error
     return status;
 }
 
-unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *dataset,
+unseen_status us_maps_draw(us_maps_job *job, us_model *model, us_dataset *dataset,
                            const us_ids *names, unseen_error *error) {
     if (!job->options.folder) return UNSEEN_OK;
     const us_map_size size = {job->input.height, job->input.width};
@@ -235,9 +235,7 @@ unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *
                                  .what = "drawing",
                                  .maps = &consumer,
                                  .events = job->options.events};
-    double *columns[US_DETECTOR_MAX_COLUMNS];
-    if (status == UNSEEN_OK) status = us_model_columns(detector, &of, columns, error);
-    if (status == UNSEEN_OK) us_columns_release(columns);
+    if (status == UNSEEN_OK) status = us_model_show(model, &of, error);
     free(d.rgb);
     free(d.small);
     return status;

@@ -49,7 +49,7 @@ unseen_status us_maps_finish(us_maps_job *job, cJSON *results, unseen_error *err
 /* Then, where a folder is asked for: scores the images again, for a picture of each that has its
  * colours in common with all others. They are named after their places, and, where images have
  * names, after these. */
-unseen_status us_maps_draw(us_maps_job *job, us_detector *detector, us_dataset *dataset,
+unseen_status us_maps_draw(us_maps_job *job, us_model *model, us_dataset *dataset,
                            const us_ids *names, unseen_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The main job and its parts: train, calibrate, score, evaluate, and the run folder. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,10 +14,12 @@
 #include "evaluation/metrics.h"
 #include "evaluation/report.h"
 #include "jobs/maps.h"
+#include "jobs/members.h"
 #include "jobs/pictures.h"
 #include "jobs/results.h"
 #include "jobs/tuning_advice.h"
 #include "training/checkpoint.h"
+#include "training/log.h"
 #include "training/model.h"
 #include "training/origin.h"
 #include "training/trace.h"
@@ -34,10 +37,10 @@ typedef struct run {
     us_labels labels;
     unsigned char *anomalous; /* per test image; NULL: unknown */
     us_device *device;
-    us_detector *detector;
-    us_trainer *trainer;
+    us_model model;
+    us_trainer *trainer; /* NULL: the config has members */
+    cJSON *members;      /* what became of them */
     us_tuning_advice advice;
-    us_calibration calibration;
     us_scores scores;
     us_maps_job maps;
     char doubt[512]; /* about what was learned; empty: none */
@@ -51,7 +54,7 @@ static void release(run *r) {
     us_maps_close(&r->maps);
     us_scores_destroy(&r->scores);
     us_trainer_destroy(r->trainer);
-    us_detector_destroy(r->detector);
+    us_model_destroy(&r->model);
     us_dataset_leave_device(&r->training);
     us_dataset_leave_device(&r->test);
     if (r->device) us_tuning_close(&r->device->tuning);
@@ -61,6 +64,7 @@ static void release(run *r) {
         us_dataset_close(&r->test);
     }
     us_labels_close(&r->labels);
+    cJSON_Delete(r->members);
     free(r->anomalous);
     unseen_string_free(r->resolved);
     unseen_string_free(r->origin);
@@ -148,7 +152,7 @@ static unseen_status check_earlier(const run *r, unseen_error *error) {
     if (r->options->resume || r->options->overwrite) return UNSEEN_OK;
     US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
     US_TRY(us_folder_holds(r->options->out, US_RUN_MODEL, &model, error));
-    if (!checkpoint && !model) return UNSEEN_OK;
+    if (!checkpoint && !model) return us_members_check_earlier(r->config, r->options->out, error);
     return us_fail(error, UNSEEN_BAD_INPUT,
                    "%s already holds a run: continue it with --resume, give another folder with "
                    "--out, or remove that run and begin anew with --overwrite",
@@ -301,20 +305,26 @@ static unseen_status choose_kernels(run *r, unseen_error *error) {
                       : us_tuning_open(&r->device->facts, &r->device->tuning, error);
 }
 
-static unseen_status prepare(run *r, unseen_error *error) {
-    const us_training_settings *settings = &r->config->training;
-    US_TRY(resolve_config(r, error));
+static unseen_status open_device(run *r, unseen_error *error) {
     US_TRY(us_device_open(r->options->device, &r->device, error));
     us_device_tell(r->device, r->events);
     us_precision_tell(r->device, r->config->detector.precision, r->events);
-    US_TRY(choose_kernels(r, error));
+    return choose_kernels(r, error);
+}
+
+static unseen_status prepare(run *r, unseen_error *error) {
+    const us_training_settings *settings = &r->config->training;
+    US_TRY(resolve_config(r, error));
+    if (r->config->member_count) return begin_folder(r, error);
+    US_TRY(open_device(r, error));
     us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
                            r->events);
     int batch = us_dataset_batch(&r->training, settings->batch);
-    US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->detector, error));
+    US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->model.detector,
+                              error));
     const us_trainer_options training = {
         .config = r->config,
-        .detector = r->detector,
+        .detector = r->model.detector,
         .dataset = &r->training,
         .folder = r->options->out,
         .trace = r->options->profile,
@@ -336,12 +346,17 @@ static unseen_status prepare(run *r, unseen_error *error) {
 
 static unseen_status save_model(run *r, unseen_error *error) {
     char *path;
-    US_TRY(us_model_calibrate(r->detector, &r->training, (uint64_t)r->config->training.seed,
-                              r->events, &r->calibration, error));
+    US_TRY(us_model_calibrate(&r->model, &r->training, (uint64_t)r->config->training.seed,
+                              r->events, error));
     US_TRY(us_folder_path(r->options->out, US_RUN_MODEL, &path, error));
-    unseen_status status = us_model_save(r->config, r->detector, &r->calibration, path, error);
+    unseen_status status = us_model_save(&r->model, path, error);
     free(path);
-    return status;
+    US_TRY(status);
+    if (r->trainer)
+        return us_log_synthetic(r->options->out, &r->model.synthetic,
+                                us_trainer_progress(r->trainer)->records, error);
+    US_TRY(us_members_describe(&r->model, r->members, error));
+    return us_log_members(r->options->out, r->members, &r->model.synthetic, error);
 }
 
 /* ---- results ---- */
@@ -353,7 +368,7 @@ static unseen_status write_scores(run *r, unseen_error *error) {
                                  .what = "scoring",
                                  .maps = us_maps_wanted(&r->maps) ? &r->maps.consumer : NULL,
                                  .events = r->events};
-    US_TRY(us_model_score(r->detector, &r->calibration, &of, &r->scores, error));
+    US_TRY(us_model_score(&r->model, &of, &r->scores, error));
     us_scores_name(&r->scores, &r->test.images.ids);
     if (r->anomalous) US_TRY(us_results_take_kinds(&r->labels, r->anomalous, &r->scores, error));
     unseen_status status = us_folder_path(r->options->out, US_RUN_PREDICTION, &prediction, error);
@@ -376,10 +391,7 @@ static unseen_status show_again(void *user, const uint32_t *images, int count,
                                  .what = "drawing",
                                  .maps = consumer,
                                  .events = r->events};
-    double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_model_columns(r->detector, &of, columns, error));
-    us_columns_release(columns);
-    return UNSEEN_OK;
+    return us_model_show(&r->model, &of, error);
 }
 
 static unseen_status write_pictures(run *r, unseen_error *error) {
@@ -388,7 +400,7 @@ static unseen_status write_pictures(run *r, unseen_error *error) {
                                          .user = r,
                                          .scores = &r->scores,
                                          .anomalous = r->anomalous,
-                                         .threshold = r->calibration.threshold,
+                                         .threshold = r->model.calibration.threshold,
                                          .masks = &r->maps.masks};
     char *json, *path = NULL;
     US_TRY(us_pictures_take(&request, &json, error));
@@ -399,29 +411,42 @@ static unseen_status write_pictures(run *r, unseen_error *error) {
     return status;
 }
 
-static unseen_status describe(const run *r, cJSON *results, unseen_error *error) {
-    const us_progress *progress = us_trainer_progress(r->trainer);
-    int64_t parameters = 0;
-    for (int i = 0; i < r->config->detector.network_count; i++)
-        parameters += us_network_spec_parameters(&r->config->detector.networks[i]);
+/* How the training went: of members, in all. */
+static us_progress summarize(const run *r) {
+    if (r->trainer) return *us_trainer_progress(r->trainer);
+    return (us_progress){.seconds = us_members_sum(r->members, "train_seconds"),
+                         .epoch = (int)us_members_sum(r->members, "epochs"),
+                         .restarts = (int)us_members_sum(r->members, "restarts"),
+                         .loss = NAN,
+                         .held_out_loss = NAN};
+}
+
+static unseen_status describe(run *r, cJSON *results, unseen_error *error) {
+    const us_progress progress = summarize(r);
     bool complete =
         cJSON_AddStringToObject(results, "name", r->config->name) &&
         cJSON_AddStringToObject(results, "device", r->device->facts.name) &&
         cJSON_AddStringToObject(results, "out", r->options->out) &&
-        us_json_add_number(results, "train_seconds", progress->seconds) &&
-        us_json_add_number(results, "epochs", progress->epoch) &&
-        us_json_add_number(results, "restarts", progress->restarts) &&
-        us_json_add_number(results, "loss", progress->loss) &&
-        us_json_add_number(results, "held_out_loss", progress->held_out_loss) &&
+        us_json_add_number(results, "train_seconds", progress.seconds) &&
+        us_json_add_number(results, "epochs", progress.epoch) &&
+        us_json_add_number(results, "restarts", progress.restarts) &&
+        us_json_add_number(results, "loss", progress.loss) &&
+        us_json_add_number(results, "held_out_loss", progress.held_out_loss) &&
         us_json_add_number(results, "training_images", (double)r->training.selected_count) &&
-        us_json_add_number(results, "parameters", (double)parameters) &&
-        us_json_add_number(results, "threshold", r->calibration.threshold) &&
+        us_json_add_number(results, "parameters", (double)us_config_parameters(r->config)) &&
+        us_json_add_number(results, "threshold", r->model.calibration.threshold) &&
         us_json_add_number(results, "false_positive_rate",
                            r->config->detector.scoring.false_positive_rate) &&
-        cJSON_AddStringToObject(results, "calibrated_on", us_calibration_source(&r->calibration)) &&
+        cJSON_AddStringToObject(results, "calibrated_on",
+                                us_calibration_source(&r->model.calibration)) &&
+        us_synthetic_to_json(&r->model.synthetic, results) &&
         cJSON_AddItemToObject(results, "training_data", us_dataset_describe(&r->training)) &&
         (r->options->train_only ||
          cJSON_AddItemToObject(results, "test_data", us_dataset_describe(&r->test)));
+    if (complete && r->members) {
+        complete = cJSON_AddItemToObject(results, "members", r->members);
+        if (complete) r->members = NULL;
+    }
     return complete ? UNSEEN_OK : us_fail_memory(error, "results");
 }
 
@@ -430,8 +455,8 @@ static unseen_status write_results(run *r, cJSON *results, char **json, unseen_e
         US_TRY(write_scores(r, error));
         if (r->anomalous) {
             US_TRY(us_metrics_of_scores(&r->scores, r->anomalous, results, error));
-            US_TRY(us_kinds_to_json(&r->scores, r->anomalous, r->calibration.threshold, results,
-                                    error));
+            US_TRY(us_kinds_to_json(&r->scores, r->anomalous, r->model.calibration.threshold,
+                                    results, error));
             if (!us_labels_to_json(&r->labels, results)) return us_fail_memory(error, "results");
         } else if (!cJSON_AddNumberToObject(results, "n", (double)r->scores.count)) {
             return us_fail_memory(error, "results");
@@ -464,8 +489,19 @@ static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *e
     return status;
 }
 
+static unseen_status train_members(run *r, unseen_error *error) {
+    US_TRY(us_members_train(r->config, r->options, r->events, &r->members, error));
+    US_TRY(open_device(r, error));
+    US_TRY(us_model_create(r->device, r->config, INT64_MAX, &r->model, error));
+    return us_model_load_members(&r->model, r->options->out, error);
+}
+
 /* What ends without a model is trained again, as often as the config allows. */
 static unseen_status train_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
+    if (r->config->member_count) {
+        US_TRY(train_members(r, error));
+        return finish(r, results, json, error);
+    }
     for (;;) {
         unseen_status status = us_trainer_run(r->trainer, error);
         if (status == UNSEEN_OK)
@@ -479,7 +515,11 @@ static unseen_status train_and_finish(run *r, cJSON *results, char **json, unsee
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config, .options = options, .events = events, .claim.lock = -1};
+    run r = {.config = config,
+             .options = options,
+             .events = events,
+             .model.config = config,
+             .claim.lock = -1};
     cJSON *results = cJSON_CreateObject();
     unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
     if (status == UNSEEN_OK && !options->out)

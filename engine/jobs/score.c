@@ -34,7 +34,7 @@ static unseen_status describe_scoring(scoring *s, const char *out, const unseen_
                                       char **json, unseen_error *error) {
     int64_t above = 0;
     for (int64_t i = 0; i < s->scores.count; i++)
-        above += us_score_reaches(s->scores.values[0][i], s->run.calibration.threshold);
+        above += us_score_reaches(s->scores.values[0][i], s->run.model.calibration.threshold);
     cJSON *object = cJSON_CreateObject();
     unseen_status status = UNSEEN_OK;
     bool complete =
@@ -42,7 +42,7 @@ static unseen_status describe_scoring(scoring *s, const char *out, const unseen_
         cJSON_AddStringToObject(object, "out", out) &&
         cJSON_AddStringToObject(object, "device", s->run.device->facts.name) &&
         us_json_add_number(object, "images_per_second", (double)s->scores.count / s->seconds) &&
-        us_json_add_number(object, "threshold", s->run.calibration.threshold) &&
+        us_json_add_number(object, "threshold", s->run.model.calibration.threshold) &&
         us_json_add_number(object, "above_threshold", (double)above) &&
         cJSON_AddItemToObject(object, "data", us_dataset_describe(&s->dataset));
     if (complete) status = us_maps_finish(&s->maps, object, error);
@@ -58,7 +58,7 @@ static unseen_status describe_scoring(scoring *s, const char *out, const unseen_
 /* What a detector's scores.csv begins with, so that an earlier one is known. */
 static unseen_status columns_header(const scoring *s, char **header, unseen_error *error) {
     us_scores none = {0};
-    US_TRY(us_model_scores(&s->run.config->detector, 1, &none, error));
+    US_TRY(us_model_scores(s->run.config, 1, &none, error));
     *header = us_scores_header(&none);
     us_scores_destroy(&none);
     return *header ? UNSEEN_OK : us_fail_memory(error, "a header");
@@ -107,8 +107,7 @@ static unseen_status score_images(scoring *s, const unseen_events *events, unsee
                                  .maps = us_maps_wanted(&s->maps) ? &s->maps.consumer : NULL,
                                  .events = events};
     const double started = us_clock();
-    unseen_status status =
-        us_model_score(s->run.detector, &s->run.calibration, &of, &s->scores, error);
+    unseen_status status = us_model_score(&s->run.model, &of, &s->scores, error);
     s->seconds = us_clock() - started + 1e-9;
     return status;
 }
@@ -116,7 +115,7 @@ static unseen_status score_images(scoring *s, const unseen_events *events, unsee
 static unseen_status write_outputs(scoring *s, const unseen_score_options *options,
                                    unseen_error *error) {
     us_scores_name(&s->scores, &s->dataset.images.ids);
-    if (options->verdict) s->scores.threshold = &s->run.calibration.threshold;
+    if (options->verdict) s->scores.threshold = &s->run.model.calibration.threshold;
     US_TRY(us_scores_write_prediction(&s->scores, options->csv_header, options->out, error));
     return options->columns ? us_scores_write_all(&s->scores, NULL, options->columns, error)
                             : UNSEEN_OK;
@@ -142,15 +141,13 @@ unseen_status unseen_score(const char *run_folder, const unseen_score_options *o
                                   .events = events};
     if (status == UNSEEN_OK) status = us_maps_open(&maps, s.run.config, &s.dataset, &s.maps, error);
     if (status == UNSEEN_OK)
-        status = us_trained_load(&s.run, options->device,
-                                 us_dataset_batch(&s.dataset, s.run.config->training.batch), events,
-                                 error);
+        status = us_trained_load(&s.run, options->device, s.dataset.selected_count, events, error);
     if (status == UNSEEN_OK) status = score_images(&s, events, error);
     if (status == UNSEEN_OK) us_dataset_warn_changed(&s.dataset, events);
     if (status == UNSEEN_OK) status = write_outputs(&s, options, error);
     if (status == UNSEEN_OK) status = describe_scoring(&s, options->out, events, json, error);
     if (status == UNSEEN_OK)
-        status = us_maps_draw(&s.maps, s.run.detector, &s.dataset, &s.scores.ids, error);
+        status = us_maps_draw(&s.maps, &s.run.model, &s.dataset, &s.scores.ids, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;

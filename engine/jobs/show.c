@@ -70,18 +70,16 @@ static unseen_status training_bytes(const unseen_config *config, double *bytes,
     return UNSEEN_OK;
 }
 
-unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error) {
+/* NULL: no memory, or *error says what. */
+static cJSON *describe(const unseen_config *config, unseen_error *error) {
     const us_detector_spec *detector = &config->detector;
-    int64_t parameters = 0;
     double bytes;
-    US_TRY(training_bytes(config, &bytes, error));
+    if (training_bytes(config, &bytes, error) != UNSEEN_OK) return NULL;
     cJSON *object = cJSON_CreateObject();
     cJSON *networks = cJSON_CreateObject(), *layers = cJSON_CreateArray();
     bool complete = networks && layers;
-    for (int i = 0; i < detector->network_count; i++) {
-        parameters += us_network_spec_parameters(&detector->networks[i]);
+    for (int i = 0; i < detector->network_count; i++)
         complete = complete && add_network(networks, layers, &detector->networks[i]);
-    }
     complete =
         complete && cJSON_AddStringToObject(object, "name", config->name) &&
         cJSON_AddStringToObject(object, "detector", detector->type->name) &&
@@ -89,19 +87,68 @@ unseen_status unseen_show(const unseen_config *config, char **json, unseen_error
         add(object, "input", shape_json(config->input)) &&
         cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
         cJSON_AddStringToObject(object, "precision", us_precision_names[detector->precision]) &&
-        cJSON_AddNumberToObject(object, "parameters", (double)parameters) &&
+        cJSON_AddNumberToObject(object, "parameters", (double)us_config_parameters(config)) &&
         cJSON_AddNumberToObject(object, "flops_per_image", us_detector_scoring_flops(detector)) &&
         cJSON_AddNumberToObject(object, "training_flops_per_image",
                                 us_detector_training_flops(detector)) &&
         cJSON_AddNumberToObject(object, "memory_bytes", bytes);
-    if (complete) {
-        complete = cJSON_AddItemToObject(object, "networks", networks) &&
-                   cJSON_AddItemToObject(object, "layers", layers);
-    } else {
-        cJSON_Delete(networks);
-        cJSON_Delete(layers);
-    }
-    *json = complete ? us_json_print(object) : NULL;
+    if (complete)
+        return cJSON_AddItemToObject(object, "networks", networks) &&
+                       cJSON_AddItemToObject(object, "layers", layers)
+                   ? object
+                   : NULL;
+    cJSON_Delete(networks);
+    cJSON_Delete(layers);
     cJSON_Delete(object);
-    return *json ? UNSEEN_OK : us_fail_memory(error, "the layer table");
+    us_fail_memory(error, "the layer table");
+    return NULL;
+}
+
+static double number(const cJSON *object, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* Members are trained one after the other, and score an image one after the other. */
+static cJSON *describe_members(const unseen_config *config, unseen_error *error) {
+    cJSON *object = cJSON_CreateObject(), *members = cJSON_CreateArray();
+    double flops = 0, training_flops = 0, bytes = 0;
+    bool complete = object && members;
+    for (int m = 0; complete && m < config->member_count; m++) {
+        cJSON *own = describe(config->members[m], error);
+        if (!own || !cJSON_AddItemToArray(members, own)) {
+            cJSON_Delete(object);
+            cJSON_Delete(members);
+            return NULL;
+        }
+        flops += number(own, "flops_per_image");
+        training_flops += number(own, "training_flops_per_image");
+        if (number(own, "memory_bytes") > bytes) bytes = number(own, "memory_bytes");
+    }
+    complete =
+        complete && cJSON_AddStringToObject(object, "name", config->name) &&
+        add(object, "input", shape_json(config->input)) &&
+        cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
+        cJSON_AddNumberToObject(object, "parameters", (double)us_config_parameters(config)) &&
+        cJSON_AddNumberToObject(object, "flops_per_image", flops) &&
+        cJSON_AddNumberToObject(object, "training_flops_per_image", training_flops) &&
+        cJSON_AddNumberToObject(object, "memory_bytes", bytes);
+    if (complete && cJSON_AddItemToObject(object, "members", members)) return object;
+    cJSON_Delete(members);
+    cJSON_Delete(object);
+    us_fail_memory(error, "the layer table");
+    return NULL;
+}
+
+unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error) {
+    unseen_error why = {0};
+    cJSON *object = config->member_count ? describe_members(config, &why) : describe(config, &why);
+    *json = object ? us_json_print(object) : NULL;
+    cJSON_Delete(object);
+    if (*json) return UNSEEN_OK;
+    if (!object && why.message[0]) {
+        if (error) *error = why;
+        return why.status;
+    }
+    return us_fail_memory(error, "the layer table");
 }

@@ -37,26 +37,18 @@ unseen_status us_trained_open(const char *folder, us_trained *run, unseen_error 
     return status;
 }
 
-unseen_status us_trained_load(us_trained *run, const char *device, int batch,
+unseen_status us_trained_load(us_trained *run, const char *device, int64_t images,
                               const unseen_events *events, unseen_error *error) {
-    char *model;
-    US_TRY(us_folder_path(run->folder, US_RUN_MODEL, &model, error));
-    unseen_status status = us_device_open(device, &run->device, error);
-    if (status == UNSEEN_OK) us_device_tell(run->device, events);
-    if (status == UNSEEN_OK)
-        us_precision_tell(run->device, run->config->detector.precision, events);
-    if (status == UNSEEN_OK)
-        status = us_tuning_open(&run->device->facts, &run->device->tuning, error);
-    if (status == UNSEEN_OK)
-        status = us_detector_create(run->device, &run->config->detector, batch, false,
-                                    &run->detector, error);
-    if (status == UNSEEN_OK) status = us_model_load(run->detector, &run->calibration, model, error);
-    free(model);
-    return status;
+    US_TRY(us_device_open(device, &run->device, error));
+    us_device_tell(run->device, events);
+    us_precision_tell(run->device, run->config->detector.precision, events);
+    US_TRY(us_tuning_open(&run->device->facts, &run->device->tuning, error));
+    US_TRY(us_model_create(run->device, run->config, images, &run->model, error));
+    return us_model_load(&run->model, run->folder, error);
 }
 
 bool us_trained_close(us_trained *run) {
-    us_detector_destroy(run->detector);
+    us_model_destroy(&run->model);
     if (run->device) us_tuning_close(&run->device->tuning);
     const bool closed = us_device_close(run->device);
     unseen_config_free(run->config);

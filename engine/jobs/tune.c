@@ -24,14 +24,18 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     US_TRY(us_trainer_create(&options, &r->trainer, error));
     US_TRY(us_trainer_rehearse(r->trainer, 0, error));
     US_TRY(us_trainer_finish(r->trainer, error));
-    US_TRY(us_model_columns(r->detector, &scored, columns, error));
+    US_TRY(us_columns_take(r->detector, &scored, columns, error));
     us_columns_release(columns);
     return UNSEEN_OK;
 }
 
 static unseen_status collect(us_device *device, void *user, unseen_error *error) {
+    const unseen_config *config = user;
     rehearsal r = {0};
-    unseen_status status = rehearse(user, device, &r, error);
+    for (int m = 0; m < config->member_count; m++)
+        US_TRY(collect(device, config->members[m], error));
+    if (config->member_count) return UNSEEN_OK;
+    unseen_status status = rehearse(config, device, &r, error);
     us_trainer_destroy(r.trainer);
     us_detector_destroy(r.detector);
     us_dataset_leave_device(&r.dataset);

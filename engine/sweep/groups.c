@@ -8,6 +8,10 @@
 
 static const char seed[] = "/training/seed=";
 
+double us_groups_sign(const char *by) {
+    return strcmp(by, "auc") == 0 || strcmp(by, "synthetic_auc") == 0 ? -1 : 1;
+}
+
 /* ---- seeds ---- */
 
 static bool is_seed(const char *override) {
@@ -63,7 +67,7 @@ static cJSON *summary(const member *members, size_t count, const char *name) {
     cJSON *object = cJSON_CreateObject();
     bool complete = us_json_add_number(object, "mean", mean);
     double low = mean - half, high = mean + half;
-    if (strcmp(name, "auc") == 0) {
+    if (us_groups_sign(name) < 0) {
         low = fmax(low, 0);
         high = fmin(high, 1);
     }
@@ -76,7 +80,7 @@ static cJSON *summary(const member *members, size_t count, const char *name) {
 }
 
 static cJSON *describe(const member *members, size_t count) {
-    static const char *const names[] = {"auc", "held_out_loss", "loss"};
+    static const char *const names[] = {"auc", "held_out_loss", "loss", "synthetic_auc"};
     cJSON *group = cJSON_CreateObject(), *shared = cJSON_AddArrayToObject(group, "overrides");
     bool complete = shared != NULL;
     const us_overrides *overrides = members[0].entry->overrides;
@@ -158,7 +162,7 @@ static size_t gather(const us_sweep *sweep, const char *by, int axis, point *poi
     for (size_t i = 0; i < sweep->count; i++) {
         const us_entry *entry = &sweep->entries[i];
         if (entry->status != US_ENTRY_DONE) continue;
-        const point p = {.quality = us_entry_metric(entry, by) * (strcmp(by, "auc") == 0 ? -1 : 1),
+        const point p = {.quality = us_entry_metric(entry, by) * us_groups_sign(by),
                          .cost = axis == 0 ? entry->parameters : -us_groups_speed(entry),
                          .index = i};
         if (!isnan(p.quality) && !isnan(p.cost)) points[count++] = p;

@@ -19,4 +19,7 @@ bool us_groups_fronts(const us_sweep *sweep, const char *by, unsigned char *fron
 /* Images per second in training; NaN: not known. */
 double us_groups_speed(const us_entry *entry);
 
+/* -1 for a number that is the better the larger it is, 1 for losses. */
+double us_groups_sign(const char *by);
+
 #endif

@@ -13,8 +13,10 @@
 /* Of one epoch, or of the last one before it where training ended earlier. */
 typedef struct standing {
     int epoch; /* 0: none is finished */
-    double loss, held_out_loss;
+    double loss, held_out_loss, synthetic_auc;
 } standing;
+
+static const standing nowhere = {.loss = NAN, .held_out_loss = NAN, .synthetic_auc = NAN};
 
 static double number(const cJSON *record, const char *name) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(record, name);
@@ -25,13 +27,14 @@ static double number(const cJSON *record, const char *name) {
 static void take_record(const cJSON *record, int most, standing *at, int *reached) {
     const double epoch = number(record, "epoch");
     if (cJSON_HasObjectItem(record, "restart")) {
-        *at = (standing){.loss = NAN, .held_out_loss = NAN};
+        *at = nowhere;
         *reached = 0;
     }
     if (!(epoch >= 1 && epoch < INT_MAX)) return;
     *reached = (int)epoch;
     if (epoch > most) return;
-    *at = (standing){(int)epoch, number(record, "loss"), number(record, "held_out_loss")};
+    *at = (standing){(int)epoch, number(record, "loss"), number(record, "held_out_loss"),
+                     number(record, "synthetic_auc")};
 }
 
 /* reached: the last epoch of all. A run without a log has reached none. */
@@ -39,7 +42,7 @@ static unseen_status read_log(const us_entry *entry, int most, standing *at, int
                               unseen_error *error) {
     char *path = us_path_join(entry->folder, US_RUN_LOG), *text = NULL;
     size_t size = 0;
-    *at = (standing){.loss = NAN, .held_out_loss = NAN};
+    *at = nowhere;
     *reached = 0;
     if (!path) return us_fail_memory(error, "a path");
     if (us_file_exists(path) &&
@@ -60,6 +63,11 @@ unseen_status us_halving_reached(const us_entry *entry, int *epochs, unseen_erro
 }
 
 /* ---- who goes on ---- */
+
+static bool by_synthetic(const us_sweep *sweep) {
+    const char *by = us_sweep_criterion(sweep);
+    return by && strcmp(by, "synthetic_auc") == 0;
+}
 
 typedef struct candidate {
     us_entry *entry;
@@ -91,6 +99,7 @@ static void stop(us_entry *entry, const standing *at) {
     cJSON_AddNumberToObject(metrics, "epochs", at->epoch);
     us_json_add_number(metrics, "loss", at->loss);
     us_json_add_number(metrics, "held_out_loss", at->held_out_loss);
+    us_json_add_number(metrics, "synthetic_auc", at->synthetic_auc);
     cJSON_Delete(entry->metrics);
     entry->metrics = metrics;
     entry->status = US_ENTRY_STOPPED;
@@ -107,20 +116,22 @@ static unseen_status gather(candidate *candidates, size_t count, int epochs, boo
         entry->target = epochs;
         const bool over = entry->status == US_ENTRY_DONE || has_failed(entry);
         if (!over && (entry->reached < epochs || entry->status == US_ENTRY_RUNNING)) *all = false;
-        if (has_failed(entry)) candidates[i].at.loss = candidates[i].at.held_out_loss = NAN;
+        if (has_failed(entry)) candidates[i].at = nowhere;
     }
     return UNSEEN_OK;
 }
 
 /* Leaves the best of the candidates, at least one, and stops the others. */
-static size_t select_best(candidate *candidates, size_t count, double keep) {
+static size_t select_best(candidate *candidates, size_t count, double keep, bool synthetic) {
     size_t left = (size_t)ceil(keep * (double)count - 1e-9);
     size_t failed = 0;
     for (size_t i = 0; i < count; i++)
         failed += has_failed(candidates[i].entry);
     /* Failed ones have no losses, and are none that held-out losses are missing of. */
+    for (size_t i = 0; synthetic && i < count; i++)
+        candidates[i].at.loss = -candidates[i].at.synthetic_auc;
     qsort(candidates, count, sizeof *candidates, by_loss);
-    if (all_have_held_out(candidates, count - failed)) {
+    if (!synthetic && all_have_held_out(candidates, count - failed)) {
         for (size_t i = 0; i < count; i++)
             candidates[i].at.loss = candidates[i].at.held_out_loss;
         qsort(candidates, count, sizeof *candidates, by_loss);
@@ -131,12 +142,13 @@ static size_t select_best(candidate *candidates, size_t count, double keep) {
 
 static unseen_status decide(us_sweep *sweep, candidate *candidates, unseen_error *error) {
     const us_halving *halving = &sweep->plan.halving;
+    const bool synthetic = by_synthetic(sweep);
     size_t count = sweep->count;
     for (int rung = 0; rung < halving->count; rung++) {
         bool all;
         US_TRY(gather(candidates, count, halving->epochs[rung], &all, error));
         if (!all) return UNSEEN_OK;
-        const size_t left = select_best(candidates, count, halving->keep);
+        const size_t left = select_best(candidates, count, halving->keep, synthetic);
         for (size_t i = left; i < count; i++)
             if (!has_failed(candidates[i].entry) && candidates[i].entry->status != US_ENTRY_DONE) {
                 int reached;
@@ -163,15 +175,36 @@ unseen_status us_halving_decide(us_sweep *sweep, unseen_error *error) {
     return status;
 }
 
+/* Runs that are compared by their synthetic AUC measure it when they are compared. */
+static unseen_status check_measured(const us_sweep *sweep, size_t run, unseen_error *error) {
+    const us_halving *halving = &sweep->plan.halving;
+    const int every = sweep->entries[run].synthetic_epochs;
+    for (int r = 0; by_synthetic(sweep) && r < halving->count; r++)
+        if (every < 1 || halving->epochs[r] % every != 0)
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "%s: /halving: runs are compared by synthetic_auc after %d epochs, but "
+                           "run %zu does not measure it then: set /training/synthetic_epochs, of "
+                           "which these epochs are a multiple",
+                           sweep->plan.path, halving->epochs[r], run + 1);
+    return UNSEEN_OK;
+}
+
 unseen_status us_halving_check(const us_sweep *sweep, unseen_error *error) {
     const us_halving *halving = &sweep->plan.halving;
     if (!halving->count) return UNSEEN_OK;
     const int last = halving->epochs[halving->count - 1];
-    for (size_t i = 0; i < sweep->count; i++)
+    for (size_t i = 0; i < sweep->count; i++) {
+        if (!sweep->entries[i].detector)
+            return us_fail(error, UNSEEN_BAD_INPUT,
+                           "%s: /halving: run %zu has members, which are trained one after the "
+                           "other: there are no epochs of the whole to compare it after",
+                           sweep->plan.path, i + 1);
+        US_TRY(check_measured(sweep, i, error));
         if (sweep->entries[i].epochs <= last)
             return us_fail(error, UNSEEN_BAD_INPUT,
                            "%s: /halving/epochs: run %zu has %d epochs in all, and must have more "
                            "than the %d after which runs are compared",
                            sweep->plan.path, i + 1, sweep->entries[i].epochs, last);
+    }
     return UNSEEN_OK;
 }

@@ -12,16 +12,16 @@
 #include "sweep/estimate.h"
 #include "sweep/groups.h"
 
-static const char *const criteria[] = {"held_out_loss", "loss", "auc", NULL};
 static const char *const statuses[] = {"waiting", "running",     "done",   "diverged",
                                        "failed",  "interrupted", "stopped"};
 
 unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_error *error) {
     if (!options->by) return UNSEEN_OK;
-    for (int i = 0; criteria[i]; i++)
-        if (strcmp(criteria[i], options->by) == 0) return UNSEEN_OK;
+    for (int i = 0; us_criteria[i]; i++)
+        if (strcmp(us_criteria[i], options->by) == 0) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
-                   "runs are ranked by held_out_loss, by loss or by auc, not by \"%s\"",
+                   "runs are ranked by held_out_loss, by loss, by auc or by synthetic_auc, not by "
+                   "\"%s\"",
                    options->by);
 }
 
@@ -29,17 +29,20 @@ unseen_status us_leaderboard_check(const unseen_sweep_options *options, unseen_e
 
 /* Held-out and training losses do not compare, so all runs are ranked by the same one. */
 static const char *criterion(const us_sweep *sweep) {
-    if (sweep->options->by) return sweep->options->by;
-    bool held_out = false, all = true, auc = sweep->plan.final.test != NULL;
+    const char *asked = us_sweep_criterion(sweep);
+    if (asked) return asked;
+    bool held_out = false, all = true, auc = sweep->plan.final.test != NULL, members = false;
     for (size_t i = 0; i < sweep->count; i++) {
         if (sweep->entries[i].status != US_ENTRY_DONE) continue;
         bool has = isfinite(us_entry_metric(&sweep->entries[i], "held_out_loss"));
         held_out = held_out || has;
         all = all && has;
+        members = members || !sweep->entries[i].detector;
         auc = auc && isfinite(us_entry_metric(&sweep->entries[i], "auc"));
     }
     /* Labels may choose where others remain to judge by. */
     if (auc) return "auc";
+    if (members) return "synthetic_auc"; /* several have no loss in common */
     return held_out && all ? "held_out_loss" : "loss";
 }
 
@@ -62,7 +65,7 @@ static int compare(const void *a, const void *b) {
 /* NULL: no memory. */
 static place *rank(const us_sweep *sweep, const char *by) {
     place *places = calloc(sweep->count, sizeof *places);
-    double sign = strcmp(by, "auc") == 0 ? -1 : 1;
+    double sign = us_groups_sign(by);
     for (size_t i = 0; places && i < sweep->count; i++) {
         const us_entry *entry = &sweep->entries[i];
         bool stopped = entry->status == US_ENTRY_STOPPED;
@@ -86,7 +89,8 @@ static bool add(cJSON *object, const char *name, cJSON *item) {
 }
 
 static bool add_metrics(cJSON *run, const us_entry *entry) {
-    static const char *const names[] = {"held_out_loss", "loss", "auc", "epochs", "train_seconds"};
+    static const char *const names[] = {"held_out_loss", "loss",   "auc",
+                                        "synthetic_auc", "epochs", "train_seconds"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!us_json_add_number(run, names[i], us_entry_metric(entry, names[i]))) return false;
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(entry->metrics, "auc_ci95");
@@ -143,10 +147,11 @@ static bool add_warnings(cJSON *object, const us_sweep *sweep, const char *by) {
                   "no estimate for new images, but that on the final images is"
                 : "the ranking is by AUC, so it is informed by labels: the best run's AUC is "
                   "no estimate for new images, as these labels chose it");
-    if (done && !label_informed && detectors_differ(sweep))
+    if (done && us_groups_sign(by) > 0 && detectors_differ(sweep))
         done = us_json_append_string(object, "warnings",
                                      "the runs have different detectors, whose losses are "
-                                     "sums of different things: do not compare them");
+                                     "sums of different things: do not compare them (they can be "
+                                     "ranked by synthetic_auc, which needs no labels)");
     return done;
 }
 
@@ -290,8 +295,9 @@ static bool put_override(FILE *out, const cJSON *overrides, const char *where) {
 }
 
 static bool put_run(FILE *out, const cJSON *run, const char **places, size_t count) {
-    static const char *const names[] = {"out", "status", "held_out_loss", "loss",
-                                        "auc", "epochs", "parameters",    "train_seconds"};
+    static const char *const names[] = {"out",        "status",        "held_out_loss",
+                                        "loss",       "auc",           "epochs",
+                                        "parameters", "train_seconds", "synthetic_auc"};
     const cJSON *rank_item = cJSON_GetObjectItemCaseSensitive(run, "rank");
     const cJSON *interval = cJSON_GetObjectItemCaseSensitive(run, "auc_ci95");
     if (cJSON_IsNumber(rank_item)) fprintf(out, "%.0f", rank_item->valuedouble);
@@ -310,7 +316,8 @@ static bool put_run(FILE *out, const cJSON *run, const char **places, size_t cou
 }
 
 static bool put_header(FILE *out, const char **places, size_t count) {
-    fputs("rank,out,status,held_out_loss,loss,auc,auc_low,auc_high,epochs,parameters,train_seconds",
+    fputs("rank,out,status,held_out_loss,loss,auc,auc_low,auc_high,epochs,parameters,train_seconds,"
+          "synthetic_auc",
           out);
     for (size_t i = 0; i < count; i++) {
         char *pointer = strndup(places[i], strcspn(places[i], "="));

@@ -10,7 +10,10 @@
 
 typedef struct plan_texts {
     char *name, *description, *base;
+    int rank_by;
 } plan_texts;
+
+const char *const us_criteria[] = {"auto", "held_out_loss", "loss", "auc", "synthetic_auc", NULL};
 
 static const us_key plan_keys[] = {
     {.name = "name",
@@ -27,6 +30,11 @@ static const us_key plan_keys[] = {
      .offset = offsetof(plan_texts, base),
      .required = true,
      .help = "the config that every run starts from, as seen from the plan's folder"},
+    {.name = "rank_by",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(plan_texts, rank_by),
+     .choices = us_criteria,
+     .help = "What runs are ranked by, and compared by in halving"},
     {.name = "set", .kind = US_KEY_ARRAY, .help = "Overrides of every run"},
     {.name = "grid",
      .kind = US_KEY_OBJECT,
@@ -353,6 +361,7 @@ static unseen_status read_plan(us_json *root, us_sweep_plan *plan, unseen_error 
     US_TRY(us_json_read(root, plan_keys, &texts, error));
     plan->name = texts.name;
     plan->base = beside(plan->path, texts.base);
+    plan->rank_by = texts.rank_by;
     free(texts.base);
     free(texts.description);
     if (!plan->base) return us_fail_memory(error, "a plan");

@@ -26,6 +26,10 @@ typedef struct us_final {
     char *test, *labels, *normal; /* test NULL: none */
 } us_final;
 
+/* What runs may be ranked by: "auto" (as unseen_sweep says), then numbers of their results;
+ * NULL-terminated. */
+extern const char *const us_criteria[];
+
 typedef struct us_sweep_plan {
     char *path, *name;
     char *base;       /* the base config's path, as seen from here and not from the plan's folder */
@@ -37,6 +41,7 @@ typedef struct us_sweep_plan {
     cJSON *scales;      /* of what is sampled, see us_sample_scales */
     us_halving halving;
     us_final final;
+    int rank_by; /* of us_criteria */
 } us_sweep_plan;
 
 /* Reads a plan. Whether its overrides fit the base config is for the reader of configs to say. */

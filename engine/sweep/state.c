@@ -197,6 +197,19 @@ static us_digest_text digest_data(const unseen_config *config) {
     return us_digest_end(stream);
 }
 
+/* Members are as one training, of the epochs of the longest. */
+static void count_work(const unseen_config *config, us_entry *entry) {
+    const int members = config->member_count;
+    double flops = 0;
+    entry->epochs = members ? 1 : config->training.epochs;
+    for (int m = 0; m < members; m++) {
+        const unseen_config *member = config->members[m];
+        if (member->training.epochs > entry->epochs) entry->epochs = member->training.epochs;
+        flops += us_detector_training_flops(&member->detector) * member->training.epochs;
+    }
+    entry->flops = members ? flops / entry->epochs : us_detector_training_flops(&config->detector);
+}
+
 static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
     unseen_config *config;
     US_TRY(us_sweep_config(sweep, entry, &config, error));
@@ -205,11 +218,10 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_
         status = check_apart(sweep, &config->data, error);
     if (status == UNSEEN_OK && !(entry->identity = identify(config, NULL)))
         status = us_fail_memory(error, "a config");
-    for (int i = 0; i < config->detector.network_count; i++)
-        entry->parameters += (double)us_network_spec_parameters(&config->detector.networks[i]);
+    entry->parameters = (double)us_config_parameters(config);
     entry->detector = config->detector.type;
-    entry->epochs = config->training.epochs;
-    entry->flops = us_detector_training_flops(&config->detector);
+    entry->synthetic_epochs = config->training.synthetic_epochs;
+    count_work(config, entry);
     entry->held_out = config->training.held_out;
     entry->data = digest_data(config);
     unseen_config_free(config);
@@ -425,22 +437,30 @@ static unseen_status recognize(us_entry *entry, const char *config, unseen_error
                    entry->folder);
 }
 
+const char *us_sweep_criterion(const us_sweep *sweep) {
+    const char *by = sweep->options->by ? sweep->options->by : us_criteria[sweep->plan.rank_by];
+    return strcmp(by, us_criteria[0]) == 0 ? NULL : by;
+}
+
 unseen_status us_sweep_look_into(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
     char *metrics = us_path_join(entry->folder, US_RUN_METRICS);
     char *failure = us_path_join(entry->folder, US_RUN_FAILURE);
     char *config = us_path_join(entry->folder, US_RUN_CONFIG);
     char *checkpoint = us_path_join(entry->folder, US_RUN_CHECKPOINT);
-    unseen_status status =
-        metrics && failure && config && checkpoint ? UNSEEN_OK : us_fail_memory(error, "a path");
+    char *members = us_path_join(entry->folder, US_RUN_MEMBERS);
+    unseen_status status = metrics && failure && config && checkpoint && members
+                               ? UNSEEN_OK
+                               : us_fail_memory(error, "a path");
     if (status == UNSEEN_OK) {
         entry->started = us_file_exists(config);
-        entry->resumed = us_file_exists(checkpoint);
+        entry->resumed = us_file_exists(checkpoint) || us_file_exists(members);
         entry->status = us_folder_is_held(entry->folder) ? US_ENTRY_RUNNING : US_ENTRY_WAITING;
         status = recognize(entry, config, error);
     }
     if (status == UNSEEN_OK) look_for_results(entry, metrics);
     if (status == UNSEEN_OK && entry->status == US_ENTRY_WAITING)
         status = look_for_failure(sweep, entry, failure, error);
+    free(members);
     free(metrics);
     free(failure);
     free(config);

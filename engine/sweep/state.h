@@ -39,7 +39,8 @@ typedef struct us_entry {
     us_digest_text data;    /* of what decides how many images there are */
     int epochs;             /* of the whole training */
     int reached, target;    /* epochs that are done, and until which to train now: see halving.h */
-    const us_detector_type *detector;
+    int synthetic_epochs;   /* between its measures of the AUC on synthetic anomalies */
+    const us_detector_type *detector; /* NULL: it has members */
 } us_entry;
 
 /* A number of a run's results, as of metrics.json; NaN: it has none of that name. */
@@ -71,6 +72,9 @@ typedef struct us_sweep {
 unseen_status us_sweep_open(const char *plan, const unseen_sweep_options *options,
                             const unseen_events *events, us_sweep *sweep, unseen_error *error);
 void us_sweep_close(us_sweep *sweep);
+
+/* What runs are to be ranked by, as the caller or the plan says; NULL: neither does. */
+const char *us_sweep_criterion(const us_sweep *sweep);
 
 /* The config of a run: the plan's base, then the plan's own overrides, the caller's, the run's. */
 unseen_status us_sweep_config(const us_sweep *sweep, const us_entry *entry, unseen_config **config,

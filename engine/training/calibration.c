@@ -105,6 +105,7 @@ static cJSON *to_json(const us_detector_spec *spec, const us_calibration *calibr
 static bool read_array(const cJSON *array, int count, double *values) {
     if (cJSON_GetArraySize(array) != count) return false;
     int i = 0;
+    if (count == 0) return true;
     for (const cJSON *item = array->child; item; item = item->next) {
         if (!cJSON_IsNumber(item)) return false;
         values[i++] = item->valuedouble;

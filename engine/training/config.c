@@ -7,6 +7,7 @@
 
 #include "base/fit.h"
 #include "data/images.h"
+#include "training/members.h"
 
 #define CONFIG(field) offsetof(struct unseen_config, field)
 #define TRAINING(field) offsetof(us_training_settings, field)
@@ -36,8 +37,10 @@ static const us_key root_keys[] = {
      .help = "The detector's networks by name, each a list of layers; only patch_density has none"},
     {.name = "detector",
      .kind = US_KEY_OBJECT,
-     .required = true,
      .help = "How the networks are trained together and how an image is scored"},
+    {.name = "members",
+     .kind = US_KEY_ARRAY,
+     .help = "Instead of networks and detector: several configs, whose scores are joined"},
     {.name = "training", .kind = US_KEY_OBJECT, .help = "How long and how to train"},
     {.name = "scoring", .kind = US_KEY_OBJECT, .help = "How scores are computed and combined"},
     {.name = "data",
@@ -98,7 +101,7 @@ static const us_key input_keys[] = {
     {.kind = US_KEY_END},
 };
 
-static const us_key training_keys[] = {
+const us_key us_training_keys[] = {
     {.name = "epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(epochs),
@@ -120,6 +123,13 @@ static const us_key training_keys[] = {
      .maximum = 9007199254740992.0,
      .fallback = {1},
      .help = "Seed of every random number of the run"},
+    {.name = "held_out_seed",
+     .kind = US_KEY_INT64,
+     .offset = TRAINING(held_out_seed),
+     .minimum = -1,
+     .maximum = 9007199254740992.0,
+     .fallback = {-1},
+     .help = "Seed that chooses which images are kept aside; -1: that of the run"},
     {.name = "clip_norm",
      .kind = US_KEY_NUMBER,
      .offset = TRAINING(clip_norm),
@@ -157,6 +167,12 @@ static const us_key training_keys[] = {
      .maximum = 1000000,
      .fallback = {1},
      .help = "Epochs between checkpoints"},
+    {.name = "synthetic_epochs",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(synthetic_epochs),
+     .minimum = 0,
+     .maximum = 1000000,
+     .help = "Epochs between measures of the AUC on synthetic anomalies; 0: after the last alone"},
     {.name = "optimizer", .kind = US_KEY_OBJECT, .help = "The optimizer of every network"},
     {.name = "optimizers",
      .kind = US_KEY_OBJECT,
@@ -417,7 +433,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     us_json training = us_json_member_object(&config->root, "training");
     if (!training.value) return us_fail_memory(error, "a config");
     US_TRY(us_config_complete_augmentation(&training, error));
-    US_TRY(us_json_read(&training, training_keys, &config->training, error));
+    US_TRY(us_json_read(&training, us_training_keys, &config->training, error));
     const us_json augmentation = us_json_member(&training, "augmentation");
     US_TRY(
         us_augmentation_check(&augmentation, &config->training.augmentation, config->input, error));
@@ -446,8 +462,8 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     return read_optimizers(&training, config, error);
 }
 
-static unseen_status read_data(struct unseen_config *config, unseen_error *error) {
-    us_json data = us_json_member_object(&config->root, "data");
+unseen_status us_config_read_data(us_json *root, us_data_settings *settings, unseen_error *error) {
+    us_json data = us_json_member_object(root, "data");
     if (!data.value) return us_fail_memory(error, "a config");
     /* Classes are numbers, so 7 is as good as "7". */
     us_json normal = us_json_member(&data, "normal");
@@ -457,16 +473,39 @@ static unseen_status read_data(struct unseen_config *config, unseen_error *error
         if (!cJSON_ReplaceItemInObjectCaseSensitive(data.value, "normal", cJSON_CreateString(text)))
             return us_fail_memory(error, "a config");
     }
-    return us_json_read(&data, data_keys, &config->data, error);
+    return us_json_read(&data, data_keys, settings, error);
 }
 
-static unseen_status read_config(struct unseen_config *config, unseen_error *error) {
+static unseen_status require(const us_json *root, const char *name, unseen_error *error) {
+    if (us_json_member(root, name).value) return UNSEEN_OK;
+    const us_key *key = root_keys;
+    while (strcmp(key->name, name) != 0)
+        key++;
+    return us_json_fail(root, error, "the key \"%s\" is missing: %s", name, key->help);
+}
+
+unseen_status us_config_fill(struct unseen_config *config, unseen_error *error) {
+    const bool joined = us_json_member(&config->root, "members").value != NULL;
     US_TRY(us_json_read(&config->root, root_keys, config, error));
     us_json input = us_json_member(&config->root, "input");
     US_TRY(us_json_read(&input, input_keys, config, error));
+    if (joined) {
+        US_TRY(us_config_read_data(&config->root, &config->data, error));
+        return us_members_read(config, error);
+    }
+    US_TRY(require(&config->root, "detector", error));
     US_TRY(us_detector_spec_read(&config->root, config->input, &config->detector, error));
     US_TRY(read_training(config, error));
-    return read_data(config, error);
+    return us_config_read_data(&config->root, &config->data, error);
+}
+
+int64_t us_config_parameters(const unseen_config *config) {
+    int64_t sum = 0;
+    for (int i = 0; i < config->detector.network_count; i++)
+        sum += us_network_spec_parameters(&config->detector.networks[i]);
+    for (int i = 0; i < config->member_count; i++)
+        sum += us_config_parameters(config->members[i]);
+    return sum;
 }
 
 unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
@@ -480,9 +519,10 @@ unseen_status us_config_read(const char *path, const cJSON *document, const char
     unseen_status status = UNSEEN_OK;
     config->root = (us_json){.file = config->path, .value = cJSON_Duplicate(document, true)};
     if (!config->root.value) status = us_fail_memory(error, "a config");
+    if (status == UNSEEN_OK) status = us_members_place(&config->root, error);
     for (size_t i = 0; status == UNSEEN_OK && i < override_count; i++)
-        status = us_json_override(&config->root, overrides[i], error);
-    if (status == UNSEEN_OK) status = read_config(config, error);
+        status = us_members_override(&config->root, overrides[i], error);
+    if (status == UNSEEN_OK) status = us_config_fill(config, error);
     if (status == UNSEEN_OK)
         *out = config;
     else
@@ -504,6 +544,7 @@ unseen_status unseen_config_load(const char *path, const char *const *overrides,
 
 void unseen_config_free(unseen_config *config) {
     if (!config) return;
+    us_members_release(config);
     us_detector_spec_release(&config->detector);
     us_json_release(data_keys, &config->data);
     us_json_release(root_keys, config);
@@ -527,7 +568,7 @@ static bool replace(cJSON *schema, const char *name, cJSON *member) {
 }
 
 static cJSON *training_schema(void) {
-    cJSON *schema = us_json_schema(training_keys);
+    cJSON *schema = us_json_schema(us_training_keys);
     cJSON *others = cJSON_CreateObject();
     bool complete =
         cJSON_AddStringToObject(others, "type", "object") &&
@@ -541,13 +582,24 @@ static cJSON *training_schema(void) {
     return NULL;
 }
 
+/* A config has networks and a detector, or members. */
+static bool require_either(cJSON *schema) {
+    static const char *const one[] = {"networks", "detector"}, *const other[] = {"members"};
+    cJSON *either = cJSON_AddArrayToObject(schema, "anyOf");
+    cJSON *detector = cJSON_CreateObject(), *members = cJSON_CreateObject();
+    return cJSON_AddItemToArray(either, detector) && cJSON_AddItemToArray(either, members) &&
+           cJSON_AddItemToObject(detector, "required", cJSON_CreateStringArray(one, 2)) &&
+           cJSON_AddItemToObject(members, "required", cJSON_CreateStringArray(other, 1));
+}
+
 unseen_status unseen_config_schema(char **json, unseen_error *error) {
     cJSON *schema = us_json_schema(root_keys);
     cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
     bool complete = replace(schema, "input", us_json_schema(input_keys)) &&
                     replace(schema, "training", training_schema()) &&
                     replace(schema, "data", us_json_schema(data_keys));
-    complete = complete &&
+    complete = complete && replace(schema, "members", us_members_schema()) &&
+               require_either(schema) &&
                cJSON_AddStringToObject(schema, "$schema",
                                        "https://json-schema.org/draft/2020-12/schema") &&
                cJSON_AddStringToObject(schema, "title", "A model of unseen") &&

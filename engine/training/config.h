@@ -30,11 +30,12 @@ typedef struct us_collapse_settings {
 typedef struct us_training_settings {
     int epochs, batch;
     int64_t seed;
+    int64_t held_out_seed; /* that chooses what is held out */
     double clip_norm, held_out;
     bool flip; /* says augmentation.flip = 0.5 */
     us_augmentation_settings augmentation;
     int precision; /* us_precision */
-    int checkpoint_epochs;
+    int checkpoint_epochs, synthetic_epochs;
     us_schedule schedule;
     us_stopping stopping;
     us_collapse_settings collapse;
@@ -63,18 +64,33 @@ typedef struct us_data_file {
 
 us_data_file us_data_file_of(const us_data_settings *data, int which);
 
+/* How the scores of members become one. */
+typedef enum us_joining_kind {
+    US_JOINING_NORM, /* the root of the sum of squares */
+    US_JOINING_SUM,
+    US_JOINING_MAXIMUM
+} us_joining_kind;
+enum { US_MEMBERS_MOST = 16 };
+typedef struct us_joining {
+    int join;                        /* us_joining_kind */
+    double weights[US_MEMBERS_MOST]; /* factors on those by what a member's score tells */
+} us_joining;
+
 struct unseen_config {
     us_json root; /* completed with defaults */
     char *path;
     char *name, *description;
     us_shape input;
-    int range;      /* us_range */
-    int layout;     /* us_layout */
-    int fit;        /* us_fit */
-    double overlap; /* of windows, where that is US_FIT_TILE */
-    us_detector_spec detector;
+    int range;                 /* us_range */
+    int layout;                /* us_layout */
+    int fit;                   /* us_fit */
+    double overlap;            /* of windows, where that is US_FIT_TILE */
+    us_detector_spec detector; /* type NULL: there are members instead, see members.h */
     us_training_settings training;
     us_data_settings data;
+    struct unseen_config **members;
+    int member_count;
+    us_joining joining; /* of members */
 };
 
 /* As unseen_config_load, of a document that was parsed already; path: its name in messages. */
@@ -83,5 +99,16 @@ unseen_status us_config_read(const char *path, const cJSON *document, const char
 
 /* A /training/flip of true, the older key, is an augmentation's flip of 0.5. */
 unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error);
+
+/* Of the detector, or of all members together. */
+int64_t us_config_parameters(const unseen_config *config);
+
+/* ---- for members.c ---- */
+
+extern const us_key us_training_keys[];
+unseen_status us_config_read_data(us_json *root, us_data_settings *data, unseen_error *error);
+
+/* Fills a zeroed config from its root, and completes that with defaults. */
+unseen_status us_config_fill(struct unseen_config *config, unseen_error *error);
 
 #endif

@@ -170,10 +170,42 @@ static unseen_status open_images(const unseen_config *config, const us_dataset_s
     return choose_range(config, source->training, dataset, error);
 }
 
+/* ---- members ---- */
+
+/* Arrays are resized on the device, so that one serves inputs of every size. Photographs are fitted
+ * and windows cut once, to one size. */
+static bool sees_the_same(const unseen_config *config, const unseen_config *member,
+                          bool photographs) {
+    const bool same_size = memcmp(&config->input, &member->input, sizeof config->input) == 0;
+    const bool cut = config->fit == US_FIT_TILE;
+    return config->fit == member->fit && (same_size || (!photographs && !cut)) &&
+           (!cut || config->overlap == member->overlap);
+}
+
+static unseen_status open_members(const unseen_config *config, const us_dataset_source *source,
+                                  const unseen_events *events, us_dataset *dataset,
+                                  unseen_error *error) {
+    bool photographs = false;
+    if (config->member_count > 0) US_TRY(us_photographs_are(source->path, &photographs, error));
+    for (int i = 0; i < config->member_count; i++) {
+        const unseen_config *member = config->members[i];
+        if (sees_the_same(config, member, photographs)) continue;
+        us_dataset *own = dataset->members[i] = calloc(1, sizeof *own);
+        if (!own) return us_fail_memory(error, "images");
+        us_dataset_source again = *source;
+        again.training = &dataset->scale;
+        US_TRY(open_images(member, &again, events, own, error));
+        if (us_images_whole(&own->images) != us_images_whole(&dataset->images))
+            return us_fail(error, UNSEEN_FAILURE, "%s has changed while it was read", source->path);
+    }
+    return UNSEEN_OK;
+}
+
 unseen_status us_dataset_open(const unseen_config *config, const us_dataset_source *source,
                               const unseen_events *events, us_dataset *dataset,
                               unseen_error *error) {
     unseen_status status = open_images(config, source, events, dataset, error);
+    if (status == UNSEEN_OK) status = open_members(config, source, events, dataset, error);
     if (status != UNSEEN_OK) {
         us_dataset_close(dataset);
         return status;
@@ -194,6 +226,10 @@ void us_dataset_warn_changed(const us_dataset *dataset, const unseen_events *eve
 }
 
 void us_dataset_close(us_dataset *dataset) {
+    for (int i = 0; i < US_MEMBERS_MOST; i++) {
+        if (dataset->members[i]) us_dataset_close(dataset->members[i]);
+        free(dataset->members[i]);
+    }
     us_images_close(&dataset->images);
     free(dataset->selected);
     free(dataset->held_out);
@@ -255,7 +291,10 @@ static unseen_status hold_out(const unseen_config *config, us_dataset *dataset,
                               unseen_error *error) {
     int64_t count = dataset->selected_count;
     int64_t held = (int64_t)(config->training.held_out * (double)count + 0.5);
-    if (config->training.held_out == 0) return UNSEEN_OK;
+    const us_training_settings *settings = &config->training;
+    const uint64_t seed =
+        (uint64_t)(settings->held_out_seed < 0 ? settings->seed : settings->held_out_seed);
+    if (settings->held_out == 0) return UNSEEN_OK;
     if (held < 1 || held >= count)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: %" PRId64 " training images are too few to hold out a share of %g",
@@ -270,8 +309,8 @@ static unseen_status hold_out(const unseen_config *config, us_dataset *dataset,
     int64_t kept_count = 0, held_count = 0;
     for (int64_t i = 0; i < count; i++) {
         uint32_t image = dataset->selected ? dataset->selected[i] : (uint32_t)i;
-        uint32_t place = us_random_permute((uint64_t)config->training.seed, US_STREAM_HELD_OUT, 0,
-                                           (uint32_t)count, (uint32_t)i);
+        uint32_t place =
+            us_random_permute(seed, US_STREAM_HELD_OUT, 0, (uint32_t)count, (uint32_t)i);
         if (place < held)
             aside[held_count++] = image;
         else
@@ -316,6 +355,7 @@ unseen_status us_dataset_open_training(const unseen_config *config, const unseen
         .path = config->data.train, .split = "train", .layout = us_dataset_layout(config, NULL)};
     if (!config->data.test) source.layout.when = US_LAYOUT_ALWAYS;
     unseen_status status = open_images(config, &source, events, dataset, error);
+    if (status == UNSEEN_OK) status = open_members(config, &source, events, dataset, error);
     if (status == UNSEEN_OK) status = select_normal(config, events, dataset, error);
     if (status == UNSEEN_OK) status = hold_out(config, dataset, error);
     if (status == UNSEEN_OK && dataset->images.tiling.count) status = take_windows(dataset, error);
@@ -432,6 +472,8 @@ unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector
 }
 
 void us_dataset_leave_device(us_dataset *dataset) {
+    for (int i = 0; i < US_MEMBERS_MOST; i++)
+        if (dataset->members[i]) us_dataset_leave_device(dataset->members[i]);
     us_image_store_destroy(dataset->store);
     dataset->store = NULL;
 }

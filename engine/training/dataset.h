@@ -25,7 +25,15 @@ typedef struct us_dataset {
     us_fit fit;
     us_image_store *store; /* the images as a device gets at them, from the first loader on */
     bool by_class;         /* selected by the classes that photographs lie in */
+    /* The same images as members of the config see them, where these have another input than can be
+     * made of the images here; NULL where it can. For scoring: nothing is selected of them. */
+    struct us_dataset *members[US_MEMBERS_MOST];
 } us_dataset;
+
+/* The images for a member of the config. */
+static inline us_dataset *us_dataset_of(us_dataset *dataset, int member) {
+    return dataset->members[member] ? dataset->members[member] : dataset;
+}
 
 /* The training images: of the normal class where /data/train_labels is set or photographs lie in
  * folders of classes, less the held-out

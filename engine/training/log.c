@@ -81,5 +81,50 @@ unseen_status us_log_append(const char *folder, const us_log_epoch *epoch, us_pr
     for (int i = 0; epoch->type->losses[i].name; i++)
         complete =
             us_json_add_number(parts, epoch->type->losses[i].name, epoch->losses[i]) && complete;
+    if (epoch->synthetic) complete = us_synthetic_to_json(epoch->synthetic, record) && complete;
     return append(folder, record, complete, progress, error);
+}
+
+/* The last of the first `records` records; NULL: it cannot be read. */
+static cJSON *last_record(const char *folder, int records, unseen_error *error) {
+    char *path, *text = NULL;
+    size_t size = 0;
+    if (us_folder_path(folder, US_RUN_LOG, &path, error) != UNSEEN_OK) return NULL;
+    cJSON *record = NULL;
+    if (us_file_read(path, US_RUN_LOG_LIMIT, &text, &size, error) == UNSEEN_OK) {
+        const size_t start = prefix_length(text, size, records - 1);
+        const size_t end = prefix_length(text, size, records);
+        record = cJSON_ParseWithLength(text + start, end - start);
+        if (!record) us_fail(error, UNSEEN_FAILURE, "%s: its last record cannot be read", path);
+    }
+    free(text);
+    free(path);
+    return record;
+}
+
+unseen_status us_log_synthetic(const char *folder, const us_synthetic *synthetic, int records,
+                               unseen_error *error) {
+    static const char *const keys[] = {"synthetic_auc", "synthetic_kinds"};
+    if (records < 1) return UNSEEN_OK;
+    cJSON *record = last_record(folder, records, error);
+    if (!record) return UNSEEN_FAILURE;
+    for (int i = 0; i < 2; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(record, keys[i]);
+    us_progress before = {.records = records - 1};
+    return append(folder, record, us_synthetic_to_json(synthetic, record), &before, error);
+}
+
+unseen_status us_log_members(const char *folder, const cJSON *members,
+                             const us_synthetic *synthetic, unseen_error *error) {
+    us_progress lines = {0};
+    const cJSON *member;
+    US_TRY(rewrite(folder, 0, NULL, error));
+    cJSON_ArrayForEach(member, members) {
+        cJSON *record = cJSON_Duplicate(member, true);
+        US_TRY(append(folder, record, us_json_add_string(record, "member", member->string), &lines,
+                      error));
+    }
+    if (!synthetic) return UNSEEN_OK;
+    cJSON *record = cJSON_CreateObject();
+    return append(folder, record, us_synthetic_to_json(synthetic, record), &lines, error);
 }

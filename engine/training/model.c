@@ -5,207 +5,105 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/event.h"
+#include "base/file.h"
+#include "base/folder.h"
 #include "base/random.h"
-#include "device/fence.h"
 #include "evaluation/metrics.h"
+#include "training/joint_maps.h"
 #include "training/variety.h"
 #include "training/windows.h"
 
 enum { CALIBRATION_IMAGES = 4096 };
 
-/* Batches that the host enqueues before it waits for the first of them: a few, so that the device
- * has work while the host copies images for later ones. Maps take memory for each. */
-enum { SCORED_IN_FLIGHT = 4 };
+/* ---- its parts ---- */
+
+unseen_status us_model_create(us_device *device, const unseen_config *config, int64_t images,
+                              us_model *model, unseen_error *error) {
+    *model = (us_model){.config = config};
+    const int batch = config->training.batch;
+    if (!config->member_count)
+        return us_detector_create(device, &config->detector, images < batch ? (int)images : batch,
+                                  false, &model->detector, error);
+    model->members = calloc((size_t)config->member_count, sizeof *model->members);
+    if (!model->members) return us_fail_memory(error, "a model");
+    for (int m = 0; m < config->member_count; m++)
+        US_TRY(us_model_create(device, config->members[m], images, &model->members[m], error));
+    return UNSEEN_OK;
+}
+
+void us_model_destroy(us_model *model) {
+    us_detector_destroy(model->detector);
+    for (int m = 0; model->members && m < model->config->member_count; m++)
+        us_model_destroy(&model->members[m]);
+    free(model->members);
+    *model = (us_model){0};
+}
 
 /* ---- the file ---- */
 
-static unseen_status add_metadata(const unseen_config *config, const us_calibration *calibration,
-                                  us_safetensors_builder *builder, unseen_error *error) {
-    US_TRY(us_calibration_save(&config->detector, calibration, builder, error));
+static unseen_status add_metadata(const us_model *model, us_safetensors_builder *builder,
+                                  unseen_error *error) {
+    const unseen_config *config = model->config;
+    const us_detector_type *type = config->detector.type;
+    US_TRY(us_calibration_save(&config->detector, &model->calibration, builder, error));
+    if (!type) US_TRY(us_joint_save(config, &model->joint, builder, error));
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
-    US_TRY(us_safetensors_add_metadata(builder, "detector", config->detector.type->name, error));
+    US_TRY(us_safetensors_add_metadata(builder, "detector", type ? type->name : "members", error));
     return us_safetensors_add_metadata(builder, "name", config->name, error);
 }
 
-unseen_status us_model_save(const unseen_config *config, const us_detector *detector,
-                            const us_calibration *calibration, const char *path,
-                            unseen_error *error) {
+unseen_status us_model_save(const us_model *model, const char *path, unseen_error *error) {
     us_safetensors_builder builder;
     unseen_status status = us_safetensors_begin(&builder, error);
-    if (status == UNSEEN_OK) status = add_metadata(config, calibration, &builder, error);
-    if (status == UNSEEN_OK) status = us_detector_save(detector, &builder, error);
+    if (status == UNSEEN_OK) status = add_metadata(model, &builder, error);
+    if (status == UNSEEN_OK && model->detector)
+        status = us_detector_save(model->detector, &builder, error);
     if (status == UNSEEN_OK) status = us_safetensors_write(&builder, path, error);
     us_safetensors_end(&builder);
     return status;
 }
 
-unseen_status us_model_load(us_detector *detector, us_calibration *calibration, const char *path,
-                            unseen_error *error) {
+static unseen_status load_file(us_model *model, const char *path, unseen_error *error) {
     us_safetensors file;
     US_TRY(us_safetensors_open(path, &file, error));
-    unseen_status status = us_calibration_load(detector->spec, &file, calibration, error);
-    if (status == UNSEEN_OK) status = us_detector_load(detector, &file, error);
+    unseen_status status =
+        us_calibration_load(&model->config->detector, &file, &model->calibration, error);
+    if (status == UNSEEN_OK)
+        status = model->detector ? us_detector_load(model->detector, &file, error)
+                                 : us_joint_load(model->config, &file, &model->joint, error);
     if (us_safetensors_check(&file, error) != UNSEEN_OK) status = UNSEEN_FAILURE;
     us_safetensors_close(&file);
     return status;
 }
 
-/* ---- columns ---- */
-
-typedef struct scoring_pass {
-    us_detector *detector;
-    const us_images *images;
-    us_image_loader *loader;
-    us_buffer *columns[US_DETECTOR_MAX_COLUMNS];
-    float *scores[US_DETECTOR_MAX_COLUMNS]; /* of all images, as they come off the device */
-    us_map_pass *maps;                      /* NULL: none are wanted */
-    us_fence fences[SCORED_IN_FLIGHT];
-    int in_flight; /* of the fences, those in use */
-    int column_count;
-} scoring_pass;
-
-static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
-                                const us_scored_images *of, unseen_error *error) {
-    memset(pass, 0, sizeof *pass);
-    us_device *device = detector->device;
-    size_t lane_bytes = (size_t)detector->padded * sizeof(float);
-    pass->detector = detector;
-    pass->images = &of->dataset->images;
-    pass->in_flight = of->maps ? US_STEPS_IN_FLIGHT : SCORED_IN_FLIGHT;
-    pass->column_count = us_detector_column_count(detector->spec);
-    US_TRY(
-        us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
-    for (int c = 0; c < pass->column_count; c++) {
-        if (!(pass->scores[c] = malloc((size_t)of->count * sizeof(float))))
-            return us_fail_memory(error, "scores");
-        US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
-    }
-    return of->maps ? us_map_pass_create(detector, of->maps, &pass->maps, error) : UNSEEN_OK;
-}
-
-/* ended false: work may be under way that writes scores, which are then never freed. */
-static void end_pass(scoring_pass *pass, bool ended) {
-    for (int i = 0; i < SCORED_IN_FLIGHT; i++)
-        us_fence_drop(&pass->fences[i]);
-    us_image_loader_destroy(pass->loader);
-    us_map_pass_destroy(pass->maps, ended);
-    for (int c = 0; c < pass->column_count; c++) {
-        us_buffer_destroy(pass->columns[c]);
-        if (ended) free(pass->scores[c]);
-    }
-}
-
-static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, int n,
-                                 unseen_error *error) {
-    us_detector *detector = pass->detector;
-    us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
-    US_TRY(us_image_batch_load(pass->loader, &batch, error));
-    US_TRY(us_detector_score(detector, detector->x, n, pass->columns, error));
-    if (pass->maps) US_TRY(us_map_pass_run(pass->maps, slot, first, n, error));
-    us_detector_next_batch(detector);
-    for (int c = 0; c < pass->column_count; c++)
-        US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,
-                                    (size_t)n * sizeof(float), error));
-    US_TRY(us_fence_set(&pass->fences[slot], detector->device, error));
-    return us_image_batch_send_next(pass->loader, &batch, error);
-}
-
-static unseen_status send_progress(const us_scored_images *of, int64_t done, double started,
-                                   unseen_error *error) {
-    double rate = (double)done / (us_clock() - started + 1e-9);
-    unseen_event event = {
-        .kind = UNSEEN_EVENT_PROGRESS,
-        .text = of->what,
-        .done = done,
-        .total = of->count,
-        .loss = NAN,
-        .held_out_loss = NAN,
-        .images_per_second = rate,
-        .seconds_left = done > 0 ? (double)(of->count - done) / rate : -1,
-    };
-    if (!us_event_send(of->events, &event)) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while %s", of->what);
-}
-
-/* The host stays a few batches ahead, so that the device never waits for it. */
-static unseen_status score_all(scoring_pass *pass, const us_scored_images *of,
+unseen_status us_member_folder(const char *folder, const unseen_config *member, char **path,
                                unseen_error *error) {
-    const int64_t count = of->count;
-    us_device *device = pass->detector->device;
-    int64_t size = pass->detector->batch, batches = (count + size - 1) / size;
-    double started = us_clock();
-    US_TRY(send_progress(of, 0, started, error));
-    for (int64_t b = 0; b < batches + pass->in_flight; b++) {
-        const int slot = (int)(b % pass->in_flight);
-        const int64_t done = (b + 1 - pass->in_flight) * size, first = b * size;
-        US_TRY(us_fence_wait(&pass->fences[slot], device, error));
-        US_TRY(us_images_check(pass->images, error));
-        if (pass->maps) US_TRY(us_map_pass_deliver(pass->maps, slot, error));
-        if (b >= pass->in_flight)
-            US_TRY(send_progress(of, done < count ? done : count, started, error));
-        if (b >= batches) continue;
-        US_TRY(score_batch(pass, slot, first, (int)(count - first < size ? count - first : size),
-                           error));
+    char *members = us_path_join(folder, US_RUN_MEMBERS);
+    *path = members ? us_path_join(members, member->name) : NULL;
+    free(members);
+    return *path ? UNSEEN_OK : us_fail_memory(error, "a path");
+}
+
+unseen_status us_model_load_members(us_model *model, const char *folder, unseen_error *error) {
+    for (int m = 0; m < model->config->member_count; m++) {
+        char *own;
+        US_TRY(us_member_folder(folder, model->config->members[m], &own, error));
+        unseen_status status = us_model_load(&model->members[m], own, error);
+        free(own);
+        US_TRY(status);
     }
     return UNSEEN_OK;
 }
 
-/* Of images, or windows, as they lie in the dataset. */
-static unseen_status plain_columns(us_detector *detector, const us_scored_images *of,
-                                   double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
-    const int64_t count = of->count;
-    scoring_pass pass;
-    memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
-    unseen_status status = begin_pass(&pass, detector, of, error);
-    for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
-        if (!(columns[c] = malloc((size_t)count * sizeof(double))))
-            status = us_fail_memory(error, "scores");
-    if (status == UNSEEN_OK) status = score_all(&pass, of, error);
-    unseen_status end = us_device_finish(detector->device, status == UNSEEN_OK ? error : NULL);
-    if (status == UNSEEN_OK) status = end;
-    if (status == UNSEEN_OK) status = us_images_check(&of->dataset->images, error);
-    for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
-        for (int64_t i = 0; i < count; i++)
-            columns[c][i] = us_detector_column(detector->spec, c).sign * (double)pass.scores[c][i];
-    end_pass(&pass, end == UNSEEN_OK);
-    if (status != UNSEEN_OK) us_columns_release(columns);
-    return status;
+unseen_status us_model_load(us_model *model, const char *folder, unseen_error *error) {
+    char *path;
+    US_TRY(us_folder_path(folder, US_RUN_MODEL, &path, error));
+    unseen_status status = load_file(model, path, error);
+    free(path);
+    return status == UNSEEN_OK ? us_model_load_members(model, folder, error) : status;
 }
 
-unseen_status us_model_columns(us_detector *detector, const us_scored_images *of,
-                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
-    const us_dataset *dataset = of->dataset;
-    if (!dataset->images.tiling.count) return plain_columns(detector, of, columns, error);
-    us_scored_images windows = *of;
-    uint32_t *selection = NULL;
-    us_window_maps *maps = NULL;
-    memset(columns, 0, US_DETECTOR_MAX_COLUMNS * sizeof *columns);
-    windows.count = us_windows_count(dataset, of->selection, of->count);
-    unseen_status status = UNSEEN_OK;
-    if (of->selection)
-        status = us_windows_select(dataset, of->selection, of->count, &selection, error);
-    windows.selection = selection;
-    if (status == UNSEEN_OK && of->maps) {
-        status = us_window_maps_create(dataset, of->selection, detector->spec->input, of->maps,
-                                       &maps, error);
-        if (status == UNSEEN_OK) windows.maps = us_window_maps_consumer(maps);
-    }
-    if (status == UNSEEN_OK) status = plain_columns(detector, &windows, columns, error);
-    us_window_maps_destroy(maps);
-    free(selection);
-    return status;
-}
-
-void us_columns_release(double *columns[US_DETECTOR_MAX_COLUMNS]) {
-    for (int c = 0; c < US_DETECTOR_MAX_COLUMNS; c++) {
-        free(columns[c]);
-        columns[c] = NULL;
-    }
-}
-
-/* ---- calibration ---- */
+/* ---- normal images ---- */
 
 /* Some of the images (NULL: of all `count`), the same ones for the same seed, and of windows no
  * more than are soon scored. */
@@ -283,54 +181,6 @@ static int64_t count_different(const us_scored_images *of) {
     return us_dataset_alike(dataset, NULL, dataset->images.count) ? 1 : windows;
 }
 
-static unseen_status calibrate(us_detector *detector, const us_scored_images *of,
-                               us_calibration *calibration, unseen_error *error) {
-    double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_model_columns(detector, of, columns, error));
-    unseen_status status =
-        us_calibration_measure(detector->spec, columns, count_different(of), calibration, error);
-    double *scores = malloc((size_t)of->count * sizeof *scores);
-    if (status == UNSEEN_OK && !scores) status = us_fail_memory(error, "scores");
-    if (status == UNSEEN_OK)
-        status = join_columns(detector->spec, calibration, of, columns, scores, error);
-    if (status == UNSEEN_OK) {
-        calibration->threshold =
-            us_threshold_for_rate(scores, of->count, detector->spec->scoring.false_positive_rate);
-        us_normal_scores_take(scores, of->count, &calibration->normal);
-    }
-    free(scores);
-    us_columns_release(columns);
-    return status;
-}
-
-unseen_status us_model_calibrate(us_detector *detector, us_dataset *training, uint64_t seed,
-                                 const unseen_events *events, us_calibration *calibration,
-                                 unseen_error *error) {
-    uint32_t *selection = NULL;
-    us_scored_images of = {.dataset = training, .what = "calibrating", .events = events};
-    unseen_status status = choose_normal(training, seed, &selection, &of.count, error);
-    of.selection = selection;
-    calibration->held_out = training->held_out != NULL;
-    if (status == UNSEEN_OK) status = calibrate(detector, &of, calibration, error);
-    free(selection);
-    return status;
-}
-
-/* ---- scores ---- */
-
-unseen_status us_model_scores(const us_detector_spec *spec, int64_t count, us_scores *scores,
-                              unseen_error *error) {
-    const char *names[US_DETECTOR_MAX_COLUMNS + 1] = {"combined"};
-    int columns = us_detector_column_count(spec);
-    if (columns == 1) {
-        names[0] = us_detector_column(spec, 0).name;
-        return us_scores_create(count, 1, names, scores, error);
-    }
-    for (int c = 0; c < columns; c++)
-        names[c + 1] = us_detector_column(spec, c).name;
-    return us_scores_create(count, columns + 1, names, scores, error);
-}
-
 /* The columns of windows are joined as their scores are. */
 static void take_column(const us_detector_spec *spec, const us_scored_images *images,
                         double *column, double *out) {
@@ -347,27 +197,270 @@ static void take_column(const us_detector_spec *spec, const us_scored_images *im
     }
 }
 
-static unseen_status fill_scores(const us_detector_spec *spec, const us_calibration *calibration,
-                                 const us_scored_images *images, double *const *columns,
-                                 us_scores *scores, unseen_error *error) {
-    US_TRY(join_columns(spec, calibration, images, columns, scores->values[0], error));
-    for (int c = 1; c < scores->columns; c++)
-        take_column(spec, images, columns[c - 1], scores->values[c]);
-    /* Identical images have one score; different ones that do are a collapse. */
-    return count_different(images) == 1 && images->count > 1 ? us_scores_check_finite(scores, error)
-                                                             : us_scores_check(scores, error);
-}
+/* ---- scores of whole images ---- */
 
-unseen_status us_model_score(us_detector *detector, const us_calibration *calibration,
-                             const us_scored_images *images, us_scores *scores,
-                             unseen_error *error) {
+static unseen_status detector_scores(us_model *model, const us_scored_images *of, double *scores,
+                                     double *const *parts, unseen_error *error) {
+    const us_detector_spec *spec = model->detector->spec;
     double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_model_columns(detector, images, columns, error));
-    unseen_status status = us_model_scores(detector->spec, images->count, scores, error);
-    if (status == UNSEEN_OK) {
-        status = fill_scores(detector->spec, calibration, images, columns, scores, error);
-        if (status != UNSEEN_OK) us_scores_destroy(scores);
-    }
+    US_TRY(us_columns_take(model->detector, of, columns, error));
+    unseen_status status = join_columns(spec, &model->calibration, of, columns, scores, error);
+    for (int c = 0; status == UNSEEN_OK && parts && c < us_detector_column_count(spec); c++)
+        take_column(spec, of, columns[c], parts[c]);
     us_columns_release(columns);
     return status;
+}
+
+static unseen_status take_scores(us_model *model, const us_scored_images *of, double *scores,
+                                 double *const *parts, unseen_error *error);
+
+/* Each member sees the images in its own size, one member after the other. */
+static unseen_status member_scores(us_model *model, const us_scored_images *of,
+                                   double *const *parts, unseen_error *error) {
+    for (int m = 0; m < model->config->member_count; m++) {
+        us_scored_images own = *of;
+        own.dataset = us_dataset_of(of->dataset, m);
+        own.maps = NULL;
+        US_TRY(take_scores(&model->members[m], &own, parts[m], NULL, error));
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status joined_scores(us_model *model, const us_scored_images *of, double *scores,
+                                   double *const *parts, unseen_error *error) {
+    US_TRY(member_scores(model, of, parts, error));
+    for (int64_t i = 0; i < of->count; i++)
+        scores[i] = us_model_combine(model, parts, i);
+    return of->maps ? us_model_show(model, of, error) : UNSEEN_OK;
+}
+
+/* A table of `rows` times `count` numbers. */
+static unseen_status create_rows(int rows, int64_t count, double **table, unseen_error *error) {
+    *table = malloc((size_t)rows * (size_t)count * sizeof **table);
+    return *table ? UNSEEN_OK : us_fail_memory(error, "scores");
+}
+
+/* One score of each image, and, where they are wanted, those of columns or members. */
+static unseen_status take_scores(us_model *model, const us_scored_images *of, double *scores,
+                                 double *const *parts, unseen_error *error) {
+    if (model->detector) return detector_scores(model, of, scores, parts, error);
+    if (parts) return joined_scores(model, of, scores, parts, error);
+    double *table, *rows[US_MEMBERS_MOST];
+    US_TRY(create_rows(model->config->member_count, of->count, &table, error));
+    for (int m = 0; m < model->config->member_count; m++)
+        rows[m] = table + m * of->count;
+    unseen_status status = joined_scores(model, of, scores, rows, error);
+    free(table);
+    return status;
+}
+
+double us_model_combine(const us_model *model, double *const *columns, int64_t image) {
+    double evidence[US_MEMBERS_MOST];
+    if (model->detector)
+        return us_score_combine(model->detector->spec, &model->calibration, columns, image);
+    for (int m = 0; m < model->config->member_count; m++)
+        evidence[m] = us_tail_evidence(&model->joint.members[m].tail,
+                                       &model->members[m].calibration.normal, columns[m][image]);
+    return us_joint_score(&model->joint, model->config->joining.join, evidence);
+}
+
+/* ---- synthetic anomalies ---- */
+
+/* The detector whose images are the largest: anomalies are made in its size. */
+static us_detector *largest_detector(us_model *model, int *member) {
+    us_detector *largest = model->detector;
+    *member = -1;
+    for (int m = 0; m < model->config->member_count; m++) {
+        us_detector *own = model->members[m].detector;
+        if (largest && us_shape_size(own->spec->input) <= us_shape_size(largest->spec->input))
+            continue;
+        largest = own;
+        *member = m;
+    }
+    return largest;
+}
+
+/* Scores of the base's own images, and of each kind, in rows of rows[1 + kind][part]; the parts are
+ * members, or the whole where there are none. */
+static unseen_status score_synthetic(us_model *model, const us_synthetic_base *base,
+                                     const unseen_events *events, int parts, double *table,
+                                     unseen_error *error) {
+    for (int kind = -1; kind < US_SYNTHETIC_KINDS; kind++) {
+        us_dataset images;
+        double *rows[US_MEMBERS_MOST];
+        for (int p = 0; p < parts; p++)
+            rows[p] = table + ((kind + 1) * parts + p) * base->count;
+        US_TRY(us_synthetic_make(base, kind, &images, error));
+        const us_scored_images of = {.dataset = &images,
+                                     .count = base->count,
+                                     .what = "judging by synthetic anomalies",
+                                     .events = events};
+        unseen_status status = model->detector ? detector_scores(model, &of, rows[0], NULL, error)
+                                               : member_scores(model, &of, rows, error);
+        us_synthetic_drop(&images);
+        US_TRY(status);
+    }
+    return UNSEEN_OK;
+}
+
+static us_synthetic measure_part(const double *table, int parts, int part, int64_t count) {
+    double *rows[US_SYNTHETIC_KINDS + 1];
+    for (int k = 0; k <= US_SYNTHETIC_KINDS; k++)
+        rows[k] = (double *)table + (k * parts + part) * count;
+    return us_synthetic_measure(rows, count);
+}
+
+/* Weights of members by what their own scores tell, then what the joined ones do. */
+static unseen_status measure_members(us_model *model, const double *table, int64_t count,
+                                     unseen_error *error) {
+    const int parts = model->config->member_count;
+    double *joined, *rows[US_SYNTHETIC_KINDS + 1];
+    US_TRY(create_rows(US_SYNTHETIC_KINDS + 1, count, &joined, error));
+    for (int m = 0; m < parts; m++) {
+        us_synthetic *own = &model->members[m].synthetic;
+        *own = measure_part(table, parts, m, count);
+        model->joint.members[m].weight = model->config->joining.weights[m] * us_joint_trust(own);
+    }
+    for (int k = 0; k <= US_SYNTHETIC_KINDS; k++) {
+        double *own[US_MEMBERS_MOST];
+        for (int m = 0; m < parts; m++)
+            own[m] = (double *)table + (k * parts + m) * count;
+        rows[k] = joined + k * count;
+        for (int64_t i = 0; i < count; i++)
+            rows[k][i] = us_model_combine(model, own, i);
+    }
+    model->synthetic = us_synthetic_measure(rows, count);
+    free(joined);
+    return UNSEEN_OK;
+}
+
+static unseen_status measure_synthetic(us_model *model, const us_scored_images *normal,
+                                       uint64_t seed, unseen_error *error) {
+    const int parts = model->detector ? 1 : model->config->member_count;
+    int member;
+    us_detector *detector = largest_detector(model, &member);
+    us_scored_images of = *normal;
+    if (member >= 0) of.dataset = us_dataset_of(normal->dataset, member);
+    us_synthetic_base base;
+    double *table = NULL;
+    unseen_status status = us_synthetic_take(detector, &of, seed, &base, error);
+    if (status == UNSEEN_OK)
+        status = create_rows((US_SYNTHETIC_KINDS + 1) * parts, base.count, &table, error);
+    if (status == UNSEEN_OK)
+        status = score_synthetic(model, &base, normal->events, parts, table, error);
+    if (status == UNSEEN_OK && model->detector)
+        model->synthetic = measure_part(table, 1, 0, base.count);
+    else if (status == UNSEEN_OK)
+        status = measure_members(model, table, base.count, error);
+    free(table);
+    us_synthetic_release(&base);
+    return status;
+}
+
+/* ---- calibrating ---- */
+
+static void take_normal(us_model *model, double rate, double *scores, int64_t count) {
+    model->calibration.threshold = us_threshold_for_rate(scores, count, rate);
+    us_normal_scores_take(scores, count, &model->calibration.normal);
+}
+
+static unseen_status calibrate_detector(us_model *model, const us_scored_images *of, double *scores,
+                                        unseen_error *error) {
+    us_detector *detector = model->detector;
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_columns_take(detector, of, columns, error));
+    unseen_status status = us_calibration_measure(detector->spec, columns, count_different(of),
+                                                  &model->calibration, error);
+    if (status == UNSEEN_OK)
+        status = join_columns(detector->spec, &model->calibration, of, columns, scores, error);
+    us_columns_release(columns);
+    return status;
+}
+
+/* What the members' scores weigh is known before they are joined. */
+static unseen_status calibrate_members(us_model *model, const us_scored_images *of, uint64_t seed,
+                                       double *scores, unseen_error *error) {
+    model->joint.count = model->config->member_count;
+    for (int m = 0; m < model->joint.count; m++)
+        model->joint.members[m] = (us_joint_member){
+            .tail = us_tail_fit(&model->members[m].calibration.normal), .weight = 1, .high = 1};
+    US_TRY(us_joint_maps_measure(model, of, error));
+    US_TRY(measure_synthetic(model, of, seed, error));
+    return take_scores(model, of, scores, NULL, error);
+}
+
+unseen_status us_model_calibrate(us_model *model, us_dataset *training, uint64_t seed,
+                                 const unseen_events *events, unseen_error *error) {
+    uint32_t *selection = NULL;
+    double *scores = NULL;
+    us_scored_images of = {.dataset = training, .what = "calibrating", .events = events};
+    unseen_status status = choose_normal(training, seed, &selection, &of.count, error);
+    of.selection = selection;
+    model->calibration.held_out = training->held_out != NULL;
+    if (status == UNSEEN_OK) status = create_rows(1, of.count, &scores, error);
+    if (status == UNSEEN_OK)
+        status = model->detector ? calibrate_detector(model, &of, scores, error)
+                                 : calibrate_members(model, &of, seed, scores, error);
+    if (status == UNSEEN_OK)
+        take_normal(model, model->config->detector.scoring.false_positive_rate, scores, of.count);
+    if (status == UNSEEN_OK && model->detector) status = measure_synthetic(model, &of, seed, error);
+    free(scores);
+    free(selection);
+    return status;
+}
+
+/* ---- scores ---- */
+
+int us_model_columns(const unseen_config *config, const char *names[US_MEMBERS_MOST + 1]) {
+    const us_detector_spec *spec = &config->detector;
+    const int count = spec->type ? us_detector_column_count(spec) : config->member_count;
+    names[0] = spec->type && count == 1 ? us_detector_column(spec, 0).name : "combined";
+    if (spec->type && count == 1) return 1;
+    for (int c = 0; c < count; c++)
+        names[c + 1] = spec->type ? us_detector_column(spec, c).name : config->members[c]->name;
+    return count + 1;
+}
+
+unseen_status us_model_scores(const unseen_config *config, int64_t count, us_scores *scores,
+                              unseen_error *error) {
+    const char *names[US_MEMBERS_MOST + 1];
+    const int columns = us_model_columns(config, names);
+    return us_scores_create(count, columns, names, scores, error);
+}
+
+/* Identical images have one score; different ones that do are a collapse. That of a single member
+ * is none of the whole. */
+static unseen_status check_scores(const us_model *model, const us_scored_images *images,
+                                  const us_scores *scores, unseen_error *error) {
+    const bool identical = count_different(images) == 1 && images->count > 1;
+    if (model->detector && !identical) return us_scores_check(scores, error);
+    US_TRY(us_scores_check_finite(scores, error));
+    us_scores whole = *scores;
+    whole.columns = 1;
+    return identical ? UNSEEN_OK : us_scores_check(&whole, error);
+}
+
+unseen_status us_model_score(us_model *model, const us_scored_images *images, us_scores *scores,
+                             unseen_error *error) {
+    US_TRY(us_model_scores(model->config, images->count, scores, error));
+    double *const *parts = scores->columns > 1 ? scores->values + 1 : NULL;
+    unseen_status status = take_scores(model, images, scores->values[0], parts, error);
+    if (status == UNSEEN_OK) status = check_scores(model, images, scores, error);
+    if (status != UNSEEN_OK) us_scores_destroy(scores);
+    return status;
+}
+
+unseen_status us_model_show(us_model *model, const us_scored_images *images, unseen_error *error) {
+    if (!model->detector) return us_joint_maps_show(model, images, error);
+    double *columns[US_DETECTOR_MAX_COLUMNS];
+    US_TRY(us_columns_take(model->detector, images, columns, error));
+    us_columns_release(columns);
+    return UNSEEN_OK;
+}
+
+unseen_status us_model_check_maps(const unseen_config *config, unseen_error *error) {
+    for (int m = 0; m < config->member_count; m++)
+        if (us_maps_check(&config->members[m]->detector, NULL) == UNSEEN_OK) return UNSEEN_OK;
+    return us_maps_check(config->member_count ? &config->members[0]->detector : &config->detector,
+                         error);
 }

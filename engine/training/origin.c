@@ -77,7 +77,8 @@ static unseen_status add_digest(cJSON *origin, const us_data_file *file, bool wh
 static void leave_out(cJSON *config, const us_origin_source *source) {
     const us_data_settings *files = source->data;
     static const char *const roots[] = {"$schema", "name", "description", "scoring"};
-    static const char *const ends[] = {"checkpoint_epochs", "stopping", "collapse"};
+    static const char *const ends[] = {"checkpoint_epochs", "synthetic_epochs", "stopping",
+                                       "collapse"};
     cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
     cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
     const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
@@ -150,7 +151,9 @@ static void describe(const cJSON *value, char *text, size_t size) {
 static bool is_as_before(const char *pointer, const cJSON *now) {
     static const struct {
         const char *pointer, *value;
-    } added[] = {{"/training/precision", "\"fp32\""}, {"/input/overlap", "0.25"}};
+    } added[] = {{"/training/precision", "\"fp32\""},
+                 {"/input/overlap", "0.25"},
+                 {"/training/held_out_seed", "-1"}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         if (strcmp(added[i].pointer, pointer) != 0) continue;
         char text[40];

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "training/log.h"
+#include "training/model.h"
 #include "training/trace.h"
 #include "training/trainer_internal.h"
 
@@ -219,6 +220,19 @@ static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_
     return status;
 }
 
+/* As after the training, see model.h. Likewise. */
+static unseen_status measure_synthetic(us_trainer *trainer, us_synthetic *synthetic,
+                                       unseen_error *error) {
+    us_model model = {.config = trainer->config, .detector = trainer->detector};
+    unseen_status status = us_model_calibrate(
+        &model, trainer->dataset, (uint64_t)trainer->config->training.seed, trainer->events, error);
+    *synthetic = model.synthetic;
+    /* What says nothing yet may do so later. */
+    if (status == UNSEEN_DIVERGED) *synthetic = (us_synthetic){0};
+    if (status == UNSEEN_DIVERGED) return UNSEEN_OK;
+    return status == UNSEEN_INTERRUPTED ? interrupt(trainer, error) : status;
+}
+
 /* The loss of the last epoch that stopping is decided by. */
 static double judged_loss(const us_trainer *trainer) {
     const us_progress *progress = &trainer->progress;
@@ -266,6 +280,10 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
         losses[i] = mean_loss(trainer, trainer->signals.steps_per_epoch, i);
     progress->loss = losses[0];
     US_TRY(measure_held_out(trainer, &progress->held_out_loss, error));
+    us_synthetic synthetic;
+    const int every = trainer->config->training.synthetic_epochs;
+    const bool measured = every > 0 && (progress->epoch + 1) % every == 0;
+    if (measured) US_TRY(measure_synthetic(trainer, &synthetic, error));
     progress->seconds += us_clock() - trainer->epoch_started;
     bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
 
@@ -283,6 +301,7 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
             .images_per_second = (double)trainer->images_this_epoch / seconds,
             .seconds = seconds,
             .stopping = stopping_of(trainer),
+            .synthetic = measured ? &synthetic : NULL,
         };
         US_TRY(us_log_append(trainer->folder, &record, progress, error));
         bool due = progress->epoch % trainer->config->training.checkpoint_epochs == 0;

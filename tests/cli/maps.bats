@@ -139,8 +139,26 @@ for index, (image, mask) in enumerate(zip(images("spots.npy"), images("spot_mask
         put(pathlib.Path("masks") / kind, f"{index:02d}_mask.pgm", mask)
 PYTHON
     succeeds score "$RUN" --data photos --masks masks --out s.csv --maps maps --json
-    jq -e --slurpfile of "$RUN/metrics.json" '.pixel_auroc == $of[0].pixel_auroc and .masks.regions == 10
-        and (.aupro - $of[0].aupro | fabs < 1e-12)' <<<"$output"
+    same='.pixel_auroc == $of[0].pixel_auroc and .masks.regions == 10 and (.aupro - $of[0].aupro | fabs < 1e-12)'
+    jq -e --slurpfile of "$RUN/metrics.json" "$same" <<<"$output"
+    # and those of eval, named by the images or by the scores
+    succeeds eval --maps maps/maps.npy --masks masks --data photos --json
+    jq -e --slurpfile of "$RUN/metrics.json" "$same" <<<"$output"
+    succeeds eval --scores s.csv --labels photos --normal good --maps maps/maps.npy --masks masks --json
+    jq -e --slurpfile of "$RUN/metrics.json" "$same" <<<"$output"
+    (echo image,label,mask
+        for photo in photos/*/*; do
+            kind=$(basename "$(dirname "$photo")") name=$(basename "$photo" .pgm)
+            if [ "$kind" = good ]; then echo "$photo,good,"; else echo "$photo,spot,masks/spot/${name}_mask.pgm"; fi
+        done) >list.csv
+    succeeds eval --maps maps/maps.npy --masks list.csv --data list.csv --json
+    jq -e --slurpfile of "$RUN/metrics.json" "$same" <<<"$output"
+    fails_with 2 "those of maps/maps.npy have none: .* by --data" eval --maps maps/maps.npy --masks masks
+    head -n 20 list.csv >fewer.csv
+    fails_with 2 "21 maps, but fewer.csv has 19 images" eval --maps maps/maps.npy --masks masks --data fewer.csv
+    succeeds eval --scores s.csv --labels photos --normal good --maps maps/maps.npy --masks masks --data photos \
+        --report with.html
+    grep -q 'class="shot"' with.html
     [ -e maps/000000_good_00.png ] && [ -e maps/000011_spot_01.png ] || fail "$(ls maps)"
     succeeds run "$TESTS/tiny.json" --epochs 1 --train "$DATA/train.npy" --test photos --masks masks --out run
     jq -e '.groups[0].images[0].name | test("^(good|spot)/[0-9]+.pgm$")' run/pictures.json

@@ -116,7 +116,7 @@ END
 @test "wrong plans and wrong use" {
     fails_with 2 "/data/train" sweep "$PLAN"
     fails_with 2 "nowhere.npy" sweep "$PLAN" --train nowhere.npy
-    fails_with 2 "by held_out_loss, by loss or by auc" sweep "$PLAN" "${job[@]}" --by accuracy
+    fails_with 2 "by held_out_loss, by loss, by auc or by synthetic_auc" sweep "$PLAN" "${job[@]}" --by accuracy
     fails_with 2 "learning_rate=1 is given for all runs" sweep "$PLAN" "${job[@]}" \
         --set /training/optimizer/learning_rate=1
     sed 's|0.001|-0.001|' "$PLAN" >wrong.json

@@ -269,7 +269,9 @@ static const bad_file bad_files[] = {
     {"Id,label,target\n0,1,1\n", "", "none of its columns is one of scores"},
     {"Id,a,anomalous\n0,1,2\n", "line 2", "neither 0 nor 1"},
     {"Id,a,anomalous\n0,1,yes\n", "line 2", "neither 0 nor 1"},
-    {"Id,1,2,3,4,5,6,7,8,9\n0,1,2,3,4,5,6,7,8,9\n", "", "more than 8"},
+    {"Id,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25\n0,1,2,3,4,5,6,7,8,9,10,"
+     "11,12,13,14,15,16,17,18,19,20,21,22,23,24,25\n",
+     "", "more than 24"},
     {"Id,12345678901234567890123456789012\n0,1\n", "line 1", "longer than 31"},
     {"Id,12345678901234567890123456789012345678901234567890123\n0,1\n", "line 1", "longer than 31"},
 };
@@ -352,11 +354,13 @@ static void test_check(void **unused) {
 static void test_create_refuses(void **unused) {
     (void)unused;
     us_scores scores;
-    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+    static const char *const names[US_SCORES_MAX_COLUMNS + 1] = {"a", "b", "c", "d",
+                                                                 "e", "f", "g", "h"};
     static const char *const comma[] = {"a,b"}, *const twice[] = {"a", "a"};
     static const char *const label[] = {"anomalous"}, *const empty[] = {""};
     static const char *const longer[] = {"12345678901234567890123456789012"};
-    assert_int_equal(us_scores_create(3, 9, names, &scores, NULL), UNSEEN_BAD_INPUT);
+    assert_int_equal(us_scores_create(3, US_SCORES_MAX_COLUMNS + 1, names, &scores, NULL),
+                     UNSEEN_BAD_INPUT);
     assert_int_equal(us_scores_create(3, 0, names, &scores, NULL), UNSEEN_BAD_INPUT);
     assert_int_equal(us_scores_create(0, 1, names, &scores, NULL), UNSEEN_BAD_INPUT);
     assert_int_equal(us_scores_create(-1, 1, names, &scores, NULL), UNSEEN_BAD_INPUT);

@@ -535,16 +535,16 @@ static void table(void **state) {
     assert_int_equal(us_sweep_find_folders(&sweep, &error), UNSEEN_OK);
     set_metrics(&sweep, 1,
                 "{\"loss\": 0.5, \"held_out_loss\": 0.25, \"auc\": 0.75, \"auc_ci95\": [0.5, 1],"
-                " \"epochs\": 3, \"train_seconds\": 1.5}");
+                " \"epochs\": 3, \"train_seconds\": 1.5, \"synthetic_auc\": 0.625}");
     assert_int_equal(us_leaderboard_write(&sweep, &error), UNSEEN_OK);
     char text[4096], expected[4096];
     read_text("leaderboard.csv", text, sizeof text);
     snprintf(expected, sizeof expected,
              "rank,out,status,held_out_loss,loss,auc,auc_low,auc_high,epochs,parameters,"
-             "train_seconds,/name,training/seed\n"
-             "1,%s/002-seed=2,done,0.25,0.5,0.75,0.5,1,3,47355,1.5,,2\n"
-             ",%s/001-a-b-,waiting,,,,,,,47355,,\"a, \"\"b\"\"\",\n"
-             ",%s/003-c,waiting,,,,,,,47355,,c,3\n",
+             "train_seconds,synthetic_auc,/name,training/seed\n"
+             "1,%s/002-seed=2,done,0.25,0.5,0.75,0.5,1,3,47355,1.5,0.625,,2\n"
+             ",%s/001-a-b-,waiting,,,,,,,47355,,,\"a, \"\"b\"\"\",\n"
+             ",%s/003-c,waiting,,,,,,,47355,,,c,3\n",
              out, out, out);
     assert_string_equal(text, expected);
     read_text("sweep.json", text, sizeof text);
