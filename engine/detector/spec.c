@@ -340,18 +340,6 @@ static cJSON *add_open_object(cJSON *properties, const char *name, cJSON **membe
     return object;
 }
 
-/* A layer may be a number. */
-static cJSON *features_schema(void) {
-    cJSON *schema = us_json_schema(us_feature_keys);
-    cJSON *keys = cJSON_GetObjectItemCaseSensitive(schema, "properties");
-    cJSON *layer = cJSON_GetObjectItemCaseSensitive(keys, "layer");
-    const char *const types[] = {"string", "integer"};
-    cJSON *both = cJSON_CreateStringArray(types, 2);
-    if (both && cJSON_ReplaceItemInObjectCaseSensitive(layer, "type", both)) return schema;
-    cJSON_Delete(schema);
-    return NULL;
-}
-
 unseen_status us_detector_schema(cJSON *properties, unseen_error *error) {
     cJSON *networks, *weights;
     add_open_object(properties, "networks", &networks);
@@ -365,8 +353,8 @@ unseen_status us_detector_schema(cJSON *properties, unseen_error *error) {
     cJSON *scores = cJSON_GetObjectItemCaseSensitive(scoring, "properties");
     add_open_object(scores, "weights", &weights);
     cJSON_DeleteItemFromObjectCaseSensitive(scores, "features");
-    bool complete =
-        networks && weights && cJSON_AddItemToObject(scores, "features", features_schema());
+    bool complete = networks && weights &&
+                    cJSON_AddItemToObject(scores, "features", us_json_schema(us_feature_keys));
     for (int i = 0; complete && us_detector_types[i]; i++)
         complete = cJSON_AddItemToArray(alternatives, detector_schema(us_detector_types[i])) &&
                    add_networks(networks, us_detector_types[i]) &&
