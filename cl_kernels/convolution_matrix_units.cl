@@ -80,8 +80,8 @@ INLINE void store_inputs(__local uint *inputs, int item, float4 from[INPUT_SHARE
     FOR_UNIT (int i = 0; i < INPUT_SHARE; i++) {
         const int copy = item + i * GROUP_ITEMS;
         if (IS_COPY(copy, INPUT_COPIES))
-            put_lines(inputs + CELL_AT(GROUP_COLUMNS, COPY_LINE(copy, GROUP_COLUMNS),
-                                       COPY_WORD(copy, GROUP_COLUMNS)),
+            put_lines(inputs + WORDS_AT(false, GROUP_COLUMNS, COPY_LINE(copy, GROUP_COLUMNS),
+                                        COPY_WORD(copy, GROUP_COLUMNS)),
                       false, from[i]);
     }
 }
@@ -91,12 +91,12 @@ INLINE void store_weights(__local uint *weights, int item, float4 from[WEIGHT_SH
         const int copy = item + i * GROUP_ITEMS;
         if (!IS_COPY(copy, WEIGHT_COPIES)) continue;
 #if ROWS_SIDE_BY_SIDE
-        put_lines(weights +
-                      CELL_AT(GROUP_ROWS, COPY_LINE(copy, GROUP_ROWS), COPY_WORD(copy, GROUP_ROWS)),
+        put_lines(weights + WORDS_AT(true, GROUP_ROWS, COPY_LINE(copy, GROUP_ROWS),
+                                     COPY_WORD(copy, GROUP_ROWS)),
                   true, from[i]);
 #else
-        put_terms(weights + CELL_AT(GROUP_ROWS, copy / (SLAB / 4) * 2,
-                                    copy % (SLAB / 4) * 4 / WORD_TERMS),
+        put_terms(weights + WORDS_AT(true, GROUP_ROWS, copy / (SLAB / 4) * 2,
+                                     copy % (SLAB / 4) * 4 / WORD_TERMS),
                   true, from[i][0], from[i][1]);
 #endif
     }
@@ -106,24 +106,25 @@ INLINE void store_weights(__local uint *weights, int item, float4 from[WEIGHT_SH
 INLINE void multiply(__local const uint *weights, __local const uint *inputs, int warp_row,
                      int warp_column, int lane, unit_sums *sums) {
     FOR_UNIT (int word = 0; word < SLAB_WORDS; word += WORDS_OF_UNIT)
-        multiply_step(weights + CELL_AT(GROUP_ROWS, warp_row, word),
-                      inputs + CELL_AT(GROUP_COLUMNS, warp_column, word), lane, sums);
+        multiply_step(weights + FRAGMENT_AT(GROUP_ROWS, warp_row, word),
+                      inputs + FRAGMENT_AT(GROUP_COLUMNS, warp_column, word), lane, sums);
 }
 
 INLINE void write_sums(const unit_sums *sums, piece p, int warp_row, int warp_column, int lane,
                        __global const float *bias, __global const float *input, __global float *y) {
     FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        FOR_UNIT (int r = 0; r < 2; r++)
+        FOR_UNIT (int quad = 0; quad < QUADS_OF_UNIT; quad++)
             FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
-                write_quad(SUM_QUAD(*sums, i, j, r), p,
-                           warp_row + i * LINES_OF_UNIT + lane / 4 * 2 + r,
-                           warp_column + j * LINES_OF_UNIT + lane % 4 * 4, bias, input, y);
+                write_quad(SUM_QUAD(sums->of[i][j], quad), p,
+                           warp_row + i * LINES_OF_UNIT + QUAD_ROW(lane, quad),
+                           warp_column + j * LINES_OF_UNIT + QUAD_COLUMN(lane, quad), bias, input,
+                           y);
 }
 
-__kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convolution_matrix_units(
-    __global const float *restrict x, __global const float *restrict weights,
-    __global const float *restrict bias, __global const float *restrict input,
-    __global float *restrict y) {
+__kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) UNIT_ATTRIBUTE void
+convolution_matrix_units(__global const float *restrict x, __global const float *restrict weights,
+                         __global const float *restrict bias, __global const float *restrict input,
+                         __global float *restrict y) {
     __local uint weight_slabs[2 * WEIGHT_ROOM] __attribute__((aligned(16)));
     __local uint input_slabs[2 * INPUT_ROOM] __attribute__((aligned(16)));
     const int item = get_local_id(0), split = get_group_id(1);

@@ -150,6 +150,13 @@ INLINE void write_quad(float4 sum, piece p, int row, int column, __global const 
     *(__global float4 *)(y + at) = SPLITS > 1 ? sum : finish(sum, channel, at, bias, input);
 }
 
+INLINE float4 sum_of_splits(__global const float *partial, size_t at) {
+    float4 sum = (float4)(0.0f);
+    _Pragma("unroll 8") for (int split = 0; split < SPLITS; split++) sum +=
+        QUAD(partial + (size_t)split * OUTPUTS * BATCH + at);
+    return sum;
+}
+
 /* Adds the splits. Launched with an item per quad of lanes that images may lie in. */
 __kernel void convolution_product_finish(__global const float *restrict partial,
                                          __global const float *restrict bias,
@@ -158,11 +165,45 @@ __kernel void convolution_product_finish(__global const float *restrict partial,
     const size_t quad = get_global_id(0), pixel = quad / (OCCUPIED / 4);
     if (pixel >= OUTPUTS) return;
     const size_t at = pixel * BATCH + quad % (OCCUPIED / 4) * 4;
-    float4 sum = (float4)(0.0f);
-    _Pragma("unroll 8") for (int split = 0; split < SPLITS; split++) sum +=
-        QUAD(partial + (size_t)split * OUTPUTS * BATCH + at);
-    *(__global float4 *)(y + at) =
-        finish(sum, (int)(pixel / (OUT_HEIGHT * OUT_WIDTH)), at, bias, input);
+    *(__global float4 *)(y + at) = finish(sum_of_splits(partial, at),
+                                          (int)(pixel / (OUT_HEIGHT * OUT_WIDTH)), at, bias, input);
+}
+
+/* The same, and takes the moments of each channel over the first n images on the way, as
+ * batchnorm_moments does (batchnorm.cl): [channel][count, mean, sum of squared deviations][stride],
+ * a part of each work-group. Deviations are taken from the first value of the part. Launched with
+ * (1, parts of part_pixels pixels, channels) work-groups. */
+__kernel GROUP_ATTRIBUTE void convolution_product_finish_moments(
+    __global const float *restrict partial, __global const float *restrict bias,
+    __global float *restrict y, __global float *restrict parts, int stride, int part_pixels,
+    int n) {
+    enum { PIXEL_QUADS = OCCUPIED / 4 };
+#if GROUP_SIZE > 1
+    __local float room[GROUP_SIZE];
+#endif
+    const int part = get_group_id(1), channel = get_group_id(2);
+    const int first = part * part_pixels;
+    const int pixels = min(part_pixels, OUT_HEIGHT * OUT_WIDTH - first);
+    const size_t start = ((size_t)channel * OUT_HEIGHT * OUT_WIDTH + first) * BATCH;
+    const float origin = finish(sum_of_splits(partial, start), channel, start, bias, y).x;
+    float4 sums = (float4)(0.0f), squares = (float4)(0.0f);
+    for (int quad = get_local_id(0); quad < pixels * PIXEL_QUADS; quad += GROUP_SIZE) {
+        const int lane = quad % PIXEL_QUADS * 4;
+        const size_t at = start + (size_t)(quad / PIXEL_QUADS) * BATCH + lane;
+        const float4 v = finish(sum_of_splits(partial, at), channel, at, bias, y);
+        *(__global float4 *)(y + at) = v;
+        const float4 d = select((float4)(0.0f), v - origin, lane + (int4)(0, 1, 2, 3) < (int4)(n));
+        sums += d;
+        squares += d * d;
+    }
+    const float sum = group_sum((sums.x + sums.y) + (sums.z + sums.w), room);
+    const float square = group_sum((squares.x + squares.y) + (squares.z + squares.w), room);
+    if (get_local_id(0) != 0) return;
+    const float count = (float)pixels * n;
+    __global float *to = parts + (size_t)channel * 3 * stride + part;
+    to[0] = count;
+    to[stride] = origin + sum / count;
+    to[2 * stride] = max(0.0f, square - sum * sum / count);
 }
 
 /* Puts rows side by side, [channel][tap][TAP_STRIDE], with zeros behind the last. Launched with an

@@ -1,42 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Included by kernels that multiply on matrix units: NVIDIA's mma.sync, by inline PTX, or the same
- * in OpenCL C, so that what lies where is tested on every device.
+/* Included by kernels that multiply on matrix units, or do the same in OpenCL C, so that what lies
+ * where is tested on every device.
  *
  * Both factors, left [row][term] and right [column][term], are copied to local memory as words, in
- * the order in which the unit takes them, so that an item reads its part of 16 rows (or columns)
- * and 8 words of the terms as 128 bits:
+ * the order in which the units take them, so that an item reads its part of the lines and of 8
+ * words of the terms as 128 bits, a cell. A row or column is a "line" here:
  *
- *     [step of 8 words][16 lines][item of the warp: 4 * g + t][4 words]
+ *     [step of 8 words][LINES_OF_UNIT lines][cell][4 words]
  *
- *              word  2t  2t+1              an item's cell. A row or column is a "line" here. The
- *     line 2g       | 0 | 2 |  left        unit has a warp's item (g, t) hold rows g and g + 8,
- *     line 2g + 1   | 1 | 3 |              terms t and t + 4: which of 16 rows and of 8 terms those
- *                                          are is ours to say, as long as both factors agree. So
- *     line 2g       | 0 | 1 |  right       they are neighbours, which are copied together.
- *     line 2g + 1   | 2 | 3 |
+ * A warp (NVIDIA's word; wavefront, sub-group) of WARP items multiplies WARP_ROWS x WARP_COLUMNS,
+ * in fragments of LINES_OF_UNIT x LINES_OF_UNIT. Each kind of unit has a file, which defines
  *
- * A warp of 32 items multiplies WARP_ROWS x WARP_COLUMNS. An item has the sums of rows 2g and 2g +
- * 1 of each 16, and of columns 4t to 4t + 3 of each 16.
+ *     WARP, ITEMS_HIGH, ITEMS_WIDE   items, and how they share the sums of a fragment
+ *     LINES_OF_UNIT      of a fragment
+ *     QUADS_OF_UNIT, SUM_QUAD, QUAD_ROW, QUAD_COLUMN   the sums that an item has of a fragment,
+ * four neighbouring columns at a time, and which they are BLOCK_AT, put_block, NEXT_LINES,
+ * NEXT_WORDS      where two words of two lines lie in a fragment, and from there those of the next
+ * two lines, or words CELLS_OF_ITEM, CELL_OF         which cells an item holds fragment_sums an
+ * item's sums unit_part, load_part, unit_multiply   an item's part of a fragment, and the product
+ * of two LEFT_HELD, RIGHT_HELD, SUM_ROW, SUM_COLUMN       or, in OpenCL C, where the unit expects a
+ *                        word of a line, and what it makes of them
  *
  * Options
- *     MATRIX_UNITS    1: NVIDIA's; 0: in OpenCL C
- *     PRECISION       0: a word is a float, and three products of TF32, of the 11 leading bits and
- *                        of the next 11, make up nearly those of floats
+ *     MATRIX_UNITS    the kind: 1 to 4, as us_matrix_units of engine/device/facts.h
+ *     MATRIX_EMULATED 1: in OpenCL C
+ *     PRECISION       0: a word is a float. Where units have no factors of 32 bits (NVIDIA's),
+ * three products of TF32, of the 11 leading bits and of the next 11, make up nearly those of floats
  *                     1: a word is a float rounded to TF32; one product
  *                     2: a word is two terms, rounded to BF16; one product
  *     TILE_ROWS, TILE_COLUMNS    sums of an item (8, 8) */
 /* Registers are arrays with constant indices. CPUs, which have none to lose, compile loops faster.
  */
-#if MATRIX_UNITS
-#define FOR_UNIT UNROLL_FOR
-#else
+#if MATRIX_EMULATED
 #define FOR_UNIT for
+#else
+#define FOR_UNIT UNROLL_FOR
 #endif
 
-#define WARP 32
-#define WARP_ROWS (8 * TILE_ROWS)
-#define WARP_COLUMNS (4 * TILE_COLUMNS)
-#define LINES_OF_UNIT 16
 #define WORDS_OF_UNIT 8
 #define CELL 4 /* words */
 #if PRECISION == 2
@@ -45,17 +45,52 @@
 #define WORD_TERMS 1
 #endif
 
-/* Of 16 lines, 8 words; and where the cell of an even line and an even word begins, of `lines`. */
-#define FRAGMENT (WARP * CELL)
-#define CELL_AT(lines, line, word)                                                                 \
+/* For units that take neighbouring words of a line: four words are a cell, [4 words][line]. Lines
+ * that are copied by the same item lie apart, so that items write to other banks of local memory.
+ */
+#define LINE_CELL(line) ((line) % 4 * (LINES_OF_UNIT / 4) + (line) / 4)
+#define LINE_BLOCK_AT(line, word)                                                                  \
+    (((word) / CELL * LINES_OF_UNIT + LINE_CELL(line)) * CELL + (word) % CELL)
+#define NEXT_LINES_BY_LINE (2 * LINES_OF_UNIT / 4 * CELL)
+/* Two words of two lines. */
+#define put_lines_apart(to, line, next_line)                                                       \
+    do {                                                                                           \
+        *(__local uint2 *)(to) = (line);                                                           \
+        *(__local uint2 *)((to) + LINES_OF_UNIT / 4 * CELL) = (next_line);                         \
+    } while (0)
+
+#if MATRIX_UNITS == 1
+#include "matrix_unit_mma.cl"
+#elif MATRIX_UNITS == 2
+#include "matrix_unit_wmma.cl"
+#elif MATRIX_UNITS == 3
+#include "matrix_unit_mfma.cl"
+#else
+#include "matrix_unit_dpas.cl"
+#endif
+#ifndef UNIT_ATTRIBUTE
+#define UNIT_ATTRIBUTE /* of kernels */
+#endif
+
+#define WARP_ROWS (ITEMS_HIGH * TILE_ROWS)
+#define WARP_COLUMNS (ITEMS_WIDE * TILE_COLUMNS)
+
+/* Of the lines of a unit, 8 words; and where two words of two lines begin, of `lines`. */
+#define FRAGMENT (LINES_OF_UNIT * WORDS_OF_UNIT)
+#define WORDS_AT(left, lines, line, word)                                                          \
     (((word) / WORDS_OF_UNIT * ((lines) / LINES_OF_UNIT) + (line) / LINES_OF_UNIT) * FRAGMENT +    \
-     ((line) % LINES_OF_UNIT / 2 * 4 + (word) % WORDS_OF_UNIT / 2) * CELL)
+     BLOCK_AT(left, (line) % LINES_OF_UNIT, (word) % WORDS_OF_UNIT))
+/* Where the fragments of a warp begin. */
+#define FRAGMENT_AT(lines, line, word)                                                             \
+    (((word) / WORDS_OF_UNIT * ((lines) / LINES_OF_UNIT) + (line) / LINES_OF_UNIT) * FRAGMENT)
 
 /* ---- rounding ---- */
 
+#define BY_PTX (MATRIX_UNITS == 1 && !MATRIX_EMULATED)
+
 /* To nearest, ties away from zero, as cvt.rna does. A NaN stays one. */
 INLINE uint to_tf32(float v) {
-#if MATRIX_UNITS
+#if BY_PTX
     uint r;
     __asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
     return r;
@@ -66,7 +101,7 @@ INLINE uint to_tf32(float v) {
 
 /* To nearest, ties to even. A NaN stays one. */
 INLINE uint to_bf16(float low, float high) {
-#if MATRIX_UNITS
+#if BY_PTX
     uint r;
     __asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
     return r;
@@ -85,13 +120,8 @@ INLINE uint to_bf16(float low, float high) {
 
 /* ---- copying ---- */
 
-INLINE void put_cell(__local uint *to, bool left, uint2 line, uint2 next_line) {
-    *(__local uint4 *)to = left ? (uint4)(line.x, next_line.x, line.y, next_line.y)
-                                : (uint4)(line.x, line.y, next_line.x, next_line.y);
-}
-
-/* Two cells from quads of lines that lie side by side: of 2 * WORD_TERMS terms, those of an even
- * word and the next one. to: where the cell of the first two lines is. */
+/* Of quads of lines that lie side by side, two words: 2 * WORD_TERMS terms from an even word on.
+ * to: where the first two lines' are. */
 INLINE void put_lines(__local uint *to, bool left, const float4 *quads) {
 #if PRECISION == 2
 #define PAIR(lane)                                                                                 \
@@ -100,19 +130,19 @@ INLINE void put_lines(__local uint *to, bool left, const float4 *quads) {
     const uint4 words[2] = {WORDS(quads[0]), WORDS(quads[1])};
 #define PAIR(lane) (uint2)(words[0].lane, words[1].lane)
 #endif
-    put_cell(to, left, PAIR(x), PAIR(y));
-    put_cell(to + 4 * CELL, left, PAIR(z), PAIR(w));
+    put_block(to, left, PAIR(x), PAIR(y));
+    put_block(to + NEXT_LINES(left), left, PAIR(z), PAIR(w));
 }
 
-/* The cells of two lines whose terms lie side by side, from a quad of each. */
+/* Of two lines whose terms lie side by side, four terms. */
 INLINE void put_terms(__local uint *to, bool left, float4 line, float4 next_line) {
 #if PRECISION == 2
-    put_cell(to, left, (uint2)(to_bf16(line.x, line.y), to_bf16(line.z, line.w)),
-             (uint2)(to_bf16(next_line.x, next_line.y), to_bf16(next_line.z, next_line.w)));
+    put_block(to, left, (uint2)(to_bf16(line.x, line.y), to_bf16(line.z, line.w)),
+              (uint2)(to_bf16(next_line.x, next_line.y), to_bf16(next_line.z, next_line.w)));
 #else
     const uint4 a = WORDS(line), b = WORDS(next_line);
-    put_cell(to, left, a.xy, b.xy);
-    put_cell(to + CELL, left, a.zw, b.zw);
+    put_block(to, left, a.xy, b.xy);
+    put_block(to + NEXT_WORDS(left), left, a.zw, b.zw);
 #endif
 }
 
@@ -120,73 +150,21 @@ INLINE void put_terms(__local uint *to, bool left, float4 line, float4 next_line
 
 #define ROW_FRAGMENTS (WARP_ROWS / LINES_OF_UNIT)
 #define COLUMN_FRAGMENTS (WARP_COLUMNS / LINES_OF_UNIT)
-#define UNIT_COLUMNS (2 * COLUMN_FRAGMENTS) /* the unit takes 8 columns: of 16, every other one */
 
-/* Of an item, [16 rows][8 columns]: rows 2g and 2g + 1, with two columns of each. */
+/* Of an item. */
 typedef struct unit_sums {
-    float of[ROW_FRAGMENTS][UNIT_COLUMNS][4];
+    fragment_sums of[ROW_FRAGMENTS][COLUMN_FRAGMENTS];
 } unit_sums;
+
+#define FLOATS(sums) ((float *)&(sums))
 
 INLINE void clear_sums(unit_sums *sums) {
     FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        FOR_UNIT (int j = 0; j < UNIT_COLUMNS; j++)
-            FOR_UNIT (int e = 0; e < 4; e++) sums->of[i][j][e] = 0.0f;
+        FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
+            FOR_UNIT (int e = 0; e < 4 * QUADS_OF_UNIT; e++) FLOATS(sums->of[i][j])[e] = 0.0f;
 }
 
-/* The quad of columns from 16 j + 4t on, of row 16 i + 2g + r. */
-#define SUM_QUAD(sums, i, j, r)                                                                    \
-    ((float4)((sums).of[i][2 * (j)][2 * (r)], (sums).of[i][2 * (j) + 1][2 * (r)],                  \
-              (sums).of[i][2 * (j)][2 * (r) + 1], (sums).of[i][2 * (j) + 1][2 * (r) + 1]))
-
-#if MATRIX_UNITS
-
-#if PRECISION == 2
-#define UNIT_INSTRUCTION "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"
-#else
-#define UNIT_INSTRUCTION "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
-#endif
-INLINE void unit_multiply(float *c, const uint *a, const uint *b) {
-    __asm(UNIT_INSTRUCTION " {%0,%1,%2,%3},{%4,%5,%6,%7},{%8,%9},{%0,%1,%2,%3};"
-          : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-          : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-/* A cell for the unit. It ignores the last 13 bits of TF32: `high` is rounded where they are cut
- * off, and `low` is what is left of the value then. A NaN survives in `low`. */
-INLINE void load_cell(__local const uint *from, uint high[4], uint low[4]) {
-    const uint4 cell = *(__local const uint4 *)from;
-    const uint words[4] = {cell.x, cell.y, cell.z, cell.w};
-    FOR_UNIT (int i = 0; i < 4; i++) {
-#if PRECISION == 0
-        high[i] = words[i] + 0x1000u;
-        low[i] = as_uint(as_float(words[i]) - as_float(high[i] & 0xffffe000u));
-#else
-        high[i] = words[i];
-#endif
-    }
-}
-
-/* Adds the products of a step. left, right: where the warp's first fragments of it begin. */
-INLINE void multiply_step(__local const uint *left, __local const uint *right, int lane,
-                          unit_sums *sums) {
-    uint a[ROW_FRAGMENTS][4], a_low[ROW_FRAGMENTS][4];
-    uint b[COLUMN_FRAGMENTS][4], b_low[COLUMN_FRAGMENTS][4];
-    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        load_cell(left + i * FRAGMENT + lane * CELL, a[i], a_low[i]);
-    FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
-        load_cell(right + j * FRAGMENT + lane * CELL, b[j], b_low[j]);
-    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        FOR_UNIT (int j = 0; j < UNIT_COLUMNS; j++) {
-            const int pair = j % 2 * 2;
-#if PRECISION == 0
-            unit_multiply(sums->of[i][j], a_low[i], b[j / 2] + pair);
-            unit_multiply(sums->of[i][j], a[i], b_low[j / 2] + pair);
-#endif
-            unit_multiply(sums->of[i][j], a[i], b[j / 2] + pair);
-        }
-}
-
-#else
+#if MATRIX_EMULATED
 
 /* The products of a word of each factor, as the unit makes them. */
 INLINE float unit_product(uint a, uint b) {
@@ -195,35 +173,47 @@ INLINE float unit_product(uint a, uint b) {
            as_float(a & 0xffff0000u) * as_float(b & 0xffff0000u);
 #elif PRECISION == 1
     return as_float(a & 0xffffe000u) * as_float(b & 0xffffe000u);
-#else
+#elif MATRIX_UNITS == 1
     const float a_high = as_float((a + 0x1000u) & 0xffffe000u);
     const float b_high = as_float((b + 0x1000u) & 0xffffe000u);
     const float a_low = as_float(as_uint(as_float(a) - a_high) & 0xffffe000u);
     const float b_low = as_float(as_uint(as_float(b) - b_high) & 0xffffe000u);
     return a_low * b_high + a_high * b_low + a_high * b_high;
+#else
+    return as_float(a) * as_float(b);
 #endif
 }
 
-/* Sum e of item `lane` is of row g + e / 2 * 8 and column 2t + e % 2 of the unit. Row r, term k of
- * the left factor is word r / 8 + k / 4 * 2 of item (r % 8, k % 4); column c, term k of the right
- * one is word k / 4 of item (c, k % 4), of those that the unit gets. (PTX ISA, "Matrix Fragments
- * for mma.m16n8k8" and, with pairs of terms for terms, "mma.m16n8k16".) */
-INLINE void unit_multiply(__local const uint *left, __local const uint *right, int lane,
-                          float c[4]) {
-    for (int e = 0; e < 4; e++) {
-        const int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
-        for (int k = 0; k < WORDS_OF_UNIT; k++)
-            c[e] += unit_product(left[(row % 8 * 4 + k % 4) * CELL + row / 8 + k / 4 * 2],
-                                 right[(column * 4 + k % 4) * CELL + k / 4]);
+/* Word `word` of what an item holds of a fragment. */
+#define HELD(left, lane, word) (CELL_OF(left, lane, (word) / CELL) * CELL + (word) % CELL)
+
+INLINE void unit_multiply(__local const uint *left, __local const uint *right, int lane, float *c) {
+    for (int e = 0; e < 4 * QUADS_OF_UNIT; e++) {
+        const int row = SUM_ROW(lane, e), column = SUM_COLUMN(lane, e);
+        for (int word = 0; word < WORDS_OF_UNIT; word++)
+            c[e] += unit_product(left[LEFT_HELD(row, word)], right[RIGHT_HELD(column, word)]);
     }
 }
 
+/* Adds the products of a step. left, right: where the warp's first fragments of it begin. */
 INLINE void multiply_step(__local const uint *left, __local const uint *right, int lane,
                           unit_sums *sums) {
     for (int i = 0; i < ROW_FRAGMENTS; i++)
-        for (int j = 0; j < UNIT_COLUMNS; j++)
-            unit_multiply(left + i * FRAGMENT, right + j / 2 * FRAGMENT + j % 2 * 2, lane,
-                          sums->of[i][j]);
+        for (int j = 0; j < COLUMN_FRAGMENTS; j++)
+            unit_multiply(left + i * FRAGMENT, right + j * FRAGMENT, lane, FLOATS(sums->of[i][j]));
+}
+
+#else
+
+INLINE void multiply_step(__local const uint *left, __local const uint *right, int lane,
+                          unit_sums *sums) {
+    unit_part a[ROW_FRAGMENTS], b[COLUMN_FRAGMENTS];
+    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++) a[i] = load_part(left + i * FRAGMENT, true, lane);
+    FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
+        b[j] = load_part(right + j * FRAGMENT, false, lane);
+    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
+        FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
+            unit_multiply(&a[i], &b[j], &sums->of[i][j]);
 }
 
 #endif

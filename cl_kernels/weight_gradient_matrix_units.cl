@@ -28,8 +28,8 @@ INLINE void store(__local uint *to, int lines, bool left, int item, const float4
     FOR_UNIT (int i = 0; i < CEIL_DIV(lines, COPIED_AT_ONCE); i++) {
         const int line = FIRST_COPY(item) + i * COPIED_AT_ONCE;
         if (lines % COPIED_AT_ONCE == 0 || line < lines)
-            put_terms(to + CELL_AT(lines, line, item % QUADS * 4 / WORD_TERMS), left, from[2 * i],
-                      from[2 * i + 1]);
+            put_terms(to + WORDS_AT(left, lines, line, item % QUADS * 4 / WORD_TERMS), left,
+                      from[2 * i], from[2 * i + 1]);
     }
 }
 
@@ -37,30 +37,30 @@ INLINE void store(__local uint *to, int lines, bool left, int item, const float4
 INLINE void multiply(__local const uint *large, __local const uint *small, int warp_row,
                      int warp_column, int lane, unit_sums *sums) {
     FOR_UNIT (int word = 0; word < SLAB_WORDS; word += WORDS_OF_UNIT)
-        multiply_step(large + CELL_AT(GROUP_ROWS, warp_row, word),
-                      small + CELL_AT(GROUP_COLUMNS, warp_column, word), lane, sums);
+        multiply_step(large + FRAGMENT_AT(GROUP_ROWS, warp_row, word),
+                      small + FRAGMENT_AT(GROUP_COLUMNS, warp_column, word), lane, sums);
 }
 
 /* row, column: of the warp's first sums. */
 INLINE void write_sums(const unit_sums *sums, int row, int column, int lane,
                        __global float *partial, int accumulate) {
     FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        FOR_UNIT (int r = 0; r < 2; r++)
+        FOR_UNIT (int quad = 0; quad < QUADS_OF_UNIT; quad++)
             FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++) {
-                const float4 quad = SUM_QUAD(*sums, i, j, r);
-                const int of_row = row + i * LINES_OF_UNIT + lane / 4 * 2 + r;
-                const int first = column + j * LINES_OF_UNIT + lane % 4 * 4;
-                write_sum(quad.x, of_row, first, partial, accumulate);
-                write_sum(quad.y, of_row, first + 1, partial, accumulate);
-                write_sum(quad.z, of_row, first + 2, partial, accumulate);
-                write_sum(quad.w, of_row, first + 3, partial, accumulate);
+                const float4 four = SUM_QUAD(sums->of[i][j], quad);
+                const int of_row = row + i * LINES_OF_UNIT + QUAD_ROW(lane, quad);
+                const int first = column + j * LINES_OF_UNIT + QUAD_COLUMN(lane, quad);
+                write_sum(four.x, of_row, first, partial, accumulate);
+                write_sum(four.y, of_row, first + 1, partial, accumulate);
+                write_sum(four.z, of_row, first + 2, partial, accumulate);
+                write_sum(four.w, of_row, first + 3, partial, accumulate);
             }
 }
 
-__kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void weight_gradient_matrix_units(
-    __global const float *restrict large, __global const float *restrict small,
-    __global float *restrict partial, __global float *restrict bias,
-    int accumulate AND_BIAS_ARGUMENTS) {
+__kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) UNIT_ATTRIBUTE void
+weight_gradient_matrix_units(__global const float *restrict large,
+                             __global const float *restrict small, __global float *restrict partial,
+                             __global float *restrict bias, int accumulate AND_BIAS_ARGUMENTS) {
     __local uint large_slabs[2 * LARGE_ROOM] __attribute__((aligned(16)));
     __local uint small_slabs[2 * SMALL_ROOM] __attribute__((aligned(16)));
     const int item = get_local_id(0), tile = get_group_id(0), split = get_group_id(1);

@@ -178,7 +178,7 @@ unseen_status us_device_open(const char *selector, us_device **device, unseen_er
         goto done;
     }
     if (opened->facts.matrix_units != US_MATRIX_UNITS_NONE &&
-        !us_matrix_units_compute(opened, opened->facts.matrix_units))
+        !us_matrix_units_compute(opened, opened->facts.matrix_units, false))
         opened->facts.matrix_units = US_MATRIX_UNITS_NONE;
 
 done:

@@ -24,10 +24,15 @@ typedef enum us_vendor {
     US_VENDOR_NVIDIA
 } us_vendor;
 
-/* Units that multiply small matrices, which a group of items shares. */
+/* Units that multiply small matrices, which a group of items shares; device/matrix_units.h tells
+ * more. Twin of MATRIX_UNITS in cl_kernels/matrix_unit.cl. */
 typedef enum us_matrix_units {
     US_MATRIX_UNITS_NONE,
-    US_MATRIX_UNITS_NVIDIA, /* mma.sync with factors of TF32 or BF16, by inline PTX */
+    US_MATRIX_UNITS_MMA,  /* NVIDIA's mma.sync with factors of TF32 or BF16, by inline PTX */
+    US_MATRIX_UNITS_WMMA, /* AMD's of gfx11, BF16 */
+    US_MATRIX_UNITS_MFMA, /* AMD's of gfx90a and later, floats or BF16 */
+    US_MATRIX_UNITS_DPAS, /* Intel's with sub-groups of 8, BF16 */
+    US_MATRIX_UNITS_COUNT
 } us_matrix_units;
 
 typedef struct us_device_facts {
@@ -36,7 +41,9 @@ typedef struct us_device_facts {
     us_execution execution;
     us_vendor vendor;
     us_matrix_units matrix_units; /* that compute right; before it is opened, that it may have */
-    int matrix_multiply_adds;     /* of TF32, of a compute unit in a cycle; 0 without units */
+    int matrix_multiply_adds;     /* of a compute unit in a cycle, of the widest factors that the
+                                     units have (floats, TF32, BF16); 0 without units */
+    bool matrix_emulated;         /* they are in OpenCL C, for tests */
     bool is_cpu;                  /* its kernels run on the host's processor */
     bool exact_division;          /* it can round quotients and square roots correctly */
     int vector_width;             /* floats in a vector: 1, 4, 8 or 16; 1 for LANES */

@@ -30,7 +30,7 @@ static bool describe(cJSON *object, const us_candidate *candidate) {
                               (double)facts->largest_allocation_bytes) &&
            us_json_add_number(object, "vector_width", facts->vector_width) &&
            us_json_add_string(object, "matrix_units",
-                              us_matrix_units_name(find_units(candidate))) &&
+                              us_matrix_unit_of(find_units(candidate))->name) &&
            cJSON_AddBoolToObject(object, "usable", candidate->usable) &&
            us_json_add_string(object, "why_not", candidate->usable ? NULL : candidate->why_not) &&
            us_json_add_string(object, "execution",

@@ -165,19 +165,55 @@ static int count_registers(us_inquiry *inquiry, const us_device_facts *facts) {
     return 0;
 }
 
-/* Those that the device may have: what it can do is tried when it is opened. GPUs for computing
- * have many times the units of others of their generation: 8.0, 9.0 and 10.0
+/* GPUs for computing have many times the units of others of their generation: 8.0, 9.0 and 10.0
  * against 8.6, 8.9, 12.0. */
-static void find_matrix_units(us_inquiry *inquiry, us_device_facts *facts) {
+static void find_nvidia_units(us_inquiry *inquiry, us_device_facts *facts) {
     enum { AMPERE = 8, BLACKWELL = 10 };
-    if (facts->vendor != US_VENDOR_NVIDIA || facts->group_size != 32) return;
     cl_uint major = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MAJOR_NV));
     cl_uint minor = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MINOR_NV));
     if (major < AMPERE) return;
-    facts->matrix_units = US_MATRIX_UNITS_NVIDIA;
+    facts->matrix_units = US_MATRIX_UNITS_MMA;
     facts->matrix_multiply_adds = 128;
     if (major == AMPERE && minor == 0) facts->matrix_multiply_adds = 512;
     if (major > AMPERE && major <= BLACKWELL) facts->matrix_multiply_adds = 1024;
+}
+
+/* Of a compute unit, or of a pair of them, as ROCm names and counts them. */
+static void find_amd_units(us_device_facts *facts) {
+    static const struct {
+        const char *begin; /* of the name */
+        us_matrix_units units;
+        int group_size, multiply_adds;
+    } amd[] = {{"gfx90a", US_MATRIX_UNITS_MFMA, 64, 128},
+               {"gfx94", US_MATRIX_UNITS_MFMA, 64, 128},
+               {"gfx95", US_MATRIX_UNITS_MFMA, 64, 128},
+               {"gfx11", US_MATRIX_UNITS_WMMA, 32, 512}};
+    for (size_t i = 0; i < sizeof amd / sizeof *amd; i++)
+        if (strncmp(facts->name, amd[i].begin, strlen(amd[i].begin)) == 0 &&
+            facts->group_size == amd[i].group_size) {
+            facts->matrix_units = amd[i].units;
+            facts->matrix_multiply_adds = amd[i].multiply_adds;
+        }
+}
+
+/* Of an execution unit. Later ones than Arc's, which have sub-groups of 16, do not compile. */
+static void find_intel_units(us_inquiry *inquiry, us_device_facts *facts) {
+    char extensions[8192];
+    device_text(inquiry, QUERY(CL_DEVICE_EXTENSIONS), extensions, sizeof extensions);
+    if (!contains(extensions, "cl_intel_subgroup_matrix_multiply_accumulate")) return;
+    facts->matrix_units = US_MATRIX_UNITS_DPAS;
+    facts->matrix_multiply_adds = 64;
+}
+
+/* Those that the device may have: what it can do is tried when it is opened. */
+static void find_matrix_units(us_inquiry *inquiry, us_device_facts *facts) {
+    if (facts->is_cpu || is_mesa(facts)) return;
+    if (facts->vendor == US_VENDOR_NVIDIA && facts->group_size == 32)
+        find_nvidia_units(inquiry, facts);
+    else if (facts->vendor == US_VENDOR_AMD)
+        find_amd_units(facts);
+    else if (facts->vendor == US_VENDOR_INTEL)
+        find_intel_units(inquiry, facts);
 }
 
 static void choose_execution(us_inquiry *inquiry, us_candidate *candidate) {

@@ -14,6 +14,10 @@ typedef enum us_precision {
 
 extern const char *const us_precision_names[]; /* in this order; NULL ends */
 
+/* Products on a device's matrix units for each multiply-add; 0: they have no such factors, or none
+ * that are exact enough. */
+int us_precision_products(const us_device_facts *device, us_precision precision);
+
 /* What a device makes of the wish. */
 us_precision us_precision_on(const us_device_facts *device, us_precision wanted);
 

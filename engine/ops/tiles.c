@@ -29,7 +29,7 @@ size_t us_tile_local_bytes(const us_tile *tile, int padding) {
 }
 
 bool us_tile_valid(const us_device_facts *device, const us_tile *tile) {
-    enum { MOST_ROWS = 256, MOST_SLAB = 64, MOST_ITEM = 16, MOST_SUMS = 128, MOST_SLICES = 8 };
+    enum { MOST_ROWS = 256, MOST_SLAB = 64, MOST_ITEM = 32, MOST_SUMS = 128, MOST_SLICES = 8 };
     const us_tile *t = tile;
     if (t->rows < 1 || t->rows > MOST_ROWS || t->columns < 1 || t->columns > MOST_ROWS ||
         t->slab < 4 || t->slab > MOST_SLAB || t->slab % 4 != 0 || t->item_rows < 1 ||

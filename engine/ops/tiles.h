@@ -11,9 +11,10 @@ typedef struct us_tile {
     int rows, columns;           /* of a work-group */
     int slab;                    /* terms in local memory at a time */
     int item_rows, item_columns; /* of an item's sums, divisors of those of the group */
-    int slices;    /* of items that share a tile's terms, so that small tiles have enough items */
-    int registers; /* of an item, beside those of its sums */
-    int products;  /* of matrix units for each multiply-add; 0: items multiply themselves */
+    int slices;     /* of items that share a tile's terms, so that small tiles have enough items */
+    int registers;  /* of an item, beside those of its sums */
+    int products;   /* of matrix units for each multiply-add; 0: items multiply themselves */
+    int word_terms; /* in 32 bits of local memory, for matrix units */
 } us_tile;
 
 enum { US_TILE_MOST_SPLITS = 256 };

@@ -411,32 +411,28 @@ static unseen_status read_optimizers(us_json *training, struct unseen_config *co
     return UNSEEN_OK;
 }
 
-unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error) {
+/* A flip of true, the older key, is an augmentation's flip of 0.5. */
+static unseen_status read_augmentation(const us_json *training, struct unseen_config *config,
+                                       unseen_error *error) {
+    us_augmentation_settings *settings = &config->training.augmentation;
+    const us_json augmentation = us_json_member(training, "augmentation");
+    US_TRY(us_augmentation_check(&augmentation, settings, config->input, error));
+    if (!config->training.flip) return UNSEEN_OK;
     const us_json flip = us_json_member(training, "flip");
-    if (!cJSON_IsTrue(flip.value)) return UNSEEN_OK;
-    us_json augmentation = us_json_member_object(training, "augmentation");
-    if (!augmentation.value) return us_fail_memory(error, "a config");
-    if (!cJSON_IsObject(augmentation.value)) return UNSEEN_OK; /* whose reader says so */
-    const us_json share = us_json_member(&augmentation, "flip");
-    if (!share.value) {
-        if (cJSON_AddNumberToObject(augmentation.value, "flip", 0.5)) return UNSEEN_OK;
-        return us_fail_memory(error, "a config");
-    }
-    if (!cJSON_IsNumber(share.value) || cJSON_GetNumberValue(share.value) == 0.5) return UNSEEN_OK;
-    return us_json_fail(&flip, error,
-                        "true means that /training/augmentation/flip is 0.5, and it "
-                        "is %g: set this one to false",
-                        cJSON_GetNumberValue(share.value));
+    if (settings->flip > 0 && settings->flip != 0.5)
+        return us_json_fail(&flip, error,
+                            "true means that /training/augmentation/flip is 0.5, and it is %g: set "
+                            "this one to false",
+                            settings->flip);
+    settings->flip = 0.5;
+    return UNSEEN_OK;
 }
 
 static unseen_status read_training(struct unseen_config *config, unseen_error *error) {
     us_json training = us_json_member_object(&config->root, "training");
     if (!training.value) return us_fail_memory(error, "a config");
-    US_TRY(us_config_complete_augmentation(&training, error));
     US_TRY(us_json_read(&training, us_training_keys, &config->training, error));
-    const us_json augmentation = us_json_member(&training, "augmentation");
-    US_TRY(
-        us_augmentation_check(&augmentation, &config->training.augmentation, config->input, error));
+    US_TRY(read_augmentation(&training, config, error));
     config->detector.precision = (us_precision)config->training.precision;
     if (!config->detector.type->train) config->training.epochs = 0;
     us_json schedule = us_json_member_object(&training, "schedule");

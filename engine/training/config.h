@@ -97,9 +97,6 @@ struct unseen_config {
 unseen_status us_config_read(const char *path, const cJSON *document, const char *const *overrides,
                              size_t override_count, unseen_config **config, unseen_error *error);
 
-/* A /training/flip of true, the older key, is an augmentation's flip of 0.5. */
-unseen_status us_config_complete_augmentation(us_json *training, unseen_error *error);
-
 /* Of the detector, or of all members together. */
 int64_t us_config_parameters(const unseen_config *config);
 

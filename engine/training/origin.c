@@ -200,13 +200,12 @@ static bool differ(const cJSON *before, const cJSON *now, difference *found) {
            (cJSON_IsNumber(before) && before->valuedouble != now->valuedouble);
 }
 
-/* A run that began before there was augmentation had none, or flips alone. */
+/* Keys of augmentation that the run's version did not know did nothing. */
 static unseen_status add_augmentation(cJSON *config, const char *checkpoint, unseen_error *error) {
     us_json root = {.value = config, .file = checkpoint};
     us_json training = us_json_member(&root, "training");
     if (!cJSON_IsObject(training.value)) return UNSEEN_OK;
     us_augmentation_settings unused;
-    US_TRY(us_config_complete_augmentation(&training, error));
     us_json augmentation = us_json_member_object(&training, "augmentation");
     if (!augmentation.value) return us_fail_memory(error, "an origin");
     return us_json_read(&augmentation, us_augmentation_keys, &unused, error);

@@ -60,7 +60,7 @@ reads_loops() {
     [ "$status" -eq 0 ] || fail "failed"
     # Fewer are better: then lower these.
     jq -e '[.launches[] | {(.config): [.training.kernel, .scoring.kernel]}] | add |
-           .simple[0] <= 28 and .medium[0] <= 20 and .strong[0] <= 40 and .boss[0] <= 137 and
+           .simple[0] <= 28 and .medium[0] <= 20 and .strong[0] <= 40 and .boss[0] <= 131 and
            .simple[1] <= 12 and .medium[1] <= 9 and .strong[1] <= 9 and .boss[1] <= 18 and
            all(.[]; .[0] > 10 and .[1] > 2)' <<<"$output"
 }
@@ -88,6 +88,62 @@ reads_loops() {
 @test "compile_for_gpus: Intel" {
     compiles intel arc dg2
     reads_loops
+}
+
+# multiplies GPU PROCESSOR PRECISION: convolutions of strong on AMD's matrix units.
+multiplies() {
+    needs amd "$2"
+    compile --gpu "$1" --check --json --kernel '^(convolution|weight_gradient)_matrix_units' \
+        --set "/training/precision=\"$3\"" "$SOURCE/configs/strong.json"
+    [ "$status" -eq 0 ] || fail "$(jq -r '.faults[]' <<<"$output")"
+    jq -e '(.kernels | length) > 4 and all(.kernels[]; .spills == 0 and .matrix > 0)' <<<"$output" ||
+        fail "no matrix units"
+}
+
+@test "compile_for_gpus: MFMA" { multiplies mi250 gfx90a fp32; }
+
+@test "compile_for_gpus: WMMA" { multiplies rx7900 gfx1100 bf16; }
+
+@test "compile_for_gpus: every kind of matrix units has its instruction, which devices are tried with" {
+    run python3 - "$SOURCE/cl_kernels" "$BATS_TEST_TMPDIR/trial" <<'EOF'
+import os
+import re
+import sys
+import compilers
+import mix
+kernels, out = sys.argv[1:]
+
+
+def text_of(name):
+    with open(os.path.join(kernels, name)) as file:
+        return re.sub(r'#include "(\S+)"', lambda found: text_of(found.group(1)), file.read())
+
+
+with open(out + '.cl', 'w') as file:
+    file.write(text_of('common.cl') + text_of('matrix_unit_trial.cl'))
+tried = 0
+for vendor, processor, units, precisions in (('nvidia', 'sm_90', 1, (0, 1, 2)), ('amd', 'gfx1100', 2, (2,)),
+                                             ('amd', 'gfx90a', 3, (0, 2)), ('intel', 'dg2', 4, (2,))):
+    compiler = compilers.COMPILERS[vendor](processor)
+    if compiler.missing:
+        continue
+    for precision in precisions:
+        report = compiler.compile(out + '.cl', '-DVECTOR_WIDTH=1 -DGROUP_SIZE=32 -DLANES=1 -DMATRIX_UNITS=%d '
+                                  '-DMATRIX_EMULATED=0 -DPRECISION=%d' % (units, precision), out)
+        assert report['matrix_unit_trial']['spills'] == 0, (processor, report)
+        if vendor == 'nvidia':
+            with open(out + '.ptx') as file:
+                found = file.read().count('mma.sync')
+        else:
+            with open(out + compiler.listing) as file:
+                found = mix.read(vendor, file.read())['matrix_unit_trial']['matrix']
+        print(processor, precision, found)
+        assert found > 0, (processor, precision)
+        tried += 1
+print('tried', tried)
+EOF
+    [ "$status" -eq 0 ] || fail "$output"
+    [[ $output != *"tried 0"* ]] || skip "there is no compiler"
 }
 
 @test "compile_for_gpus: a kernel that does not compile is a failure that says which and why" {

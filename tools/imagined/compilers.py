@@ -200,12 +200,15 @@ class Intel(Compiler):
             'simd': int((re.search(r'_simd(\d+)_', name) or [0, 0])[1])}
 
     def read_arrays(self, dump, reports):
-        """Arrays that are left in the optimized LLVM; those of local memory are named KERNEL.ARRAY."""
-        for name in os.listdir(dump):
-            if not name.endswith('_optimized.ll'):
-                continue
+        """Arrays that are left in the optimized LLVM; those of local memory are named KERNEL.ARRAY.
+        Kernels that spill are compiled again, with loops as they are and arrays in memory: that
+        counts (_optimized_1)."""
+        for name in sorted(name for name in os.listdir(dump) if re.search(r'_optimized(_\d+)?\.ll$', name)):
             with open(os.path.join(dump, name)) as file:
                 text = file.read()
+            for kernel in re.findall(r'define spir_kernel void @(\w+)', text):
+                if kernel in reports:
+                    reports[kernel].update(scratch=0, local_bytes=0)
             for kernel, array in re.findall(r'^@(\w+)\.[\w.]+ = .*addrspace\(3\) global (.*?) undef', text, re.M):
                 if kernel in reports:
                     reports[kernel]['local_bytes'] += bytes_of(array)

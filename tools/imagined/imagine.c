@@ -231,7 +231,7 @@ static void run(imagination *im) {
     add_commands(im, "first", NULL);
     add_profiled(im, "training", NULL);
     check(us_trainer_finish(im->trainer, &failure));
-    check(us_model_columns(im->detector, &scored, scores, &failure));
+    check(us_columns_take(im->detector, &scored, scores, &failure));
     us_columns_release(scores);
     score_batch(im, columns);
     add_commands(im, "first", NULL);

@@ -195,7 +195,10 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, vo
     case CL_DEVICE_VENDOR:
         return answer_text(vendor_name(facts->vendor), room, to, needed);
     case CL_DEVICE_EXTENSIONS:
-        return answer_text("", room, to, needed);
+        return answer_text(facts->matrix_units == US_MATRIX_UNITS_DPAS
+                               ? "cl_intel_subgroup_matrix_multiply_accumulate"
+                               : "",
+                           room, to, needed);
     case CL_DEVICE_TYPE:
         return answer_ulong(CL_DEVICE_TYPE_GPU, room, to, needed);
     case CL_DEVICE_SINGLE_FP_CONFIG:

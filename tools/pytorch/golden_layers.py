@@ -227,7 +227,7 @@ def batchnorms():
 
 def groupnorms():
     for shape, batch, groups, more in (
-            ([4, 7, 5], 5, 2, {}), ([6, 1, 1], 17, 3, {"activation": "relu"}),
+            ([4, 7, 5], 5, 2, {}), ([12, 1, 1], 17, 3, {"activation": "relu"}),
             ([3, 9, 8], 1, 1, {"input_activation": "relu"}), ([5, 6, 6], 5, 5, {"affine": False}),
             ([12], 17, 4, {"activation": "tanh", "input_activation": "leaky_relu"}),
             ([8, 3, 3], 40, 2, {"activation": "leaky_relu"})):

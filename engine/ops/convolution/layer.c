@@ -58,7 +58,7 @@ static us_convolution_problem common_problem(const convolution_layer *layer,
     const us_convolution_attributes *a = &layer->attributes;
     const us_layer_plan *plan = &layer->plan;
     const size_t channel = (size_t)a->kernel[0] * (size_t)a->kernel[1] * (size_t)a->channels;
-    return (us_convolution_problem){
+    us_convolution_problem problem = {
         .pass = pass,
         .large = layer->transposed ? plan->out : plan->in,
         .small = layer->transposed ? plan->in : plan->out,
@@ -71,6 +71,8 @@ static us_convolution_problem common_problem(const convolution_layer *layer,
         .tap_stride = (size_t)a->channels,
         .small_stride = layer->transposed ? channel : 1,
     };
+    if (us_device_is_gpu(&plan->device->facts)) us_convolution_flatten(&problem);
+    return problem;
 }
 
 static unseen_status create_pass(const us_build *build, const us_convolution_problem *problem,

@@ -8,50 +8,62 @@
 
 #include "ops/convolution/tiled.h"
 
-static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
-    return (us_tile){t->rows,         t->columns, t->slab, t->item_rows,
-                     t->item_columns, 1,          0,       us_matrix_products(p->precision)};
+static us_tile tile_of(const us_device_facts *device, const us_convolution_problem *p,
+                       const us_tiled *t) {
+    return us_matrix_tile(device, p->precision,
+                          (us_tile){.rows = t->rows,
+                                    .columns = t->columns,
+                                    .slab = t->slab,
+                                    .item_rows = t->item_rows,
+                                    .item_columns = t->item_columns});
 }
 
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_convolution_problem *p = problem;
-    const us_tile tile = tile_of(p, parameters);
-    return us_tiled_valid(device, p, parameters) &&
-           us_matrix_tile_valid(device, &tile, p->precision);
+    const us_tile tile = tile_of(device, p, parameters);
+    return us_tiled_valid(device, p, parameters) && us_matrix_tile_valid(device, &tile);
 }
 
-/* Shapes that are good somewhere: warps of 64 x 32, fewer sums for few channels, and twice as many
- * which read less of local memory. Slabs are of 16 words at first. */
+/* Shapes that are good somewhere, with rows and columns of a warp for those of an item: warps of 64
+ * x 32, fewer sums for few channels, and twice as many which read less of local memory. Slabs are
+ * of 16 words at first. */
 static const us_tiled shapes[] = {
-    {128, 128, 16, 8, 8, 0, 0}, {64, 128, 16, 8, 8, 0, 0},   {128, 64, 16, 8, 8, 0, 0},
-    {64, 64, 16, 8, 8, 0, 0},   {64, 64, 16, 4, 8, 0, 0},    {48, 128, 16, 6, 8, 0, 0},
-    {32, 128, 16, 4, 8, 0, 0},  {32, 64, 16, 4, 8, 0, 0},    {32, 32, 16, 4, 4, 0, 0},
-    {16, 128, 16, 2, 8, 0, 0},  {128, 128, 32, 8, 8, 0, 0},  {64, 128, 32, 8, 8, 0, 0},
-    {64, 64, 32, 4, 8, 0, 0},   {128, 128, 16, 8, 16, 0, 0},
+    {128, 128, 16, 64, 32, 0, 0}, {64, 128, 16, 64, 32, 0, 0},  {128, 64, 16, 64, 32, 0, 0},
+    {64, 64, 16, 64, 32, 0, 0},   {64, 64, 16, 32, 32, 0, 0},   {48, 128, 16, 48, 32, 0, 0},
+    {32, 128, 16, 32, 32, 0, 0},  {32, 64, 16, 32, 32, 0, 0},   {32, 32, 16, 32, 16, 0, 0},
+    {16, 128, 16, 16, 32, 0, 0},  {128, 128, 32, 64, 32, 0, 0}, {64, 128, 32, 64, 32, 0, 0},
+    {64, 64, 32, 32, 32, 0, 0},   {128, 128, 16, 64, 64, 0, 0},
 };
+
+static void fit(const us_device_facts *device, const us_convolution_problem *p, us_tiled *t) {
+    us_matrix_fit(device, p->precision, &t->slab, &t->item_rows, &t->item_columns);
+}
 
 static const us_tiled_kind kind = {
     .kernel = "convolution_matrix_units",
     .tile_of = tile_of,
     .valid = valid,
+    .fit = fit,
     .cycles = us_matrix_cycles,
     .shapes = shapes,
     .shape_count = sizeof shapes / sizeof *shapes,
     .most_sums = us_matrix_most_sums,
 };
 
+static bool is_offered(const us_device_facts *device, const us_convolution_problem *p) {
+    return us_precision_products(device, p->precision) > 0 && p->pass != US_CONVOLUTION_WEIGHTS;
+}
+
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_ROWS = 16 }; /* of which the units take as many */
     const us_convolution_problem *p = problem;
-    if (device->matrix_units == US_MATRIX_UNITS_NONE || p->pass == US_CONVOLUTION_WEIGHTS ||
-        us_convolution_out(p).channels < LEAST_ROWS)
-        return false;
-    return isfinite(us_tiled_fastest(&kind, device, p, parameters));
+    return is_offered(device, p) && us_matrix_units_promise(device) &&
+           us_convolution_out(p).channels >= LEAST_ROWS &&
+           isfinite(us_tiled_fastest(&kind, device, p, parameters));
 }
 
 static bool start(const us_device_facts *device, const void *problem, int index, void *parameters) {
-    return device->matrix_units != US_MATRIX_UNITS_NONE &&
-           us_tiled_start(&kind, device, problem, index, parameters);
+    return is_offered(device, problem) && us_tiled_start(&kind, device, problem, index, parameters);
 }
 
 static int choices(const us_device_facts *device, const void *problem, const void *parameters,
@@ -64,7 +76,7 @@ static int choices(const us_device_facts *device, const void *problem, const voi
         return us_matrix_slab_choices(((const us_convolution_problem *)problem)->precision, list);
     case offsetof(us_tiled, item_rows):
     case offsetof(us_tiled, item_columns):
-        return us_matrix_item_choices(offset == offsetof(us_tiled, item_rows), list);
+        return us_matrix_item_choices(device, offset == offsetof(us_tiled, item_rows), list);
     default:
         return us_tiled_choices(device, problem, parameters, offset, list);
     }

@@ -67,6 +67,21 @@ static inline bool us_convolution_is_product(const us_convolution_problem *probl
            problem->large_stride == (size_t)problem->small.channels && problem->small_stride == 1;
 }
 
+/* Makes a product of it where the only pixel of the small side sees all of the large one, whose
+ * pixels and taps lie in memory in the same order. On GPUs few rows and many terms are better off
+ * so: the terms lie side by side. */
+static inline void us_convolution_flatten(us_convolution_problem *problem) {
+    const int taps = problem->kernel[0] * problem->kernel[1];
+    if (problem->small.height * problem->small.width != 1 ||
+        problem->padding[0] + problem->padding[1] != 0 ||
+        problem->kernel[0] != problem->large.height || problem->kernel[1] != problem->large.width ||
+        problem->large_stride != (size_t)taps * problem->tap_stride || problem->bias_of_large)
+        return;
+    problem->large = (us_shape){problem->large.channels * taps, 1, 1};
+    problem->large_stride = problem->tap_stride;
+    problem->kernel[0] = problem->kernel[1] = problem->stride[0] = problem->stride[1] = 1;
+}
+
 static inline size_t us_convolution_weights(const us_convolution_problem *problem) {
     return (size_t)problem->large.channels * (size_t)problem->small.channels *
            (size_t)problem->kernel[0] * (size_t)problem->kernel[1];

@@ -13,11 +13,12 @@ us_weight_layout us_tiled_layout(const us_convolution_problem *p) {
     const size_t in_stride = us_convolution_in_stride(p), out_stride = us_convolution_out_stride(p);
     const int in = us_convolution_in(p).channels, out = us_convolution_out(p).channels;
     const size_t taps = (size_t)p->kernel[0] * (size_t)p->kernel[1], quad = 4;
-    if (p->tap_stride % quad == 0) {
+    if (p->tap_stride % quad == 0 || taps == 1) {
         if (out_stride == 1 && in_stride % quad == 0 && out % 4 == 0)
             return (us_weight_layout){in_stride, p->tap_stride, out_stride, false};
-        if (in_stride == 1 && out_stride % quad == 0 && in % 4 == 0)
-            return (us_weight_layout){in_stride, p->tap_stride, out_stride, false};
+        if (in_stride == 1 && (out_stride % quad == 0 || out == 1) && in % 4 == 0)
+            return (us_weight_layout){in_stride, p->tap_stride, out == 1 ? (size_t)in : out_stride,
+                                      false};
     }
     const size_t rows = (size_t)us_divide_up(out, 4) * quad;
     return (us_weight_layout){taps * rows, rows, 1, true};
@@ -87,9 +88,16 @@ static us_tiled_product product_of(const us_device_facts *device, const us_convo
 
 double us_tiled_cycles(const us_tiled_kind *kind, const us_device_facts *device,
                        const us_convolution_problem *p, const us_tiled *t) {
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     const us_tiled_product product = product_of(device, p, t);
     return kind->cycles(device, &tile, &product);
+}
+
+static us_tiled shape_of(const us_tiled_kind *kind, const us_device_facts *device,
+                         const us_convolution_problem *p, int index) {
+    us_tiled t = kind->shapes[index];
+    if (kind->fit) kind->fit(device, p, &t);
+    return t;
 }
 
 /* Pixels and splits for a tile; false: the device cannot compute it. cycles: what it takes. */
@@ -103,7 +111,7 @@ static bool complete(const us_tiled_kind *kind, const us_device_facts *device,
         t->pixels++;
     t->splits = 1;
     if (!kind->valid(device, p, t)) return false;
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     us_tiled_product product = product_of(device, p, t);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !valid_splits(device, p, most))
@@ -117,7 +125,7 @@ double us_tiled_fastest(const us_tiled_kind *kind, const us_device_facts *device
                         const us_convolution_problem *p, us_tiled *to) {
     double best = INFINITY, cycles;
     for (int i = 0; is_possible(p) && i < kind->shape_count; i++) {
-        us_tiled t = kind->shapes[i];
+        us_tiled t = shape_of(kind, device, p, i);
         if (t.item_rows * t.item_columns > kind->most_sums(device) ||
             !complete(kind, device, p, &t, &cycles) || cycles >= best)
             continue;
@@ -132,7 +140,7 @@ bool us_tiled_start(const us_tiled_kind *kind, const us_device_facts *device,
     double cycles;
     if (!is_possible(p) || index > kind->shape_count) return false;
     if (index == 0) return isfinite(us_tiled_fastest(kind, device, p, t));
-    *t = kind->shapes[index - 1];
+    *t = shape_of(kind, device, p, index - 1);
     if (!complete(kind, device, p, t, &cycles)) *t = (us_tiled){0};
     return true;
 }
@@ -151,9 +159,11 @@ int us_tiled_choices(const us_device_facts *device, const us_convolution_problem
 
 typedef struct state {
     us_convolution_problem problem;
-    us_kernel *tiles, *finish, *pack; /* the last two NULL where not needed */
+    us_kernel *tiles, *pack, *finish, *finish_moments; /* NULL where not needed, but the first */
     size_t groups, items, finish_items, pack_items;
     int splits;
+    us_parts moments; /* that finish_moments takes */
+    int part_pixels;
     us_buffer *partial; /* sums of splits, where the scratch has the packed weights; else NULL */
 } state;
 
@@ -195,11 +205,32 @@ static size_t partial_bytes(const state *made) {
            (size_t)made->splits * sizeof(float);
 }
 
+/* Some quads for each item of a group, but few parts, as each of their readers adds all of them. */
+static unseen_status create_moments(const recipe *r, state *made, unseen_error *error) {
+    enum { ITEM_QUADS = 4, MOST_PARTS = 32, VALUES = 3 };
+    const us_device_facts *device = &r->build->device->facts;
+    const us_shape out = us_convolution_out(&made->problem);
+    const int pixels = out.height * out.width;
+    const int some = us_divide_up(ITEM_QUADS * (int64_t)device->group_size,
+                                  us_device_occupied(device, made->problem.batch) / 4);
+    const int least = us_divide_up(pixels, MOST_PARTS);
+    made->part_pixels = some > least ? some : least;
+    made->moments.stride =
+        us_divide_up(us_divide_up(pixels, made->part_pixels), device->vector_width) *
+        device->vector_width;
+    US_TRY(us_buffer_create(r->build->device,
+                            (size_t)out.channels * VALUES * (size_t)made->moments.stride *
+                                sizeof(float),
+                            "moments of activations", &made->moments.buffer, error));
+    return create_kernel(r, made, "convolution_product_finish_moments", &made->finish_moments,
+                         error);
+}
+
 unseen_status us_tiled_create(const us_tiled_kind *kind, const us_build *build,
                               const us_convolution_problem *problem, const us_tiled *t,
                               const char *options, void **to, unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
-    const us_tile tile = kind->tile_of(problem, t);
+    const us_tile tile = kind->tile_of(device, problem, t);
     const us_weight_layout layout = us_tiled_layout(problem);
     const recipe r = {build, kind->kernel, options, t};
     state *made = calloc(1, sizeof *made);
@@ -218,6 +249,9 @@ unseen_status us_tiled_create(const us_tiled_kind *kind, const us_build *build,
     made->finish_items = us_shape_size(us_convolution_out(problem)) *
                          (size_t)us_device_occupied(device, problem->batch) / 4;
     US_TRY(create_kernel(&r, made, "convolution_product_finish", &made->finish, error));
+    if (problem->moments && problem->activation.kind == US_ACTIVATION_NONE &&
+        problem->input_activation.kind == US_ACTIVATION_NONE)
+        US_TRY(create_moments(&r, made, error));
     us_buffer *scratch;
     if (!made->pack) return us_device_scratch(build->device, partial_bytes(made), &scratch, error);
     return us_buffer_create(build->device, partial_bytes(made), "partial sums of a convolution",
@@ -229,6 +263,8 @@ void us_tiled_destroy(void *pointer) {
     if (!s) return;
     us_kernel_destroy(s->tiles);
     us_kernel_destroy(s->finish);
+    us_kernel_destroy(s->finish_moments);
+    us_buffer_destroy(s->moments.buffer);
     us_kernel_destroy(s->pack);
     us_buffer_destroy(s->partial);
     free(s);
@@ -255,6 +291,15 @@ unseen_status us_tiled_run(void *pointer, us_buffer *weights, const us_convoluti
     US_TRY(us_kernel_run_groups(s->tiles, groups, s->items, error, "bbbbb", x, weights, args->bias,
                                 args->input, to));
     if (s->splits == 1) return UNSEEN_OK;
+    if (args->moments && s->finish_moments) {
+        const us_shape out = us_convolution_out(&s->problem);
+        const int pixels = out.height * out.width;
+        const size_t parts[3] = {1, (size_t)us_divide_up(pixels, s->part_pixels),
+                                 (size_t)out.channels};
+        *args->moments = s->moments;
+        return us_kernel_run(s->finish_moments, parts, error, "bbbbiii", to, args->bias, y,
+                             s->moments.buffer, s->moments.stride, s->part_pixels, args->n);
+    }
     return us_kernel_run_elements(s->finish, s->finish_items, error, "bbbb", to, args->bias,
                                   args->input, y);
 }

@@ -26,8 +26,11 @@ typedef struct us_tiled {
 /* How the two differ. */
 typedef struct us_tiled_kind {
     const char *kernel; /* its name, and that of its file */
-    us_tile (*tile_of)(const us_convolution_problem *problem, const us_tiled *t);
+    us_tile (*tile_of)(const us_device_facts *device, const us_convolution_problem *problem,
+                       const us_tiled *t);
     bool (*valid)(const us_device_facts *device, const void *problem, const void *parameters);
+    /* Makes a shape fit the device; NULL: shapes stay as they are. */
+    void (*fit)(const us_device_facts *device, const us_convolution_problem *problem, us_tiled *t);
     us_tile_model *cycles;
     const us_tiled *shapes; /* that are good somewhere, without pixels and splits */
     int shape_count;

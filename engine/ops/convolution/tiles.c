@@ -7,10 +7,12 @@
 #include "base/arithmetic.h"
 #include "ops/convolution/tiled.h"
 
-static us_tile tile_of(const us_convolution_problem *p, const us_tiled *t) {
+static us_tile tile_of(const us_device_facts *device, const us_convolution_problem *p,
+                       const us_tiled *t) {
     enum { REGISTERS = 72 }; /* of an item beside its sums: quads of both factors, addresses */
-    (void)p;
-    return (us_tile){t->rows, t->columns, t->slab, t->item_rows, t->item_columns, 1, REGISTERS, 0};
+    (void)device, (void)p;
+    return (us_tile){t->rows,   t->columns, t->slab, t->item_rows, t->item_columns, 1,
+                     REGISTERS, 0,          1};
 }
 
 /* Whether each item copies the same quads of all lines that it copies. */
@@ -23,7 +25,7 @@ static bool valid(const us_device_facts *device, const void *problem, const void
     enum { ROOM = 4 }; /* floats that keep terms of weights in other banks */
     const us_convolution_problem *p = problem;
     const us_tiled *t = parameters;
-    const us_tile tile = tile_of(p, t);
+    const us_tile tile = tile_of(device, p, t);
     return us_tiled_valid(device, p, t) && us_tile_valid(device, &tile) && t->item_rows % 4 == 0 &&
            t->item_columns % 4 == 0 && copies_evenly(p, t, us_tile_items(&tile)) &&
            us_tile_local_bytes(&tile, 0) + 2 * ROOM * sizeof(float) * (size_t)t->slab <=

@@ -67,19 +67,25 @@ static us_tiled_product product_of(const us_device_facts *device, const us_convo
 
 double us_gradient_cycles(const us_gradient_kind *kind, const us_device_facts *device,
                           const us_convolution_problem *p, const us_gradient_tiles *t) {
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     const us_tiled_product product = product_of(device, p, &tile, t->splits);
     return kind->cycles(device, &tile, &product);
 }
 
-/* The best splits of a shape, whose slab is made to fit, and the cycles that it takes then, which
- * are infinite where the device cannot compute it. */
+static us_gradient_tiles shape_of(const us_gradient_kind *kind, const us_device_facts *device,
+                                  const us_convolution_problem *p, int index) {
+    us_gradient_tiles t = kind->shapes[index];
+    if (kind->fit) kind->fit(device, p, &t);
+    return t;
+}
+
+/* The best splits of a shape, and the cycles that it takes then, which are infinite where the
+ * device cannot compute it. */
 static double complete(const us_gradient_kind *kind, const us_device_facts *device,
                        const us_convolution_problem *p, us_gradient_tiles *t) {
-    if (kind->fit) kind->fit(device, p, t);
     t->splits = 1;
     if (!kind->valid(device, p, t)) return INFINITY;
-    const us_tile tile = kind->tile_of(p, t);
+    const us_tile tile = kind->tile_of(device, p, t);
     us_tiled_product product = product_of(device, p, &tile, 1);
     int most = US_TILE_MOST_SPLITS;
     while (most > 1 && !us_weight_gradient_valid_splits(device, p, most))
@@ -93,7 +99,7 @@ double us_gradient_fastest(const us_gradient_kind *kind, const us_device_facts *
                            const us_convolution_problem *p, us_gradient_tiles *to) {
     double best = INFINITY;
     for (int i = 0; i < kind->shape_count; i++) {
-        us_gradient_tiles t = kind->shapes[i];
+        us_gradient_tiles t = shape_of(kind, device, p, i);
         if (t.item_rows * t.item_columns > kind->most_sums(device)) continue;
         const double cycles = complete(kind, device, p, &t);
         if (cycles >= best) continue;
@@ -107,7 +113,7 @@ bool us_gradient_start(const us_gradient_kind *kind, const us_device_facts *devi
                        const us_convolution_problem *p, int index, us_gradient_tiles *t) {
     if (p->pass != US_CONVOLUTION_WEIGHTS || index > kind->shape_count) return false;
     if (index == 0) return isfinite(us_gradient_fastest(kind, device, p, t));
-    *t = kind->shapes[index - 1];
+    *t = shape_of(kind, device, p, index - 1);
     if (isinf(complete(kind, device, p, t))) *t = (us_gradient_tiles){0};
     return true;
 }

@@ -15,9 +15,10 @@ typedef struct us_gradient_tiles {
 
 /* How the two differ. */
 typedef struct us_gradient_kind {
-    us_tile (*tile_of)(const us_convolution_problem *problem, const us_gradient_tiles *t);
+    us_tile (*tile_of)(const us_device_facts *device, const us_convolution_problem *problem,
+                       const us_gradient_tiles *t);
     bool (*valid)(const us_device_facts *device, const void *problem, const void *parameters);
-    /* Makes a shape's slab fit; NULL: slabs stay as they are. */
+    /* Makes a shape fit; NULL: shapes stay as they are. */
     void (*fit)(const us_device_facts *device, const us_convolution_problem *problem,
                 us_gradient_tiles *t);
     us_tile_model *cycles;

@@ -7,18 +7,19 @@
 #include "base/arithmetic.h"
 #include "ops/convolution/weight_gradient_tiled.h"
 
-static us_tile tile_of(const us_convolution_problem *p, const us_gradient_tiles *t) {
+static us_tile tile_of(const us_device_facts *device, const us_convolution_problem *p,
+                       const us_gradient_tiles *t) {
     enum { REGISTERS = 104 }; /* of an item beside its sums: quads of both factors, addresses */
-    (void)p;
-    return (us_tile){t->rows,         t->columns, t->slab,   t->item_rows,
-                     t->item_columns, t->slices,  REGISTERS, 0};
+    (void)device, (void)p;
+    return (us_tile){t->rows,   t->columns, t->slab, t->item_rows, t->item_columns, t->slices,
+                     REGISTERS, 0,          1};
 }
 
 /* ---- what is possible ---- */
 
 static size_t local_bytes(const us_gradient_tiles *t) {
     enum { ROOM = 4 }; /* floats that keep rows in other banks */
-    const us_tile tile = tile_of(NULL, t);
+    const us_tile tile = tile_of(NULL, NULL, t);
     size_t slabs = us_tile_local_bytes(&tile, ROOM);
     size_t sums = t->slices > 1 ? (size_t)t->rows * (size_t)t->columns * sizeof(float) : 0;
     return slabs > sums ? slabs : sums;
@@ -27,7 +28,7 @@ static size_t local_bytes(const us_gradient_tiles *t) {
 /* Each item has the same quads of all slices. */
 static bool valid(const us_device_facts *device, const void *problem, const void *parameters) {
     const us_gradient_tiles *t = parameters;
-    const us_tile tile = tile_of(problem, t);
+    const us_tile tile = tile_of(device, problem, t);
     return us_gradient_tile_valid(device, problem, &tile, t->splits) &&
            t->slab % (4 * t->slices) == 0 && local_bytes(t) <= device->local_bytes;
 }
@@ -125,7 +126,8 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
     const us_gradient_tiles *t = parameters;
     char options[32];
     snprintf(options, sizeof options, "-DSLICES=%d", t->slices);
-    const us_gradient_tiling tiling = {"weight_gradient_tiles", options, tile_of(p, t), t->splits};
+    const us_gradient_tiling tiling = {"weight_gradient_tiles", options,
+                                       tile_of(&build->device->facts, p, t), t->splits};
     return us_gradient_tile_create(build, p, &tiling, state, error);
 }
 
