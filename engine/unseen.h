@@ -101,7 +101,8 @@ UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
  * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one
  * forward pass of one image through every network, a multiply-add counted as two. memory_bytes is
  * device memory for training: parameters, their gradients and moments, and activations, without
- * what kernels need for values in between. */
+ * what kernels need for values in between. Of a config with members: {name, input, batch,
+ * parameters, flops_per_image, memory_bytes (of the largest member), members: [as above]}. */
 UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error);
 
 /* ---- devices ---- */
@@ -138,6 +139,10 @@ typedef struct unseen_run_options {
     bool train_only;        /* do not score the test images */
     const char *profile;    /* NULL, or a file for a Chrome trace of one training step */
     bool overwrite;         /* see below */
+    bool parallel;          /* where an MPI launcher has started several processes, they train one
+                               model together: see below */
+    const char *shares;     /* then: NULL, or how many images of a batch each rank takes, as numbers
+                               in proportion, "1,2" */
 } unseen_run_options;
 
 /* What is written, and `overwrite`: a folder `out` is new, or of an earlier call, or holds no file
@@ -150,8 +155,10 @@ typedef struct unseen_run_options {
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
  * With /data/masks, maps are compared with them, as by unseen_score.
- * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
- * training_data and test_data, what the files were taken for: {path, count, height, width,
+ * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out,
+ * synthetic_auc (on anomalies made of normal images, which needs no labels: the mean of
+ * synthetic_kinds), members, of a config that has some: {NAME: {epochs, loss, held_out_loss,
+ * train_seconds, restarts, parameters, weight, synthetic_auc, synthetic_kinds}}, and training_data and test_data, what the files were taken for: {path, count, height, width,
  * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
  * range: the numbers that black and white have, values: [lowest, highest] (of much uint8, of a
  * sample), clipped: values beyond the range by rounding, cut: where images were cut into windows,
@@ -163,7 +170,13 @@ typedef struct unseen_run_options {
  * began with the same training images and labels (told by digests: of labels, and of up to 256
  * blocks of 4 KiB of the images' file) and the same config but for /name, /description, /scoring,
  * /data/test, /data/labels, /data/masks, where files lie, and /training/checkpoint_epochs,
- * stopping, collapse and (but with the cosine schedule) epochs. */
+ * stopping, collapse and (but with the cosine schedule) epochs.
+ * With `parallel`, every rank makes the same call. Each shares the batches with the others, on a
+ * device of its own: `device` may be several by commas, which ranks of a machine take in turn.
+ * Rank 0 alone writes into the folder and gives *json, with ranks, shares (images of a batch) and
+ * mpi besides; the others' is NULL. Of a failure that all know, the others' message is empty. A
+ * rank that ends makes the others fail. The same bits come of the same number of ranks, shares and
+ * devices; with another number sums are grouped otherwise. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 
@@ -331,7 +344,8 @@ typedef struct unseen_sweep_options {
     const char *out;              /* folder of the sweep; created */
     const char *const *overrides; /* of every run, over those of the plan; may be NULL */
     size_t override_count;
-    const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
+    const char *by; /* NULL, what ranks the runs, see below: "held_out_loss", "loss", "auc" or
+                       "synthetic_auc" */
     bool list_only; /* only check the plan and say what is done of it, and how long the rest takes;
                        nothing is written but, to the cache, the speed of a device */
     bool overwrite; /* see unseen_run_options; runs that are done stay done */
@@ -373,7 +387,8 @@ typedef struct unseen_sweep_options {
  * jobs, such processes are made here, and the calling one must not have used OpenCL before; one
  * that crashes is replaced, and its run has failed. Jobs share a CPU's cores.
  *
- * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
+ * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images, or by
+ * synthetic_auc where some have members; else as "rank_by" of the plan or `by` say; by "auc"
  * only on request or with final images, as then the labels choose the model, and the result says
  * so. After every run OUT/sweep.json and OUT/leaderboard.csv are replaced, and in the end
  * OUT/report.html (unseen_report writes it at any time); the first is the result:
@@ -382,10 +397,11 @@ typedef struct unseen_sweep_options {
  * {run, test, labels, auc, auc_ci95, n, positives}, null until every run has been tried, and kept
  * in OUT/final.json, with the scores in OUT/final.csv, groups, where runs differ in their seeds
  * alone: [{overrides: without the seed, runs: how many are done, auc, held_out_loss, loss: {mean,
- * ci95: by Student's t}}], runs, best first: [{rank, out, overrides: [..], status: "waiting",
+ * ci95: by Student's t}}], agreement: {held_out_loss, loss, synthetic_auc: {runs, spearman,
+ * kendall: how far their order by it is that by AUC}}, runs, best first: [{rank, out, overrides: [..], status: "waiting",
  * "running" (in another process), "done", "diverged", "failed", "interrupted" or "stopped" (by
  * halving), message (of failures), parameters, images_per_second (in training), held_out_loss,
- * loss, auc, auc_ci95, epochs, train_seconds, fronts: which of "parameters" and "images_per_second"
+ * loss, auc, auc_ci95, synthetic_auc, epochs, train_seconds, fronts: which of "parameters" and "images_per_second"
  * no other run beats at an AUC as good, or without AUCs at a loss as low; with list_only:
  * seconds_left, of training}], with list_only estimate: {seconds_left: by all devices together and,
  * with halving, of the runs that go on; devices, basis: what it rests on: the speed of runs that

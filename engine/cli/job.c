@@ -90,7 +90,9 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
                               .resume = options->resume,
                               .train_only = train_only,
                               .profile = cli_output_path(options->profile),
-                              .overwrite = options->overwrite};
+                              .overwrite = options->overwrite,
+                              .parallel = true,
+                              .shares = options->shares};
     const bool taken = cli_is_stdout(options->profile);
     if (cli_check_stdout(taken, options->json) != UNSEEN_OK) {
         free(folder);
@@ -105,6 +107,7 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
     cli_progress_end(&progress);
     free(folder);
     if (status != UNSEEN_OK) return cli_say_error(&error);
+    if (!json) return status; /* rank 0 has it */
     return cli_result_print(status, json, options->json,
                             taken            ? NULL
                             : options->quiet ? print_job_quiet
@@ -118,6 +121,8 @@ int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {
     int status = UNSEEN_BAD_INPUT;
     if (options.argument_count)
         path = cli_format("%s", options.arguments[0]);
+    else if (!options.resume)
+        path = cli_format("default");
     else if (options.out)
         path = cli_format("%s/config.json", options.out);
     else

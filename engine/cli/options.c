@@ -210,6 +210,10 @@ static const option_row rows[] = {
     {"label-column", "NAME",
      "The column of labels in a list. Without it, the one called label, target, class or anomaly",
      CLI_OPTION_PACK, TARGET_TEXT, NULL, FIELD(label_column)},
+    {"shares", "N,..",
+     "Under an MPI launcher: the ranks' shares of each batch, in proportion (default: equal on "
+     "equal devices, else as fast as each is, measured at the start)",
+     CLI_OPTION_SHARES, TARGET_TEXT, NULL, FIELD(shares)},
     {"schema", NULL, "Print the JSON Schema of configs instead", CLI_OPTION_SCHEMA, TARGET_FLAG,
      NULL, FIELD(schema)},
     {"device", "D,..",
@@ -398,8 +402,15 @@ static char *find_installed_config(const char *name) {
         path = installed_config(folder, name);
         free(folder);
     }
+    if (!path) path = installed_config(UNSEEN_CONFIG_DIR, name);
+    if (!path && slash) { /* a program that was built and not installed: build/ beside configs/ */
+        *slash = '\0';
+        char *folder = cli_format("%s/../configs", program);
+        path = installed_config(folder, name);
+        free(folder);
+    }
     free(program);
-    return path ? path : installed_config(UNSEEN_CONFIG_DIR, name);
+    return path;
 }
 
 char *cli_config_path(const char *name) {

@@ -30,6 +30,7 @@ typedef enum cli_option_group {
     CLI_OPTION_BENCH = 1 << 17,   /* --seconds */
     CLI_OPTION_OVERWRITE =
         1 << 16, /* --overwrite, of files; CLI_OPTION_RUN and _SWEEP have their own */
+    CLI_OPTION_SHARES = 1 << 19, /* --shares */
     CLI_OPTION_PACK =
         1 << 18, /* --size --config --channels --fit --split --object --label-column */
 } cli_option_group;
@@ -51,7 +52,7 @@ typedef struct cli_options {
     const char *device; /* --device, else UNSEEN_DEVICE, else NULL */
     const char *out, *csv_header, *data, *columns, *maps, *masks, *scores, *labels, *normal,
         *label_column, *by, *profile, *seconds, *layout, *size, *config, *channels, *fit, *split,
-        *threshold, *object, *report, *jobs;
+        *threshold, *object, *report, *jobs, *shares;
     bool resume, overwrite, verdict, watch, schema, list, force, quiet, json;
 } cli_options;
 

@@ -48,7 +48,7 @@ void cli_say(const char *format, ...) {
 }
 
 unseen_status cli_say_error(const unseen_error *error) {
-    cli_say("%s", error->message);
+    if (*error->message) cli_say("%s", error->message); /* else another rank says it */
     return error->status;
 }
 

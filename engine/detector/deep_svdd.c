@@ -243,6 +243,21 @@ static unseen_status find_centre(us_detector *detector, const us_detector_survey
     return status;
 }
 
+/* All ranks look at all images; where their devices round otherwise, the first one's centre holds.
+ */
+static unseen_status share_centre(us_detector *detector, unseen_error *error) {
+    deep_svdd *d = detector->state;
+    const size_t bytes = feature_count(detector) * sizeof(float);
+    if (!detector->group) return UNSEEN_OK;
+    float *centre = malloc(bytes);
+    if (!centre) return us_fail_memory(error, "the centre");
+    unseen_status status = us_buffer_read(d->centre, 0, centre, bytes, error);
+    if (status == UNSEEN_OK) status = us_group_broadcast(detector->group, centre, bytes, error);
+    if (status == UNSEEN_OK) status = us_buffer_write(d->centre, 0, centre, bytes, error);
+    free(centre);
+    return status;
+}
+
 static int compare(const void *a, const void *b) {
     const float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
@@ -292,9 +307,12 @@ static unseen_status begin_epoch(us_detector *detector, const us_detector_survey
     if (survey->epoch == 0) {
         d->radius_squared = 0;
         US_TRY(find_centre(detector, survey, error));
+        US_TRY(share_centre(detector, error));
     }
     if (a->objective != SOFT_BOUNDARY || survey->epoch < a->radius_warmup_epochs) return UNSEEN_OK;
-    return find_radius(detector, survey, error);
+    US_TRY(find_radius(detector, survey, error));
+    if (!detector->group) return UNSEEN_OK;
+    return us_group_broadcast(detector->group, &d->radius_squared, sizeof d->radius_squared, error);
 }
 
 const us_detector_type us_deep_svdd_detector = {

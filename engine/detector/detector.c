@@ -58,6 +58,7 @@ static unseen_status create_network(us_detector *detector, int index, bool train
                                   .compared = role->compared,
                                   .training = training,
                                   .precision = spec->precision,
+                                  .group = spec->local_statistics ? NULL : detector->group,
                                   .share = &detector->shares[index]};
     for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
@@ -76,12 +77,14 @@ static unseen_status create_inputs(us_detector *detector, unseen_error *error) {
 }
 
 unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
-                                 bool training, us_detector **out, unseen_error *error) {
+                                 bool training, us_group *group, us_detector **out,
+                                 unseen_error *error) {
     *out = NULL;
     us_detector *detector = calloc(1, sizeof *detector);
     if (!detector) return us_fail_memory(error, "a detector");
     detector->spec = spec;
     detector->device = device;
+    detector->group = group;
     detector->batch = batch;
     detector->training = training;
     detector->padded = us_device_pad(&device->facts, batch);

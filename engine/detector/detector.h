@@ -46,6 +46,7 @@ typedef struct us_detector_spec {
     us_network_spec networks[US_DETECTOR_MAX_NETWORKS]; /* in the order of type->networks */
     int network_count;
     us_precision precision; /* of all networks, in training and in scoring */
+    bool local_statistics;  /* of a batch that ranks share each takes those of its own images */
     us_scoring scoring;
 } us_detector_spec;
 
@@ -70,7 +71,8 @@ double us_detector_scoring_flops(const us_detector_spec *spec);
 typedef struct us_detector {
     const us_detector_spec *spec;
     us_device *device;
-    int batch; /* as asked for */
+    us_group *group; /* the ranks that train it together; NULL: it is trained alone */
+    int batch;       /* as asked for */
     int padded;
     bool training;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
@@ -89,9 +91,11 @@ typedef struct us_detector {
     void *state; /* the type's own */
 } us_detector;
 
-/* training false: only what scoring needs. spec outlives the detector. */
+/* training false: only what scoring needs. spec outlives the detector, and so does the group (NULL:
+ * none) of which each rank creates one like it. */
 unseen_status us_detector_create(us_device *device, const us_detector_spec *spec, int batch,
-                                 bool training, us_detector **detector, unseen_error *error);
+                                 bool training, us_group *group, us_detector **detector,
+                                 unseen_error *error);
 void us_detector_destroy(us_detector *detector);
 
 /* Called once the work on the batch in detector->x is enqueued: x becomes the buffer for the next
@@ -143,6 +147,9 @@ typedef struct us_detector_step {
     uint64_t seed;
     us_buffer *losses;
     int slot;
+    /* A network's gradients are all there, some time before it is updated: told by detectors that
+     * have more to compute meanwhile. NULL: nobody wants to know. */
+    unseen_status (*ready)(void *user, int network, unseen_error *error);
     /* Applies the optimizer of a network (by index) to its gradients, and adds up a loss (NULL:
      * none). */
     unseen_status (*update)(void *user, int network, const us_loss_rest *loss, unseen_error *error);

@@ -91,6 +91,7 @@ unseen_status us_reconstruction_update(us_reconstruction *r, const us_detector_s
     us_network_backward_args decoder = {
         .dy = r->image_gradient, .dx = r->code_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->decoder, r->decoder_tape, &decoder, error));
+    if (step->ready) US_TRY(step->ready(step->user, DECODER, error));
     us_network_backward_args encoder = {.dy = r->code_gradient, .n = step->n, .parameters = true};
     US_TRY(us_network_backward(r->encoder, r->encoder_tape, &encoder, error));
     US_TRY(step->update(step->user, ENCODER, &r->loss_rest, error));

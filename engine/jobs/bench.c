@@ -192,7 +192,8 @@ unseen_status us_bench_set_up(us_bench_subject *subject, us_device *device, unse
     const unseen_config *config = subject->config;
     const int batch = config->training.batch;
     US_TRY(us_dataset_make_up(config, (int64_t)batch * US_BENCH_BATCHES, &subject->dataset, error));
-    US_TRY(us_detector_create(device, &config->detector, batch, true, &subject->detector, error));
+    US_TRY(us_detector_create(device, &config->detector, batch, true, NULL, &subject->detector,
+                              error));
     const us_trainer_options options = {
         .config = config, .detector = subject->detector, .dataset = &subject->dataset};
     return us_trainer_create(&options, &subject->trainer, error);

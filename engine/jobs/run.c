@@ -16,6 +16,7 @@
 #include "jobs/maps.h"
 #include "jobs/members.h"
 #include "jobs/pictures.h"
+#include "jobs/ranks.h"
 #include "jobs/results.h"
 #include "jobs/tuning_advice.h"
 #include "training/checkpoint.h"
@@ -31,6 +32,7 @@
 /* Everything that a run holds, released by one function. */
 typedef struct run {
     const unseen_config *config;
+    unseen_config settled; /* the caller's, with as many epochs as there are */
     const unseen_run_options *options;
     const unseen_events *events;
     us_dataset training, test;
@@ -45,10 +47,20 @@ typedef struct run {
     us_maps_job maps;
     char doubt[512]; /* about what was learned; empty: none */
     us_claim claim;  /* of the folder */
-    bool begun;      /* something has been written into it */
-    char *resolved;  /* the config as it is run */
-    char *origin;    /* see origin.h */
+    us_group *group; /* the ranks that train together; NULL: this one alone */
+    unseen_events own_events;
+    bool apart;          /* it fails by itself, and the other ranks do not know yet */
+    char *checkpoint;    /* the file that it goes on from; NULL: from the beginning */
+    int checkpoint_file; /* what holds that file open; -1: nothing needs to */
+    bool begun;          /* something has been written into it */
+    char *resolved;      /* the config as it is run */
+    char *origin;        /* see origin.h */
 } run;
+
+/* Rank 0 writes all files, scores and evaluates. */
+static bool is_first(const run *r) {
+    return us_group_rank(r->group) == 0;
+}
 
 static void release(run *r) {
     us_maps_close(&r->maps);
@@ -66,6 +78,8 @@ static void release(run *r) {
     us_labels_close(&r->labels);
     cJSON_Delete(r->members);
     free(r->anomalous);
+    free(r->checkpoint);
+    if (r->checkpoint_file >= 0) close(r->checkpoint_file);
     unseen_string_free(r->resolved);
     unseen_string_free(r->origin);
     if (r->begun)
@@ -130,7 +144,7 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
     const us_data_settings *data = &r->config->data;
     US_TRY(us_dataset_open_training(r->config, r->events, &r->training, error));
     US_TRY(us_dataset_check_variety(&r->training, r->events, error));
-    if (r->options->train_only) return UNSEEN_OK;
+    if (r->options->train_only || !is_first(r)) return UNSEEN_OK;
     if (!data->test)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: no images to score: give --test FILE or set /data/test, or use `unseen "
@@ -286,10 +300,23 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 
 /* ---- training ---- */
 
-static unseen_status resume(run *r, unseen_error *error) {
-    bool checkpoint;
-    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
-    if (checkpoint) return us_trainer_load(r->trainer, error);
+/* As many epochs as /training/least_steps asks for. */
+static void settle_epochs(run *r) {
+    us_training_settings *settings = &r->settled.training;
+    const int64_t images = r->training.selected_count;
+    const int batch = us_dataset_batch(&r->training, settings->batch);
+    const int64_t steps = (images + batch - 1) / batch;
+    const int64_t epochs = (settings->least_steps + steps - 1) / steps;
+    if (!r->config->detector.type->train) return;
+    if (epochs > settings->epochs) settings->epochs = (int)epochs;
+}
+
+/* Where there is none, it says so, and training starts from the beginning. */
+static unseen_status find_checkpoint(run *r, unseen_error *error) {
+    bool there;
+    if (!r->options->resume) return UNSEEN_OK;
+    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &there, error));
+    if (there) return us_folder_path(r->options->out, US_RUN_CHECKPOINT, &r->checkpoint, error);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s holds no checkpoint: training starts from the beginning", r->options->out);
     return UNSEEN_OK;
@@ -298,42 +325,64 @@ static unseen_status resume(run *r, unseen_error *error) {
 /* A run goes on with the kernels that it began with, so that its bits stay the same; a new one
  * takes the best that are known. */
 static unseen_status choose_kernels(run *r, unseen_error *error) {
-    bool checkpoint = false;
-    if (r->options->resume)
-        US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
-    return checkpoint ? us_checkpoint_tuning(r->options->out, r->device, r->events, error)
-                      : us_tuning_open(&r->device->facts, &r->device->tuning, error);
+    return r->checkpoint ? us_checkpoint_tuning(r->checkpoint, r->device, r->events, error)
+                         : us_tuning_open(&r->device->facts, &r->device->tuning, error);
 }
 
 static unseen_status open_device(run *r, unseen_error *error) {
-    US_TRY(us_device_open(r->options->device, &r->device, error));
+    char *device;
+    US_TRY(us_ranks_device(r->group, r->options->device, &device, error));
+    unseen_status status = us_device_open(device, &r->device, error);
+    free(device);
+    US_TRY(status);
     us_device_tell(r->device, r->events);
     us_precision_tell(r->device, r->config->detector.precision, r->events);
     return choose_kernels(r, error);
 }
 
-static unseen_status prepare(run *r, unseen_error *error) {
-    const us_training_settings *settings = &r->config->training;
-    US_TRY(resolve_config(r, error));
-    if (r->config->member_count) return begin_folder(r, error);
-    US_TRY(open_device(r, error));
-    us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
-                           r->events);
-    int batch = us_dataset_batch(&r->training, settings->batch);
-    US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->model.detector,
-                              error));
+/* A checkpoint that does not fit leaves the folder as it was. */
+static unseen_status create_trainer(run *r, int batch, int own, unseen_error *error) {
+    US_TRY(us_detector_create(r->device, &r->config->detector, own, true, r->group,
+                              &r->model.detector, error));
     const us_trainer_options training = {
         .config = r->config,
         .detector = r->model.detector,
         .dataset = &r->training,
-        .folder = r->options->out,
-        .trace = r->options->profile,
+        .batch = batch,
+        .folder = is_first(r) ? r->options->out : NULL,
+        .trace = is_first(r) ? r->options->profile : NULL,
         .origin = r->origin,
         .events = &r->advice.events,
     };
     US_TRY(us_trainer_create(&training, &r->trainer, error));
-    if (r->options->resume) US_TRY(resume(r, error));
-    US_TRY(begin_folder(r, error)); /* a checkpoint that does not fit leaves it as it was */
+    if (r->checkpoint) US_TRY(us_trainer_load(r->trainer, r->checkpoint, error));
+    return is_first(r) ? begin_folder(r, error) : UNSEEN_OK;
+}
+
+static unseen_status prepare(run *r, unseen_error *error) {
+    const us_training_settings *settings = &r->config->training;
+    unseen_status status = resolve_config(r, error);
+    if (status == UNSEEN_OK && r->config->member_count) return begin_folder(r, error);
+    settle_epochs(r);
+    if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
+    US_TRY(us_group_agree(r->group, status, error));
+    US_TRY(us_ranks_compare(r->group, r->config, r->origin, error));
+    US_TRY(us_ranks_file(r->group, &r->checkpoint, &r->checkpoint_file, error));
+    if (r->group) US_TRY(us_group_divide_cores(r->group, error));
+    US_TRY(us_group_agree(r->group, open_device(r, error), error));
+    us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
+                           r->events);
+    const int batch = us_dataset_batch(&r->training, settings->batch);
+    const us_ranks_shares shares = {.given = r->options->shares,
+                                    .checkpoint = r->checkpoint,
+                                    .config = r->config,
+                                    .device = r->device,
+                                    .dataset = &r->training,
+                                    .batch = batch,
+                                    .events = r->events};
+    int own;
+    US_TRY(us_ranks_divide(r->group, &shares, &own, error));
+    US_TRY(us_group_agree(r->group, create_trainer(r, batch, own, error), error));
     char epochs[32] = "no epochs";
     if (settings->epochs > 0) snprintf(epochs, sizeof epochs, "%d epochs", settings->epochs);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
@@ -437,6 +486,7 @@ static unseen_status describe(run *r, cJSON *results, unseen_error *error) {
         us_json_add_number(results, "threshold", r->model.calibration.threshold) &&
         us_json_add_number(results, "false_positive_rate",
                            r->config->detector.scoring.false_positive_rate) &&
+        us_ranks_describe(r->group, results) &&
         cJSON_AddStringToObject(results, "calibrated_on",
                                 us_calibration_source(&r->model.calibration)) &&
         us_synthetic_to_json(&r->model.synthetic, results) &&
@@ -489,6 +539,27 @@ static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *e
     return status;
 }
 
+/* What follows the training, by rank 0, while the others wait. */
+static unseen_status judge_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
+    if (!is_first(r)) return UNSEEN_OK;
+    US_TRY(us_trainer_judge(r->trainer, r->doubt, sizeof r->doubt, error));
+    return finish(r, results, json, error);
+}
+
+/* Whether all ranks end training by this together: losses, and whether to stop, are known to all.
+ */
+static bool is_common(unseen_status status) {
+    return status == UNSEEN_OK || status == UNSEEN_DIVERGED || status == UNSEEN_INTERRUPTED;
+}
+
+static unseen_status lose_rank(run *r, unseen_error *error) {
+    const unseen_error reason = *error;
+    const char *loss = us_group_loss(r->group);
+    return us_fail(error, UNSEEN_FAILURE,
+                   "rank %d stops, as %.1500s; continue with --resume from the last checkpoint",
+                   us_group_rank(r->group), loss ? loss : reason.message);
+}
+
 static unseen_status train_members(run *r, unseen_error *error) {
     US_TRY(us_members_train(r->config, r->options, r->events, &r->members, error));
     US_TRY(open_device(r, error));
@@ -504,12 +575,41 @@ static unseen_status train_and_finish(run *r, cJSON *results, char **json, unsee
     }
     for (;;) {
         unseen_status status = us_trainer_run(r->trainer, error);
-        if (status == UNSEEN_OK)
-            status = us_trainer_judge(r->trainer, r->doubt, sizeof r->doubt, error);
-        if (status == UNSEEN_OK) status = finish(r, results, json, error);
+        r->apart = !is_common(status);
+        if (us_group_broken(r->group)) return lose_rank(r, error);
+        if (status == UNSEEN_OK) {
+            status = judge_and_finish(r, results, json, error);
+            status = us_group_agree(r->group, status, error);
+        }
         if (status != UNSEEN_DIVERGED) return status;
         US_TRY(us_trainer_restart(r->trainer, error));
     }
+}
+
+static unseen_status check_options(const unseen_run_options *options, unseen_error *error) {
+    if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no run folder is given");
+    if (options->resume && options->overwrite)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "--resume goes on with a run and --overwrite removes it: give one of them");
+    return us_scores_check_header(options->csv_header, error);
+}
+
+static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *error) {
+    unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
+    if (status == UNSEEN_OK) status = check_options(r->options, error);
+    if (status == UNSEEN_OK && r->options->shares && !r->group)
+        status = us_fail(error, UNSEEN_BAD_INPUT,
+                         "--shares is for several processes: start them by mpirun");
+    if (status == UNSEEN_OK && r->group && r->config->member_count)
+        status = us_fail(error, UNSEEN_BAD_INPUT,
+                         "%s: a config of several members is trained by one process: start it "
+                         "without mpirun, or train the members' configs by themselves",
+                         r->config->path);
+    if (status == UNSEEN_OK && is_first(r)) status = claim_folder(r, error);
+    US_TRY(us_group_agree(r->group, status, error));
+    US_TRY(us_group_agree(r->group, open_inputs(r, error), error));
+    US_TRY(prepare(r, error));
+    return train_and_finish(r, results, json, error);
 }
 
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
@@ -517,27 +617,21 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     *json = NULL;
     run r = {.config = config,
              .options = options,
-             .events = events,
              .model.config = config,
-             .claim.lock = -1};
+             .claim.lock = -1,
+             .checkpoint_file = -1};
+    if (options->parallel) US_TRY(us_group_open(&r.group, error));
+    r.own_events = us_ranks_events(r.group, events);
+    r.events = &r.own_events;
     cJSON *results = cJSON_CreateObject();
-    unseen_status status = results ? UNSEEN_OK : us_fail_memory(error, "results");
-    if (status == UNSEEN_OK && !options->out)
-        status = us_fail(error, UNSEEN_BAD_INPUT, "no run folder is given");
-    if (status == UNSEEN_OK && options->resume && options->overwrite)
-        status =
-            us_fail(error, UNSEEN_BAD_INPUT,
-                    "--resume goes on with a run and --overwrite removes it: give one of them");
-    if (status == UNSEEN_OK) status = us_scores_check_header(options->csv_header, error);
-    if (status == UNSEEN_OK) status = claim_folder(&r, error);
-    if (status == UNSEEN_OK) status = open_inputs(&r, error);
-    if (status == UNSEEN_OK) status = prepare(&r, error);
-    if (status == UNSEEN_OK) status = train_and_finish(&r, results, json, error);
+    unseen_status status = do_run(&r, results, json, error);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;
+        if (!is_first(&r) && !r.apart && !us_group_broken(r.group)) *error->message = '\0';
     }
     cJSON_Delete(results);
+    us_group_close(r.group, !r.apart, status == UNSEEN_OK ? NULL : error->message);
     release(&r);
     return status;
 }

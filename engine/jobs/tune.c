@@ -18,7 +18,7 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     const us_scored_images scored = {.dataset = &r->dataset, .count = batch, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS];
     US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));
-    US_TRY(us_detector_create(device, &config->detector, batch, true, &r->detector, error));
+    US_TRY(us_detector_create(device, &config->detector, batch, true, NULL, &r->detector, error));
     const us_trainer_options options = {
         .config = config, .detector = r->detector, .dataset = &r->dataset};
     US_TRY(us_trainer_create(&options, &r->trainer, error));

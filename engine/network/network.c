@@ -109,6 +109,7 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
         .precision = network->options.precision,
         .gradient_parts = network->gradient_parts,
         .training = network->options.training,
+        .group = network->options.group,
     };
     for (int t = 0; t < spec->tensor_count; t++)
         plan.gradient_offset[t] = network->first + stage->offset[t] / sizeof(float);

@@ -30,6 +30,7 @@ typedef struct us_network_options {
     bool compared; /* the output will mostly be compared with images, see us_network_compare */
     bool training; /* passes backward will follow */
     us_precision precision;
+    us_group *group;               /* see us_layer_plan */
     const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
 } us_network_options;
 
@@ -60,6 +61,15 @@ us_buffer *us_network_gradients(const us_network *network);
 us_gradient_table us_network_gradient_parts(const us_network *network);
 unseen_status us_network_sum_gradients(us_network *network, unseen_error *error);
 size_t us_network_floats(const us_network *network);
+
+/* Where the values of a parameter tensor lie in the flat buffers, in floats. Between tensors there
+ * is room, as much as the device's alignment asks for. */
+typedef struct us_tensor_place {
+    size_t first, count;
+} us_tensor_place;
+
+/* The tensors in their order: *places, to be freed; returns how many, negative without memory. */
+int us_network_places(const us_network *network, us_tensor_place **places);
 
 /* PyTorch's default initialisation; element i of a tensor depends on (seed, its full name, i)
  * alone: bound * (2 u - 1), u = us_random_uniform(seed, INITIALIZATION, FNV-1a of the name, i), i

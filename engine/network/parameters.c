@@ -103,6 +103,21 @@ unseen_status us_network_initialize(us_network *network, uint64_t seed, unseen_e
     return UNSEEN_OK;
 }
 
+int us_network_places(const us_network *network, us_tensor_place **places) {
+    int count = 0;
+    *places = calloc((size_t)network->plan.count * US_LAYER_MAX_TENSORS + 1, sizeof **places);
+    if (!*places) return -1;
+    for (int s = 0; s < network->plan.count; s++) {
+        const us_stage *stage = &network->stages[s];
+        for (int t = 0; t < stage->spec->tensor_count; t++)
+            if (stage->spec->tensors[t].trainable)
+                (*places)[count++] =
+                    (us_tensor_place){stage->offset[t] / sizeof(float),
+                                      (size_t)us_tensor_spec_size(&stage->spec->tensors[t])};
+    }
+    return count;
+}
+
 /* ---- files ---- */
 
 static unseen_status find_tensor(const us_safetensors *file, const us_tensor_spec *tensor,

@@ -8,6 +8,7 @@
 #include "base/arithmetic.h"
 #include "ops/activation.h"
 #include "ops/attributes.h"
+#include "ops/group_statistics.h"
 #include "ops/layer.h"
 
 /* How the work is cut. */
@@ -24,7 +25,8 @@ typedef struct us_batchnorm {
     us_batchnorm_tuning tuning;
     int channels, pixels, batch;
     size_t groups[3];
-    us_parts parts; /* of moments or of gradients' sums */
+    us_parts parts;                  /* of moments or of gradients' sums */
+    us_group_statistics *statistics; /* in common with other ranks; NULL: of this one alone */
     us_kernel *take_moments, *apply, *fold, *gradient_sums, *input_gradient;
 } us_batchnorm;
 
@@ -78,6 +80,7 @@ static void destroy(void *pointer) {
     us_batchnorm *layer = pointer;
     if (!layer) return;
     us_buffer_destroy(layer->parts.buffer);
+    us_group_statistics_destroy(layer->statistics);
     us_kernel *const kernels[] = {layer->take_moments, layer->apply, layer->fold,
                                   layer->gradient_sums, layer->input_gradient};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
@@ -141,6 +144,9 @@ static unseen_status create(const us_layer_plan *plan, void **out, unseen_error 
     unseen_status status;
     US_CHECK(create_buffers(layer, error));
     US_CHECK(create_kernels(layer, plan, error));
+    if (plan->group && plan->training)
+        US_CHECK(us_group_statistics_create(device, plan->group, layer->channels,
+                                            &layer->statistics, error));
     *out = layer;
     return UNSEEN_OK;
 
@@ -177,6 +183,8 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
         US_TRY(RUN(layer, take_moments, layer->groups, error, "bbii", args->x, moments.buffer,
                    moments.stride, args->n));
     }
+    if (args->training && layer->statistics)
+        US_TRY(us_group_statistics_moments(layer->statistics, &moments, error));
     us_buffer *const *tensors = args->tensors;
     const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
     return RUN(layer, apply, layer->groups, error, "bbibbbbbffb", args->x, moments.buffer,
@@ -184,6 +192,18 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
                args->saved, tensor(layer, tensors, RUNNING_MEAN),
                tensor(layer, tensors, RUNNING_VARIANCE), momentum, layer->attributes.epsilon,
                args->y);
+}
+
+/* What follows from the sums, over `values` values: gradients of parameters, and of x where there
+ * is dx. */
+static unseen_status finish_backward(us_batchnorm *layer, const us_layer_backward *args,
+                                     us_parts sums, bool parameters, us_buffer *dx, double values,
+                                     unseen_error *error) {
+    const size_t first[3] = {1, 1, layer->groups[2]};
+    us_buffer *const *gradients = parameters ? args->gradients : NULL;
+    return RUN(layer, input_gradient, dx ? layer->groups : first, error, "bbbbibbbfii", args->x,
+               args->dy, args->saved, sums.buffer, sums.stride, tensor(layer, gradients, WEIGHT),
+               tensor(layer, gradients, BIAS), dx, values, (int32_t)args->accumulate, args->n);
 }
 
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
@@ -194,12 +214,15 @@ static unseen_status backward(void *pointer, const us_layer_backward *args, unse
         US_TRY(RUN(layer, gradient_sums, layer->groups, error, "bbbbi", args->x, args->dy,
                    args->saved, sums.buffer, sums.stride));
     }
-    const size_t first[3] = {1, 1, layer->groups[2]};
-    return RUN(layer, input_gradient, args->dx ? layer->groups : first, error, "bbbbibbbfii",
-               args->x, args->dy, args->saved, sums.buffer, sums.stride,
-               tensor(layer, args->gradients, WEIGHT), tensor(layer, args->gradients, BIAS),
-               args->dx, (double)args->n * (double)layer->pixels, (int32_t)args->accumulate,
-               args->n);
+    const double values = (double)args->n * (double)layer->pixels;
+    if (!layer->statistics)
+        return finish_backward(layer, args, sums, true, args->dx, values, error);
+    /* Gradients of parameters are added up over the ranks later, as those of other layers. */
+    if (args->gradients) US_TRY(finish_backward(layer, args, sums, true, NULL, values, error));
+    double all_values = values;
+    US_TRY(us_group_statistics_sums(layer->statistics, &sums, &all_values, error));
+    return args->dx ? finish_backward(layer, args, sums, false, args->dx, all_values, error)
+                    : UNSEEN_OK;
 }
 
 static unseen_status fold(void *pointer, const us_layer_fold *args, unseen_error *error) {

@@ -24,6 +24,7 @@
 #include "ops/fusion.h"
 #include "ops/gradient_parts.h"
 #include "ops/precision.h"
+#include "parallel/group.h"
 
 typedef struct us_shape {
     int channels, height, width; /* features of a dense layer: channels, 1, 1 */
@@ -63,6 +64,7 @@ typedef struct us_layer_plan {
     size_t gradient_offset[US_LAYER_MAX_TENSORS];
     bool training; /* passes backward will follow: their kernels are created, too, so that they are
                       compiled together with those of other layers */
+    us_group *group; /* the ranks that take statistics of a batch in common; NULL: there are none */
 } us_layer_plan;
 
 /* What a layer's kernels of a pass are created for. Those of backward passes, too, are compiled

@@ -91,19 +91,50 @@ static bool get_symptoms(const cJSON *object, const us_checkpoint *c) {
     return true;
 }
 
+static bool add_shares(cJSON *object, const us_checkpoint *c) {
+    const us_group *group = c->detector->group;
+    cJSON *shares = group ? cJSON_AddArrayToObject(object, "shares") : NULL;
+    for (int r = 0; shares && r < us_group_size(group); r++)
+        if (!cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_count(group, r))))
+            return false;
+    return !group || shares;
+}
+
+unseen_status us_checkpoint_shares(const char *path, int ranks, int *counts, bool *found,
+                                   unseen_error *error) {
+    us_safetensors file;
+    *found = false;
+    US_TRY(us_safetensors_open(path, &file, error));
+    const char *text = us_safetensors_metadata(&file, "progress");
+    cJSON *object = text ? cJSON_Parse(text) : NULL, *item;
+    const cJSON *shares = cJSON_GetObjectItemCaseSensitive(object, "shares");
+    if (cJSON_GetArraySize(shares) == ranks) {
+        *found = true;
+        cJSON_ArrayForEach(item, shares) {
+            int64_t count = 0;
+            *found = *found && to_integer(item, INT32_MAX, &count) && count > 0;
+            *counts++ = (int)count;
+        }
+    }
+    cJSON_Delete(object);
+    us_safetensors_close(&file);
+    return UNSEEN_OK;
+}
+
 static char *print_progress(const us_checkpoint *c) {
     const us_progress *progress = c->progress;
     cJSON *object = cJSON_CreateObject();
     bool complete = cJSON_AddNumberToObject(object, "epoch", progress->epoch) &&
                     cJSON_AddNumberToObject(object, "step", (double)progress->step) &&
                     cJSON_AddNumberToObject(object, "images", (double)c->images) &&
-                    cJSON_AddNumberToObject(object, "batch", c->detector->batch) &&
+                    cJSON_AddNumberToObject(object, "batch", c->batch) &&
                     cJSON_AddNumberToObject(object, "seed", (double)c->config->training.seed) &&
                     cJSON_AddNumberToObject(object, "restarts", progress->restarts) &&
                     cJSON_AddNumberToObject(object, "records", progress->records) &&
                     add_symptoms(object, c) &&
                     cJSON_AddNumberToObject(object, "stale", progress->stopping.stale) &&
-                    add_updates(object, c) && add_double(object, "best", progress->stopping.best) &&
+                    add_shares(object, c) && add_updates(object, c) &&
+                    add_double(object, "best", progress->stopping.best) &&
                     add_double(object, "seconds", progress->seconds) &&
                     add_double(object, "loss", progress->loss) &&
                     add_double(object, "held_out_loss", progress->held_out_loss) &&
@@ -140,12 +171,12 @@ static unseen_status read_progress(const us_checkpoint *c, const us_safetensors 
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: not a checkpoint, or a damaged one",
                        file->path);
     if (batch > images) batch = images; /* as an earlier version had it */
-    if (images != c->images || batch != c->detector->batch)
+    if (images != c->images || batch != c->batch)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "%s: the checkpoint was made with %" PRId64
                        " training images in batches of %" PRId64 ", and now there are %" PRId64
                        " in batches of %d; a run continues on its own images and batch",
-                       file->path, images, batch, c->images, c->detector->batch);
+                       file->path, images, batch, c->images, c->batch);
     /* Another seed would hold out images that have been trained on. */
     if (seed != c->config->training.seed)
         return us_fail(error, UNSEEN_BAD_INPUT,
@@ -222,10 +253,8 @@ static unseen_status save_tuning(const us_checkpoint *c, us_safetensors_builder 
     return status;
 }
 
-unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
-                                   const unseen_events *events, unseen_error *error) {
-    char *path;
-    US_TRY(us_folder_path(folder, US_RUN_CHECKPOINT, &path, error));
+unseen_status us_checkpoint_tuning(const char *path, us_device *device, const unseen_events *events,
+                                   unseen_error *error) {
     us_safetensors file;
     bool elsewhere = false;
     unseen_status status = us_safetensors_open(path, &file, error);
@@ -241,7 +270,6 @@ unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
                          "%s was made on another device or with another driver than %s: the run "
                          "goes on, but rounds otherwise from here on",
                          path, device->facts.name);
-    free(path);
     return status;
 }
 
@@ -289,14 +317,10 @@ unseen_status us_checkpoint_save(const us_checkpoint *c, unseen_error *error) {
     return status;
 }
 
-unseen_status us_checkpoint_load(const us_checkpoint *c, unseen_error *error) {
-    char *path;
-    US_TRY(us_folder_path(c->folder, US_RUN_CHECKPOINT, &path, error));
+unseen_status us_checkpoint_load(const us_checkpoint *c, const char *path, unseen_error *error) {
     us_safetensors file;
-    unseen_status status = us_safetensors_open(path, &file, error);
-    free(path);
-    if (status != UNSEEN_OK) return status;
-    status = read_progress(c, &file, error);
+    US_TRY(us_safetensors_open(path, &file, error));
+    unseen_status status = read_progress(c, &file, error);
     if (status == UNSEEN_OK) status = check_origin(c, &file, error);
     if (status == UNSEEN_OK) status = us_detector_load(c->detector, &file, error);
     if (status == UNSEEN_OK) status = load_moments(c, &file, error);

@@ -16,6 +16,7 @@ typedef struct us_checkpoint {
     const unseen_config *config;
     const unseen_events *events;
     us_detector *detector;
+    int batch;                                  /* images of a step */
     us_buffer *const *moment1, *const *moment2; /* of each network; NULL: it has none */
     int64_t images;                             /* that are trained on */
     us_signals *signals;
@@ -23,11 +24,16 @@ typedef struct us_checkpoint {
 } us_checkpoint;
 
 unseen_status us_checkpoint_save(const us_checkpoint *c, unseen_error *error);
-unseen_status us_checkpoint_load(const us_checkpoint *c, unseen_error *error);
+unseen_status us_checkpoint_load(const us_checkpoint *c, const char *path, unseen_error *error);
 
-/* Makes the device's kernels those that the checkpoint in a run's folder was made with, or warns
- * that this is another device. */
-unseen_status us_checkpoint_tuning(const char *folder, us_device *device,
-                                   const unseen_events *events, unseen_error *error);
+/* How ranks shared the batches, where it was made by `ranks` of them: counts of images, see
+ * parallel/group.h. *found: whether it was. */
+unseen_status us_checkpoint_shares(const char *path, int ranks, int *counts, bool *found,
+                                   unseen_error *error);
+
+/* Makes the device's kernels those that a checkpoint was made with, or warns that this is another
+ * device. */
+unseen_status us_checkpoint_tuning(const char *path, us_device *device, const unseen_events *events,
+                                   unseen_error *error);
 
 #endif

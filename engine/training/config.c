@@ -18,6 +18,8 @@
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", NULL};
 
+static const char *const batchnorm_sharing[] = {"synchronized", "local", NULL};
+
 static const us_key root_keys[] = {
     {.name = "name",
      .kind = US_KEY_STRING,
@@ -109,6 +111,13 @@ const us_key us_training_keys[] = {
      .maximum = 1000000,
      .fallback = {50},
      .help = "Passes over the training images"},
+    {.name = "least_steps",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(least_steps),
+     .minimum = 0,
+     .maximum = 1000000000,
+     .help =
+         "Where there are so few images that the epochs have fewer steps, there are more epochs"},
     {.name = "batch",
      .kind = US_KEY_INT,
      .offset = TRAINING(batch),
@@ -160,6 +169,13 @@ const us_key us_training_keys[] = {
      .help =
          "What convolutions and dense layers round the factors of their products to, in training "
          "and in scoring, on GPUs with matrix units; the others always compute with fp32"},
+    {.name = "batchnorm",
+     .kind = US_KEY_CHOICE,
+     .offset = TRAINING(batchnorm),
+     .choices = batchnorm_sharing,
+     .help = "Where several processes share a batch (MPI): whether BatchNorm takes its statistics "
+             "from the whole batch, as a single process does, or from the images of each process, "
+             "which spares it waiting for the others"},
     {.name = "checkpoint_epochs",
      .kind = US_KEY_INT,
      .offset = TRAINING(checkpoint_epochs),
@@ -435,6 +451,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     US_TRY(read_augmentation(&training, config, error));
     config->detector.precision = (us_precision)config->training.precision;
     if (!config->detector.type->train) config->training.epochs = 0;
+    config->detector.local_statistics = config->training.batchnorm == US_BATCHNORM_LOCAL;
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
     us_json collapse = us_json_member_object(&training, "collapse");

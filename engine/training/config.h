@@ -27,6 +27,12 @@ typedef struct us_collapse_settings {
     int restarts; /* at most, of diverged trainings too */
 } us_collapse_settings;
 
+/* Where ranks share a batch. */
+typedef enum us_batchnorm_sharing {
+    US_BATCHNORM_SYNCHRONIZED, /* statistics are those of the whole batch */
+    US_BATCHNORM_LOCAL,        /* those of a rank's own images */
+} us_batchnorm_sharing;
+
 typedef struct us_training_settings {
     int epochs, batch;
     int64_t seed;
@@ -34,7 +40,9 @@ typedef struct us_training_settings {
     double clip_norm, held_out;
     bool flip; /* says augmentation.flip = 0.5 */
     us_augmentation_settings augmentation;
-    int precision; /* us_precision */
+    int precision;   /* us_precision */
+    int batchnorm;   /* us_batchnorm_sharing */
+    int least_steps; /* for which epochs are added, where they are too few */
     int checkpoint_epochs, synthetic_epochs;
     us_schedule schedule;
     us_stopping stopping;

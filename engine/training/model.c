@@ -23,7 +23,7 @@ unseen_status us_model_create(us_device *device, const unseen_config *config, in
     const int batch = config->training.batch;
     if (!config->member_count)
         return us_detector_create(device, &config->detector, images < batch ? (int)images : batch,
-                                  false, &model->detector, error);
+                                  false, NULL, &model->detector, error);
     model->members = calloc((size_t)config->member_count, sizeof *model->members);
     if (!model->members) return us_fail_memory(error, "a model");
     for (int m = 0; m < config->member_count; m++)

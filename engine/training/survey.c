@@ -2,25 +2,28 @@
 /* Looks at all training images, without a step: before epochs, and after the last one. */
 #include <math.h>
 
+#include "base/arithmetic.h"
 #include "base/event.h"
 #include "training/trainer_internal.h"
 
 static unseen_status load(void *user, int64_t batch, int *n, unseen_error *error) {
     us_trainer *trainer = user;
-    *n = us_trainer_batch_size(trainer, batch);
-    const us_image_batch_args args = {
-        .out = trainer->detector->x, .first = batch * trainer->detector->batch, .n = *n};
+    const int64_t size = trainer->detector->batch;
+    const int64_t left = trainer->dataset->selected_count - batch * size;
+    *n = (int)(left < size ? left : size);
+    const us_image_batch_args args = {.out = trainer->detector->x, .first = batch * size, .n = *n};
     US_TRY(us_images_check(&trainer->dataset->images, error));
     return us_image_batch_load(trainer->images.loader, &args, error);
 }
 
 us_detector_survey us_trainer_survey(us_trainer *trainer) {
-    return (us_detector_survey){.epoch = trainer->progress.epoch,
-                                .seed = trainer->seed,
-                                .images = trainer->dataset->selected_count,
-                                .batches = trainer->signals.steps_per_epoch,
-                                .load = load,
-                                .user = trainer};
+    return (us_detector_survey){
+        .epoch = trainer->progress.epoch,
+        .seed = trainer->seed,
+        .images = trainer->dataset->selected_count,
+        .batches = us_divide_up(trainer->dataset->selected_count, trainer->detector->batch),
+        .load = load,
+        .user = trainer};
 }
 
 /* The same, with progress told. */

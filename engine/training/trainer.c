@@ -101,7 +101,7 @@ static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
 
 static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
     us_detector *detector = trainer->detector;
-    int batch = detector->batch;
+    int batch = trainer->batch;
     int64_t most = trainer->dataset->selected_count > trainer->dataset->held_out_count
                        ? trainer->dataset->selected_count
                        : trainer->dataset->held_out_count;
@@ -127,6 +127,8 @@ unseen_status us_trainer_create(const us_trainer_options *options, us_trainer **
     trainer->device = options->detector->device;
     trainer->detector = options->detector;
     trainer->dataset = options->dataset;
+    trainer->batch = options->batch ? options->batch : options->detector->batch;
+    trainer->sharing.group = options->detector->group;
     trainer->folder = options->folder;
     trainer->trace = options->trace;
     trainer->origin = options->origin;
@@ -136,6 +138,7 @@ unseen_status us_trainer_create(const us_trainer_options *options, us_trainer **
     unseen_status status = create_updates(trainer, error);
     if (status == UNSEEN_OK) status = create_loaders(trainer, error);
     if (status == UNSEEN_OK) status = create_buffers(trainer, error);
+    if (status == UNSEEN_OK) status = us_sharing_create(trainer, error);
     if (status == UNSEEN_OK)
         status = us_detector_initialize(trainer->detector, trainer->seed, error);
     if (status == UNSEEN_OK)
@@ -156,6 +159,7 @@ void us_trainer_destroy(us_trainer *trainer) {
     us_buffer_destroy(trainer->device_signals);
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
+    us_sharing_destroy(trainer, ended);
     if (ended) free(trainer->signals.values);
     free(trainer);
 }
@@ -174,6 +178,10 @@ double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t 
                               trainer->signals.steps_per_epoch);
 }
 
+static unseen_status gradients_ready(void *user, int network, unseen_error *error) {
+    return us_sharing_send(user, network, error);
+}
+
 /* The first network of an update updates all of them. */
 static unseen_status update_network(void *user, int network, const us_loss_rest *loss,
                                     unseen_error *error) {
@@ -187,11 +195,14 @@ static unseen_status update_network(void *user, int network, const us_loss_rest 
         trainer->progress.updates[i]++;
         us_network_parameters(trainer->detector->networks[i]); /* says that they change */
     }
+    US_TRY(us_sharing_sum(trainer, network, update->count, error));
     int64_t step = us_trainer_global_step(trainer);
     us_optimizer_args args = {
         .parameters = update->parameters,
         .gradients = update->gradients,
-        .parts = us_network_gradient_parts(trainer->detector->networks[network]),
+        .parts = trainer->sharing.group /* which have been added up */
+                     ? us_gradient_parts_table(NULL, 0)
+                     : us_network_gradient_parts(trainer->detector->networks[network]),
         .moment1 = update->moment1,
         .moment2 = update->moment2,
         .step = trainer->progress.updates[network],
@@ -217,9 +228,10 @@ unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error) {
         .n = n,
         .step = us_trainer_global_step(trainer),
         .epoch = trainer->progress.epoch,
-        .seed = trainer->seed,
+        .seed = us_sharing_seed(trainer),
         .losses = trainer->device_signals,
         .slot = (int)(trainer->progress.step * trainer->signals.count),
+        .ready = gradients_ready,
         .update = update_network,
         .user = trainer,
     };
@@ -245,6 +257,7 @@ static us_checkpoint checkpoint_of(us_trainer *trainer) {
                            .config = trainer->config,
                            .events = trainer->events,
                            .detector = trainer->detector,
+                           .batch = trainer->batch,
                            .moment1 = trainer->moment1,
                            .moment2 = trainer->moment2,
                            .images = trainer->dataset->selected_count,
@@ -259,9 +272,9 @@ unseen_status us_trainer_save(us_trainer *trainer, unseen_error *error) {
     return UNSEEN_OK;
 }
 
-unseen_status us_trainer_load(us_trainer *trainer, unseen_error *error) {
+unseen_status us_trainer_load(us_trainer *trainer, const char *path, unseen_error *error) {
     const us_checkpoint checkpoint = checkpoint_of(trainer);
-    US_TRY(us_checkpoint_load(&checkpoint, error));
+    US_TRY(us_checkpoint_load(&checkpoint, path, error));
     trainer->seed = us_trainer_seed(trainer->config, trainer->progress.restarts);
     return UNSEEN_OK;
 }
@@ -289,7 +302,7 @@ unseen_status us_trainer_rehearse(us_trainer *trainer, int64_t position, unseen_
         .shuffle = true,
         .seed = 1,
     };
-    US_TRY(us_training_images_load(&trainer->images, &args, (uint32_t)position, error));
+    US_TRY(us_training_images_load(&trainer->images, &args, args.seed, (uint32_t)position, error));
     const int warmup = us_detector_warmup_epochs(trainer->detector->spec);
     const int last = trainer->config->training.epochs - 1;
     trainer->progress.step = 0;

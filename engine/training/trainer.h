@@ -14,7 +14,8 @@ typedef struct us_trainer_options {
     const unseen_config *config;
     us_detector *detector;
     us_dataset *dataset;
-    const char *folder; /* of the run; NULL: no log and no checkpoints */
+    int batch; /* images of a step, which the ranks of detector->group share; 0: detector->batch */
+    const char *folder; /* of the run; NULL: no log and no checkpoints, as on ranks but the first */
     const char *trace;  /* NULL, or a file to write the profile of a step to, once */
     const char *origin; /* what checkpoints say that the run began with, see origin.h */
     const unseen_events *events;
@@ -28,8 +29,8 @@ void us_trainer_destroy(us_trainer *trainer);
 /* Where the training stands. */
 const us_progress *us_trainer_progress(const us_trainer *trainer);
 
-/* Continues from the checkpoint in the run's folder. */
-unseen_status us_trainer_load(us_trainer *trainer, unseen_error *error);
+/* Continues from the checkpoint in the file `path`. */
+unseen_status us_trainer_load(us_trainer *trainer, const char *path, unseen_error *error);
 
 /* Trains to the end. UNSEEN_INTERRUPTED after saving a checkpoint when the caller asks to stop;
  * UNSEEN_DIVERGED, with loss and step, when a loss is not finite or a game between networks has

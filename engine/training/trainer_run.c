@@ -3,14 +3,15 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/arithmetic.h"
 #include "training/log.h"
 #include "training/model.h"
 #include "training/trace.h"
 #include "training/trainer_internal.h"
 
-int us_trainer_batch_size(const us_trainer *trainer, int64_t step) {
-    int64_t left = trainer->dataset->selected_count - step * trainer->detector->batch;
-    return left < trainer->detector->batch ? (int)left : trainer->detector->batch;
+static int batch_size(const us_trainer *trainer, int64_t step) {
+    int64_t left = trainer->dataset->selected_count - step * trainer->batch;
+    return left < trainer->batch ? (int)left : trainer->batch;
 }
 
 /* ---- an epoch ---- */
@@ -20,7 +21,7 @@ static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
     double sum = 0;
     int64_t images = 0;
     for (int64_t s = 0; s < steps; s++) {
-        int n = us_trainer_batch_size(trainer, s);
+        int n = batch_size(trainer, s);
         sum += (double)n * trainer->signals.values[s * trainer->signals.count + loss];
         images += n;
     }
@@ -28,7 +29,7 @@ static double mean_loss(const us_trainer *trainer, int64_t steps, int loss) {
 }
 
 static bool send_progress(us_trainer *trainer, unseen_event_kind kind, int64_t known_steps) {
-    int64_t done = trainer->progress.step * trainer->detector->batch;
+    int64_t done = trainer->progress.step * trainer->batch;
     int64_t total = trainer->dataset->selected_count;
     if (done > total) done = total;
     double elapsed = us_clock() - trainer->epoch_started;
@@ -68,8 +69,11 @@ static unseen_status settle(us_trainer *trainer, int64_t first, unseen_error *er
     US_TRY(us_images_check(&trainer->dataset->images, error));
     for (int i = 0; i < US_STEPS_IN_FLIGHT; i++)
         us_fence_drop(&trainer->fences[i]);
-    for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++)
+    for (int64_t s = first < 0 ? 0 : first; s < trainer->progress.step; s++) {
+        bool stop;
+        if (s >= trainer->sharing.combined) US_TRY(us_sharing_combine(trainer, s, &stop, error));
         US_TRY(check_step(trainer, s, error));
+    }
     return UNSEEN_OK;
 }
 
@@ -84,7 +88,7 @@ static unseen_status interrupt(us_trainer *trainer, unseen_error *error) {
 static unseen_status load_and_step(us_trainer *trainer, const us_image_batch_args *batch,
                                    unseen_error *error) {
     const uint32_t step = (uint32_t)us_trainer_global_step(trainer);
-    US_TRY(us_training_images_load(&trainer->images, batch, step, error));
+    US_TRY(us_training_images_load(&trainer->images, batch, us_sharing_seed(trainer), step, error));
     return us_trainer_step(trainer, batch->n, error);
 }
 
@@ -133,12 +137,16 @@ static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
 
 static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
     US_TRY(clear_signals(trainer, error));
+    trainer->sharing.combined = trainer->progress.step;
     while (trainer->progress.step < trainer->signals.steps_per_epoch) {
         int64_t step = trainer->progress.step, known = step + 1 - US_STEPS_IN_FLIGHT;
+        const int images = batch_size(trainer, step);
+        int64_t first = step * trainer->batch;
+        const int own = us_sharing_take(trainer, images, &first);
         us_image_batch_args batch = {
             .out = trainer->detector->x,
-            .first = step * trainer->detector->batch,
-            .n = us_trainer_batch_size(trainer, step),
+            .first = first,
+            .n = own,
             .shuffle = true,
             .seed = trainer->seed,
             .epoch = (uint32_t)trainer->progress.epoch,
@@ -151,8 +159,8 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
             US_TRY(trace_step(trainer, &batch, error));
         else
             US_TRY(load_and_step(trainer, &batch, error));
-        trainer->images_this_epoch += batch.n;
-        trainer->unsaved = trainer->folder != NULL;
+        trainer->images_this_epoch += images;
+        trainer->unsaved = trainer->folder != NULL || trainer->sharing.group;
 
         /* The host stays this many steps ahead: enough that the device never waits for it. */
         us_fence *fence = &trainer->fences[step % US_STEPS_IN_FLIGHT];
@@ -161,8 +169,13 @@ static unseen_status run_epoch(us_trainer *trainer, unseen_error *error) {
         bool waited = oldest->event != NULL;
         US_TRY(us_fence_wait(oldest, trainer->device, error));
         US_TRY(us_images_check(&trainer->dataset->images, error));
-        if (waited && known > 0) US_TRY(check_step(trainer, known - 1, error));
-        if (send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0))
+        const bool fresh = waited && known > 0;
+        bool stop = false;
+        US_TRY(us_sharing_combine(trainer, fresh ? known - 1 : -1, &stop, error));
+        if (fresh) US_TRY(check_step(trainer, known - 1, error));
+        trainer->sharing.stop =
+            send_progress(trainer, UNSEEN_EVENT_PROGRESS, known > 0 ? known : 0);
+        if (stop || (trainer->sharing.stop && !trainer->sharing.group))
             return interrupt(trainer, error);
     }
     return settle(trainer, trainer->signals.steps_per_epoch - US_STEPS_IN_FLIGHT, error);
@@ -185,28 +198,32 @@ static bool send_held_out(const us_trainer *trainer, int64_t done) {
 /* If this is interrupted, the epoch's steps are done, and a resumed run measures again. */
 static unseen_status measure_held_out(us_trainer *trainer, double *loss, unseen_error *error) {
     us_detector *detector = trainer->detector;
-    int64_t count = trainer->dataset->held_out_count, batch = detector->batch;
+    int64_t count = trainer->dataset->held_out_count, batch = trainer->batch;
     double sum = 0;
     *loss = NAN;
     if (!count) return UNSEEN_OK;
     for (int64_t first = 0; first < count; first += batch) {
         int n = count - first < batch ? (int)(count - first) : (int)batch;
-        us_image_batch_args args = {.out = detector->x, .first = first, .n = n};
+        int64_t from = first;
+        const int own = us_sharing_take(trainer, n, &from);
+        us_image_batch_args args = {.out = detector->x, .first = from, .n = own};
         US_TRY(us_image_batch_load(trainer->held_out_loader, &args, error));
-        US_TRY(detector->spec->type->validate(detector, detector->x, n, trainer->device_signals,
+        US_TRY(detector->spec->type->validate(detector, detector->x, own, trainer->device_signals,
                                               (int)(first / batch), error));
         us_detector_next_batch(detector);
         us_fence *fence = &trainer->fences[first / batch % US_STEPS_IN_FLIGHT];
         US_TRY(us_fence_wait(fence, trainer->device, error));
         US_TRY(us_fence_set(fence, trainer->device, error));
-        if (send_held_out(trainer, first + n) && first + n < count)
-            return interrupt(trainer, error);
+        bool stop = trainer->sharing.stop = send_held_out(trainer, first + n);
+        US_TRY(us_sharing_combine(trainer, -1, &stop, error));
+        if (stop && first + n < count) return interrupt(trainer, error);
     }
     int64_t batches = (count + batch - 1) / batch;
     float *losses = malloc((size_t)batches * sizeof *losses);
     if (!losses) return us_fail_memory(error, "losses");
     unseen_status status =
         us_buffer_read(trainer->device_signals, 0, losses, (size_t)batches * sizeof *losses, error);
+    if (status == UNSEEN_OK) status = us_sharing_average(trainer, losses, batches, count, error);
     for (int64_t b = 0; b < batches; b++) {
         int64_t n = count - b * batch < batch ? count - b * batch : batch;
         sum += (double)n * losses[b];
@@ -228,8 +245,11 @@ static unseen_status measure_synthetic(us_trainer *trainer, us_synthetic *synthe
         &model, trainer->dataset, (uint64_t)trainer->config->training.seed, trainer->events, error);
     *synthetic = model.synthetic;
     /* What says nothing yet may do so later. */
-    if (status == UNSEEN_DIVERGED) *synthetic = (us_synthetic){0};
-    if (status == UNSEEN_DIVERGED) return UNSEEN_OK;
+    const bool told_later = status == UNSEEN_INTERRUPTED && trainer->sharing.group;
+    if (status == UNSEEN_DIVERGED || told_later) {
+        *synthetic = (us_synthetic){0};
+        return UNSEEN_OK;
+    }
     return status == UNSEEN_INTERRUPTED ? interrupt(trainer, error) : status;
 }
 
@@ -282,10 +302,12 @@ static unseen_status end_epoch(us_trainer *trainer, unseen_error *error) {
     US_TRY(measure_held_out(trainer, &progress->held_out_loss, error));
     us_synthetic synthetic;
     const int every = trainer->config->training.synthetic_epochs;
-    const bool measured = every > 0 && (progress->epoch + 1) % every == 0;
+    const bool measured = every > 0 && (progress->epoch + 1) % every == 0 &&
+                          us_group_rank(trainer->sharing.group) == 0;
     if (measured) US_TRY(measure_synthetic(trainer, &synthetic, error));
     progress->seconds += us_clock() - trainer->epoch_started;
-    bool stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
+    bool stop = trainer->sharing.stop = send_progress(trainer, UNSEEN_EVENT_EPOCH, 0);
+    US_TRY(us_sharing_combine(trainer, -1, &stop, error));
 
     if (progress->epoch >= us_detector_warmup_epochs(trainer->detector->spec))
         us_stopping_update(&trainer->config->training.stopping, &progress->stopping,
@@ -323,6 +345,7 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
          * to stop, is ignored until the first step is done, so that a run that is resumed again and
          * again still makes progress. */
         send_progress(trainer, UNSEEN_EVENT_PROGRESS, 0);
+        US_TRY(us_sharing_align(trainer, error));
         US_TRY(begin_epoch(trainer, error));
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));

@@ -19,7 +19,7 @@ void us_training_images_destroy(us_training_images *images) {
 }
 
 unseen_status us_training_images_load(const us_training_images *images,
-                                      const us_image_batch_args *args, uint32_t step,
+                                      const us_image_batch_args *args, uint64_t seed, uint32_t step,
                                       unseen_error *error) {
     if (!images->augmentation) return us_image_batch_load(images->loader, args, error);
     us_image_batch_args plain = *args;
@@ -28,7 +28,7 @@ unseen_status us_training_images_load(const us_training_images *images,
     const us_augmentation_args augmentation = {.x = images->loaded,
                                                .out = args->out,
                                                .n = args->n,
-                                               .seed = args->seed,
+                                               .seed = seed,
                                                .substream = step,
                                                .purpose = US_AUGMENT_TRAINING};
     return us_augmentation_run(images->augmentation, &augmentation, error);

@@ -19,9 +19,9 @@ unseen_status us_training_images_create(us_device *device, us_image_loader *load
                                         int batch, us_training_images *images, unseen_error *error);
 void us_training_images_destroy(us_training_images *images);
 
-/* step: what augmentation draws by, beside args->seed. */
+/* seed, step: what augmentation draws by. */
 unseen_status us_training_images_load(const us_training_images *images,
-                                      const us_image_batch_args *args, uint32_t step,
+                                      const us_image_batch_args *args, uint64_t seed, uint32_t step,
                                       unseen_error *error);
 
 #endif

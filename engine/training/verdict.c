@@ -29,7 +29,7 @@ static unseen_status add_batch(const us_verdict_subject *subject, int64_t first,
     size_t padded = (size_t)detector->padded;
     const uint32_t step =
         UINT32_MAX - (uint32_t)(first / detector->batch); /* no step of training */
-    US_TRY(us_training_images_load(subject->images, &batch, step, error));
+    US_TRY(us_training_images_load(subject->images, &batch, batch.seed, step, error));
     US_TRY(us_buffer_read(detector->x, 0, values, m->pixels * padded * sizeof *values, error));
     for (size_t p = 0; p < m->pixels; p++)
         for (int i = 0; i < n; i++) {

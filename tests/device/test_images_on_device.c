@@ -125,7 +125,7 @@ static void train(us_device *device, const unseen_config *config, outcome *resul
     const us_dataset_source of = {.path = config->data.test};
     TEST_OK(us_dataset_open_training(config, NULL, &training, &error));
     TEST_OK(us_dataset_open(config, &of, NULL, &test, &error));
-    TEST_OK(us_detector_create(device, &config->detector, 8, true, &detector, &error));
+    TEST_OK(us_detector_create(device, &config->detector, 8, true, NULL, &detector, &error));
     const us_trainer_options options = {
         .config = config, .detector = detector, .dataset = &training};
     TEST_OK(us_trainer_create(&options, &trainer, &error));

@@ -147,8 +147,8 @@ static void set_up(subject *s, const golden_case *c) {
     s->device = c->golden->device;
     load_config(s);
     const us_detector_spec *spec = &s->config->detector;
-    TEST_OK(us_detector_create(s->device, spec, (int)golden_number(c, "batch"), true, &s->detector,
-                               &error));
+    TEST_OK(us_detector_create(s->device, spec, (int)golden_number(c, "batch"), true, NULL,
+                               &s->detector, &error));
     TEST_OK(us_detector_initialize(s->detector, (uint64_t)golden_number(c, "seed"), &error));
     for (int i = 0; i < spec->network_count; i++) {
         size_t floats = us_network_floats(s->detector->networks[i]);

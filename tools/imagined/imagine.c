@@ -194,7 +194,8 @@ static void set_up(imagination *im) {
     free(imagined_take().commands);
     check(us_tuning_restore(&im->device->facts, NULL, &im->device->tuning, &elsewhere, &failure));
     check(us_dataset_make_up(config, (int64_t)batch * BATCHES, &im->dataset, &failure));
-    check(us_detector_create(im->device, &config->detector, batch, true, &im->detector, &failure));
+    check(us_detector_create(im->device, &config->detector, batch, true, NULL, &im->detector,
+                             &failure));
     const us_trainer_options options = {
         .config = config, .detector = im->detector, .dataset = &im->dataset};
     check(us_trainer_create(&options, &im->trainer, &failure));
