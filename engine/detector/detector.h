@@ -207,7 +207,8 @@ struct us_detector_type {
 
     /* What the attributes change of a network's passes. NULL: nothing. */
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
-    /* How many batches' worth of images the networks see side by side in one pass. NULL: one. */
+    /* How many batches' worth of images the networks see side by side in one pass: what they read
+     * and give has so many times the lanes. NULL: one. */
     int (*joint)(const us_detector_spec *spec, bool training);
     /* How many batches a single network sees as one in training alone, one after the other without
      * padding: detector->joined. NULL: one, each network. */
