@@ -174,6 +174,24 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
     return us_network_compare(network, tape, x, n, training, NULL, error);
 }
 
+/* The first `stages` stages. */
+static unseen_status run_stages(forward_pass *pass, int stages, us_target *target,
+                                unseen_error *error) {
+    us_network *network = pass->network;
+    us_tape *tape = pass->tape;
+    for (int s = 0; s < stages; s++) {
+        us_stage *stage = &network->stages[s];
+        bool folds = !pass->training && network->plan.stages[s].folds;
+        us_target *compared = s == network->plan.count - 1 ? target : NULL;
+        if (!pass->training && stage->folded[0]) continue; /* runs with the normalisation after */
+        unseen_status status =
+            folds ? run_folded(pass, s, compared, error) : run_stage(pass, s, compared, error);
+        US_TRY(finish_pass(network, stage->index, "forward", status, error));
+        tape->output = output_of(tape, s);
+    }
+    return UNSEEN_OK;
+}
+
 unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, us_target *target, unseen_error *error) {
     us_reuse reuse = training ? US_REUSE_NONE : network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
@@ -181,18 +199,37 @@ unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *
     network->has_scored = false; /* until all has gone well */
     tape->x = tape->output = x;
     tape->training = training;
-    for (int s = 0; s < network->plan.count; s++) {
-        us_stage *stage = &network->stages[s];
-        bool folds = !training && network->plan.stages[s].folds;
-        us_target *compared = s == network->plan.count - 1 ? target : NULL;
-        if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
-        unseen_status status =
-            folds ? run_folded(&pass, s, compared, error) : run_stage(&pass, s, compared, error);
-        US_TRY(finish_pass(network, stage->index, "forward", status, error));
-        tape->output = output_of(tape, s);
-    }
+    US_TRY(run_stages(&pass, network->plan.count, target, error));
     network->has_scored = !training;
     return UNSEEN_OK;
+}
+
+unseen_status us_network_forward_to(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                    int layer, unseen_error *error) {
+    us_reuse reuse = network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
+    forward_pass pass = {network, tape, n, US_TRAINING_NONE, reuse, {0}};
+    tape->x = tape->output = x;
+    return run_stages(&pass, network->plan.holders[layer] + 1, NULL, error);
+}
+
+unseen_status us_network_check_layer(const us_network_spec *spec, int layer, bool logits,
+                                     unseen_error *error) {
+    us_network_plan plan;
+    US_TRY(us_network_plan_make(spec, &(us_network_plan_options){.logits = logits}, &plan, error));
+    const bool there = plan.holders[layer] != US_NO_LAYER;
+    int next = layer;
+    while (next < spec->count && plan.holders[next] == US_NO_LAYER)
+        next++;
+    us_network_plan_release(&plan);
+    if (there) return UNSEEN_OK;
+    if (next == spec->count)
+        return us_fail(error, UNSEEN_BAD_INPUT, "the output of layer %s is not computed as such",
+                       spec->layers[layer].path);
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "layer %s, %s, is computed as one with what follows; the next output that is "
+                   "there is that of layer %s, %s",
+                   spec->layers[layer].path, spec->layers[layer].type->name,
+                   spec->layers[next].path, spec->layers[next].type->name);
 }
 
 static us_buffer *gradient_in(const us_tape *tape, const us_network_backward_args *args, int slot) {

@@ -22,4 +22,10 @@ unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer 
 /* Smooths maps [height][width][batch] that were made otherwise, in their place. */
 unseen_status us_anomaly_map_smooth(us_anomaly_map *map, us_buffer *out, unseen_error *error);
 
+/* Writes `out`, smoothed, from a value for each cell of a grid that covers the images evenly, cells
+ * [rows][columns][batch]: bilinear between the middles of cells, and constant beyond the outermost.
+ */
+unseen_status us_anomaly_map_stretch(us_anomaly_map *map, us_buffer *cells, int rows, int columns,
+                                     us_buffer *out, unseen_error *error);
+
 #endif

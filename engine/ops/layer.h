@@ -165,10 +165,12 @@ typedef struct us_layer_type {
     ROW(convolution_transpose)                                                                     \
     ROW(dense)                                                                                     \
     ROW(batchnorm)                                                                                 \
+    ROW(groupnorm)                                                                                 \
     ROW(relu)                                                                                      \
     ROW(leaky_relu)                                                                                \
     ROW(tanh)                                                                                      \
     ROW(sigmoid)                                                                                   \
+    ROW(gelu)                                                                                      \
     ROW(average_pool)                                                                              \
     ROW(max_pool)                                                                                  \
     ROW(flatten)                                                                                   \
