@@ -101,7 +101,8 @@ UNSEEN_API unseen_status unseen_config_schema(char **json, unseen_error *error);
  * path tells those apart, as "3.layers.0". Shapes are [channels, height, width]. FLOPs are of one
  * forward pass of one image through every network, a multiply-add counted as two. memory_bytes is
  * device memory for training: parameters, their gradients and moments, and activations, without
- * what kernels need for values in between. */
+ * what kernels need for values in between. Of a config with members: {name, input, batch,
+ * parameters, flops_per_image, memory_bytes (of the largest member), members: [as above]}. */
 UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, unseen_error *error);
 
 /* ---- devices ---- */
@@ -154,8 +155,10 @@ typedef struct unseen_run_options {
 
 /* Trains on the config's /data/train, scores /data/test and, where /data/labels is set, evaluates.
  * With /data/masks, maps are compared with them, as by unseen_score.
- * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out, and
- * training_data and test_data, what the files were taken for: {path, count, height, width,
+ * Fields: those of unseen_evaluate, with train_seconds, epochs, restarts, loss, device, out,
+ * synthetic_auc (on anomalies made of normal images, which needs no labels: the mean of
+ * synthetic_kinds), members, of a config that has some: {NAME: {epochs, loss, held_out_loss,
+ * train_seconds, restarts, parameters, weight, synthetic_auc, synthetic_kinds}}, and training_data and test_data, what the files were taken for: {path, count, height, width,
  * channels, layout: "NHWC", "NCHW", "NHW", "HWC", "CHW" or "HW", type (of the file, as "uint8"),
  * range: the numbers that black and white have, values: [lowest, highest] (of much uint8, of a
  * sample), clipped: values beyond the range by rounding, cut: where images were cut into windows,
@@ -341,7 +344,8 @@ typedef struct unseen_sweep_options {
     const char *out;              /* folder of the sweep; created */
     const char *const *overrides; /* of every run, over those of the plan; may be NULL */
     size_t override_count;
-    const char *by; /* NULL, "held_out_loss", "loss" or "auc": what ranks the runs, see below */
+    const char *by; /* NULL, what ranks the runs, see below: "held_out_loss", "loss", "auc" or
+                       "synthetic_auc" */
     bool list_only; /* only check the plan and say what is done of it, and how long the rest takes;
                        nothing is written but, to the cache, the speed of a device */
     bool overwrite; /* see unseen_run_options; runs that are done stay done */
@@ -383,7 +387,8 @@ typedef struct unseen_sweep_options {
  * jobs, such processes are made here, and the calling one must not have used OpenCL before; one
  * that crashes is replaced, and its run has failed. Jobs share a CPU's cores.
  *
- * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images; by "auc"
+ * Runs are ranked by held_out_loss, or by loss where not all of them have held-out images, or by
+ * synthetic_auc where some have members; else as "rank_by" of the plan or `by` say; by "auc"
  * only on request or with final images, as then the labels choose the model, and the result says
  * so. After every run OUT/sweep.json and OUT/leaderboard.csv are replaced, and in the end
  * OUT/report.html (unseen_report writes it at any time); the first is the result:
@@ -392,10 +397,11 @@ typedef struct unseen_sweep_options {
  * {run, test, labels, auc, auc_ci95, n, positives}, null until every run has been tried, and kept
  * in OUT/final.json, with the scores in OUT/final.csv, groups, where runs differ in their seeds
  * alone: [{overrides: without the seed, runs: how many are done, auc, held_out_loss, loss: {mean,
- * ci95: by Student's t}}], runs, best first: [{rank, out, overrides: [..], status: "waiting",
+ * ci95: by Student's t}}], agreement: {held_out_loss, loss, synthetic_auc: {runs, spearman,
+ * kendall: how far their order by it is that by AUC}}, runs, best first: [{rank, out, overrides: [..], status: "waiting",
  * "running" (in another process), "done", "diverged", "failed", "interrupted" or "stopped" (by
  * halving), message (of failures), parameters, images_per_second (in training), held_out_loss,
- * loss, auc, auc_ci95, epochs, train_seconds, fronts: which of "parameters" and "images_per_second"
+ * loss, auc, auc_ci95, synthetic_auc, epochs, train_seconds, fronts: which of "parameters" and "images_per_second"
  * no other run beats at an AUC as good, or without AUCs at a loss as low; with list_only:
  * seconds_left, of training}], with list_only estimate: {seconds_left: by all devices together and,
  * with halving, of the runs that go on; devices, basis: what it rests on: the speed of runs that

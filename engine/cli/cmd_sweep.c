@@ -33,6 +33,7 @@ static void add_run(cli_table *table, const cJSON *run, bool listed) {
     cli_table_take(table, cJSON_IsNumber(low) && cJSON_IsNumber(high)
                               ? cli_format("%.3f to %.3f", low->valuedouble, high->valuedouble)
                               : cli_format("-"));
+    cell_number(table, "%.3f", cli_number(run, "synthetic_auc"));
     cli_table_take(table, cli_grouped(cli_integer(run, "parameters")));
     cli_table_take(table, cli_duration(cli_number(run, "train_seconds")));
     if (listed) cli_table_take(table, cli_duration(cli_number(run, "seconds_left")));
@@ -101,14 +102,24 @@ static void print_estimate(const cJSON *estimate) {
     free(left);
 }
 
+/* How far what needs no labels would have ranked the runs as their AUCs do. */
+static void print_agreement(const cJSON *result) {
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(result, "agreement"), *one;
+    cJSON_ArrayForEach(one, all) printf(
+        "the order by %s and that by AUC agree by %.2f (Spearman), %.2f (Kendall), over %lld "
+        "runs\n",
+        one->string, cli_number(one, "spearman"), cli_number(one, "kendall"),
+        (long long)cli_integer(one, "runs"));
+}
+
 static void print_sweep(const cJSON *result) {
-    static const char *const header[] = {"rank",     "run",        "status",         "held out",
-                                         "loss",     "AUC",        "95% confidence", "parameters",
-                                         "training", "left, about"};
+    static const char *const header[] = {
+        "rank",           "run",           "status",     "held out", "loss",       "AUC",
+        "95% confidence", "synthetic AUC", "parameters", "training", "left, about"};
     const cJSON *estimate = cJSON_GetObjectItemCaseSensitive(result, "estimate");
     const size_t columns = sizeof header / sizeof *header - (estimate ? 0 : 1);
     cli_table table;
-    cli_table_begin(&table, estimate ? "rllrrrrrrr" : "rllrrrrrr");
+    cli_table_begin(&table, estimate ? "rllrrrrrrrr" : "rllrrrrrrr");
     for (size_t i = 0; i < columns; i++)
         cli_table_cell(&table, header[i]);
     const cJSON *run;
@@ -123,6 +134,7 @@ static void print_sweep(const cJSON *result) {
         printf("\nno run is done yet in ");
     cli_put_clean(cli_text(result, "out"), stdout);
     putchar('\n');
+    print_agreement(result);
     print_final(cJSON_GetObjectItemCaseSensitive(result, "final"));
     print_estimate(estimate);
     cli_print_warnings(result);

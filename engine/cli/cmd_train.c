@@ -4,7 +4,7 @@
 
 int cli_cmd_train(int argc, char **argv) {
     static const cli_usage usage = {
-        .arguments = "CONFIG",
+        .arguments = "[CONFIG]",
         .help =
             "Trains a model as CONFIG says and saves it, with its log and its whole config, in one "
             "folder, without looking at any test image. Score images with it later, by "
@@ -12,9 +12,14 @@ int cli_cmd_train(int argc, char **argv) {
             "\vExample:\n"
             "  unseen train configs/strong.json --train faces.npy --out runs/faces",
         .groups = CLI_OPTION_TRAIN | CLI_OPTION_TRAINING | CLI_OPTION_CONFIG | CLI_OPTION_RUN |
+<<<<<<< HEAD
+                  CLI_OPTION_DEVICE | CLI_OPTION_PROFILE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+        .minimum = 0,
+=======
                   CLI_OPTION_DEVICE | CLI_OPTION_SHARES | CLI_OPTION_PROFILE | CLI_OPTION_JSON |
                   CLI_OPTION_QUIET,
         .minimum = 1,
+>>>>>>> main
         .maximum = 1,
     };
     return cli_job(&usage, argc, argv, true);

@@ -118,6 +118,8 @@ int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {
     int status = UNSEEN_BAD_INPUT;
     if (options.argument_count)
         path = cli_format("%s", options.arguments[0]);
+    else if (!options.resume)
+        path = cli_format("default");
     else if (options.out)
         path = cli_format("%s/config.json", options.out);
     else

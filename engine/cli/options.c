@@ -402,8 +402,15 @@ static char *find_installed_config(const char *name) {
         path = installed_config(folder, name);
         free(folder);
     }
+    if (!path) path = installed_config(UNSEEN_CONFIG_DIR, name);
+    if (!path && slash) { /* a program that was built and not installed: build/ beside configs/ */
+        *slash = '\0';
+        char *folder = cli_format("%s/../configs", program);
+        path = installed_config(folder, name);
+        free(folder);
+    }
     free(program);
-    return path ? path : installed_config(UNSEEN_CONFIG_DIR, name);
+    return path;
 }
 
 char *cli_config_path(const char *name) {

@@ -82,6 +82,8 @@ static void write_cards(FILE *page, const us_run *run) {
     fputs("<dl class=\"cards\">\n", page);
     write_evaluation_cards(page, run);
     write_pixel_cards(page, run);
+    write_number_card(page, "AUC without labels", us_run_number(metrics, "synthetic_auc"),
+                      us_text_score, "of anomalies made of normal images");
     snprintf(note, sizeof note, "held out: %s", us_text_number(held_out, number));
     write_number_card(page, "Training loss", us_run_number(metrics, "loss"), us_text_number,
                       isfinite(held_out) ? note : NULL);

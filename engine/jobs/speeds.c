@@ -96,7 +96,8 @@ static unseen_status time_steps(us_device *device, us_bench_subject *subject, do
 
 unseen_status us_speeds_measure(const unseen_config *config, const char *device, double seconds,
                                 const unseen_events *events, us_speed *speed, unseen_error *error) {
-    us_bench_subject subject = {.config = config};
+    /* Of members, one: speeds are told by FLOPs. */
+    us_bench_subject subject = {.config = config->member_count ? config->members[0] : config};
     us_device *open = NULL;
     US_TRY(us_device_open(device, &open, error));
     us_event_message(events, UNSEEN_EVENT_MESSAGE,

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "evaluation/report_sweep.h"
+#include "sweep/agreement.h"
 #include "sweep/estimate.h"
 #include "sweep/groups.h"
 
@@ -201,7 +202,8 @@ static bool fill(cJSON *object, const us_sweep *sweep, const char *by, const pla
     if (complete && sweep->plan.final.test)
         complete = add(object, "final",
                        sweep->final ? cJSON_Duplicate(sweep->final, true) : cJSON_CreateNull());
-    return complete && us_groups_add(object, sweep) && add_runs(object, sweep, by, places);
+    return complete && us_agreement_add(object, sweep) && us_groups_add(object, sweep) &&
+           add_runs(object, sweep, by, places);
 }
 
 const char *us_leaderboard_best(const us_sweep *sweep) {

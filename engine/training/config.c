@@ -111,6 +111,13 @@ const us_key us_training_keys[] = {
      .maximum = 1000000,
      .fallback = {50},
      .help = "Passes over the training images"},
+    {.name = "least_steps",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(least_steps),
+     .minimum = 0,
+     .maximum = 1000000000,
+     .help =
+         "Where there are so few images that the epochs have fewer steps, there are more epochs"},
     {.name = "batch",
      .kind = US_KEY_INT,
      .offset = TRAINING(batch),

@@ -154,7 +154,8 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
     } added[] = {{"/training/precision", "\"fp32\""},
                  {"/training/batchnorm", "\"synchronized\""},
                  {"/input/overlap", "0.25"},
-                 {"/training/held_out_seed", "-1"}};
+                 {"/training/held_out_seed", "-1"},
+                 {"/training/least_steps", "0"}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         if (strcmp(added[i].pointer, pointer) != 0) continue;
         char text[40];

@@ -49,7 +49,10 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
 
 @test "every verb says what is missing or too much" {
     for verb in run train show tune bench; do
-        fails_with 2 "CONFIG is missing" "$verb"
+        case $verb in
+        run | train) fails_with 2 "default.json: no training images" "$verb" ;;
+        *) fails_with 2 "CONFIG is missing" "$verb" ;;
+        esac
         fails_with 2 "unexpected argument 'b'" "$verb" a b
     done
     fails_with 2 "PLAN is missing" sweep
