@@ -15,15 +15,9 @@ int cli_cmd_run(int argc, char **argv) {
             "  unseen run configs/strong.json --train faces.npy --test unknown.npy \\\n"
             "      --labels unknown-labels.npy --out runs/faces",
         .groups = CLI_OPTION_TRAIN | CLI_OPTION_TEST | CLI_OPTION_TRAINING | CLI_OPTION_CONFIG |
-<<<<<<< HEAD
-                  CLI_OPTION_RUN | CLI_OPTION_CSV | CLI_OPTION_DEVICE | CLI_OPTION_PROFILE |
-                  CLI_OPTION_JSON | CLI_OPTION_QUIET,
-        .minimum = 0,
-=======
                   CLI_OPTION_RUN | CLI_OPTION_CSV | CLI_OPTION_DEVICE | CLI_OPTION_SHARES |
                   CLI_OPTION_PROFILE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
-        .minimum = 1,
->>>>>>> main
+        .minimum = 0,
         .maximum = 1,
     };
     return cli_job(&usage, argc, argv, false);

@@ -12,14 +12,9 @@ int cli_cmd_train(int argc, char **argv) {
             "\vExample:\n"
             "  unseen train configs/strong.json --train faces.npy --out runs/faces",
         .groups = CLI_OPTION_TRAIN | CLI_OPTION_TRAINING | CLI_OPTION_CONFIG | CLI_OPTION_RUN |
-<<<<<<< HEAD
-                  CLI_OPTION_DEVICE | CLI_OPTION_PROFILE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
-        .minimum = 0,
-=======
                   CLI_OPTION_DEVICE | CLI_OPTION_SHARES | CLI_OPTION_PROFILE | CLI_OPTION_JSON |
                   CLI_OPTION_QUIET,
-        .minimum = 1,
->>>>>>> main
+        .minimum = 0,
         .maximum = 1,
     };
     return cli_job(&usage, argc, argv, true);

@@ -300,7 +300,6 @@ static unseen_status begin_folder(run *r, unseen_error *error) {
 
 /* ---- training ---- */
 
-<<<<<<< HEAD
 /* As many epochs as /training/least_steps asks for. */
 static void settle_epochs(run *r) {
     us_training_settings *settings = &r->settled.training;
@@ -311,18 +310,12 @@ static void settle_epochs(run *r) {
     if (epochs > settings->epochs) settings->epochs = (int)epochs;
 }
 
-static unseen_status resume(run *r, unseen_error *error) {
-    bool checkpoint;
-    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
-    if (checkpoint) return us_trainer_load(r->trainer, error);
-=======
 /* Where there is none, it says so, and training starts from the beginning. */
 static unseen_status find_checkpoint(run *r, unseen_error *error) {
     bool there;
     if (!r->options->resume) return UNSEEN_OK;
     US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &there, error));
     if (there) return us_folder_path(r->options->out, US_RUN_CHECKPOINT, &r->checkpoint, error);
->>>>>>> main
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
                      "%s holds no checkpoint: training starts from the beginning", r->options->out);
     return UNSEEN_OK;
@@ -346,24 +339,10 @@ static unseen_status open_device(run *r, unseen_error *error) {
     return choose_kernels(r, error);
 }
 
-<<<<<<< HEAD
-static unseen_status prepare(run *r, unseen_error *error) {
-    const us_training_settings *settings = &r->config->training;
-    US_TRY(resolve_config(r, error));
-    if (r->config->member_count) return begin_folder(r, error);
-    settle_epochs(r);
-    US_TRY(open_device(r, error));
-    us_tuning_advice_begin(&r->advice, &r->device->facts, r->device->tuning, r->config->path,
-                           r->events);
-    int batch = us_dataset_batch(&r->training, settings->batch);
-    US_TRY(us_detector_create(r->device, &r->config->detector, batch, true, &r->model.detector,
-                              error));
-=======
 /* A checkpoint that does not fit leaves the folder as it was. */
 static unseen_status create_trainer(run *r, int batch, int own, unseen_error *error) {
     US_TRY(us_detector_create(r->device, &r->config->detector, own, true, r->group,
                               &r->model.detector, error));
->>>>>>> main
     const us_trainer_options training = {
         .config = r->config,
         .detector = r->model.detector,
@@ -383,6 +362,7 @@ static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     unseen_status status = resolve_config(r, error);
     if (status == UNSEEN_OK && r->config->member_count) return begin_folder(r, error);
+    settle_epochs(r);
     if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
     US_TRY(us_group_agree(r->group, status, error));
     US_TRY(us_ranks_compare(r->group, r->config, r->origin, error));
@@ -632,10 +612,6 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-<<<<<<< HEAD
-    run r = {.settled = *config, .options = options, .events = events, .claim.lock = -1};
-    r.config = r.model.config = &r.settled;
-=======
     run r = {.config = config,
              .options = options,
              .model.config = config,
@@ -644,7 +620,6 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     if (options->parallel) US_TRY(us_group_open(&r.group, error));
     r.own_events = us_ranks_events(r.group, events);
     r.events = &r.own_events;
->>>>>>> main
     cJSON *results = cJSON_CreateObject();
     unseen_status status = do_run(&r, results, json, error);
     if (status != UNSEEN_OK) {

@@ -40,13 +40,9 @@ typedef struct us_training_settings {
     double clip_norm, held_out;
     bool flip; /* says augmentation.flip = 0.5 */
     us_augmentation_settings augmentation;
-<<<<<<< HEAD
     int precision;   /* us_precision */
+    int batchnorm;   /* us_batchnorm_sharing */
     int least_steps; /* for which epochs are added, where they are too few */
-=======
-    int precision; /* us_precision */
-    int batchnorm; /* us_batchnorm_sharing */
->>>>>>> main
     int checkpoint_epochs, synthetic_epochs;
     us_schedule schedule;
     us_stopping stopping;
