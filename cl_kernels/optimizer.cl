@@ -49,7 +49,7 @@
         const T g = clipping * GRADIENT(LOAD, i) + decay * p;                                      \
         const T m = beta1 * LOAD(moment1 + i) + g;                                                 \
         STORE(m, moment1 + i);                                                                     \
-        STORE(p - step * m, parameters + i);                                                       \
+        STORE(p - step * (rest1 * g + beta2 * m), parameters + i);                                 \
     }
 #else
 #define UPDATE(T, LOAD, STORE)                                                                     \
@@ -68,7 +68,8 @@
 #define STORE_ONE(v, p) (*(p) = (v))
 
 /* coefficient: the factor of the gradients; NULL means 1. rest1 and rest2 are 1 - beta1 and 1 -
- * beta2. SGD uses beta1 as its momentum. decay: for ADAMW already times the learning rate. */
+ * beta2. SGD uses beta1 as its momentum; rest1 is 0 and beta2 is 1, with Nesterov's momentum 1 and that
+ * momentum. decay: for ADAMW already times the learning rate. */
 __kernel GROUP_ATTRIBUTE void optimizer_update(__global float *restrict parameters, GRADIENTS,
                                                __global float *restrict moment1,
                                                __global float *restrict moment2,

@@ -8,16 +8,21 @@
  *      loss on r if the config says so;
  *   4. the classifier's loss on the negatives;
  *   5. the classifier learns.
- * In the epochs of the warm-up there are steps 1 and 3 alone. An image scores its reconstruction
- * error and minus the classifier's logit. */
+ * With joint batches the negatives are made, by the decoder as it is, before step 2, and the
+ * classifier sees the three batches as one, so that its batch statistics do not tell them apart. In
+ * the epochs of the warm-up there are steps 1 and 3 alone. An image scores its reconstruction error
+ * and minus the classifier's logit. */
 #include <stdlib.h>
 
+#include "detector/joint_judge.h"
 #include "detector/judge.h"
 #include "detector/negatives.h"
 #include "detector/reconstruction.h"
 
 enum { ENCODER, DECODER, CLASSIFIER };
 enum { LOSS_RECONSTRUCTION, LOSS_CLASSIFIER };
+
+enum { BATCHES_APART, BATCHES_JOINT, KINDS = 3 };
 
 typedef enum classified { CLASSIFIED_IMAGE, CLASSIFIED_RECONSTRUCTION } classified;
 
@@ -27,6 +32,7 @@ typedef struct boss_attributes {
     double classifier_gradient;
     int warmup_epochs;
     int classified;
+    int batches;
 } boss_attributes;
 
 static const char *const code_sources[] = {"normal", "rectified_normal", "uniform", "matched",
@@ -34,6 +40,8 @@ static const char *const code_sources[] = {"normal", "rectified_normal", "unifor
 static const char *const noise_images[] = {"uniform", "normal", NULL};
 static const char *const corruptions[] = {"noise",  "cutout", "paste", "crop",
                                           "rotate", "blur",   NULL};
+static const char *const moves[] = {"zoom_in", "zoom_out", "shift", "tilt", "turn", NULL};
+static const char *const batch_kinds[] = {"apart", "joint", NULL};
 static const char *const inputs[] = {"image", "reconstruction", NULL};
 
 #define SHARE(member, share, text)                                                                 \
@@ -49,6 +57,7 @@ static const char *const inputs[] = {"image", "reconstruction", NULL};
 
 static const us_key share_keys[] = {
     SHARE(codes, 1, "Share of images decoded from random codes"),
+    SHARE(moved, 0, "Share of training images that are moved"),
     SHARE(noise, 0, "Share of images of noise"),
     SHARE(corrupted, 0, "Share of training images that are corrupted"),
     {.kind = US_KEY_END},
@@ -90,6 +99,28 @@ static const us_key keys[] = {
      .help = "What corrupts an image, drawn for each: noise added, a rectangle of one grey, a "
              "rectangle "
              "from elsewhere, a window enlarged, a rotation, a blur"},
+    {.name = "moves",
+     .kind = US_KEY_CHOICES,
+     .offset = offsetof(boss_attributes, negatives.moves),
+     .choices = moves,
+     .fallback = {(1u << US_MOVES) - 1},
+     .help = "How an image is moved, drawn for each: enlarged, made smaller, shifted, tilted, "
+             "turned by "
+             "quarters; its mirror image follows beyond an edge"},
+    {.name = "reconstructed_negatives",
+     .kind = US_KEY_NUMBER,
+     .offset = offsetof(boss_attributes, negatives.reconstructed),
+     .maximum = 1,
+     .help = "Share of the moved and of the corrupted negatives that encoder and decoder reproduce "
+             "before the classifier sees them"},
+    {.name = "batches",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(boss_attributes, batches),
+     .choices = batch_kinds,
+     .help = "Whether real images, reconstructions and negatives are batches of their own to the "
+             "classifier (apart) or one batch (joint): its BatchNorm tells batches of one kind by "
+             "their "
+             "statistics"},
     WEIGHT(real_weight, 0.5, "Weight of the classifier's loss on real images"),
     WEIGHT(reconstruction_weight, 0.5, "Weight of the classifier's loss on reconstructions"),
     WEIGHT(fake_weight, 1, "Weight of the classifier's loss on negatives"),
@@ -115,6 +146,7 @@ static const us_key keys[] = {
 typedef struct boss {
     us_reconstruction reconstruction;
     us_judge classifier;
+    us_joint_judge joint; /* what learns in its place with joint batches */
     us_negatives negatives;
     us_buffer *no_loss; /* one zero: the classifier's loss in the warm-up */
 } boss;
@@ -123,7 +155,7 @@ static unseen_status check(const us_detector_spec *spec, const us_json *config,
                            unseen_error *error) {
     const us_negative_shares *shares =
         &((const boss_attributes *)spec->attributes)->negatives.shares;
-    if (shares->codes + shares->noise + shares->corrupted == 0) {
+    if (shares->codes + shares->moved + shares->noise + shares->corrupted == 0) {
         us_json detector = us_json_member(config, "detector");
         us_json negatives = us_json_member(&detector, "negatives");
         return us_json_fail(&negatives, error, "no share is above 0: there are no negatives");
@@ -133,8 +165,15 @@ static unseen_status check(const us_detector_spec *spec, const us_json *config,
 
 static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
     const boss_attributes *attributes = spec->attributes;
-    if (network == DECODER && attributes->negatives.shares.codes > 0) passes->forward++;
+    const us_negatives_settings *negatives = &attributes->negatives;
+    if (network == DECODER && negatives->shares.codes > 0) passes->forward++;
+    if (network != CLASSIFIER && negatives->reconstructed > 0) passes->forward++;
     if (network == CLASSIFIER) passes->input = attributes->classifier_gradient > 0;
+}
+
+static int batches_at_once(const us_detector_spec *spec, int network) {
+    const boss_attributes *attributes = spec->attributes;
+    return network == CLASSIFIER && attributes->batches == BATCHES_JOINT ? KINDS : 1;
 }
 
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
@@ -143,9 +182,14 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     detector->state = b;
     const boss_attributes *attributes = detector->spec->attributes;
     US_TRY(us_reconstruction_create(detector, training, &b->reconstruction, error));
-    US_TRY(us_judge_create(detector, CLASSIFIER, training, &b->classifier, error));
+    const bool joint = attributes->batches == BATCHES_JOINT;
+    US_TRY(us_judge_create(detector, CLASSIFIER, training && !joint, &b->classifier, error));
     if (!training) return UNSEEN_OK;
-    US_TRY(us_negatives_create(detector, &attributes->negatives, DECODER, &b->negatives, error));
+    if (joint)
+        US_TRY(us_joint_judge_create(detector, CLASSIFIER, attributes->classifier_gradient > 0,
+                                     &b->joint, error));
+    US_TRY(us_negatives_create(detector, &attributes->negatives, ENCODER, DECODER, &b->negatives,
+                               error));
     return us_buffer_create(detector->device, sizeof(float), "a loss", &b->no_loss, error);
 }
 
@@ -154,6 +198,7 @@ static void destroy(us_detector *detector) {
     if (!b) return;
     us_reconstruction_destroy(&b->reconstruction);
     us_judge_destroy(&b->classifier);
+    us_joint_judge_destroy(&b->joint);
     us_negatives_destroy(&b->negatives);
     us_buffer_destroy(b->no_loss);
     free(b);
@@ -192,6 +237,26 @@ static unseen_status warm_up(boss *b, const us_detector_step *step, unseen_error
                           b->no_loss, 0, sizeof(float), error);
 }
 
+/* What follows the reconstruction r, with the classifier's three batches as one. */
+static unseen_status train_joint(boss *b, const boss_attributes *a, const us_detector_step *step,
+                                 us_buffer *r, unseen_error *error) {
+    us_reconstruction *reconstruction = &b->reconstruction;
+    us_buffer *negatives;
+    US_TRY(us_negatives_make(&b->negatives, step, us_tape_output(reconstruction->encoder_tape),
+                             &negatives, error));
+    us_joint_batch batches[KINDS] = {
+        {.images = step->x, .target = 1, .weight = (float)a->real_weight},
+        {.images = r, .target = 1, .weight = (float)a->reconstruction_weight},
+        {.images = negatives, .target = 0, .weight = (float)a->fake_weight},
+    };
+    if (a->classifier_gradient > 0) batches[1].dx = reconstruction->image_gradient;
+    US_TRY(us_joint_judge_learn(&b->joint, batches, step->n, step->losses,
+                                step->slot + LOSS_CLASSIFIER, error));
+    US_TRY(us_reconstruction_error(reconstruction, step, 1, (float)a->classifier_gradient, error));
+    US_TRY(us_reconstruction_update(reconstruction, step, error));
+    return step->update(step->user, CLASSIFIER, NULL, error);
+}
+
 static unseen_status train(us_detector *detector, const us_detector_step *step,
                            unseen_error *error) {
     boss *b = detector->state;
@@ -201,6 +266,7 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     if (step->epoch < a->warmup_epochs) return warm_up(b, step, error);
     US_TRY(
         us_reconstruction_forward(reconstruction, step->x, step->n, US_TRAINING_MOVES, &r, error));
+    if (a->batches == BATCHES_JOINT) return train_joint(b, a, step, r, error);
 
     classification real = {.images = step->x, .target = 1, .weight = a->real_weight, .first = true};
     classification reconstructed = {.images = r, .target = 1, .weight = a->reconstruction_weight};
@@ -259,6 +325,7 @@ const us_detector_type us_boss_detector = {
                {"classifier", "classifier", US_GAME_JUDGE}},
     .columns = {{"reconstruction", 1, "decoder"}, {"classifier", -1, "classifier"}},
     .count_passes = count_passes,
+    .batches_at_once = batches_at_once,
     .warmup_key = "warmup_epochs",
     .check = check,
     .create = create,

@@ -159,7 +159,8 @@ static unseen_status create_training(us_detector *detector, unseen_error *error)
     US_TRY(us_contrastive_loss_create(device, dimensions_of(detector), c->wide,
                                       us_network_output_activation(networks[PROJECTION]),
                                       a->temperature, &c->loss, error));
-    US_TRY(us_class_entropy_create(device, US_PURPOSE_TRAINING, US_TURNS, c->wide,
+    const us_class_heads turns = {1, {US_TURNS}, {1}};
+    US_TRY(us_class_entropy_create(device, US_PURPOSE_TRAINING, &turns, c->wide,
                                    us_network_output_activation(networks[CLASSIFIER]), &c->entropy,
                                    error));
     return us_gradient_sum_create(&(us_build){.device = device, .purpose = US_PURPOSE_TRAINING},

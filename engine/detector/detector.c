@@ -46,23 +46,42 @@ int us_detector_joint(const us_detector_spec *spec, bool training) {
     return spec->type->joint ? spec->type->joint(spec, training) : 1;
 }
 
-static unseen_status create_network(us_detector *detector, int index, bool training,
+/* joined 0: as detector->networks; else as detector->joined, of so many batches at once. */
+static unseen_status create_network(us_detector *detector, int index, int joined, bool training,
                                     unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     const struct us_detector_network *role = &spec->type->networks[index];
     const int joint = us_detector_joint(spec, training);
-    us_network_options options = {.batch = joint > 1 ? joint * detector->padded : detector->batch,
+    us_network_options options = {.batch = joined      ? joined * detector->batch
+                                           : joint > 1 ? joint * detector->padded
+                                                       : detector->batch,
                                   .logits = role->logits,
                                   .compared = role->compared,
                                   .training = training,
                                   .precision = spec->precision,
                                   .group = spec->local_statistics ? NULL : detector->group,
-                                  .share = &detector->shares[index]};
+                                  .share = &detector->shares[index],
+                                  .same = joined ? detector->networks[index] : NULL};
     for (int i = 0; role->input && !role->plain_input && i < index; i++)
         if (strcmp(spec->networks[i].name, role->input) == 0)
             options.input_activation = us_network_output_activation(detector->networks[i]);
     return us_network_create(detector->device, &spec->networks[index], &options,
-                             &detector->networks[index], error);
+                             joined ? &detector->joined[index] : &detector->networks[index], error);
+}
+
+static unseen_status create_networks(us_detector *detector, bool training, unseen_error *error) {
+    const us_detector_spec *spec = detector->spec;
+    for (int i = 0; i < spec->network_count; i++) {
+        const int joined =
+            training && spec->type->batches_at_once ? spec->type->batches_at_once(spec, i) : 1;
+        US_TRY(create_network(detector, i, 0, training && joined == 1, error));
+        if (joined > 1) US_TRY(create_network(detector, i, joined, training, error));
+    }
+    return UNSEEN_OK;
+}
+
+us_network *us_detector_trained(const us_detector *detector, int network) {
+    return detector->joined[network] ? detector->joined[network] : detector->networks[network];
 }
 
 static unseen_status create_inputs(us_detector *detector, unseen_error *error) {
@@ -87,8 +106,7 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     detector->padded = us_device_pad(&device->facts, batch);
     unseen_status status;
     US_CHECK(create_flat(detector, training, error));
-    for (int i = 0; i < spec->network_count; i++)
-        US_CHECK(create_network(detector, i, training, error));
+    US_CHECK(create_networks(detector, training, error));
     if (detector->gradient_parts)
         US_CHECK(us_gradient_parts_allocate(detector->gradient_parts, error));
     US_CHECK(us_pixel_score_create(device, (us_pixel_score_kind)spec->scoring.pixel,
@@ -110,8 +128,10 @@ void us_detector_destroy(us_detector *detector) {
     us_pixel_score_destroy(detector->pixel_score);
     us_buffer_destroy(detector->x);
     us_buffer_destroy(detector->x_last);
-    for (int i = 0; i < detector->spec->network_count; i++)
+    for (int i = 0; i < detector->spec->network_count; i++) {
+        us_network_destroy(detector->joined[i]);
         us_network_destroy(detector->networks[i]);
+    }
     destroy_flat(detector);
     free(detector);
 }

@@ -72,6 +72,9 @@ typedef struct us_detector {
     int batch;       /* as asked for */
     int padded;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
+    /* Of networks that see several batches at once in training: for those, with the same parameters
+     * and statistics. Gradients are theirs then. Else NULL. */
+    us_network *joined[US_DETECTOR_MAX_NETWORKS];
     us_buffer *parameters, *gradients; /* of all networks, one after the other; NULL: none */
     us_gradient_parts *gradient_parts;
     us_network_share shares[US_DETECTOR_MAX_NETWORKS];
@@ -92,6 +95,9 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                  bool training, us_group *group, us_detector **detector,
                                  unseen_error *error);
 void us_detector_destroy(us_detector *detector);
+
+/* The network that passes backward go through. */
+us_network *us_detector_trained(const us_detector *detector, int network);
 
 /* Called once the work on the batch in detector->x is enqueued: x becomes the buffer for the next
  * batch. */
@@ -180,6 +186,9 @@ struct us_detector_type {
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
     /* How many batches' worth of images the networks see side by side in one pass. NULL: one. */
     int (*joint)(const us_detector_spec *spec, bool training);
+    /* How many batches a single network sees as one in training alone, one after the other without
+     * padding: detector->joined. NULL: one, each network. */
+    int (*batches_at_once)(const us_detector_spec *spec, int network);
     /* The key, of kind US_KEY_INT, that says for how many epochs at the beginning not every network
      * is trained. NULL: there is none. */
     const char *warmup_key;

@@ -3,20 +3,34 @@
  * (Golan and El-Yaniv, arXiv 1805.10917). It recognises the transformation of images like
  * those it was trained on, and is uncertain on others. One step:
  *   1. each image of the batch is transformed in a way drawn for it;
- *   2. the classifier learns the cross entropy of its scores with what was drawn.
+ *   2. the classifier learns the cross entropy of its scores with what was drawn: with one class
+ * for each combination, or by several heads, one for each kind of transformation (Hendrycks et al.,
+ * arXiv 1906.12340), whose cross entropies are added.
+ *
  * An image scores the sum, over all transformations, of the cross entropy after undergoing it:
- * minus the paper's simplified normality score. */
+ * minus the paper's simplified normality score. Or minus its whole normality score: with the
+ * parameters alpha of Dirichlet distributions (answers.h) in the place of what was drawn, the sum
+ * of (1 - alpha) log p over transformations and classes. */
 #include <math.h>
 #include <stdlib.h>
 
+#include "detector/answers.h"
 #include "detector/detector.h"
 #include "ops/class_entropy.h"
 #include "ops/transformation.h"
 
+enum { HEADS_JOINT, HEADS_SEPARATE };
+enum { SCORE_CROSS_ENTROPY, SCORE_DIRICHLET };
+enum { SURVEYED = 4096 /* training images that Dirichlet parameters come from, about, at most */ };
+
 typedef struct transformations_attributes {
     bool rotations, flips;
     double shift;
+    int heads, score;
 } transformations_attributes;
+
+static const char *const head_kinds[] = {"joint", "separate", NULL};
+static const char *const score_kinds[] = {"cross_entropy", "dirichlet", NULL};
 
 static const us_key keys[] = {
     {.name = "rotations",
@@ -36,6 +50,18 @@ static const us_key keys[] = {
      .maximum = 0.5,
      .fallback = {0.25},
      .help = "Shift images by this share of their sides, in each direction or not; 0: never"},
+    {.name = "heads",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(transformations_attributes, heads),
+     .choices = head_kinds,
+     .help = "joint: one class for each combination of rotation, flip and shift; separate: classes "
+             "of their own for rotations, shifts down, shifts to the right and flips"},
+    {.name = "score",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(transformations_attributes, score),
+     .choices = score_kinds,
+     .help = "cross_entropy: with the transformations that there were; dirichlet: with Dirichlet "
+             "distributions of what the classifier answers for training images"},
     {.kind = US_KEY_END},
 };
 
@@ -45,6 +71,7 @@ typedef struct transformations {
     us_transformation *transformation;
     us_class_entropy *entropy;
     int count;
+    us_answers *answers; /* NULL: not wanted */
     us_buffer *labels, *transformed, *entropies, *gradient;
 } transformations;
 
@@ -59,6 +86,23 @@ static us_transformations transformation_set(const us_detector_spec *spec) {
     };
     if (set.shift_y > 0 && set.shift_x > 0) set.shifts = 9;
     return set;
+}
+
+/* The heads of the classifier; separate ones are those of the transformations that there are. */
+static us_class_heads class_heads(const us_detector_spec *spec) {
+    const transformations_attributes *a = spec->attributes;
+    const us_transformations set = transformation_set(spec);
+    if (a->heads == HEADS_JOINT) return (us_class_heads){1, {us_transformations_count(&set)}, {1}};
+    const int down = set.shifts > 1 ? 3 : 1;
+    const int sizes[] = {set.rotations, down, down, set.flips};
+    const int divisors[] = {set.flips * set.shifts, 3, 1, set.shifts};
+    us_class_heads heads = {0};
+    for (int i = 0; i < US_CLASS_HEADS_MOST; i++)
+        if (sizes[i] > 1) {
+            heads.sizes[heads.count] = sizes[i];
+            heads.divisors[heads.count++] = divisors[i];
+        }
+    return heads;
 }
 
 static void count_passes(const us_detector_spec *spec, int network, us_passes *passes) {
@@ -87,11 +131,17 @@ static unseen_status check(const us_detector_spec *spec, const us_json *config,
         return us_json_fail(&detector, error,
                             "no transformation is left to tell apart: allow rotations, flips or a "
                             "shift of at least one pixel");
-    if (us_shape_size(out) == (size_t)count) return UNSEEN_OK;
+    const us_class_heads heads = class_heads(spec);
+    const int classes = us_class_heads_classes(&heads);
+    if (us_shape_size(out) == (size_t)classes) return UNSEEN_OK;
     return us_json_fail(&classifier, error,
-                        "the classifier must give %d numbers per image, one for each "
-                        "transformation, not %d x %d x %d",
-                        count, out.channels, out.height, out.width);
+                        "the classifier must give %d numbers per image, one for each %s, not %d x "
+                        "%d x %d",
+                        classes,
+                        a->heads == HEADS_JOINT
+                            ? "transformation"
+                            : "rotation, shift down, shift to the right and flip",
+                        out.channels, out.height, out.width);
 }
 
 static unseen_status create(us_detector *detector, bool training, unseen_error *error) {
@@ -108,7 +158,8 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     US_TRY(us_tape_create(t->classifier, training, &t->tape, error));
     US_TRY(us_transformation_create(device, purpose, &set, input, detector->padded,
                                     &t->transformation, error));
-    US_TRY(us_class_entropy_create(device, purpose, t->count, detector->padded,
+    const us_class_heads heads = class_heads(detector->spec);
+    US_TRY(us_class_entropy_create(device, purpose, &heads, detector->padded,
                                    us_network_output_activation(t->classifier), &t->entropy,
                                    error));
     US_TRY(us_buffer_create(device, (size_t)detector->padded * sizeof(int32_t),
@@ -116,9 +167,12 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
     US_TRY(us_buffer_create(device, us_shape_size(input) * lane_bytes, "transformed images",
                             &t->transformed, error));
     US_TRY(us_buffer_create(device, lane_bytes, "cross entropies", &t->entropies, error));
+    const transformations_attributes *a = detector->spec->attributes;
+    if (a->score == SCORE_DIRICHLET)
+        US_TRY(us_answers_create(device, &heads, t->count, &t->answers, error));
     if (!training) return UNSEEN_OK;
-    return us_buffer_create(device, (size_t)t->count * lane_bytes, "gradient of the class scores",
-                            &t->gradient, error);
+    return us_buffer_create(device, (size_t)us_class_heads_classes(&heads) * lane_bytes,
+                            "gradient of the class scores", &t->gradient, error);
 }
 
 static void destroy(us_detector *detector) {
@@ -131,6 +185,7 @@ static void destroy(us_detector *detector) {
     us_buffer_destroy(t->transformed);
     us_buffer_destroy(t->entropies);
     us_buffer_destroy(t->gradient);
+    us_answers_destroy(t->answers);
     free(t);
 }
 
@@ -169,14 +224,36 @@ static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buf
     return judge_drawn(detector->state, x, n, 0, (uint32_t)slot, NULL, losses, slot, error);
 }
 
+/* The classifier's answers for images after transformation i are then the tape's output. */
+static unseen_status look_at_all(transformations *t, us_buffer *x, int i, int n,
+                                 unseen_error *error) {
+    US_TRY(us_transformation_all(t->transformation, x, i, t->transformed, n, error));
+    return us_network_forward(t->classifier, t->tape, t->transformed, n, US_TRAINING_NONE, error);
+}
+
+static unseen_status weigh_answers(transformations *t, int i, int n, us_buffer *scores,
+                                   unseen_error *error) {
+    const us_class_weighting weighting = {
+        .y = us_tape_output(t->tape),
+        .weights = t->answers->weights,
+        .scores = scores,
+        .first = (size_t)i * (size_t)t->answers->classes,
+        .n = n,
+        .accumulate = i > 0,
+    };
+    return us_class_entropy_weighted(t->entropy, &weighting, error);
+}
+
 static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error) {
     transformations *t = detector->state;
     for (int i = 0; i < t->count; i++) {
+        US_TRY(look_at_all(t, x, i, n, error));
+        if (t->answers) {
+            US_TRY(weigh_answers(t, i, n, columns[0], error));
+            continue;
+        }
         US_TRY(us_transformation_draw(t->transformation, t->labels, i, 0, 0, error));
-        US_TRY(us_transformation_all(t->transformation, x, i, t->transformed, n, error));
-        US_TRY(
-            us_network_forward(t->classifier, t->tape, t->transformed, n, US_TRAINING_NONE, error));
         us_class_entropy_args args = {
             .y = us_tape_output(t->tape),
             .labels = t->labels,
@@ -187,6 +264,53 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
         US_TRY(us_class_entropy_run(t->entropy, &args, error));
     }
     return UNSEEN_OK;
+}
+
+/* ---- Dirichlet distributions ---- */
+
+/* Adds the answers for the n images of detector->x. */
+static unseen_status add_batch(us_detector *detector, int n, float *room, us_answer_sums *sums,
+                               unseen_error *error) {
+    transformations *t = detector->state;
+    const size_t floats = (size_t)t->answers->classes * (size_t)detector->padded;
+    for (int i = 0; i < t->count; i++) {
+        US_TRY(look_at_all(t, detector->x, i, n, error));
+        US_TRY(us_buffer_read(us_tape_output(t->tape), 0, room, floats * sizeof *room, error));
+        us_answer_sums_add(sums, t->answers, i, room, detector->padded, n);
+    }
+    return UNSEEN_OK;
+}
+
+/* Batches are left out, evenly, where there are many. */
+static unseen_status finish(us_detector *detector, const us_detector_survey *survey,
+                            unseen_error *error) {
+    transformations *t = detector->state;
+    if (!t->answers) return UNSEEN_OK;
+    const int64_t stride = (survey->images + SURVEYED - 1) / SURVEYED;
+    us_answer_sums sums;
+    float *room = malloc((size_t)t->answers->classes * (size_t)detector->padded * sizeof *room);
+    unseen_status status = us_answer_sums_create(t->answers, &sums, error);
+    if (status == UNSEEN_OK && !room) status = us_fail_memory(error, "class scores");
+    for (int64_t b = 0; b < survey->batches && status == UNSEEN_OK; b += stride) {
+        int n = 0;
+        status = survey->load(survey->user, b, &n, error);
+        if (status == UNSEEN_OK) status = add_batch(detector, n, room, &sums, error);
+    }
+    if (status == UNSEEN_OK) status = us_answers_estimate(t->answers, &sums, error);
+    us_answer_sums_release(&sums);
+    free(room);
+    return status;
+}
+
+static unseen_status save(const us_detector *detector, us_safetensors_builder *builder,
+                          unseen_error *error) {
+    const transformations *t = detector->state;
+    return t->answers ? us_answers_save(t->answers, builder, error) : UNSEEN_OK;
+}
+
+static unseen_status load(us_detector *detector, const us_safetensors *file, unseen_error *error) {
+    transformations *t = detector->state;
+    return t->answers ? us_answers_load(t->answers, file, error) : UNSEEN_OK;
 }
 
 const us_detector_type us_transformations_detector = {
@@ -202,6 +326,9 @@ const us_detector_type us_transformations_detector = {
     .count_passes = count_passes,
     .create = create,
     .destroy = destroy,
+    .finish = finish,
+    .save = save,
+    .load = load,
     .train = train,
     .validate = validate,
     .score = score,

@@ -612,11 +612,8 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
 unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                          const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.config = config,
-             .options = options,
-             .model.config = config,
-             .claim.lock = -1,
-             .checkpoint_file = -1};
+    run r = {.settled = *config, .options = options, .claim.lock = -1, .checkpoint_file = -1};
+    r.config = r.model.config = &r.settled;
     if (options->parallel) US_TRY(us_group_open(&r.group, error));
     r.own_events = us_ranks_events(r.group, events);
     r.events = &r.own_events;

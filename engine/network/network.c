@@ -75,7 +75,9 @@ static unseen_status create_tensors(us_network *network, unseen_error *error) {
         }
     us_device *device = network->device;
     if (network->floats) US_TRY(create_flat(network, network->options.share, error));
-    if (network->statistic_floats)
+    if (network->options.same)
+        network->statistics = network->options.same->statistics;
+    else if (network->statistic_floats)
         US_TRY(us_buffer_create(device, network->statistic_floats * sizeof(float),
                                 "running statistics", &network->statistics, error));
     return create_views(network, error);
@@ -211,7 +213,7 @@ void us_network_destroy(us_network *network) {
         us_buffer_destroy(network->parameters);
         us_buffer_destroy(network->gradients);
     }
-    us_buffer_destroy(network->statistics);
+    if (!network->options.same) us_buffer_destroy(network->statistics);
     us_network_plan_release(&network->plan);
     free(network->sums);
     free(network->stages);

@@ -32,6 +32,10 @@ typedef struct us_network_options {
     us_precision precision;
     us_group *group;               /* see us_layer_plan */
     const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
+    /* NULL, or a network of the same spec that outlives it, whose running statistics are its own,
+     * too.
+     */
+    const us_network *same;
 } us_network_options;
 
 size_t us_network_spec_floats(const us_device_facts *device, const us_network_spec *spec);

@@ -93,9 +93,12 @@ unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args 
                              optimizer->coefficient, args->clip_norm));
         coefficient = optimizer->coefficient;
     }
-    double step = args->learning_rate, root = 1, beta1 = args->beta1, decay = args->weight_decay;
-    if (optimizer->kind == US_OPTIMIZER_SGD) {
+    double step = args->learning_rate, root = 1, decay = args->weight_decay;
+    double beta1 = args->beta1, beta2 = args->beta2, rest1 = 1 - beta1;
+    if (optimizer->kind == US_OPTIMIZER_SGD) { /* steps by rest1 gradient + beta2 moment */
         beta1 = args->momentum;
+        rest1 = args->nesterov ? 1 : 0;
+        beta2 = args->nesterov ? args->momentum : 1;
     } else {
         step /= 1 - pow(args->beta1, (double)args->step);
         root = 1 / sqrt(1 - pow(args->beta2, (double)args->step));
@@ -106,6 +109,6 @@ unseen_status us_optimizer_run(us_optimizer *optimizer, const us_optimizer_args 
     return us_kernel_run(optimizer->update, groups, error, "bbbbiibbbffffffffbibifi",
                          args->parameters, args->gradients, left->parts, left->table, left->rows,
                          left->first, args->moment1, args->moment2, coefficient, step, root, beta1,
-                         1 - beta1, args->beta2, 1 - args->beta2, args->epsilon, decay, loss->parts,
-                         loss->count, loss->losses, loss->slot, loss->scale, loss->accumulate);
+                         rest1, beta2, 1 - beta2, args->epsilon, decay, loss->parts, loss->count,
+                         loss->losses, loss->slot, loss->scale, loss->accumulate);
 }

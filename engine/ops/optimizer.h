@@ -25,6 +25,7 @@ typedef struct us_optimizer_args {
     us_buffer *moment1, *moment2;      /* the caller's, for checkpoints; moment2 NULL for SGD */
     int64_t step;                      /* from 1 */
     double learning_rate, beta1, beta2, epsilon, momentum, weight_decay;
+    bool nesterov;     /* of SGD: the momentum of the next step is applied, too */
     double clip_norm;  /* gradients are scaled to this global L2 norm if beyond it, as
                           torch.nn.utils.clip_grad_norm_ does; 0: never. Done on the device */
     us_loss_rest loss; /* added up on the way */

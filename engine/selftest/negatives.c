@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "ops/corruption.h"
+#include "ops/lanes.h"
 #include "ops/random_codes.h"
 #include "selftest/selftest.h"
 
@@ -293,5 +294,70 @@ done:
     return status;
 }
 
+/* ---- images moved between batches ---- */
+
+typedef struct lanes_case {
+    const char *what;
+    us_shape shape;
+    int from_n, to_n; /* images that there is room for */
+    int from_first, to_first, n;
+    bool last;
+} lanes_case;
+
+static const lanes_case lanes_cases[] = {
+    {"first", {3, 7, 5}, 17, 51, 0, 0, 17, false},
+    {"middle", {3, 7, 5}, 17, 51, 0, 17, 17, false},
+    {"last", {3, 7, 5}, 17, 51, 0, 34, 17, true},
+    {"out of", {3, 7, 5}, 51, 17, 17, 0, 17, true},
+    {"one image", {1, 1, 1}, 1, 3, 0, 1, 1, true},
+    {"a number", {1, 1, 1}, 128, 384, 0, 256, 128, true},
+    {"replaced", {5, 9, 7}, 33, 33, 3, 20, 9, false},
+    {"none", {3, 3, 3}, 4, 4, 0, 2, 0, false},
+};
+
+enum { LANES_CASES = sizeof lanes_cases / sizeof *lanes_cases };
+
+/* All lanes of both batches are compared, so the values have no padding of their own. */
+static unseen_status run_lanes(us_selftest *test, int number, unseen_error *error) {
+    const lanes_case *wanted = &lanes_cases[number];
+    const size_t features = us_shape_size(wanted->shape);
+    const int from_batch = us_device_pad(&test->device->facts, wanted->from_n),
+              to_batch = us_device_pad(&test->device->facts, wanted->to_n);
+    us_test_values from = {0}, to = {0};
+    us_lanes *lanes = NULL;
+    unseen_status status;
+    US_CHECK(us_test_values_create(test, features, from_batch, from_batch, &from, error));
+    US_CHECK(us_test_values_create(test, features, to_batch, to_batch, &to, error));
+    us_test_values_random(test, &from, 1, 0);
+    us_test_values_random(test, &to, 1, 0);
+    US_CHECK(us_test_values_upload(&from, 0, error));
+    US_CHECK(us_test_values_upload(&to, 0, error));
+    US_CHECK(us_lanes_create(test->device, wanted->shape, from_batch, to_batch, &lanes, error));
+    US_CHECK(us_lanes_copy(lanes,
+                           &(us_lanes_args){.from = from.device,
+                                            .to = to.device,
+                                            .from_first = wanted->from_first,
+                                            .to_first = wanted->to_first,
+                                            .n = wanted->n,
+                                            .last = wanted->last},
+                           error));
+    for (size_t f = 0; f < features; f++) {
+        double *row = to.host + f * (size_t)to_batch + wanted->to_first;
+        for (int i = 0; i < wanted->n; i++)
+            row[i] = from.host[f * (size_t)from_batch + (size_t)(wanted->from_first + i)];
+        for (int i = wanted->n; wanted->last && i < to_batch - wanted->to_first; i++)
+            row[i] = 0;
+    }
+    status = us_test_values_compare(test, &to, "lanes", wanted->what, wanted->shape, 0, 1e-3, false,
+                                    error);
+
+done:
+    us_lanes_destroy(lanes);
+    us_test_values_destroy(&from);
+    us_test_values_destroy(&to);
+    return status;
+}
+
+const us_selftest_group us_selftest_lanes = {"lanes", LANES_CASES, run_lanes};
 const us_selftest_group us_selftest_corruptions = {"corruption", CORRUPTION_CASES, run_corruption};
 const us_selftest_group us_selftest_matches = {"matched codes", MATCH_CASES, run_match};

@@ -56,7 +56,8 @@ void us_reference_optimizer(us_optimizer_kind kind, const us_optimizer_args *arg
             g += args->weight_decay * parameters[i];
         if (kind == US_OPTIMIZER_SGD) {
             moment1[i] = args->momentum * moment1[i] + g;
-            parameters[i] -= args->learning_rate * moment1[i];
+            parameters[i] -= args->learning_rate *
+                             (args->nesterov ? g + args->momentum * moment1[i] : moment1[i]);
             continue;
         }
         moment1[i] = args->beta1 * moment1[i] + (1 - args->beta1) * g;

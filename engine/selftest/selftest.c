@@ -141,6 +141,7 @@ static void send_progress(us_selftest *test) {
     ROW(turned_views)                                                                              \
     ROW(transformations)                                                                           \
     ROW(entropies)                                                                                 \
+    ROW(lanes)                                                                                     \
     ROW(defects)                                                                                   \
     ROW(position_losses)                                                                           \
     ROW(position_scores)

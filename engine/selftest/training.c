@@ -198,6 +198,10 @@ static const optimizer_case optimizer_cases[] = {
      US_OPTIMIZER_SGD,
      65,
      {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01, .clip_norm = 1e6}},
+    {"sgd, Nesterov",
+     US_OPTIMIZER_SGD,
+     1043,
+     {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true}},
 };
 
 enum { OPTIMIZER_CASES = sizeof optimizer_cases / sizeof *optimizer_cases, STEPS = 3 };

@@ -130,80 +130,110 @@ done:
 
 typedef struct entropy_case {
     const char *what;
-    int classes;
+    us_class_heads heads;
     us_activation activation;
     int n, room;
     double scale; /* of the class scores */
 } entropy_case;
 
 static const entropy_case entropy_cases[] = {
-    {"72 classes", 72, {US_ACTIVATION_NONE, 0}, 17, 0, 3},
-    {"large scores", 5, {US_ACTIVATION_NONE, 0}, 33, 128, 60},
-    {"behind an activation", 2, {US_ACTIVATION_LEAKY_RELU, 0.2f}, 1, 0, 1},
+    {"72 classes", {1, {72}, {1}}, {US_ACTIVATION_NONE, 0}, 17, 0, 3},
+    {"large scores", {1, {5}, {1}}, {US_ACTIVATION_NONE, 0}, 33, 128, 60},
+    {"behind an activation", {1, {2}, {1}}, {US_ACTIVATION_LEAKY_RELU, 0.2f}, 1, 0, 1},
+    {"three heads", {3, {4, 3, 3}, {9, 3, 1}}, {US_ACTIVATION_NONE, 0}, 45, 0, 3},
+    {"four heads", {4, {4, 3, 3, 2}, {18, 3, 1, 9}}, {US_ACTIVATION_TANH, 0}, 17, 96, 20},
 };
 
 enum { ENTROPY_CASES = sizeof entropy_cases / sizeof *entropy_cases };
 
 typedef struct entropy_test {
-    us_test_values y, dy, entropies, loss;
+    us_test_values y, dy, entropies, weights, scores, loss;
     us_buffer *labels;
     us_class_entropy *entropy;
 } entropy_test;
 
+/* What a label of all heads is below. */
+static int label_count(const us_class_heads *heads) {
+    int count = 1;
+    for (int h = 0; h < heads->count; h++)
+        count *= heads->sizes[h];
+    return count;
+}
+
 static unseen_status create_entropy(us_selftest *test, const entropy_case *wanted, entropy_test *t,
                                     unseen_error *error) {
-    const size_t classes = (size_t)wanted->classes;
+    const size_t classes = (size_t)us_class_heads_classes(&wanted->heads);
     const int n = wanted->n,
               batch = us_device_pad(&test->device->facts, wanted->room > n ? wanted->room : n);
     US_TRY(us_test_values_create(test, classes, n, batch, &t->y, error));
     US_TRY(us_test_values_create(test, classes, n, batch, &t->dy, error));
     US_TRY(us_test_values_create(test, 1, n, batch, &t->entropies, error));
+    US_TRY(us_test_values_create(test, 2 * classes, 1, 1, &t->weights, error));
+    US_TRY(us_test_values_create(test, 1, n, batch, &t->scores, error));
     US_TRY(us_test_values_create(test, 1, 1, 1, &t->loss, error));
     us_test_values_random(test, &t->y, wanted->scale, 0);
     us_test_values_random(test, &t->entropies, 1, 0);
+    us_test_values_random(test, &t->weights, 1, 0);
+    us_test_values_random(test, &t->scores, 1, 0);
     for (size_t i = 0; i < classes * (size_t)n; i++)
         t->y.host[i] = (double)(float)us_activate(wanted->activation, t->y.host[i]);
     US_TRY(us_test_values_upload(&t->y, 0.5f, error));
     US_TRY(us_test_values_upload(&t->entropies, 0, error));
+    US_TRY(us_test_values_upload(&t->weights, 0, error));
+    US_TRY(us_test_values_upload(&t->scores, 0, error));
     size_t bytes = (size_t)batch * sizeof(int32_t);
     US_TRY(us_buffer_create(test->device, bytes, "the self-test", &t->labels, error));
     int32_t *labels = calloc((size_t)batch, sizeof *labels);
     if (!labels) return us_fail_memory(error, "the self-test");
     for (int j = 0; j < n; j++)
-        labels[j] = j % wanted->classes;
+        labels[j] = j % label_count(&wanted->heads);
     unseen_status status = us_buffer_write(t->labels, 0, labels, bytes, error);
     free(labels);
     US_TRY(status);
-    return us_class_entropy_create(test->device, US_PURPOSE_SCORING, wanted->classes, batch,
+    return us_class_entropy_create(test->device, US_PURPOSE_SCORING, &wanted->heads, batch,
                                    wanted->activation, &t->entropy, error);
+}
+
+/* A head of one image, whose scores begin at y: adds to its entropy and its weighted score. */
+static void reference_head(const entropy_case *wanted, entropy_test *t, size_t begin, size_t size,
+                           size_t own, size_t j) {
+    const size_t n = (size_t)wanted->n;
+    double top = -INFINITY, sum = 0;
+    for (size_t c = begin; c < begin + size; c++)
+        top = fmax(top, t->y.host[c * n + j]);
+    for (size_t c = begin; c < begin + size; c++)
+        sum += exp(t->y.host[c * n + j] - top);
+    for (size_t c = begin; c < begin + size; c++) {
+        const double y = t->y.host[c * n + j];
+        const size_t second = (size_t)us_class_heads_classes(&wanted->heads);
+        t->dy.host[c * n + j] = (exp(y - top) / sum - (c == begin + own)) / (double)n *
+                                us_activation_slope(wanted->activation, y);
+        t->scores.host[j] += t->weights.host[second + c] * (log(sum) + top - y);
+    }
+    t->entropies.host[j] += log(sum) + top - t->y.host[(begin + own) * n + j];
 }
 
 /* The entropies are added to what was there; the loss is the mean of both, as the sum is taken of
  * what is there. */
 static void reference_entropy(const entropy_case *wanted, entropy_test *t) {
-    const size_t n = (size_t)wanted->n;
+    const us_class_heads *heads = &wanted->heads;
     double total = 0;
-    for (size_t j = 0; j < n; j++) {
-        double top = -INFINITY, sum = 0;
-        const size_t own = j % (size_t)wanted->classes;
-        for (size_t c = 0; c < (size_t)wanted->classes; c++)
-            top = fmax(top, t->y.host[c * n + j]);
-        for (size_t c = 0; c < (size_t)wanted->classes; c++)
-            sum += exp(t->y.host[c * n + j] - top);
-        for (size_t c = 0; c < (size_t)wanted->classes; c++) {
-            const double y = t->y.host[c * n + j];
-            t->dy.host[c * n + j] = (exp(y - top) / sum - (c == own)) / (double)n *
-                                    us_activation_slope(wanted->activation, y);
+    for (int j = 0; j < wanted->n; j++) {
+        size_t begin = 0;
+        for (int h = 0; h < heads->count; h++) {
+            const int own = j % label_count(heads) / heads->divisors[h] % heads->sizes[h];
+            reference_head(wanted, t, begin, (size_t)heads->sizes[h], (size_t)own, (size_t)j);
+            begin += (size_t)heads->sizes[h];
         }
-        t->entropies.host[j] += log(sum) + top - t->y.host[own * n + j];
         total += t->entropies.host[j];
     }
-    t->loss.host[0] = total / (double)n;
+    t->loss.host[0] = total / (double)wanted->n;
 }
 
 static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted, entropy_test *t,
                                    unseen_error *error) {
     US_TRY(create_entropy(test, wanted, t, error));
+    const int classes = us_class_heads_classes(&wanted->heads);
     us_class_entropy_args args = {
         .y = t->y.device,
         .labels = t->labels,
@@ -214,12 +244,21 @@ static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted
         .accumulate = true,
     };
     US_TRY(us_class_entropy_run(t->entropy, &args, error));
+    const us_class_weighting weighting = {.y = t->y.device,
+                                          .weights = t->weights.device,
+                                          .scores = t->scores.device,
+                                          .first = (size_t)classes,
+                                          .n = wanted->n,
+                                          .accumulate = true};
+    US_TRY(us_class_entropy_weighted(t->entropy, &weighting, error));
     reference_entropy(wanted, t);
-    const us_shape shape = {wanted->classes, 1, 1};
+    const us_shape shape = {classes, 1, 1};
     const char *name = "class entropy";
     US_TRY(us_test_values_compare(test, &t->entropies, name, wanted->what, shape, 1e-5, 1e-3, true,
                                   error));
     US_TRY(us_test_values_compare(test, &t->dy, name, "gradient", shape, 1e-5, 1e-9, true, error));
+    US_TRY(
+        us_test_values_compare(test, &t->scores, name, "weighted", shape, 1e-5, 1e-3, true, error));
     return us_test_values_compare(test, &t->loss, name, "loss", shape, 1e-5, 1e-3, false, error);
 }
 
@@ -227,8 +266,8 @@ static unseen_status run_entropy(us_selftest *test, int number, unseen_error *er
     const entropy_case *wanted = &entropy_cases[number];
     entropy_test t = {0};
     unseen_status status = check_entropy(test, wanted, &t, error);
-    us_test_values *const all[] = {&t.y, &t.dy, &t.entropies, &t.loss};
-    for (int i = 0; i < 4; i++)
+    us_test_values *const all[] = {&t.y, &t.dy, &t.entropies, &t.weights, &t.scores, &t.loss};
+    for (int i = 0; i < 6; i++)
         us_test_values_destroy(all[i]);
     us_buffer_destroy(t.labels);
     us_class_entropy_destroy(t.entropy);

@@ -11,6 +11,7 @@
 typedef struct us_optimizer_settings {
     int type; /* us_optimizer_kind */
     double learning_rate, betas[2], epsilon, momentum, weight_decay;
+    bool nesterov;
 } us_optimizer_settings;
 
 typedef struct us_stopping {

@@ -147,7 +147,13 @@ static void describe(const cJSON *value, char *text, size_t size) {
     unseen_string_free(printed);
 }
 
-/* Keys that older versions did not know: they did what these values say. */
+static bool ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), of_end = strlen(end);
+    return length >= of_end && strcmp(text + length - of_end, end) == 0;
+}
+
+/* Keys that older versions did not know, by the end of their pointers: they did what these values
+ * say. */
 static bool is_as_before(const char *pointer, const cJSON *now) {
     static const struct {
         const char *pointer, *value;
@@ -155,10 +161,17 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
                  {"/training/batchnorm", "\"synchronized\""},
                  {"/input/overlap", "0.25"},
                  {"/training/held_out_seed", "-1"},
-                 {"/training/least_steps", "0"}};
+                 {"/training/least_steps", "0"},
+                 {"/nesterov", "false"},
+                 {"/detector/heads", "\"joint\""},
+                 {"/detector/score", "\"cross_entropy\""},
+                 {"/detector/batches", "\"apart\""},
+                 {"/detector/negatives/moved", "0"},
+                 {"/detector/reconstructed_negatives", "0"},
+                 {"/detector/moves", "[\"zoom_in\", \"zoom_out\", \"shift\", \"tilt\", \"turn\"]"}};
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
-        if (strcmp(added[i].pointer, pointer) != 0) continue;
-        char text[40];
+        if (!ends_with(pointer, added[i].pointer)) continue;
+        char text[80];
         describe(now, text, sizeof text);
         return strcmp(text, added[i].value) == 0;
     }

@@ -24,7 +24,7 @@ static bool joins_previous(const us_trainer *trainer, int network) {
            own->type == other->type && own->learning_rate == other->learning_rate &&
            own->betas[0] == other->betas[0] && own->betas[1] == other->betas[1] &&
            own->epsilon == other->epsilon && own->momentum == other->momentum &&
-           own->weight_decay == other->weight_decay;
+           own->nesterov == other->nesterov && own->weight_decay == other->weight_decay;
 }
 
 /* The moments of an update, and of each of its networks the view that checkpoints save. */
@@ -201,7 +201,7 @@ static unseen_status update_network(void *user, int network, const us_loss_rest 
         .gradients = update->gradients,
         .parts = trainer->sharing.group /* which have been added up */
                      ? us_gradient_parts_table(NULL, 0)
-                     : us_network_gradient_parts(trainer->detector->networks[network]),
+                     : us_network_gradient_parts(us_detector_trained(trainer->detector, network)),
         .moment1 = update->moment1,
         .moment2 = update->moment2,
         .step = trainer->progress.updates[network],
@@ -210,6 +210,7 @@ static unseen_status update_network(void *user, int network, const us_loss_rest 
         .beta2 = settings->betas[1],
         .epsilon = settings->epsilon,
         .momentum = settings->momentum,
+        .nesterov = settings->nesterov,
         .weight_decay = settings->weight_decay,
         .clip_norm = trainer->config->training.clip_norm,
         .loss = *loss,

@@ -88,13 +88,35 @@ same_results() {
 }
 
 @test "boss: a source of negatives of its own, each" {
-    for source in codes noise corrupted; do
+    for source in codes moved noise corrupted; do
         succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out $source --json \
             --set /detector/negatives/codes=0 --set /detector/negatives/$source=3
         jq -s -e '.[-1].losses.classifier < .[0].losses.classifier' $source/log.jsonl
     done
     same_results "$WHOLE" codes
     refute cmp -s noise/model.safetensors corrupted/model.safetensors
+    refute cmp -s moved/model.safetensors corrupted/model.safetensors
+}
+
+@test "boss with joint batches: interrupted and resumed, the bits of the unbroken run; scoring again" {
+    local joint=(--set /detector/batches=joint --set /detector/reconstructed_negatives=0.5
+        --set '/detector/negatives={"codes": 1, "moved": 2, "noise": 1, "corrupted": 2}'
+        --set '/networks/classifier/1={"layer": "batchnorm"}' --set /detector/classifier_gradient=0.5)
+    succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out whole "${joint[@]}"
+    jq -s -e '.[-1].losses.classifier < .[0].losses.classifier' whole/log.jsonl
+    interrupted_once broken "${joint[@]}"
+    succeeds run --resume --out broken
+    same_results whole broken
+    succeeds score whole --data "$DATA/test.npy" --out a.csv --columns columns.csv
+    cmp a.csv whole/prediction.csv
+    # The same but for the batches is another model.
+    succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out apart "${joint[@]}" \
+        --set /detector/batches=apart
+    refute cmp -s whole/model.safetensors apart/model.safetensors
+    fails_with 2 "/detector/batches.*did you mean \"joint\"" check "$TESTS/tiny_boss.json" \
+        --set /detector/batches=join
+    fails_with 2 "/detector/moves/0.*did you mean \"tilt\"" check "$TESTS/tiny_boss.json" \
+        --set '/detector/moves=["tilts"]'
 }
 
 @test "boss: keys of negatives and of the warm-up that make no sense" {

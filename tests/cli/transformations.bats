@@ -44,6 +44,36 @@ setup() {
     fails_with 2 '/detector/shift: .*0 to 0.5|/detector/shift.*0.5' check "$config" --set /detector/shift=0.6
 }
 
+@test "transformations: heads of their own for rotations, shifts and flips" {
+    heads=(--set /detector/heads=separate --set /detector/shift=0.25 --set /detector/flips=true)
+    fails_with 2 '/networks/classifier: .*must give 12 numbers.*one for each rotation' \
+        check "$TESTS/tiny_transformations.json" "${heads[@]}"
+    for rotations in true false; do
+        [ $rotations = true ] && units=12 || units=8
+        succeeds run "$TESTS/tiny_transformations.json" "${job[@]}" "${heads[@]}" --json --out $rotations \
+            --set /networks/classifier/5/units=$units --set /detector/rotations=$rotations
+        jq -e '.auc > 0.8' <<<"$output" || fail "no signal"
+        jq -s -e '.[-1].loss < .[0].loss' $rotations/log.jsonl
+    done
+}
+
+@test "transformations: the Dirichlet score is kept in the model, and resumed to the same bits" {
+    dirichlet=(--set /detector/score=dirichlet)
+    succeeds run "$TESTS/tiny_transformations.json" "${job[@]}" "${dirichlet[@]}" --json --out whole
+    jq -e '.auc > 0.95' <<<"$output"
+    refute cmp -s whole/prediction.csv "$WHOLE/prediction.csv"
+    succeeds score whole --data "$DATA/test.npy" --out a.csv
+    cmp a.csv whole/prediction.csv
+    succeeds train "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" --out broken --epochs 2 \
+        "${dirichlet[@]}"
+    succeeds run --resume --out broken "${job[@]}" --epochs 6
+    cmp broken/model.safetensors whole/model.safetensors
+    # A model without it cannot be asked for it.
+    cp -r "$WHOLE" without
+    jq '.detector.score = "dirichlet"' "$WHOLE/config.json" >without/config.json
+    fails_with 2 'the tensor dirichlet is missing' score without --data "$DATA/test.npy" --out b.csv
+}
+
 @test "transformations: scoring counts a pass for each" {
     succeeds show --json "$TESTS/tiny_transformations.json"
     four=$(jq .flops_per_image <<<"$output")

@@ -121,6 +121,7 @@ static void check_optimizer(const golden_case *c) {
         .beta2 = cJSON_GetNumberValue(cJSON_GetArrayItem(betas, 1)),
         .epsilon = golden_number(c, "epsilon"),
         .momentum = golden_number(c, "momentum"),
+        .nesterov = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(c->attributes, "nesterov")),
         .weight_decay = golden_number(c, "weight_decay"),
         .clip_norm = golden_number(c, "clip_norm"),
     };

@@ -16,7 +16,7 @@ import counter_random as random
 TRAINING, VIEW, OTHER_VIEW, NEGATIVES = range(4)
 _DEFAULTS = {"flip": 0, "quarter_turns": 0, "rotation": 0, "zoom": [1, 1], "shift": 0, "blur": 0,
              "colour": 1, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey": 0,
-             "noise": 0, "cutout": 0}
+             "noise": 0, "cutout": 0, "least_rotation": 0, "least_shift": 0}
 _YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263],
                      [0.211456, -0.522591, 0.311135]], dtype=torch.float64)
 
@@ -33,19 +33,32 @@ def _either_way(word):
     return 2 * _unit(word) - 1
 
 
+def _at_least(word, least, most):
+    way = _either_way(word)
+    return math.copysign(least + abs(way) * (most - least), way)
+
+
+def _whole_pixels(word, least, most):
+    if least == 0:
+        return _below(word, 2 * most + 1) - most
+    drawn = _below(word, 2 * (most - least + 1))
+    return (least + drawn // 2) * (-1 if drawn % 2 else 1)
+
+
 def _window(image, options, w):
     """image: channels, height, width."""
     channels, height, width = image.shape
-    tilt = math.radians(_either_way(w[4]) * options["rotation"])
+    tilt = math.radians(_at_least(w[4], options["least_rotation"], options["rotation"]))
     small, large = options["zoom"]
     share = 1 / large + _unit(w[5]) * (1 / small - 1 / large)
     moves = []
     for word, size in ((w[6], height), (w[7], width)):
         if share == 1 and tilt == 0:
-            most = round(options["shift"] * size)
-            moves.append(_below(word, 2 * most + 1) - most)
+            moves.append(_whole_pixels(word, round(options["least_shift"] * size),
+                                       round(options["shift"] * size)))
         else:
-            moves.append(_either_way(word) * (options["shift"] + max(0, 1 - share) / 2) * size)
+            moves.append(_at_least(word, options["least_shift"] * size,
+                                   (options["shift"] + max(0, 1 - share) / 2) * size))
     quarters = 0
     if _unit(w[2]) < options["quarter_turns"]:
         quarters = 1 + _below(w[3], 3) if height == width else 2
@@ -98,18 +111,20 @@ def _cut(image, options, w):
 
 
 def augmented(x, options, seed, substream, purpose):
-    """x: N,C,H,W in float64, from -1 to 1."""
-    options = {**_DEFAULTS, **options}
+    """x: N,C,H,W in float64, from -1 to 1. options: a dict, or a list of them, of which each image draws one."""
+    alternatives = [{**_DEFAULTS, **one}
+                    for one in (options if isinstance(options, list) else [options])]
     count = len(x)
     index = (purpose << 48) + 8 * np.arange(count, dtype=np.uint64)[:, None] + np.arange(5, dtype=np.uint64)
     words = np.stack(random.words(seed, random.AUGMENTATION, substream, index), 2).reshape(count, 20)
     noise = random.normal(seed, random.AUGMENTATION, substream,
                           (1 << 63) + (purpose << 48) + np.arange(x.numel(), dtype=np.uint64))
     noise = torch.from_numpy(noise).reshape(x.shape)
-    coloured = options["grey"] or options["colour"] and any(
-        options[key] for key in ("brightness", "contrast", "saturation", "hue"))
     result = []
     for image, w, normals in zip(x, words, noise):
+        options = alternatives[_below(w[0], len(alternatives))]
+        coloured = options["grey"] or options["colour"] and any(
+            options[key] for key in ("brightness", "contrast", "saturation", "hue"))
         if _unit(w[1]) < options["flip"]:
             image = image.flip(2)
         image = _window(image, options, w)

@@ -99,7 +99,8 @@ def optimizer(case, random):
     variable = nn.Parameter(parameters.clone())
     options = {"lr": case["learning_rate"], "weight_decay": case["weight_decay"]}
     if case["optimizer"] == "sgd":
-        stepper = torch.optim.SGD([variable], momentum=case["momentum"], **options)
+        stepper = torch.optim.SGD([variable], momentum=case["momentum"],
+                                  nesterov=case.get("nesterov", False), **options)
     else:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[case["optimizer"]]
         stepper = kind([variable], betas=case["betas"], eps=case["epsilon"], **options)
@@ -127,7 +128,8 @@ def optimizers():
                  {"optimizer": "sgd"},
                  {"optimizer": "sgd", "momentum": 0.9},
                  {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1},
-                 {"optimizer": "sgd", "momentum": 0.5, "clip_norm": 1.0, "floats": 1}):
+                 {"optimizer": "sgd", "momentum": 0.5, "clip_norm": 1.0, "floats": 1},
+                 {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}):
         yield {**base, **more}
 
 

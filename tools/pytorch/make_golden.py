@@ -29,8 +29,9 @@ import golden_steps
 import model
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "narrow_contrastive",
-         "ocgan", "fashion_transformations", "narrow_defects", "vae")
+STEPS = ("medium", "strong", "residual", "alocc", "boss", "narrow_boss", "narrow_joint_boss",
+         "narrow_contrastive",
+         "ocgan", "fashion_transformations", "narrow_defects", "narrow_heads", "vae")
 
 
 def save(path, cases, tensors):

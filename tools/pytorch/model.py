@@ -73,6 +73,17 @@ def _batchnorm(layer, shape):
                 layer.get("affine", True)), shape
 
 
+def _pooling(kind):
+    def build(layer, shape):
+        _expect_rank(shape, 3, layer["layer"])
+        kernel = [own or side for own, side in zip(_pair(layer.get("kernel", 0)), shape[1:])]
+        stride = [own or side for own, side in zip(_pair(layer.get("stride", 0)), kernel)]
+        padding = _pair(layer.get("padding", 0))
+        size = [(shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+        return kind(tuple(kernel), tuple(stride), padding), (shape[0], *size)
+    return build
+
+
 def _reshape(layer, shape):
     if math.prod(layer["shape"]) != math.prod(shape):
         raise ConfigError(f"cannot reshape {list(shape)} to {layer['shape']}")
@@ -109,6 +120,8 @@ LAYERS = {
     "leaky_relu": lambda layer, shape: (nn.LeakyReLU(layer.get("slope", 0.01)), shape),
     "tanh": lambda layer, shape: (nn.Tanh(), shape),
     "sigmoid": lambda layer, shape: (nn.Sigmoid(), shape),
+    "average_pool": _pooling(nn.AvgPool2d),
+    "max_pool": _pooling(nn.MaxPool2d),
     "flatten": lambda layer, shape: (nn.Flatten(), (math.prod(shape),)),
     "reshape": _reshape,
     "residual": _residual,

@@ -10,6 +10,8 @@
   5. classifier loss = real_weight BCE(real) + reconstruction_weight BCE(reconstructed) + fake_weight
      BCE(negatives), with respect to the classifier alone, and its update
 
+With joint batches the negatives are made between 1 and 2, and the classifier sees the three batches as one.
+
 The negatives, their shares, and what decides how an image is corrupted: engine/detector/negatives.h and
 engine/ops/corruption.h. Here they are written once more, in NumPy.
 """
@@ -20,10 +22,14 @@ import numpy as np
 import torch
 from torch import nn
 
+import augmentation
 import counter_random as random
 from step_parts import SEED
 
 CORRUPTIONS = ("noise", "cutout", "paste", "crop", "rotate", "blur")
+MOVES = {"zoom_in": {"zoom": [1.25, 2.5]}, "zoom_out": {"zoom": [1 / 1.8, 1 / 1.2], "shift": 0.1},
+         "shift": {"least_shift": 0.1, "shift": 0.3}, "tilt": {"least_rotation": 15, "rotation": 45},
+         "turn": {"quarter_turns": 1}}
 DRAWS = 3  # of a step: how images are corrupted, the noise in them, how the negatives are divided
 
 
@@ -119,18 +125,37 @@ def corrupt(images, j, kinds, noise, a, b):
 # ---- negatives ----
 
 def divide(shares, count, u):
-    """Where noise images and where corrupted images begin."""
-    codes, noise, corrupted = (shares.get(name, default) for name, default in
-                               (("codes", 1), ("noise", 0), ("corrupted", 0)))
-    total = codes + noise + corrupted
+    """Where moved images, noise images and corrupted images begin."""
+    codes, moved, noise, corrupted = (shares.get(name, default) for name, default in
+                                      (("codes", 1), ("moved", 0), ("noise", 0), ("corrupted", 0)))
+    total = codes + moved + noise + corrupted
     return [min(max(math.ceil(until / total * count - u), 0), count)
-            for until in (codes, codes + noise)]
+            for until in (codes, codes + moved, codes + moved + noise)]
 
 
-def negatives(detector, decoder, codes, x, step, seed):
+def reconstruct(detector, networks, result, ranges, u):
+    """Replaces the first images of each range of N,C,H,W by their reconstructions."""
+    share = detector.get("reconstructed_negatives", 0)
+    if share == 0:
+        return
+    encoder, decoder = networks["encoder"], networks["decoder"]
+    encoder.eval()
+    decoder.eval()
+    with torch.no_grad():
+        dtype = next(decoder.parameters()).dtype
+        reconstructed = decoder(encoder(torch.from_numpy(result).to(dtype))).double().numpy()
+    encoder.train()
+    decoder.train()
+    for begin, end in ranges:
+        some = min(math.floor(share * (end - begin) + u), end - begin)
+        result[begin:begin + some] = reconstructed[begin:begin + some]
+
+
+def negatives(detector, networks, codes, x, step, seed):
+    decoder = networks["decoder"]
     stream, substream = random.CORRUPTION, DRAWS * step
     u = float(random.uniform(seed, stream, substream + 2, [0])[0])
-    noise_begin, corrupted_begin = divide(detector.get("negatives", {}), len(x), u)
+    moved_begin, noise_begin, corrupted_begin = divide(detector.get("negatives", {}), len(x), u)
     decoder.eval()
     with torch.no_grad():
         result = decoder(random_codes(detector, codes, step, seed)).double().numpy()
@@ -140,6 +165,9 @@ def negatives(detector, decoder, codes, x, step, seed):
     normal = random.normal(seed, stream, substream + 1, index).reshape(images.shape)
     uniform = random.uniform(seed, stream, substream + 1, index).reshape(images.shape)
     kinds = [kind for kind in CORRUPTIONS if kind in detector.get("corruptions", CORRUPTIONS)]
+    moves = [MOVES[name] for name in MOVES if name in detector.get("moves", MOVES)]
+    moved = augmentation.augmented(x.double(), moves, seed, step, augmentation.NEGATIVES).numpy()
+    result[moved_begin:noise_begin] = moved[moved_begin:noise_begin]
     for j in range(noise_begin, len(x)):
         if j < corrupted_begin:
             result[j] = (np.clip(normal[j], -1, 1) if detector.get("noise_images") == "normal"
@@ -147,6 +175,8 @@ def negatives(detector, decoder, codes, x, step, seed):
             continue
         a, b = np.transpose(random.words(seed, stream, substream, [2 * j, 2 * j + 1]))
         result[j] = corrupt(images, j, kinds, normal[j], a, b)
+    reconstruct(detector, networks, result,
+                ((moved_begin, noise_begin), (corrupted_begin, len(x))), u)
     return torch.from_numpy(result).to(x.dtype)
 
 
@@ -166,13 +196,21 @@ def step(networks, optimizers, x, number, detector):
     r = decoder(codes)
     reconstruction = nn.functional.mse_loss(r, x)
     seen = r.detach().requires_grad_()
-    positives = (real_weight * entropy(classifier(x), 1) +
-                 reconstruction_weight * entropy(classifier(seen), 1))
-    positives.backward()  # into the classifier, and seen.grad
+    fake = 0
+    if detector.get("batches") == "joint":
+        made = negatives(detector, networks, codes, x, number, SEED)
+        judged = classifier(torch.cat([x, seen, made])).split(len(x))
+        fake = fake_weight * entropy(judged[2], 0)
+    else:
+        judged = classifier(x), classifier(seen)
+    positives = real_weight * entropy(judged[0], 1) + reconstruction_weight * entropy(judged[1], 1)
+    (positives + fake).backward()  # into the classifier, and seen.grad
     torch.autograd.backward([reconstruction, r], [None, gradient * seen.grad])
     optimizers["encoder"].step()
     optimizers["decoder"].step()
-    fake = fake_weight * entropy(classifier(negatives(detector, decoder, codes, x, number, SEED)), 0)
-    fake.backward()
+    if detector.get("batches") != "joint":
+        fake = fake_weight * entropy(
+            classifier(negatives(detector, networks, codes, x, number, SEED)), 0)
+        fake.backward()
     optimizers["classifier"].step()
     return {"reconstruction": reconstruction.item(), "classifier": (positives + fake).item()}

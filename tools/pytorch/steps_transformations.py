@@ -3,7 +3,8 @@
 
 Image j of step s undergoes transformation t = floor(w COUNT / 2^32), w word 0 of (seed, NOISE, s, j); what
 transformation t is, engine/ops/transformation.h tells. The loss is the cross entropy of the classifier's
-scores with what was drawn.
+scores with what was drawn; with separate heads the sum of those of the rotation, the shift down, the shift to
+the right and the flip, of which the classifier's scores are in this order.
 """
 
 import numpy as np
@@ -37,6 +38,11 @@ def step(networks, optimizers, x, number, detector):
     labels = [int(word) * rotations * flips * shifts >> 32 for word in words]
     transformed = torch.stack([transform(image, t, flips, shifts, amounts)
                                for image, t in zip(x, labels)])
-    loss = nn.functional.cross_entropy(networks["classifier"](transformed), torch.tensor(labels))
+    scores, heads = networks["classifier"](transformed), [(rotations * flips * shifts, 1)]
+    if detector.get("heads") == "separate":
+        heads = [head for head in ((rotations, flips * shifts), (3 if shifts > 1 else 1, 3),
+                                   (3 if shifts > 1 else 1, 1), (flips, shifts)) if head[0] > 1]
+    loss = sum(nn.functional.cross_entropy(part, torch.tensor(labels) // divisor % size)
+               for (size, divisor), part in zip(heads, scores.split([size for size, _ in heads], 1)))
     learn(loss, optimizers, "classifier")
     return {"cross_entropy": loss.item()}
