@@ -3,6 +3,7 @@
  * [BATCH].
  *
  *     anomaly_map_error    e[p] = sum over channels of (x[c][p] - y[c][p])^2
+ *                          (y may be NULL: then of x alone, of gradients by the image)
  *     anomaly_map_stretch  e[p] = a value for each cell of a grid, bilinear between their middles
  *     anomaly_map_smooth   s[p] = sum of w[k] e[p + k] / sum of w[k],  k from -RADIUS to RADIUS
  *
@@ -35,7 +36,7 @@ __kernel GROUP_ATTRIBUTE void anomaly_map_error(__global const float *restrict x
             vec e = (vec)(0.0f);
             for (int c = 0; c < CHANNELS; c++) {
                 const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
-                const vec d = vec_load(x + i) - vec_load(y + i);
+                const vec d = vec_load(x + i) - (y ? vec_load(y + i) : (vec)(0.0f));
                 e += d * d;
             }
             vec_store(e, map + (size_t)p * BATCH + lane);

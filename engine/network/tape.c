@@ -11,6 +11,7 @@ struct us_tape {
     us_buffer **saved;     /* one per stage, NULL where nothing is saved */
     us_buffer **gradients; /* one per slot; NULL without backward */
     us_buffer *x, *output;
+    us_training training; /* of the last pass forward */
 };
 
 static int output_count(const us_tape *tape) {
@@ -58,6 +59,7 @@ unseen_status us_tape_create(us_network *network, bool backward, us_tape **out,
     unseen_status status = tape->y && tape->saved && tape->gradients
                                ? create_buffers(tape, error)
                                : us_fail_memory(error, "a tape");
+    if (status == UNSEEN_OK && backward) status = us_network_create_sums(network, error);
     if (status != UNSEEN_OK) {
         us_error_context(error, "network %s with a batch of %d", network->spec->name,
                          network->options.batch);
@@ -149,6 +151,7 @@ static unseen_status run_stage(forward_pass *pass, int index, us_target *target,
     us_tape *tape = pass->tape;
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
+    const bool of_batch = pass->training && pass->training != US_TRAINING_FIXED;
     us_layer_forward args = {
         .x = output_of(tape, plan->input),
         .shortcut = output_of(tape, plan->shortcut),
@@ -158,7 +161,7 @@ static unseen_status run_stage(forward_pass *pass, int index, us_target *target,
         .n = pass->n,
         .training = pass->training,
         .reuse = pass->reuse,
-        .fusion = {.moments = pass->training && plan->fusion.is_normalized ? &pass->moments : NULL,
+        .fusion = {.moments = of_batch && plan->fusion.is_normalized ? &pass->moments : NULL,
                    .target = target},
     };
     if (plan->input == index - 1) args.fusion.x_moments = pass->moments;
@@ -195,6 +198,7 @@ unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *
     forward_pass pass = {network, tape, n, training, reuse, {0}};
     network->has_scored = false; /* until all has gone well */
     tape->x = tape->output = x;
+    tape->training = training;
     US_TRY(run_stages(&pass, network->plan.count, target, error));
     network->has_scored = !training;
     return UNSEEN_OK;
@@ -271,6 +275,7 @@ static unseen_status run_backward(us_network *network, us_tape *tape, int index,
         .gradients = args->parameters ? stage->gradients : NULL,
         .saved = tape->saved[step->stage],
         .n = args->n,
+        .training = tape->training,
         .accumulate = args->accumulate,
         .fusion.dy_sums = *sums,
     };

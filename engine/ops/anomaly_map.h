@@ -14,7 +14,8 @@ unseen_status us_anomaly_map_create(us_device *device, us_shape shape, int batch
                                     us_anomaly_map **map, unseen_error *error);
 void us_anomaly_map_destroy(us_anomaly_map *map); /* NULL is fine */
 
-/* Writes `out`, smoothed: the sum over channels of (x - y)^2, of images [C][H][W][batch]. */
+/* Writes `out`, smoothed: the sum over channels of (x - y)^2, of images [C][H][W][batch];
+ * y NULL: of x^2, where x are gradients. */
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error);
 

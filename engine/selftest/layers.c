@@ -427,7 +427,8 @@ static unseen_status check_forward(layer_test *t, us_training training, double l
     US_TRY(t->wanted->type->forward(t->layer, &args, error));
     t->call.training = training;
     us_reference_find(t->wanted->type)->forward(&t->call);
-    static const char *const what[] = {"forward, scoring", "forward", "forward, statistics still"};
+    static const char *const what[] = {"forward, scoring", "forward", "forward, statistics still",
+                                       "forward, statistics fixed"};
     US_TRY(compare(t, &t->y, what[training], limit, false, error));
     for (int i = 0; training && i < t->count; i++)
         if (!t->specs[i].trainable)
@@ -448,6 +449,7 @@ static unseen_status check_backward(layer_test *t, double limit, unseen_error *e
             .gradients = t->device_gradients,
             .saved = t->saved,
             .n = t->wanted->n,
+            .training = t->call.training,
             .accumulate = pass == 1,
         };
         US_TRY(t->wanted->type->backward(t->layer, &args, error));
@@ -492,6 +494,10 @@ static unseen_status run(us_selftest *test, const layer_case *wanted, us_precisi
         status = check_forward(&t, US_TRAINING_NONE, limit, error);
     if (status == UNSEEN_OK && wanted->type->is_normalization)
         status = check_forward(&t, US_TRAINING_STILL, limit, error);
+    if (status == UNSEEN_OK && wanted->type->is_normalization)
+        status = check_forward(&t, US_TRAINING_FIXED, limit, error);
+    if (status == UNSEEN_OK && wanted->type->is_normalization)
+        status = check_backward(&t, far ? 4e-3 : usual, error);
     if (status == UNSEEN_OK) status = check_forward(&t, US_TRAINING_MOVES, limit, error);
     if (status == UNSEEN_OK) status = check_backward(&t, far ? 4e-3 : usual, error);
     destroy(&t);

@@ -75,13 +75,20 @@ static moments measure(const us_reference *call, int channel) {
     return m;
 }
 
+static moments running_moments(const us_reference *call, int channel) {
+    const us_batchnorm_attributes *batchnorm = call->attributes;
+    double *const *running = call->tensors + (batchnorm->affine ? 2 : 0);
+    const double variance = running[1][channel];
+    return (moments){running[0][channel], variance, sqrt(variance + batchnorm->epsilon)};
+}
+
 static void batchnorm_forward(const us_reference *call) {
     const us_batchnorm_attributes *batchnorm = call->attributes;
     const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
     double *const *running = call->tensors + (batchnorm->affine ? 2 : 0);
     for (int c = 0; c < call->in.channels; c++) {
-        moments m = {running[0][c], running[1][c], sqrt(running[1][c] + batchnorm->epsilon)};
-        if (call->training) {
+        moments m = running_moments(call, c);
+        if (call->training && call->training != US_TRAINING_FIXED) {
             m = measure(call, c);
             const double unbiased = count > 1 ? (double)count / (double)(count - 1) : 1;
             const double momentum = call->training == US_TRAINING_STILL ? 0 : batchnorm->momentum;
@@ -100,7 +107,8 @@ static void batchnorm_backward(const us_reference *call) {
     const us_batchnorm_attributes *batchnorm = call->attributes;
     const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
     for (int c = 0; c < call->in.channels; c++) {
-        const moments m = measure(call, c);
+        const bool fixed = call->training == US_TRAINING_FIXED;
+        const moments m = fixed ? running_moments(call, c) : measure(call, c);
         const double *x = call->x + (size_t)c * count, *dy = call->dy + (size_t)c * count;
         double sum = 0, product = 0;
         for (size_t i = 0; i < count; i++) {
@@ -114,7 +122,8 @@ static void batchnorm_backward(const us_reference *call) {
         const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
         for (size_t i = 0; call->dx && i < count; i++) {
             const double normal = (x[i] - m.mean) / m.deviation;
-            const double d = dy[i] - sum / (double)count - normal * product / (double)count;
+            const double mean = sum / (double)count + normal * product / (double)count;
+            const double d = fixed ? dy[i] : dy[i] - mean;
             call->dx[(size_t)c * count + i] =
                 d * weight / m.deviation * us_activation_slope(call->input_activation, x[i]);
         }
