@@ -3,6 +3,8 @@
  * [BATCH].
  *
  *     anomaly_map_error    e[p] = sum over channels of (x[c][p] - y[c][p])^2
+ *                          (y may be NULL: then of x alone, of gradients by the image)
+ *     anomaly_map_stretch  e[p] = a value for each cell of a grid, bilinear between their middles
  *     anomaly_map_smooth   s[p] = sum of w[k] e[p + k] / sum of w[k],  k from -RADIUS to RADIUS
  *
  * Smoothing goes along one axis, over the pixels p + k that there are: what is beyond the image has
@@ -34,11 +36,42 @@ __kernel GROUP_ATTRIBUTE void anomaly_map_error(__global const float *restrict x
             vec e = (vec)(0.0f);
             for (int c = 0; c < CHANNELS; c++) {
                 const size_t i = ((size_t)c * PIXELS + p) * BATCH + lane;
-                const vec d = vec_load(x + i) - vec_load(y + i);
+                const vec d = vec_load(x + i) - (y ? vec_load(y + i) : (vec)(0.0f));
                 e += d * d;
             }
             vec_store(e, map + (size_t)p * BATCH + lane);
         }
+}
+
+/* The cells at both sides of a pixel, as far as there are any, and its place between their middles.
+ */
+INLINE float between_cells(int pixel, int pixels, int cells, int *low, int *high) {
+    const float place = ((float)pixel + 0.5f) * (float)cells / (float)pixels - 0.5f;
+    const int below = (int)floor(place);
+    *low = clamp(below, 0, cells - 1);
+    *high = clamp(below + 1, 0, cells - 1);
+    return place - (float)below;
+}
+
+__kernel GROUP_ATTRIBUTE void anomaly_map_stretch(__global const float *restrict cells, int rows,
+                                                  int columns, __global float *restrict map) {
+    const int first = LANE_BASE(get_group_id(0), VECTORS), first_row = get_group_id(1) * ROWS;
+    const int end_row = min(first_row + ROWS, PIXELS);
+    for (int p = first_row; p < end_row; p++) {
+        int top, bottom, left, right;
+        const float down = between_cells(p / WIDTH, HEIGHT, rows, &top, &bottom);
+        const float across = between_cells(p % WIDTH, WIDTH, columns, &left, &right);
+        for (int j = 0; j < VECTORS; j++) {
+            __global const float *at = cells + first + j * LANE_STRIDE;
+            const vec a = vec_load(at + (size_t)(top * columns + left) * BATCH);
+            const vec b = vec_load(at + (size_t)(top * columns + right) * BATCH);
+            const vec c = vec_load(at + (size_t)(bottom * columns + left) * BATCH);
+            const vec d = vec_load(at + (size_t)(bottom * columns + right) * BATCH);
+            const vec above = a + across * (b - a), below = c + across * (d - c);
+            vec_store(above + down * (below - above),
+                      map + (size_t)p * BATCH + first + j * LANE_STRIDE);
+        }
+    }
 }
 
 #if RADIUS > 0

@@ -313,9 +313,9 @@ __kernel ITEMS_ATTRIBUTE void batchnorm_moments(__global const float *restrict x
     }
 }
 
-/* Without parts, for scoring, the running statistics take their place, and nothing is kept. Else
- * the running ones move by `momentum` towards the mean and the unbiased variance (biased if there
- * is a single value). weight and bias may be NULL, which means 1 and 0; so may saved. */
+/* Without parts the running statistics take their place. Else the running ones move by `momentum`
+ * towards the mean and the unbiased variance (biased if there is a single value). weight and bias
+ * may be NULL, which means 1 and 0; so may saved. */
 __kernel ITEMS_ATTRIBUTE void batchnorm_apply(
     __global const float *restrict x, __global const float *restrict parts, int stride,
     __global const float *restrict weight, __global const float *restrict bias,
@@ -334,7 +334,7 @@ __kernel ITEMS_ATTRIBUTE void batchnorm_apply(
         const float per_deviation = PER_DEVIATION(m.squares / m.count, epsilon);
         const float scale = per_deviation * (weight ? weight[c] : 1.0f);
         const float shift = bias ? bias[c] : 0.0f;
-        if (parts && saved && KEEPS) {
+        if (saved && KEEPS) {
             saved[c] = m.mean;
             saved[channels + c] = per_deviation;
             saved[2 * channels + c] = scale;

@@ -119,8 +119,8 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
  * not make a cache of its own, or would share it with others.
  * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
  *   largest_allocation_bytes, vector_width, matrix_units: "none", "mma.sync", "wmma", "mfma" or
- *   "dpas", usable, why_not, execution}], picked: "P:D" or null, why, drivers: [{icd: the path of its .icd file, library,
- *   fault: text or null, left_out}]} */
+ *   "dpas", usable, why_not, execution}], picked: "P:D" or null, why, drivers: [{icd: the path of
+ * its .icd file, library, fault: text or null, left_out}]} */
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.
@@ -200,11 +200,11 @@ typedef struct unseen_score_options {
  * pixels, anomalous_pixels, regions}}
  * The folder of maps gets maps.npy, float32 of the shape (number, height, width) in the size of the
  * config's input, and for each image a picture 000000.png (of photographs 000000_NAME.png): the
- * image as the networks see it, and its map beside it. Only detectors that reconstruct images have
- * maps. Masks are an array of whole numbers or bool, (number, height, width) in the images' order,
- * to whose size maps are resized bilinearly; or photographs, fitted as the images are: whose names
- * are those of the images, with or without "_mask" before the ending, or a list (CSV) of images
- * with a column "mask". */
+ * image as the networks see it, and its map beside it. Detectors that reconstruct images have
+ * maps, and deep_svdd, by the gradient of its score. Masks are an array of whole numbers or bool,
+ * (number, height, width) in the images' order, to whose size maps are resized bilinearly; or
+ * photographs, fitted as the images are: whose names are those of the images, with or without
+ * "_mask" before the ending, or a list (CSV) of images with a column "mask". */
 UNSEEN_API unseen_status unseen_score(const char *run_folder, const unseen_score_options *options,
                                       const unseen_events *events, char **json,
                                       unseen_error *error);

@@ -21,6 +21,7 @@ typedef enum us_stream {
     US_STREAM_SWEEP = 9,          /* points of ranges in a plan of runs */
     US_STREAM_AUGMENTATION = 10,  /* how training images are varied */
     US_STREAM_DEFECT = 12,        /* defects drawn into images */
+    US_STREAM_DENSITY = 16,       /* which points densities keep, and how they are projected */
     US_STREAM_RANK = 14,          /* seeds of what each of several processes draws */
     US_STREAM_SYNTHETIC = 20,     /* anomalies that scores are judged by */
 } us_stream;

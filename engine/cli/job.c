@@ -45,12 +45,15 @@ static void print_job(const cJSON *result) {
     char *seconds = cli_duration(cli_number(result, "train_seconds"));
     const cJSON *members = cJSON_GetObjectItemCaseSensitive(result, "members"), *member;
     cli_table_cell(&table, "training");
-    cli_table_take(&table, members ? cli_format("%d members, %lld epochs in %s",
-                                                cJSON_GetArraySize(members),
-                                                (long long)cli_integer(result, "epochs"), seconds)
-                                   : cli_format("%lld epochs in %s, last loss %.6g",
-                                                (long long)cli_integer(result, "epochs"), seconds,
-                                                cli_number(result, "loss")));
+    const long long epochs = (long long)cli_integer(result, "epochs");
+    if (members)
+        cli_table_take(&table, cli_format("%d members, %lld epochs in %s",
+                                          cJSON_GetArraySize(members), epochs, seconds));
+    else if (epochs)
+        cli_table_take(&table, cli_format("%lld epochs in %s, last loss %.6g", epochs, seconds,
+                                          cli_number(result, "loss")));
+    else
+        cli_table_take(&table, cli_format("no epochs, %s", seconds));
     free(seconds);
     cJSON_ArrayForEach(member, members) {
         cli_table_cell(&table, member->string);

@@ -135,7 +135,8 @@ static const option_row rows[] = {
      CLI_OPTION_SCORE, TARGET_FLAG, NULL, FIELD(watch)},
     {"maps", "DIR",
      "A folder for maps of where the images are anomalous: all of them in maps.npy, and for each "
-     "image a picture with its map beside it. Detectors that reconstruct images have maps",
+     "image a picture with its map beside it. Detectors that reconstruct images have maps, and "
+     "deep_svdd",
      CLI_OPTION_SCORE, TARGET_TEXT, NULL, FIELD(maps)},
     {"masks", "PATH",
      "Masks of the images, which the maps are compared with for the pixel AUROC and AUPRO: an "

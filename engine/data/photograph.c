@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/photograph_jpeg.h"
 #include "data/photograph_vips.h"
 #include "data/resample.h"
 
@@ -14,6 +15,8 @@
 typedef struct decoding {
     const us_photograph_file *file;
     const us_photograph_form *form;
+    int lines_read;
+    us_jpeg *jpeg; /* a plain one, else NULL, and: */
     us_vips_image *image;
     us_vips_about about;     /* of the image as it is read now */
     us_resample_shape shape; /* in the orientation that it is stored in */
@@ -84,6 +87,8 @@ static unseen_status reopen_shrunk(decoding *d, unseen_error *error) {
         shrink /= 2;
     if (shrink == 1 || d->about.format != US_PHOTOGRAPH_JPEG) return UNSEEN_OK;
     const double height = d->about.height, width = d->about.width;
+    us_jpeg_close(d->jpeg);
+    d->jpeg = NULL;
     us_vips_close(d->image);
     US_TRY(us_vips_open(d->file, shrink, &d->image, &d->about, error));
     shape->in_height = d->about.height;
@@ -96,6 +101,19 @@ static unseen_status reopen_shrunk(decoding *d, unseen_error *error) {
 }
 
 /* ---- values ---- */
+
+/* Line y, of those before `end`; lines are asked for from above. */
+static unseen_status read_line(decoding *d, int y, int end, const void **line,
+                               unseen_error *error) {
+    if (!d->jpeg) return us_vips_line(d->image, y, end, line, error);
+    while (d->lines_read <= y) {
+        *line = us_jpeg_line(d->jpeg);
+        d->lines_read++;
+        /* Of a file that is not sound, libvips tells what is wrong. */
+        if (!*line) return us_fail(error, UNSEEN_BAD_INPUT, "%s: damaged", d->file->path);
+    }
+    return UNSEEN_OK;
+}
 
 static float value_at(const us_vips_about *about, const void *line, int at) {
     return about->deep ? ((const uint16_t *)line)[at] : ((const unsigned char *)line)[at];
@@ -177,7 +195,7 @@ static unseen_status resample(decoding *d, void *pixels, unseen_error *error) {
     us_resampler_rows(d->resampler, &first, &end);
     for (int y = first; y < end; y++) {
         const void *line;
-        US_TRY(us_vips_line(d->image, y, end, &line, error));
+        US_TRY(read_line(d, y, end, &line, error));
         convert_line(d, line, d->row);
         us_resampler_add(d->resampler, d->row);
     }
@@ -198,25 +216,43 @@ static unseen_status copy(decoding *d, void *pixels, unseen_error *error) {
     const size_t bytes = us_photograph_bytes(d->form) / (size_t)d->form->height;
     for (int y = 0; y < d->form->height; y++) {
         const void *line;
-        US_TRY(us_vips_line(d->image, y, d->form->height, &line, error));
+        US_TRY(read_line(d, y, d->form->height, &line, error));
         memcpy((char *)pixels + (size_t)y * bytes, line, bytes);
     }
     return UNSEEN_OK;
 }
 
+static unseen_status take_pixels(decoding *d, void *pixels, unseen_error *error) {
+    return is_same(d) ? copy(d, pixels, error) : resample(d, pixels, error);
+}
+
+static void release(decoding *d) {
+    us_resampler_destroy(d->resampler);
+    free(d->row);
+    us_jpeg_close(d->jpeg);
+    us_vips_close(d->image);
+    *d = (decoding){.file = d->file, .form = d->form};
+}
+
 unseen_status us_photograph_decode(const us_photograph_file *file, const us_photograph_form *form,
                                    void *pixels, unseen_error *error) {
     decoding d = {.file = file, .form = form};
-    unseen_status status = us_vips_open(file, 1, &d.image, &d.about, error);
+    unseen_status status = UNSEEN_OK;
+    if ((d.jpeg = us_jpeg_open(file, &d.about))) {
+        plan(&d);
+        status = reopen_shrunk(&d, error);
+        if (status == UNSEEN_OK) status = take_pixels(&d, pixels, d.jpeg ? NULL : error);
+        const bool again = status == UNSEEN_BAD_INPUT && d.jpeg;
+        release(&d);
+        if (!again) return status;
+    }
+    status = us_vips_open(file, 1, &d.image, &d.about, error);
     if (status == UNSEEN_OK) {
         plan(&d);
         status = reopen_shrunk(&d, error);
     }
-    if (status == UNSEEN_OK)
-        status = is_same(&d) ? copy(&d, pixels, error) : resample(&d, pixels, error);
-    us_resampler_destroy(d.resampler);
-    free(d.row);
-    us_vips_close(d.image);
+    if (status == UNSEEN_OK) status = take_pixels(&d, pixels, error);
+    release(&d);
     return status;
 }
 

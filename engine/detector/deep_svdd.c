@@ -55,6 +55,11 @@ typedef struct deep_svdd {
     us_buffer *centre; /* [features] */
     double radius_squared;
     us_buffer *gradient; /* training only: of the features */
+    struct svdd_maps {
+        us_tape *tape; /* NULL: no map has been asked for yet, and there is none of all this */
+        us_hypersphere *hypersphere;
+        us_buffer *distances, *features, *x; /* the latter two: gradients of the distance */
+    } maps;
 } deep_svdd;
 
 static const char centre_name[] = "centre", radius_name[] = "radius_squared";
@@ -81,6 +86,14 @@ static unseen_status create(us_detector *detector, bool training, unseen_error *
                             "gradient of the features", &d->gradient, error);
 }
 
+static void destroy_maps(struct svdd_maps *maps) {
+    us_tape_destroy(maps->tape);
+    us_hypersphere_destroy(maps->hypersphere);
+    us_buffer_destroy(maps->distances);
+    us_buffer_destroy(maps->features);
+    us_buffer_destroy(maps->x);
+}
+
 static void destroy(us_detector *detector) {
     deep_svdd *d = detector->state;
     if (!d) return;
@@ -88,6 +101,7 @@ static void destroy(us_detector *detector) {
     us_hypersphere_destroy(d->hypersphere);
     us_buffer_destroy(d->centre);
     us_buffer_destroy(d->gradient);
+    destroy_maps(&d->maps);
     free(d);
 }
 
@@ -196,6 +210,42 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     us_buffer *features;
     US_TRY(run(detector, x, n, US_TRAINING_NONE, &features, error));
     return us_hypersphere_score(d->hypersphere, features, d->centre, columns[0], error);
+}
+
+/* ---- maps ---- */
+
+static unseen_status create_maps(us_detector *detector, unseen_error *error) {
+    deep_svdd *d = detector->state;
+    us_network *encoder = detector->networks[0];
+    const us_network_spec *spec = &detector->spec->networks[0];
+    const size_t lanes = (size_t)detector->padded * sizeof(float);
+    if (d->maps.tape) return UNSEEN_OK;
+    US_TRY(us_hypersphere_create(detector->device, spec->out, detector->padded,
+                                 us_network_output_activation(encoder), true, &d->maps.hypersphere,
+                                 error));
+    US_TRY(us_buffer_create(detector->device, lanes, "distances", &d->maps.distances, error));
+    US_TRY(us_buffer_create(detector->device, us_shape_size(spec->out) * lanes,
+                            "gradient of the features", &d->maps.features, error));
+    US_TRY(us_buffer_create(detector->device, us_shape_size(spec->in) * lanes,
+                            "gradient of the images", &d->maps.x, error));
+    return us_tape_create(encoder, true, &d->maps.tape, error);
+}
+
+/* The squared length of the distance's gradient with respect to each pixel. */
+static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
+                         us_buffer *out, unseen_error *error) {
+    deep_svdd *d = detector->state;
+    us_network *encoder = detector->networks[0];
+    US_TRY(create_maps(detector, error));
+    US_TRY(us_network_forward(encoder, d->maps.tape, x, n, US_TRAINING_FIXED, error));
+    us_buffer *features = us_tape_output(d->maps.tape);
+    US_TRY(
+        us_hypersphere_score(d->maps.hypersphere, features, d->centre, d->maps.distances, error));
+    US_TRY(us_hypersphere_score_gradient(d->maps.hypersphere, features, d->centre,
+                                         d->maps.distances, n, d->maps.features, error));
+    const us_network_backward_args backward = {.dy = d->maps.features, .dx = d->maps.x, .n = n};
+    US_TRY(us_network_backward(encoder, d->maps.tape, &backward, error));
+    return us_anomaly_map_error(maps, d->maps.x, NULL, out, error);
 }
 
 /* ---- before an epoch ---- */
@@ -331,4 +381,5 @@ const us_detector_type us_deep_svdd_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

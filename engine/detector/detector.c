@@ -2,6 +2,8 @@
 /* What every detector shares on a device: its networks and their tensors. */
 #include "detector/detector.h"
 
+#include "detector/features.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +105,7 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
     detector->device = device;
     detector->group = group;
     detector->batch = batch;
+    detector->training = training;
     detector->padded = us_device_pad(&device->facts, batch);
     unseen_status status;
     US_CHECK(create_flat(detector, training, error));
@@ -114,6 +117,8 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                    &detector->pixel_score, error));
     US_CHECK(create_inputs(detector, error));
     US_CHECK(spec->type->create(detector, training, error));
+    if (spec->scoring.features.layer)
+        US_CHECK(us_features_create(detector, &detector->features, error));
 done:
     if (status == UNSEEN_OK)
         *out = detector;
@@ -124,6 +129,7 @@ done:
 
 void us_detector_destroy(us_detector *detector) {
     if (!detector) return;
+    us_features_destroy(detector->features);
     detector->spec->type->destroy(detector);
     us_pixel_score_destroy(detector->pixel_score);
     us_buffer_destroy(detector->x);
@@ -153,6 +159,7 @@ unseen_status us_detector_save(const us_detector *detector, us_safetensors_build
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
         US_TRY(us_network_save(detector->networks[i], builder, error));
+    if (detector->features) US_TRY(us_features_save(detector->features, builder, error));
     if (!detector->spec->type->save) return UNSEEN_OK;
     return detector->spec->type->save(detector, builder, error);
 }
@@ -161,6 +168,50 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
                                unseen_error *error) {
     for (int i = 0; i < detector->spec->network_count; i++)
         US_TRY(us_network_load(detector->networks[i], file, error));
+    /* Checkpoints have none: features are learned after training. */
+    if (detector->features && !detector->training)
+        US_TRY(us_features_load(detector->features, file, error));
     if (!detector->spec->type->load) return UNSEEN_OK;
     return detector->spec->type->load(detector, file, error);
+}
+
+/* ---- scores ---- */
+
+bool us_detector_finishes(const us_detector_spec *spec) {
+    return spec->type->finish || spec->scoring.features.layer;
+}
+
+unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
+                              unseen_error *error) {
+    if (detector->spec->type->finish) US_TRY(detector->spec->type->finish(detector, survey, error));
+    if (!detector->features) return UNSEEN_OK;
+    return us_features_learn(detector->features, detector, survey, error);
+}
+
+unseen_status us_detector_score(us_detector *detector, us_buffer *x, int n,
+                                us_buffer *const *columns, unseen_error *error) {
+    US_TRY(detector->spec->type->score(detector, x, n, columns, error));
+    if (!detector->features) return UNSEEN_OK;
+    const int last = us_detector_column_count(detector->spec) - 1;
+    return us_features_score(detector->features, detector, x, n, columns[last], error);
+}
+
+/* Whether maps are those of the features: these are what the config asks for, where they have
+ * positions and a weight. */
+static bool maps_features(const us_detector_spec *spec) {
+    const us_feature_settings *f = &spec->scoring.features;
+    if (!f->layer || f->pooling != US_FEATURES_NONE) return false;
+    const us_shape shape = spec->networks[f->network_index].layers[f->layer_index].out;
+    const int column = us_detector_column_count(spec) - 1;
+    return shape.height * shape.width > 1 && spec->scoring.weights[column] > 0;
+}
+
+bool us_detector_has_maps(const us_detector_spec *spec) {
+    return spec->type->map || maps_features(spec);
+}
+
+unseen_status us_detector_map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
+                              us_buffer *out, unseen_error *error) {
+    if (maps_features(detector->spec)) return us_features_map(detector->features, map, out, error);
+    return detector->spec->type->map(detector, x, n, map, out, error);
 }

@@ -4,6 +4,7 @@
 #ifndef US_DETECTOR_DETECTOR_H
 #define US_DETECTOR_DETECTOR_H
 
+#include "detector/feature_settings.h"
 #include "network/network.h"
 #include "ops/anomaly_map.h"
 #include "ops/loss.h"
@@ -11,11 +12,12 @@
 
 enum {
     US_DETECTOR_MAX_NETWORKS = 6,
-    US_DETECTOR_MAX_COLUMNS = 4,
+    US_DETECTOR_MAX_COLUMNS = 5,
     US_DETECTOR_MAX_LOSSES = 8,
 };
 
 typedef struct us_detector_type us_detector_type;
+typedef struct us_features us_features; /* features.h */
 
 typedef enum us_combine {
     US_COMBINE_SUM,              /* sum of weight x column */
@@ -29,10 +31,11 @@ typedef struct us_scoring {
     int top_k;
     int combine; /* us_combine */
     double weights[US_DETECTOR_MAX_COLUMNS];
-    double false_positive_rate; /* that the calibrated threshold aims at */
-    double map_smoothing;       /* pixels, see anomaly_map.h */
-    int top_windows;            /* of an image that is cut into windows: the mean of so many of
-                                   their largest scores is its score */
+    double false_positive_rate;   /* that the calibrated threshold aims at */
+    double map_smoothing;         /* pixels, see anomaly_map.h */
+    int top_windows;              /* of an image that is cut into windows: the mean of so many of
+                                     their largest scores is its score */
+    us_feature_settings features; /* whose score is the column after the type's own */
 } us_scoring;
 
 /* A detector as the config describes it, without any device. */
@@ -71,6 +74,7 @@ typedef struct us_detector {
     us_group *group; /* the ranks that train it together; NULL: it is trained alone */
     int batch;       /* as asked for */
     int padded;
+    bool training;
     us_network *networks[US_DETECTOR_MAX_NETWORKS];
     /* Of networks that see several batches at once in training: for those, with the same parameters
      * and statistics. Gradients are theirs then. Else NULL. */
@@ -79,6 +83,7 @@ typedef struct us_detector {
     us_gradient_parts *gradient_parts;
     us_network_share shares[US_DETECTOR_MAX_NETWORKS];
     us_pixel_score *pixel_score;
+    us_features *features; /* NULL: the config wants none */
     /* Places for a batch of images, [C][H][W][padded], normalised: of the next one, and of the
      * last, which a queue out of order may still read (NULL where the queue is in order). */
     us_buffer *x, *x_last;
@@ -115,11 +120,29 @@ unseen_status us_detector_load(us_detector *detector, const us_safetensors *file
  * augmentation. */
 typedef struct us_detector_survey {
     int epoch; /* that is about to begin, from 0; after the last one, how many there were */
+    uint64_t seed;
     int64_t images, batches;
     /* Loads a batch into detector->x; *n receives its number of images. */
     unseen_status (*load)(void *user, int64_t batch, int *n, unseen_error *error);
     void *user;
 } us_detector_survey;
+
+/* After training, and once more after each restart: takes from the training images what scores need
+ * besides the networks. */
+unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
+                              unseen_error *error);
+/* Whether us_detector_finish does anything. */
+bool us_detector_finishes(const us_detector_spec *spec);
+
+/* Column i of each image to columns[i], `batch` floats. */
+unseen_status us_detector_score(us_detector *detector, us_buffer *x, int n,
+                                us_buffer *const *columns, unseen_error *error);
+
+/* Where the images of a batch, which was scored just before, are anomalous: to out,
+ * [height][width][batch]. Only where the spec has maps. */
+unseen_status us_detector_map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
+                              us_buffer *out, unseen_error *error);
+bool us_detector_has_maps(const us_detector_spec *spec);
 
 /* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
 typedef struct us_detector_step {
@@ -184,7 +207,8 @@ struct us_detector_type {
 
     /* What the attributes change of a network's passes. NULL: nothing. */
     void (*count_passes)(const us_detector_spec *spec, int network, us_passes *passes);
-    /* How many batches' worth of images the networks see side by side in one pass. NULL: one. */
+    /* How many batches' worth of images the networks see side by side in one pass: what they read
+     * and give has so many times the lanes. NULL: one. */
     int (*joint)(const us_detector_spec *spec, bool training);
     /* How many batches a single network sees as one in training alone, one after the other without
      * padding: detector->joined. NULL: one, each network. */
@@ -198,6 +222,7 @@ struct us_detector_type {
                            unseen_error *error);
     unseen_status (*create)(us_detector *detector, bool training, unseen_error *error);
     void (*destroy)(us_detector *detector);
+    /* NULL: nothing is trained by steps. There are no epochs then, and all is learned by finish. */
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
                            unseen_error *error);
     /* Called before the first step of every epoch: may look at the training images through the
@@ -234,7 +259,9 @@ us_passes us_detector_passes(const us_detector_spec *spec, int network);
 /* At least 1, see us_detector_type.joint. */
 int us_detector_joint(const us_detector_spec *spec, bool training);
 
-int us_detector_column_count(const us_detector_type *type);
+/* The type's columns, and then that of the features, if they are wanted. Without a type: none. */
+int us_detector_column_count(const us_detector_spec *spec);
+struct us_detector_column us_detector_column(const us_detector_spec *spec, int column);
 int us_detector_loss_count(const us_detector_type *type);
 
 /* Judges are counted in the order of the networks: those before a network (by index), and in all.

@@ -9,6 +9,7 @@
     ROW(contrastive)                                                                               \
     ROW(deep_svdd)                                                                                 \
     ROW(ocgan)                                                                                     \
+    ROW(patch_density)                                                                             \
     ROW(synthetic_defects)                                                                         \
     ROW(transformations)                                                                           \
     ROW(vae)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "detector/detector.h"
+#include "detector/features.h"
 
 static const char *const pixel_scores[] = {"root_sum", "mean",     "maximum", "top_k",
                                            "sum",      "relative", NULL};
@@ -55,14 +55,28 @@ static const us_key scoring_keys[] = {
      .fallback = {1},
      .help = "Of images that are cut into windows (/input/fit \"tile\"): an image's score is the "
              "mean of so many of its windows' largest"},
+    {.name = "features",
+     .kind = US_KEY_OBJECT,
+     .help = "A further score, \"features\": how unlikely is what a layer makes of an image?"},
     {.kind = US_KEY_END},
 };
 
-int us_detector_column_count(const us_detector_type *type) {
+static int own_columns(const us_detector_type *type) {
     int count = 0;
     while (type->columns[count].name)
         count++;
     return count;
+}
+
+int us_detector_column_count(const us_detector_spec *spec) {
+    if (!spec->type) return 0;
+    return own_columns(spec->type) + (spec->scoring.features.layer != NULL);
+}
+
+struct us_detector_column us_detector_column(const us_detector_spec *spec, int column) {
+    if (column < own_columns(spec->type)) return spec->type->columns[column];
+    return (struct us_detector_column){"features", 1,
+                                       spec->networks[spec->scoring.features.network_index].name};
 }
 
 int us_detector_loss_count(const us_detector_type *type) {
@@ -135,6 +149,11 @@ static unseen_status read_networks(us_json *config, us_detector_spec *spec, unse
     keys[count].kind = US_KEY_END;
     char unused = 0;
     us_json json = us_json_member(config, "networks");
+    if (!json.value && count == 0) return UNSEEN_OK;
+    if (!json.value)
+        return us_json_fail(config, error,
+                            "the key \"networks\" is missing: the detector's networks by name, "
+                            "each a list of layers");
     US_TRY(us_json_read(&json, keys, &unused, error));
 
     for (int i = 0; i < count; i++) {
@@ -155,11 +174,12 @@ static unseen_status read_networks(us_json *config, us_detector_spec *spec, unse
     return UNSEEN_OK;
 }
 
-static int weight_keys(const us_detector_type *type, us_key keys[US_DETECTOR_MAX_COLUMNS + 1]) {
-    int count = us_detector_column_count(type);
+static int weight_keys(const us_detector_type *type, bool features,
+                       us_key keys[US_DETECTOR_MAX_COLUMNS + 1]) {
+    const int own = own_columns(type), count = own + features;
     memset(keys, 0, (US_DETECTOR_MAX_COLUMNS + 1) * sizeof *keys);
     for (int i = 0; i < count; i++)
-        keys[i] = (us_key){.name = type->columns[i].name,
+        keys[i] = (us_key){.name = i < own ? type->columns[i].name : "features",
                            .kind = US_KEY_NUMBER,
                            .offset = (size_t)i * sizeof(double),
                            .maximum = 1e6,
@@ -169,14 +189,32 @@ static int weight_keys(const us_detector_type *type, us_key keys[US_DETECTOR_MAX
     return count;
 }
 
+static unseen_status read_features(const us_json *scoring, us_detector_spec *spec,
+                                   unseen_error *error) {
+    us_json json = us_json_member(scoring, "features");
+    if (!json.value) return UNSEEN_OK;
+    /* --set makes a number of it. */
+    const cJSON *layer = cJSON_GetObjectItemCaseSensitive(json.value, "layer");
+    if (cJSON_IsNumber(layer)) {
+        char path[32];
+        snprintf(path, sizeof path, "%.17g", layer->valuedouble);
+        cJSON *text = cJSON_CreateString(path);
+        if (!cJSON_ReplaceItemInObjectCaseSensitive(json.value, "layer", text))
+            return us_fail_memory(error, "a config");
+    }
+    US_TRY(us_json_read(&json, us_feature_keys, &spec->scoring.features, error));
+    return us_feature_settings_check(&json, spec, error);
+}
+
 static unseen_status read_scoring(us_json *config, us_detector_spec *spec, unseen_error *error) {
     us_json json = us_json_member_object(config, "scoring");
     if (!json.value) return us_fail_memory(error, "a config");
     US_TRY(us_json_read(&json, scoring_keys, &spec->scoring, error));
+    US_TRY(read_features(&json, spec, error));
     us_json weights = us_json_member_object(&json, "weights");
     if (!weights.value) return us_fail_memory(error, "a config");
     us_key keys[US_DETECTOR_MAX_COLUMNS + 1];
-    weight_keys(spec->type, keys);
+    weight_keys(spec->type, spec->scoring.features.layer != NULL, keys);
     US_TRY(us_json_read(&weights, keys, spec->scoring.weights, error));
     int pixels = spec->input.height * spec->input.width;
     if (spec->scoring.pixel == US_PIXEL_SCORE_TOP_K && spec->scoring.top_k > pixels) {
@@ -210,6 +248,7 @@ void us_detector_spec_release(us_detector_spec *spec) {
         us_network_spec_release(&spec->networks[i]);
     if (spec->attributes) us_json_release(spec->type->keys, spec->attributes);
     free(spec->attributes);
+    us_json_release(us_feature_keys, &spec->scoring.features);
     memset(spec, 0, sizeof *spec);
 }
 
@@ -276,7 +315,7 @@ static bool add_networks(cJSON *networks, const us_detector_type *type) {
 
 static bool add_weights(cJSON *weights, const us_detector_type *type) {
     us_key keys[US_DETECTOR_MAX_COLUMNS + 1];
-    int count = weight_keys(type, keys);
+    int count = weight_keys(type, true, keys);
     cJSON *schema = us_json_schema(keys);
     cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
     bool complete = properties != NULL;
@@ -311,8 +350,11 @@ unseen_status us_detector_schema(cJSON *properties, unseen_error *error) {
     cJSON *scoring = us_json_schema(scoring_keys);
     if (!cJSON_AddItemToObject(properties, "scoring", scoring))
         return us_fail_memory(error, "the schema");
-    add_open_object(cJSON_GetObjectItemCaseSensitive(scoring, "properties"), "weights", &weights);
-    bool complete = networks && weights;
+    cJSON *scores = cJSON_GetObjectItemCaseSensitive(scoring, "properties");
+    add_open_object(scores, "weights", &weights);
+    cJSON_DeleteItemFromObjectCaseSensitive(scores, "features");
+    bool complete = networks && weights &&
+                    cJSON_AddItemToObject(scores, "features", us_json_schema(us_feature_keys));
     for (int i = 0; complete && us_detector_types[i]; i++)
         complete = cJSON_AddItemToArray(alternatives, detector_schema(us_detector_types[i])) &&
                    add_networks(networks, us_detector_types[i]) &&

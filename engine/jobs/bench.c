@@ -208,6 +208,10 @@ static unseen_status bench_detector(const unseen_config *config,
                .round_seconds = seconds / (3 * ROUNDS),
                .started = us_clock()};
     unseen_status status = check_trace(config, options, error);
+    if (status == UNSEEN_OK && !config->detector.type->train)
+        status = us_fail(error, UNSEEN_BAD_INPUT,
+                         "%s: the detector %s trains nothing, so there is no step to measure",
+                         config->path, config->detector.type->name);
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) us_precision_tell(b.device, config->detector.precision, events);

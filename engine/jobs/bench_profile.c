@@ -154,7 +154,7 @@ static unseen_status score_once(const us_bench_subject *subject, us_buffer *cons
                                 unseen_error *error) {
     us_detector *detector = subject->detector;
     US_TRY(us_trainer_load_first_batch(subject->trainer, error));
-    return detector->spec->type->score(detector, detector->x, detector->batch, columns, error);
+    return us_detector_score(detector, detector->x, detector->batch, columns, error);
 }
 
 static unseen_status run_session(const us_bench_subject *subject, us_bench_phase phase,
@@ -192,7 +192,7 @@ unseen_status us_bench_profile(const us_bench_subject *subject, us_bench_rows *r
     const us_detector *detector = subject->detector;
     unseen_status status = UNSEEN_OK;
     memset(rows, 0, sizeof *rows);
-    for (int c = 0; c < us_detector_column_count(detector->spec->type); c++)
+    for (int c = 0; c < us_detector_column_count(detector->spec); c++)
         US_CHECK(us_buffer_create(subject->detector->device,
                                   (size_t)detector->padded * sizeof(float), "scores", &columns[c],
                                   error));

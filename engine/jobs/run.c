@@ -307,6 +307,7 @@ static void settle_epochs(run *r) {
     const int batch = us_dataset_batch(&r->training, settings->batch);
     const int64_t steps = (images + batch - 1) / batch;
     const int64_t epochs = (settings->least_steps + steps - 1) / steps;
+    if (!r->config->detector.type->train) return;
     if (epochs > settings->epochs) settings->epochs = (int)epochs;
 }
 
@@ -382,11 +383,13 @@ static unseen_status prepare(run *r, unseen_error *error) {
     int own;
     US_TRY(us_ranks_divide(r->group, &shares, &own, error));
     US_TRY(us_group_agree(r->group, create_trainer(r, batch, own, error), error));
+    char epochs[32] = "no epochs";
+    if (settings->epochs > 0) snprintf(epochs, sizeof epochs, "%d epochs", settings->epochs);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
-                     "%s on %s: %" PRId64 " training %s, %d epochs, batch %d%s", r->config->name,
+                     "%s on %s: %" PRId64 " training %s, %s, batch %d%s", r->config->name,
                      r->device->facts.name, r->training.selected_count,
-                     r->training.images.tiling.count ? "windows" : "images", settings->epochs,
-                     batch, batch < settings->batch ? ", as there are no more images" : "");
+                     r->training.images.tiling.count ? "windows" : "images", epochs, batch,
+                     batch < settings->batch ? ", as there are no more images" : "");
     return UNSEEN_OK;
 }
 

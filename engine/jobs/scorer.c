@@ -241,7 +241,7 @@ static unseen_status join_windows(const part *p, scored *of, unseen_error *error
     for (int64_t i = 0; i < of->n; i++)
         combined[i] = us_model_combine(p->model, of->columns, i);
     of->score = us_windows_join(combined, of->n, top);
-    for (int c = 0; c < us_detector_column_count(spec->type); c++)
+    for (int c = 0; c < us_detector_column_count(spec); c++)
         of->columns[c][0] = us_windows_join(of->columns[c], of->n, top);
     free(combined);
     return UNSEEN_OK;
@@ -271,7 +271,7 @@ static unseen_status score_photograph(unseen_scorer *s, const us_photograph_file
             members[i] = &scores[1 + i];
             if (s->run.model.detector) {
                 scores[0] = of.score;
-                const int columns = us_detector_column_count(s->run.config->detector.type);
+                const int columns = us_detector_column_count(&s->run.config->detector);
                 for (int c = 0; c < columns; c++)
                     scores[1 + c] = of.columns[c][0];
             }

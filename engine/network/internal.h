@@ -26,7 +26,8 @@ struct us_network {
     int batch; /* padded */
     us_network_plan plan;
     us_stage *stages;       /* plan.count */
-    us_gradient_sum **sums; /* of the plan's steps, NULL where one is none; training only */
+    us_gradient_sum **sums; /* of the plan's steps, NULL where one is none; NULL before a pass
+                               backward is to come */
     size_t floats, statistic_floats;
     us_buffer *parameters, *gradients, *statistics;
     us_gradient_parts *gradient_parts; /* of gradients that are left in parts; NULL: none are */
@@ -34,6 +35,9 @@ struct us_network {
     bool shares;                       /* parameters, gradients and parts are not its own */
     bool has_scored;                   /* and no tensor has changed since */
 };
+
+/* What passes backward need besides the layers; nothing where it is there already. */
+unseen_status us_network_create_sums(us_network *network, unseen_error *error);
 
 /* Bytes that one tensor takes in a flat buffer, and the whole of a network's. */
 size_t us_network_tensor_bytes(const us_device_facts *device, const us_tensor_spec *tensor);

@@ -124,8 +124,9 @@ static unseen_status create_stage(us_network *network, int index, unseen_error *
     return status;
 }
 
-static unseen_status create_sums(us_network *network, unseen_error *error) {
+unseen_status us_network_create_sums(us_network *network, unseen_error *error) {
     const us_network_plan *plan = &network->plan;
+    if (network->sums) return UNSEEN_OK;
     network->sums = calloc((size_t)plan->step_count + 1, sizeof *network->sums);
     if (!network->sums) return us_fail_memory(error, "a network");
     for (int i = 0; i < plan->step_count; i++) {
@@ -153,7 +154,7 @@ static unseen_status create_layers(us_network *network, unseen_error *error) {
     if (network->gradient_parts && !network->shares)
         US_TRY(us_gradient_parts_allocate(network->gradient_parts, error));
     if (!network->options.training) return UNSEEN_OK;
-    return create_sums(network, error);
+    return us_network_create_sums(network, error);
 }
 
 static unseen_status plan(us_network *network, unseen_error *error) {

@@ -105,8 +105,18 @@ void us_tape_destroy(us_tape *tape);
 unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, unseen_error *error);
 
-/* The same, and the output is compared with the target where the last layer does so, which sets
- * target->errors; else the output is there, and the caller does it. */
+/* Scores as far as a layer, whose output then is the tape's: one that is there by itself, see
+ * us_network_check_layer. The rest of the network may be run by another pass alone. */
+unseen_status us_network_forward_to(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                    int layer, unseen_error *error);
+
+/* Whether a pass of scoring gives the layer's output: not where it is computed as one with what
+ * follows. logits as in the options. UNSEEN_BAD_INPUT tells which layers do. */
+unseen_status us_network_check_layer(const us_network_spec *spec, int layer, bool logits,
+                                     unseen_error *error);
+
+/* As us_network_forward, and the output is compared with the target where the last layer does so,
+ * which sets target->errors; else the output is there, and the caller does it. */
 unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, us_target *target, unseen_error *error);
 

@@ -52,6 +52,12 @@ static const us_layer_type *type_of(const us_network_spec *spec, const us_networ
     return spec->layers[plan->stages[stage].layer].type;
 }
 
+/* Layers whose outputs lie in the stage get something else there. */
+static void replace_output(us_network_plan *plan, int layers, int stage) {
+    for (int i = 0; i < layers; i++)
+        if (plan->holders[i] == stage) plan->holders[i] = US_NO_LAYER;
+}
+
 /* What stages may do for their neighbours, once all are known. */
 static void plan_fusion(const us_network_spec *spec, bool compared, us_network_plan *plan) {
     for (int s = 0; s < plan->count; s++) {
@@ -70,7 +76,9 @@ static void plan_stages(const us_network_spec *spec, const us_network_plan_optio
     for (int i = 0; i < spec->count; i++) {
         const us_layer_spec *layer = &spec->layers[i];
         int input = facts[i].stage = stage_of(facts, layer->input);
-        if (layer->type->is_view || is_dropped(spec, i, options->logits)) continue;
+        const bool dropped = is_dropped(spec, i, options->logits);
+        plan->holders[i] = dropped ? US_NO_LAYER : input;
+        if (layer->type->is_view || dropped) continue;
         us_stage_plan *previous = input >= 0 ? &plan->stages[input] : NULL;
         /* Only the one reader of values that have no activation yet may have a say in them. */
         bool sole = previous && facts[root_of(facts, layer->input)].uses == 1 &&
@@ -80,6 +88,7 @@ static void plan_stages(const us_network_spec *spec, const us_network_plan_optio
             own = layer->type->activation(layer->attributes);
             if (sole && spec->layers[previous->layer].type->folds_activation) {
                 previous->activation = own;
+                replace_output(plan, i, input);
                 continue;
             }
         }
@@ -88,14 +97,16 @@ static void plan_stages(const us_network_spec *spec, const us_network_plan_optio
             sole && layer->type->is_normalization &&
             memcmp(&layer->in, &spec->layers[previous->layer].out, sizeof layer->in) == 0;
         if (normalizes) previous->fusion.is_normalized = true;
-        facts[i].stage = plan->count;
+        const bool folds = normalizes && fold_pays(spec, previous->layer, i);
+        if (folds) replace_output(plan, i, input);
+        plan->holders[i] = facts[i].stage = plan->count;
         plan->stages[plan->count++] = (us_stage_plan){
             .layer = i,
             .input = input,
             .shortcut = stage_of(facts, layer->shortcut),
             .activation = own,
             .input_activation = previous ? previous->activation : options->input_activation,
-            .folds = normalizes && fold_pays(spec, previous->layer, i)};
+            .folds = folds};
     }
     plan->output_activation =
         plan->count ? plan->stages[plan->count - 1].activation : options->input_activation;
@@ -295,8 +306,9 @@ unseen_status us_network_plan_make(const us_network_spec *spec,
     int *reads = calloc(count, sizeof *reads);
     gradient *gradients = calloc(count + 1, sizeof *gradients);
     plan->stages = calloc(count, sizeof *plan->stages);
+    plan->holders = calloc(count, sizeof *plan->holders);
     plan->steps = calloc(STEPS_OF_A_STAGE * count, sizeof *plan->steps);
-    bool complete = facts && reads && gradients && plan->stages && plan->steps &&
+    bool complete = facts && reads && gradients && plan->stages && plan->holders && plan->steps &&
                     create_slots(&plan->outputs, spec->count) &&
                     create_slots(&plan->gradients, spec->count);
     if (complete) {
@@ -319,6 +331,7 @@ void us_network_plan_release(us_network_plan *plan) {
         free(slots[i]->users);
     }
     free(plan->stages);
+    free(plan->holders);
     free(plan->steps);
     memset(plan, 0, sizeof *plan);
 }

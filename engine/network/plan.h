@@ -51,6 +51,9 @@ typedef struct us_network_plan {
     us_stage_plan
         *stages; /* in the order of computation; the last one gives the network's output */
     int count;
+    int *holders; /* of each layer, the stage whose output is the layer's when scoring; US_NO_LAYER
+                     where it is computed as one with what follows, US_NETWORK_INPUT for views of
+                     the input */
     us_activation output_activation;
     us_slots outputs, gradients;
     us_gradient_step *steps;

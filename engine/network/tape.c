@@ -11,6 +11,7 @@ struct us_tape {
     us_buffer **saved;     /* one per stage, NULL where nothing is saved */
     us_buffer **gradients; /* one per slot; NULL without backward */
     us_buffer *x, *output;
+    us_training training; /* of the last pass forward */
 };
 
 static int output_count(const us_tape *tape) {
@@ -58,6 +59,7 @@ unseen_status us_tape_create(us_network *network, bool backward, us_tape **out,
     unseen_status status = tape->y && tape->saved && tape->gradients
                                ? create_buffers(tape, error)
                                : us_fail_memory(error, "a tape");
+    if (status == UNSEEN_OK && backward) status = us_network_create_sums(network, error);
     if (status != UNSEEN_OK) {
         us_error_context(error, "network %s with a batch of %d", network->spec->name,
                          network->options.batch);
@@ -149,6 +151,7 @@ static unseen_status run_stage(forward_pass *pass, int index, us_target *target,
     us_tape *tape = pass->tape;
     const us_stage_plan *plan = &network->plan.stages[index];
     us_stage *stage = &network->stages[index];
+    const bool of_batch = pass->training && pass->training != US_TRAINING_FIXED;
     us_layer_forward args = {
         .x = output_of(tape, plan->input),
         .shortcut = output_of(tape, plan->shortcut),
@@ -158,7 +161,7 @@ static unseen_status run_stage(forward_pass *pass, int index, us_target *target,
         .n = pass->n,
         .training = pass->training,
         .reuse = pass->reuse,
-        .fusion = {.moments = pass->training && plan->fusion.is_normalized ? &pass->moments : NULL,
+        .fusion = {.moments = of_batch && plan->fusion.is_normalized ? &pass->moments : NULL,
                    .target = target},
     };
     if (plan->input == index - 1) args.fusion.x_moments = pass->moments;
@@ -171,24 +174,62 @@ unseen_status us_network_forward(us_network *network, us_tape *tape, us_buffer *
     return us_network_compare(network, tape, x, n, training, NULL, error);
 }
 
+/* The first `stages` stages. */
+static unseen_status run_stages(forward_pass *pass, int stages, us_target *target,
+                                unseen_error *error) {
+    us_network *network = pass->network;
+    us_tape *tape = pass->tape;
+    for (int s = 0; s < stages; s++) {
+        us_stage *stage = &network->stages[s];
+        bool folds = !pass->training && network->plan.stages[s].folds;
+        us_target *compared = s == network->plan.count - 1 ? target : NULL;
+        if (!pass->training && stage->folded[0]) continue; /* runs with the normalisation after */
+        unseen_status status =
+            folds ? run_folded(pass, s, compared, error) : run_stage(pass, s, compared, error);
+        US_TRY(finish_pass(network, stage->index, "forward", status, error));
+        tape->output = output_of(tape, s);
+    }
+    return UNSEEN_OK;
+}
+
 unseen_status us_network_compare(us_network *network, us_tape *tape, us_buffer *x, int n,
                                  us_training training, us_target *target, unseen_error *error) {
     us_reuse reuse = training ? US_REUSE_NONE : network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
     forward_pass pass = {network, tape, n, training, reuse, {0}};
     network->has_scored = false; /* until all has gone well */
     tape->x = tape->output = x;
-    for (int s = 0; s < network->plan.count; s++) {
-        us_stage *stage = &network->stages[s];
-        bool folds = !training && network->plan.stages[s].folds;
-        us_target *compared = s == network->plan.count - 1 ? target : NULL;
-        if (!training && stage->folded[0]) continue; /* runs with the normalisation after it */
-        unseen_status status =
-            folds ? run_folded(&pass, s, compared, error) : run_stage(&pass, s, compared, error);
-        US_TRY(finish_pass(network, stage->index, "forward", status, error));
-        tape->output = output_of(tape, s);
-    }
+    tape->training = training;
+    US_TRY(run_stages(&pass, network->plan.count, target, error));
     network->has_scored = !training;
     return UNSEEN_OK;
+}
+
+unseen_status us_network_forward_to(us_network *network, us_tape *tape, us_buffer *x, int n,
+                                    int layer, unseen_error *error) {
+    us_reuse reuse = network->has_scored ? US_REUSE_NOW : US_REUSE_LATER;
+    forward_pass pass = {network, tape, n, US_TRAINING_NONE, reuse, {0}};
+    tape->x = tape->output = x;
+    return run_stages(&pass, network->plan.holders[layer] + 1, NULL, error);
+}
+
+unseen_status us_network_check_layer(const us_network_spec *spec, int layer, bool logits,
+                                     unseen_error *error) {
+    us_network_plan plan;
+    US_TRY(us_network_plan_make(spec, &(us_network_plan_options){.logits = logits}, &plan, error));
+    const bool there = plan.holders[layer] != US_NO_LAYER;
+    int next = layer;
+    while (next < spec->count && plan.holders[next] == US_NO_LAYER)
+        next++;
+    us_network_plan_release(&plan);
+    if (there) return UNSEEN_OK;
+    if (next == spec->count)
+        return us_fail(error, UNSEEN_BAD_INPUT, "the output of layer %s is not computed as such",
+                       spec->layers[layer].path);
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "layer %s, %s, is computed as one with what follows; the next output that is "
+                   "there is that of layer %s, %s",
+                   spec->layers[layer].path, spec->layers[layer].type->name,
+                   spec->layers[next].path, spec->layers[next].type->name);
 }
 
 static us_buffer *gradient_in(const us_tape *tape, const us_network_backward_args *args, int slot) {
@@ -234,6 +275,7 @@ static unseen_status run_backward(us_network *network, us_tape *tape, int index,
         .gradients = args->parameters ? stage->gradients : NULL,
         .saved = tape->saved[step->stage],
         .n = args->n,
+        .training = tape->training,
         .accumulate = args->accumulate,
         .fusion.dy_sums = *sums,
     };

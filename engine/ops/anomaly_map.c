@@ -6,7 +6,7 @@
 
 struct us_anomaly_map {
     us_device *device;
-    us_kernel *error, *smooth;
+    us_kernel *error, *smooth, *stretch;
     us_buffer *weights, *between; /* NULL: no smoothing */
     int width;
     size_t groups[3];
@@ -47,10 +47,10 @@ static unseen_status create_kernels(us_anomaly_map *map, us_shape shape, int bat
     map->groups[0] = (size_t)us_device_vectors(facts, batch) / (size_t)vectors;
     map->groups[1] = ((size_t)pixels + (size_t)rows - 1) / (size_t)rows;
     map->groups[2] = 1;
-    const char *const names[] = {"anomaly_map_error", "anomaly_map_smooth"};
-    us_kernel **const kernels[] = {&map->error, &map->smooth};
+    const char *const names[] = {"anomaly_map_error", "anomaly_map_stretch", "anomaly_map_smooth"};
+    us_kernel **const kernels[] = {&map->error, &map->stretch, &map->smooth};
     const us_build build = {.device = map->device, .label.pass = US_PASS_SCORE};
-    for (int i = 0; i < (radius > 0 ? 2 : 1); i++)
+    for (int i = 0; i < (radius > 0 ? 3 : 2); i++)
         US_TRY(us_kernel_create(&build, "anomaly_map", names[i], kernels[i], error,
                                 "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DVECTORS=%d "
                                 "-DROWS=%d -DRADIUS=%d",
@@ -83,6 +83,7 @@ void us_anomaly_map_destroy(us_anomaly_map *map) {
     if (!map) return;
     us_kernel_destroy(map->error);
     us_kernel_destroy(map->smooth);
+    us_kernel_destroy(map->stretch);
     us_buffer_destroy(map->weights);
     us_buffer_destroy(map->between);
     free(map);
@@ -100,5 +101,11 @@ unseen_status us_anomaly_map_smooth(us_anomaly_map *map, us_buffer *out, unseen_
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error) {
     US_TRY(us_kernel_run(map->error, map->groups, error, "bbb", x, y, out));
+    return us_anomaly_map_smooth(map, out, error);
+}
+
+unseen_status us_anomaly_map_stretch(us_anomaly_map *map, us_buffer *cells, int rows, int columns,
+                                     us_buffer *out, unseen_error *error) {
+    US_TRY(us_kernel_run(map->stretch, map->groups, error, "biib", cells, rows, columns, out));
     return us_anomaly_map_smooth(map, out, error);
 }

@@ -14,11 +14,18 @@ unseen_status us_anomaly_map_create(us_device *device, us_shape shape, int batch
                                     us_anomaly_map **map, unseen_error *error);
 void us_anomaly_map_destroy(us_anomaly_map *map); /* NULL is fine */
 
-/* Writes `out`, smoothed: the sum over channels of (x - y)^2, of images [C][H][W][batch]. */
+/* Writes `out`, smoothed: the sum over channels of (x - y)^2, of images [C][H][W][batch];
+ * y NULL: of x^2, where x are gradients. */
 unseen_status us_anomaly_map_error(us_anomaly_map *map, us_buffer *x, us_buffer *y, us_buffer *out,
                                    unseen_error *error);
 
 /* Smooths maps [height][width][batch] that were made otherwise, in their place. */
 unseen_status us_anomaly_map_smooth(us_anomaly_map *map, us_buffer *out, unseen_error *error);
+
+/* Writes `out`, smoothed, from a value for each cell of a grid that covers the images evenly, cells
+ * [rows][columns][batch]: bilinear between the middles of cells, and constant beyond the outermost.
+ */
+unseen_status us_anomaly_map_stretch(us_anomaly_map *map, us_buffer *cells, int rows, int columns,
+                                     us_buffer *out, unseen_error *error);
 
 #endif

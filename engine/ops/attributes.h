@@ -17,6 +17,12 @@ typedef struct us_batchnorm_attributes {
     bool affine;
 } us_batchnorm_attributes;
 
+typedef struct us_groupnorm_attributes {
+    int groups;
+    double epsilon;
+    bool affine;
+} us_groupnorm_attributes;
+
 typedef struct us_leaky_relu_attributes {
     double slope;
 } us_leaky_relu_attributes;

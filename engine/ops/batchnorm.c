@@ -2,6 +2,7 @@
 /* BatchNorm, over images and pixels per channel. Running statistics move by `momentum` towards the
  * batch's mean and unbiased variance, as PyTorch's do. With one value per channel (one image of one
  * pixel), where PyTorch refuses to train, both variances are 0. */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,20 +177,21 @@ enum { WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VARIANCE };
 
 static unseen_status forward(void *pointer, const us_layer_forward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
-    us_parts moments = {0}; /* none for scoring */
-    if (args->training) moments = args->fusion.x_moments;
-    if (args->training && !moments.stride) {
+    const bool of_batch = args->training && args->training != US_TRAINING_FIXED;
+    us_parts moments = {0}; /* none: the running ones */
+    if (of_batch) moments = args->fusion.x_moments;
+    if (of_batch && !moments.stride) {
         moments = layer->parts;
         US_TRY(RUN(layer, take_moments, layer->groups, error, "bbii", args->x, moments.buffer,
                    moments.stride, args->n));
     }
-    if (args->training && layer->statistics)
+    if (of_batch && layer->statistics)
         US_TRY(us_group_statistics_moments(layer->statistics, &moments, error));
     us_buffer *const *tensors = args->tensors;
     const double momentum = args->training == US_TRAINING_STILL ? 0 : layer->attributes.momentum;
     return RUN(layer, apply, layer->groups, error, "bbibbbbbffb", args->x, moments.buffer,
                moments.stride, tensor(layer, tensors, WEIGHT), tensor(layer, tensors, BIAS),
-               args->saved, tensor(layer, tensors, RUNNING_MEAN),
+               args->training ? args->saved : NULL, tensor(layer, tensors, RUNNING_MEAN),
                tensor(layer, tensors, RUNNING_VARIANCE), momentum, layer->attributes.epsilon,
                args->y);
 }
@@ -206,16 +208,18 @@ static unseen_status finish_backward(us_batchnorm *layer, const us_layer_backwar
                tensor(layer, gradients, BIAS), dx, values, (int32_t)args->accumulate, args->n);
 }
 
+/* Statistics that do not depend on the batch are as those of a batch of endless size. */
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_batchnorm *layer = pointer;
+    const bool fixed = args->training == US_TRAINING_FIXED;
+    const double values = fixed ? (double)FLT_MAX : (double)args->n * (double)layer->pixels;
     us_parts sums = args->fusion.dy_sums;
     if (!sums.stride) {
         sums = layer->parts;
         US_TRY(RUN(layer, gradient_sums, layer->groups, error, "bbbbi", args->x, args->dy,
                    args->saved, sums.buffer, sums.stride));
     }
-    const double values = (double)args->n * (double)layer->pixels;
-    if (!layer->statistics)
+    if (!layer->statistics || fixed)
         return finish_backward(layer, args, sums, true, args->dx, values, error);
     /* Gradients of parameters are added up over the ranks later, as those of other layers. */
     if (args->gradients) US_TRY(finish_backward(layer, args, sums, true, NULL, values, error));

@@ -82,6 +82,14 @@ unseen_status us_hypersphere_score(us_hypersphere *hypersphere, us_buffer *y, us
     return measure(hypersphere, SCORE_DISTANCE, y, centre, distances, error);
 }
 
+unseen_status us_hypersphere_score_gradient(us_hypersphere *hypersphere, us_buffer *y,
+                                            us_buffer *centre, us_buffer *distances, int n,
+                                            us_buffer *dy, unseen_error *error) {
+    const size_t groups[3] = {hypersphere->lane_groups, hypersphere->row_groups, 1};
+    return us_kernel_run(hypersphere->kernels[GRADIENT], groups, error, "bbbbiff", y, centre,
+                         distances, dy, n, 0.0, 2.0);
+}
+
 unseen_status us_hypersphere_loss(us_hypersphere *hypersphere, const us_hypersphere_args *args,
                                   unseen_error *error) {
     us_buffer *distances = hypersphere->distances;

@@ -23,6 +23,12 @@ void us_hypersphere_destroy(us_hypersphere *hypersphere);
 unseen_status us_hypersphere_score(us_hypersphere *hypersphere, us_buffer *y, us_buffer *centre,
                                    us_buffer *distances, unseen_error *error);
 
+/* The gradient of each image's distance with respect to the values before the activation, to dy; 0
+ * in padded lanes. distances: those of us_hypersphere_score. Needs `training`. */
+unseen_status us_hypersphere_score_gradient(us_hypersphere *hypersphere, us_buffer *y,
+                                            us_buffer *centre, us_buffer *distances, int n,
+                                            us_buffer *dy, unseen_error *error);
+
 typedef struct us_hypersphere_args {
     us_buffer *y, *centre;
     us_buffer *dy; /* NULL, or receives the loss's gradient with respect to the values before the

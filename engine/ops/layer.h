@@ -79,6 +79,7 @@ typedef enum us_training {
     US_TRAINING_NONE,  /* scoring: from the running ones */
     US_TRAINING_MOVES, /* from the batch, towards which the running ones move */
     US_TRAINING_STILL, /* from the batch; the running ones stay, as it is unlike what is scored */
+    US_TRAINING_FIXED, /* from the running ones, as for scoring, but a pass backward will follow */
 } us_training;
 
 /* Whether to reuse what a layer computed from its tensors alone. */
@@ -106,7 +107,8 @@ typedef struct us_layer_backward {
     us_buffer *const *gradients; /* per tensor, NULL where not trainable; NULL array: not wanted */
     us_buffer *saved;
     int n;
-    bool accumulate; /* gradients of parameters are added to what is there */
+    us_training training; /* of the pass forward */
+    bool accumulate;      /* gradients of parameters are added to what is there */
     us_backward_fusion fusion;
 } us_layer_backward;
 
@@ -163,10 +165,12 @@ typedef struct us_layer_type {
     ROW(convolution_transpose)                                                                     \
     ROW(dense)                                                                                     \
     ROW(batchnorm)                                                                                 \
+    ROW(groupnorm)                                                                                 \
     ROW(relu)                                                                                      \
     ROW(leaky_relu)                                                                                \
     ROW(tanh)                                                                                      \
     ROW(sigmoid)                                                                                   \
+    ROW(gelu)                                                                                      \
     ROW(average_pool)                                                                              \
     ROW(max_pool)                                                                                  \
     ROW(flatten)                                                                                   \

@@ -95,4 +95,64 @@ static unseen_status run_map(us_selftest *test, int number, unseen_error *error)
     return status;
 }
 
+/* ---- grids ---- */
+
+typedef struct grid_case {
+    us_shape shape;
+    int rows, columns, n;
+    double smoothing;
+} grid_case;
+
+static const grid_case grid_cases[] = {
+    {{1, 7, 5}, 3, 2, 17, 0}, {{3, 32, 16}, 8, 16, 1, 0}, {{1, 5, 9}, 1, 1, 33, 0},
+    {{1, 1, 1}, 4, 3, 5, 0},  {{1, 12, 9}, 4, 3, 17, 1},
+};
+enum { GRID_CASES = sizeof grid_cases / sizeof *grid_cases };
+
+/* The weight of a cell, along one axis: a tent around its middle, flat beyond the outermost. */
+static double tent(int pixel, int pixels, int cell, int cells) {
+    double place = (pixel + 0.5) * cells / pixels - 0.5;
+    place = fmin(fmax(place, 0), cells - 1);
+    return fmax(0, 1 - fabs(place - cell));
+}
+
+static unseen_status run_grid(us_selftest *test, int number, unseen_error *error) {
+    const grid_case *wanted = &grid_cases[number];
+    const us_shape shape = wanted->shape;
+    const int batch = us_device_pad(&test->device->facts, wanted->n), n = wanted->n;
+    const size_t pixels = (size_t)shape.height * (size_t)shape.width;
+    us_test_values cells = {0}, map = {0};
+    us_anomaly_map *maps = NULL;
+    double *plain = calloc(pixels * (size_t)n, sizeof *plain);
+    unseen_status status = plain ? UNSEEN_OK : us_fail_memory(error, "the self-test");
+    if (status != UNSEEN_OK) return status;
+    US_CHECK(us_test_values_create(test, (size_t)wanted->rows * (size_t)wanted->columns, n, batch,
+                                   &cells, error));
+    US_CHECK(us_test_values_create(test, pixels, n, batch, &map, error));
+    us_test_values_random(test, &cells, 1, 0);
+    US_CHECK(us_test_values_upload(&cells, 1, error));
+    US_CHECK(us_anomaly_map_create(test->device, shape, batch, wanted->smoothing, &maps, error));
+    US_CHECK(us_anomaly_map_stretch(maps, cells.device, wanted->rows, wanted->columns, map.device,
+                                    error));
+    double *first = wanted->smoothing > 0 ? plain : map.host;
+    for (int p = 0; p < shape.height * shape.width; p++)
+        for (int c = 0; c < wanted->rows * wanted->columns; c++)
+            for (int j = 0; j < n; j++)
+                first[p * n + j] +=
+                    cells.host[c * n + j] *
+                    tent(p / shape.width, shape.height, c / wanted->columns, wanted->rows) *
+                    tent(p % shape.width, shape.width, c % wanted->columns, wanted->columns);
+    if (wanted->smoothing > 0) reference_smooth(shape, n, wanted->smoothing, plain, map.host);
+    US_CHECK(
+        us_test_values_compare(test, &map, "anomaly map", "grid", shape, 1e-5, 1e-3, false, error));
+done:
+    us_anomaly_map_destroy(maps);
+    us_test_values_destroy(&cells);
+    us_test_values_destroy(&map);
+    free(plain);
+    return status;
+}
+
+const us_selftest_group us_selftest_anomaly_grids = {"anomaly grid", GRID_CASES, run_grid};
+
 const us_selftest_group us_selftest_anomaly_maps = {"anomaly map", MAP_CASES, run_map};

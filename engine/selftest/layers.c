@@ -207,6 +207,31 @@ static const layer_case cases[] = {
     {BATCHNORM, "{}", {40, 1, 1}, 33, 0, TANH, NONE, 0, 0},
     {BATCHNORM, "{}", {2, 33, 31}, 40, 0, SIGMOID, NONE, 0, 0},
     {BATCHNORM, "{}", {3, 9, 7}, 33, 0, NONE, NONE, 0.25, 1000},
+    {&us_groupnorm_layer, "{}", {3, 7, 5}, 17, 0, RELU, NONE, 0, 0},
+    {&us_groupnorm_layer, "{\"groups\": 3}", {12, 7, 5}, 1, 0, NONE, TANH, 0, 0},
+    {&us_groupnorm_layer, "{\"groups\": 5}", {5, 1, 3}, 33, 128, LEAKY, RELU, 0, 0},
+    {&us_groupnorm_layer,
+     "{\"groups\": 4, \"affine\": false}",
+     {40, 1, 1},
+     17,
+     0,
+     TANH,
+     NONE,
+     0,
+     0},
+    {&us_groupnorm_layer,
+     "{\"groups\": 2, \"epsilon\": 0.1}",
+     {4, 9, 8},
+     128,
+     0,
+     NONE,
+     LEAKY,
+     3,
+     1},
+    {&us_groupnorm_layer, "{}", {1, 1, 2}, 1, 0, NONE, NONE, 0, 0},
+    {&us_gelu_layer, "{}", {3, 7, 5}, 17, 0, NONE, NONE, 2, 0},
+    {&us_gelu_layer, "{}", {1, 1, 1}, 1, 0, NONE, TANH, 0, 0},
+    {&us_gelu_layer, "{}", {5, 1, 1}, 33, 128, NONE, LEAKY, 3, 0},
     {&us_average_pool_layer, "{\"kernel\": 2}", {3, 8, 6}, 17, 0, NONE, LEAKY, 0, 0},
     {&us_average_pool_layer, "{}", {5, 7, 5}, 17, 128, NONE, RELU, 0, 0},
     {&us_average_pool_layer,
@@ -402,7 +427,8 @@ static unseen_status check_forward(layer_test *t, us_training training, double l
     US_TRY(t->wanted->type->forward(t->layer, &args, error));
     t->call.training = training;
     us_reference_find(t->wanted->type)->forward(&t->call);
-    static const char *const what[] = {"forward, scoring", "forward", "forward, statistics still"};
+    static const char *const what[] = {"forward, scoring", "forward", "forward, statistics still",
+                                       "forward, statistics fixed"};
     US_TRY(compare(t, &t->y, what[training], limit, false, error));
     for (int i = 0; training && i < t->count; i++)
         if (!t->specs[i].trainable)
@@ -423,6 +449,7 @@ static unseen_status check_backward(layer_test *t, double limit, unseen_error *e
             .gradients = t->device_gradients,
             .saved = t->saved,
             .n = t->wanted->n,
+            .training = t->call.training,
             .accumulate = pass == 1,
         };
         US_TRY(t->wanted->type->backward(t->layer, &args, error));
@@ -467,6 +494,10 @@ static unseen_status run(us_selftest *test, const layer_case *wanted, us_precisi
         status = check_forward(&t, US_TRAINING_NONE, limit, error);
     if (status == UNSEEN_OK && wanted->type->is_normalization)
         status = check_forward(&t, US_TRAINING_STILL, limit, error);
+    if (status == UNSEEN_OK && wanted->type->is_normalization)
+        status = check_forward(&t, US_TRAINING_FIXED, limit, error);
+    if (status == UNSEEN_OK && wanted->type->is_normalization)
+        status = check_backward(&t, far ? 4e-3 : usual, error);
     if (status == UNSEEN_OK) status = check_forward(&t, US_TRAINING_MOVES, limit, error);
     if (status == UNSEEN_OK) status = check_backward(&t, far ? 4e-3 : usual, error);
     destroy(&t);

@@ -75,13 +75,20 @@ static moments measure(const us_reference *call, int channel) {
     return m;
 }
 
+static moments running_moments(const us_reference *call, int channel) {
+    const us_batchnorm_attributes *batchnorm = call->attributes;
+    double *const *running = call->tensors + (batchnorm->affine ? 2 : 0);
+    const double variance = running[1][channel];
+    return (moments){running[0][channel], variance, sqrt(variance + batchnorm->epsilon)};
+}
+
 static void batchnorm_forward(const us_reference *call) {
     const us_batchnorm_attributes *batchnorm = call->attributes;
     const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
     double *const *running = call->tensors + (batchnorm->affine ? 2 : 0);
     for (int c = 0; c < call->in.channels; c++) {
-        moments m = {running[0][c], running[1][c], sqrt(running[1][c] + batchnorm->epsilon)};
-        if (call->training) {
+        moments m = running_moments(call, c);
+        if (call->training && call->training != US_TRAINING_FIXED) {
             m = measure(call, c);
             const double unbiased = count > 1 ? (double)count / (double)(count - 1) : 1;
             const double momentum = call->training == US_TRAINING_STILL ? 0 : batchnorm->momentum;
@@ -100,7 +107,8 @@ static void batchnorm_backward(const us_reference *call) {
     const us_batchnorm_attributes *batchnorm = call->attributes;
     const size_t count = values(call, (us_shape){1, call->in.height, call->in.width});
     for (int c = 0; c < call->in.channels; c++) {
-        const moments m = measure(call, c);
+        const bool fixed = call->training == US_TRAINING_FIXED;
+        const moments m = fixed ? running_moments(call, c) : measure(call, c);
         const double *x = call->x + (size_t)c * count, *dy = call->dy + (size_t)c * count;
         double sum = 0, product = 0;
         for (size_t i = 0; i < count; i++) {
@@ -114,10 +122,98 @@ static void batchnorm_backward(const us_reference *call) {
         const double weight = batchnorm->affine ? call->tensors[0][c] : 1;
         for (size_t i = 0; call->dx && i < count; i++) {
             const double normal = (x[i] - m.mean) / m.deviation;
-            const double d = dy[i] - sum / (double)count - normal * product / (double)count;
+            const double mean = sum / (double)count + normal * product / (double)count;
+            const double d = fixed ? dy[i] : dy[i] - mean;
             call->dx[(size_t)c * count + i] =
                 d * weight / m.deviation * us_activation_slope(call->input_activation, x[i]);
         }
+    }
+}
+
+/* ---- groupnorm ---- */
+
+/* The i-th value of a group of an image. */
+static size_t group_place(const us_reference *call, int group, size_t values, size_t i, int image) {
+    return ((size_t)group * values + i) * (size_t)call->n + (size_t)image;
+}
+
+static moments group_moments(const us_reference *call, int group, size_t values, int image) {
+    const us_groupnorm_attributes *a = call->attributes;
+    moments m = {0, 0, 0};
+    for (size_t i = 0; i < values; i++)
+        m.mean += call->x[group_place(call, group, values, i, image)] / (double)values;
+    for (size_t i = 0; i < values; i++) {
+        const double away = call->x[group_place(call, group, values, i, image)] - m.mean;
+        m.variance += away * away / (double)values;
+    }
+    m.deviation = sqrt(m.variance + a->epsilon);
+    return m;
+}
+
+static void groupnorm_forward(const us_reference *call) {
+    const us_groupnorm_attributes *a = call->attributes;
+    const size_t pixels = (size_t)call->in.height * (size_t)call->in.width;
+    const size_t count = us_shape_size(call->in) / (size_t)a->groups;
+    for (int g = 0; g < a->groups; g++)
+        for (int j = 0; j < call->n; j++) {
+            const moments m = group_moments(call, g, count, j);
+            for (size_t i = 0; i < count; i++) {
+                const size_t at = group_place(call, g, count, i, j);
+                const size_t channel = ((size_t)g * count + i) / pixels;
+                double value = (call->x[at] - m.mean) / m.deviation;
+                if (a->affine)
+                    value = value * call->tensors[0][channel] + call->tensors[1][channel];
+                call->y[at] = us_activate(call->activation, value);
+            }
+        }
+}
+
+static void groupnorm_backward_group(const us_reference *call, int group, size_t count, int image) {
+    const us_groupnorm_attributes *a = call->attributes;
+    const size_t pixels = (size_t)call->in.height * (size_t)call->in.width;
+    const moments m = group_moments(call, group, count, image);
+    double sum = 0, product = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < count; i++) {
+            const size_t at = group_place(call, group, count, i, image);
+            const size_t channel = ((size_t)group * count + i) / pixels;
+            const double normal = (call->x[at] - m.mean) / m.deviation, dy = call->dy[at];
+            const double d = a->affine ? dy * call->tensors[0][channel] : dy;
+            if (pass == 0) {
+                sum += d / (double)count;
+                product += d * normal / (double)count;
+                if (call->gradients && call->gradients[0])
+                    call->gradients[0][channel] += dy * normal;
+                if (call->gradients && call->gradients[1]) call->gradients[1][channel] += dy;
+            } else if (call->dx) {
+                call->dx[at] = (d - sum - normal * product) / m.deviation *
+                               us_activation_slope(call->input_activation, call->x[at]);
+            }
+        }
+}
+
+static void groupnorm_backward(const us_reference *call) {
+    const us_groupnorm_attributes *a = call->attributes;
+    for (int t = 0; call->gradients && a->affine && t < 2; t++)
+        for (int c = 0; call->gradients[t] && c < call->in.channels; c++)
+            call->gradients[t][c] = 0;
+    for (int g = 0; g < a->groups; g++)
+        for (int j = 0; j < call->n; j++)
+            groupnorm_backward_group(call, g, us_shape_size(call->in) / (size_t)a->groups, j);
+}
+
+/* ---- gelu ---- */
+
+static void gelu_forward(const us_reference *call) {
+    for (size_t i = 0; i < values(call, call->in); i++)
+        call->y[i] = 0.5 * call->x[i] * (1 + erf(call->x[i] / sqrt(2)));
+}
+
+static void gelu_backward(const us_reference *call) {
+    for (size_t i = 0; call->dx && i < values(call, call->in); i++) {
+        const double x = call->x[i], density = exp(-x * x / 2) / sqrt(2 * acos(-1));
+        call->dx[i] = call->dy[i] * (0.5 * (1 + erf(x / sqrt(2))) + x * density) *
+                      us_activation_slope(call->input_activation, x);
     }
 }
 
@@ -222,6 +318,8 @@ static const us_reference_layer layers[] = {
      us_reference_convolution_transpose_backward},
     {&us_dense_layer, dense_forward, dense_backward},
     {&us_batchnorm_layer, batchnorm_forward, batchnorm_backward},
+    {&us_groupnorm_layer, groupnorm_forward, groupnorm_backward},
+    {&us_gelu_layer, gelu_forward, gelu_backward},
     {&us_relu_layer, relu_forward, activation_backward},
     {&us_leaky_relu_layer, leaky_relu_forward, activation_backward},
     {&us_tanh_layer, tanh_forward, activation_backward},

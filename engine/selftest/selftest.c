@@ -130,9 +130,13 @@ static void send_progress(us_selftest *test) {
     ROW(images)                                                                                    \
     ROW(pixel_scores)                                                                              \
     ROW(anomaly_maps)                                                                              \
+    ROW(anomaly_grids)                                                                             \
     ROW(random_codes)                                                                              \
     ROW(gaussian_codes)                                                                            \
     ROW(hyperspheres)                                                                              \
+    ROW(densities)                                                                                 \
+    ROW(density_tops)                                                                              \
+    ROW(patches)                                                                                   \
     ROW(corruptions)                                                                               \
     ROW(matches)                                                                                   \
     ROW(augmentations)                                                                             \

@@ -13,7 +13,7 @@ static double weighted(const us_detector_spec *spec, const us_calibration *calib
 
 double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
                         double *const *columns, int64_t image) {
-    int count = us_detector_column_count(spec->type);
+    int count = us_detector_column_count(spec);
     if (count == 1) return columns[0][image];
     double result = weighted(spec, calibration, columns[0][image], 0);
     for (int i = 1; i < count; i++) {
@@ -27,34 +27,34 @@ double us_score_combine(const us_detector_spec *spec, const us_calibration *cali
 }
 
 static unseen_status not_finite(const us_detector_spec *spec, int column, unseen_error *error) {
-    const struct us_detector_column *c = &spec->type->columns[column];
+    const struct us_detector_column c = us_detector_column(spec, column);
     return us_fail(
         error, UNSEEN_DIVERGED,
         "training diverged: the %s scores of training images, by the %s, are not finite; "
         "a lower /training/optimizer/learning_rate or a /training/clip_norm may help",
-        c->name, c->network);
+        c.name, c.network);
 }
 
 /* Where networks play against each other, a constant score means that the game has collapsed;
  * elsewhere the cause is unknown. */
 static unseen_status constant(const us_detector_spec *spec, int column, double value,
                               unseen_error *error) {
-    const struct us_detector_column *c = &spec->type->columns[column];
+    const struct us_detector_column c = us_detector_column(spec, column);
     if (us_detector_judge_count(spec->type) > 0)
         return us_fail(error, UNSEEN_DIVERGED,
                        "training collapsed: the %s score, by the %s, is %g for every training "
                        "image: it says nothing; a lower learning rate in /training/optimizers/%s, "
                        "another /training/seed or /training/collapse/restarts may help",
-                       c->name, c->network, value, c->network);
+                       c.name, c.network, value, c.network);
     return us_fail(error, UNSEEN_FAILURE,
                    "the %s score, by the %s, is %g for every training image: it says nothing",
-                   c->name, c->network, value);
+                   c.name, c.network, value);
 }
 
 unseen_status us_calibration_measure(const us_detector_spec *spec, double *const *columns,
                                      int64_t count, us_calibration *calibration,
                                      unseen_error *error) {
-    for (int c = 0; c < us_detector_column_count(spec->type); c++) {
+    for (int c = 0; c < us_detector_column_count(spec); c++) {
         double sum = 0, squares = 0;
         for (int64_t i = 0; i < count; i++)
             sum += columns[c][i];
@@ -88,8 +88,8 @@ static cJSON *normal_to_json(const us_calibration *calibration) {
     return NULL;
 }
 
-static cJSON *to_json(const us_detector_type *type, const us_calibration *calibration) {
-    int count = type ? us_detector_column_count(type) : 0;
+static cJSON *to_json(const us_detector_spec *spec, const us_calibration *calibration) {
+    int count = us_detector_column_count(spec);
     cJSON *object = cJSON_CreateObject();
     bool complete =
         cJSON_AddNumberToObject(object, "threshold", calibration->threshold) &&
@@ -134,11 +134,11 @@ static bool read_normal(const cJSON *object, us_calibration *calibration) {
     return true;
 }
 
-unseen_status us_calibration_load(const us_detector_type *type, const us_safetensors *file,
+unseen_status us_calibration_load(const us_detector_spec *spec, const us_safetensors *file,
                                   us_calibration *calibration, unseen_error *error) {
     const char *text = us_safetensors_metadata(file, "calibration");
     cJSON *object = text ? cJSON_Parse(text) : NULL;
-    int count = type ? us_detector_column_count(type) : 0;
+    int count = us_detector_column_count(spec);
     const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
     bool complete =
         cJSON_IsNumber(threshold) &&
@@ -156,9 +156,9 @@ unseen_status us_calibration_load(const us_detector_type *type, const us_safeten
         file->path);
 }
 
-unseen_status us_calibration_save(const us_detector_type *type, const us_calibration *calibration,
+unseen_status us_calibration_save(const us_detector_spec *spec, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error) {
-    cJSON *object = to_json(type, calibration);
+    cJSON *object = to_json(spec, calibration);
     char *text = object ? us_json_print_line(object) : NULL;
     cJSON_Delete(object);
     if (!text) return us_fail_memory(error, "the calibration");

@@ -29,11 +29,11 @@ unseen_status us_calibration_measure(const us_detector_spec *spec, double *const
 double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
                         double *const *columns, int64_t image);
 
-/* A model's file holds it as JSON in its metadata. type NULL: members are joined, there are no
+/* A model's file holds it as JSON in its metadata. Of a spec without a type members are joined, there are no
  * columns. UNSEEN_BAD_INPUT where it is not there. */
-unseen_status us_calibration_save(const us_detector_type *type, const us_calibration *calibration,
+unseen_status us_calibration_save(const us_detector_spec *spec, const us_calibration *calibration,
                                   us_safetensors_builder *builder, unseen_error *error);
-unseen_status us_calibration_load(const us_detector_type *type, const us_safetensors *file,
+unseen_status us_calibration_load(const us_detector_spec *spec, const us_safetensors *file,
                                   us_calibration *calibration, unseen_error *error);
 
 #endif

@@ -34,7 +34,7 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     pass->detector = detector;
     pass->images = &of->dataset->images;
     pass->in_flight = of->maps ? US_STEPS_IN_FLIGHT : SCORED_IN_FLIGHT;
-    pass->column_count = us_detector_column_count(detector->spec->type);
+    pass->column_count = us_detector_column_count(detector->spec);
     US_TRY(
         us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
     for (int c = 0; c < pass->column_count; c++) {
@@ -62,7 +62,7 @@ static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, in
     us_detector *detector = pass->detector;
     us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
-    US_TRY(detector->spec->type->score(detector, detector->x, n, pass->columns, error));
+    US_TRY(us_detector_score(detector, detector->x, n, pass->columns, error));
     if (pass->maps) US_TRY(us_map_pass_run(pass->maps, slot, first, n, error));
     us_detector_next_batch(detector);
     for (int c = 0; c < pass->column_count; c++)
@@ -128,7 +128,7 @@ static unseen_status plain_columns(us_detector *detector, const us_scored_images
     if (status == UNSEEN_OK) status = us_images_check(&of->dataset->images, error);
     for (int c = 0; status == UNSEEN_OK && c < pass.column_count; c++)
         for (int64_t i = 0; i < count; i++)
-            columns[c][i] = detector->spec->type->columns[c].sign * (double)pass.scores[c][i];
+            columns[c][i] = us_detector_column(detector->spec, c).sign * (double)pass.scores[c][i];
     end_pass(&pass, end == UNSEEN_OK);
     if (status != UNSEEN_OK) us_columns_release(columns);
     return status;

@@ -36,7 +36,7 @@ static const us_key root_keys[] = {
      .help = "The images that the networks see"},
     {.name = "networks",
      .kind = US_KEY_OBJECT,
-     .help = "The detector's networks by name, each a list of layers"},
+     .help = "The detector's networks by name, each a list of layers; only patch_density has none"},
     {.name = "detector",
      .kind = US_KEY_OBJECT,
      .help = "How the networks are trained together and how an image is scored"},
@@ -454,6 +454,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     US_TRY(us_json_read(&training, us_training_keys, &config->training, error));
     US_TRY(read_augmentation(&training, config, error));
     config->detector.precision = (us_precision)config->training.precision;
+    if (!config->detector.type->train) config->training.epochs = 0;
     config->detector.local_statistics = config->training.batchnorm == US_BATCHNORM_LOCAL;
     us_json schedule = us_json_member_object(&training, "schedule");
     us_json stopping = us_json_member_object(&training, "stopping");
@@ -509,7 +510,6 @@ unseen_status us_config_fill(struct unseen_config *config, unseen_error *error) 
         US_TRY(us_config_read_data(&config->root, &config->data, error));
         return us_members_read(config, error);
     }
-    US_TRY(require(&config->root, "networks", error));
     US_TRY(require(&config->root, "detector", error));
     US_TRY(us_detector_spec_read(&config->root, config->input, &config->detector, error));
     US_TRY(read_training(config, error));

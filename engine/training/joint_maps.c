@@ -11,7 +11,7 @@
 enum { TOGETHER = 32 };
 
 static bool has_maps(const us_model *member) {
-    return member->config->detector.type->map != NULL;
+    return us_detector_has_maps(&member->config->detector);
 }
 
 static unseen_status pass(us_model *model, int member, const us_scored_images *of,

@@ -24,7 +24,7 @@ struct us_map_pass {
 };
 
 unseen_status us_maps_check(const us_detector_spec *spec, unseen_error *error) {
-    if (spec->type->map) return UNSEEN_OK;
+    if (us_detector_has_maps(spec)) return UNSEEN_OK;
     char names[256] = "";
     for (int i = 0; us_detector_types[i]; i++) {
         const size_t used = strlen(names);
@@ -35,7 +35,7 @@ unseen_status us_maps_check(const us_detector_spec *spec, unseen_error *error) {
     return us_fail(
         error, UNSEEN_BAD_INPUT,
         "the detector %s does not tell where an image is anomalous, so there are no maps "
-        "(those that do: %s)",
+        "(those that do: %s; and any whose /scoring/features have no pooling)",
         spec->type->name, names);
 }
 
@@ -63,7 +63,7 @@ unseen_status us_map_pass_create(us_detector *detector, const us_map_consumer *c
     pass->values = consumer->pixels ? us_shape_size(input) : 0;
     const size_t bytes = pass->pixels * (size_t)detector->padded * sizeof(float);
     unseen_status status = UNSEEN_OK;
-    if (detector->spec->type->map)
+    if (us_detector_has_maps(detector->spec))
         status = us_anomaly_map_create(detector->device, input, detector->padded,
                                        detector->spec->scoring.map_smoothing, &pass->map, error);
     if (status == UNSEEN_OK && pass->map)
@@ -93,8 +93,7 @@ unseen_status us_map_pass_run(us_map_pass *pass, int slot, int64_t first, int n,
                               unseen_error *error) {
     us_detector *detector = pass->detector;
     struct batch *batch = &pass->batches[slot];
-    if (pass->map)
-        US_TRY(detector->spec->type->map(detector, detector->x, n, pass->map, pass->maps, error));
+    if (pass->map) US_TRY(us_detector_map(detector, detector->x, n, pass->map, pass->maps, error));
     batch->first = first;
     batch->n = n;
     const size_t lane_bytes = (size_t)detector->padded * sizeof(float);

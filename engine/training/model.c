@@ -45,7 +45,7 @@ static unseen_status add_metadata(const us_model *model, us_safetensors_builder 
                                   unseen_error *error) {
     const unseen_config *config = model->config;
     const us_detector_type *type = config->detector.type;
-    US_TRY(us_calibration_save(type, &model->calibration, builder, error));
+    US_TRY(us_calibration_save(&config->detector, &model->calibration, builder, error));
     if (!type) US_TRY(us_joint_save(config, &model->joint, builder, error));
     US_TRY(us_safetensors_add_metadata(builder, "format", "pt", error));
     US_TRY(us_safetensors_add_metadata(builder, "detector", type ? type->name : "members", error));
@@ -67,7 +67,7 @@ static unseen_status load_file(us_model *model, const char *path, unseen_error *
     us_safetensors file;
     US_TRY(us_safetensors_open(path, &file, error));
     unseen_status status =
-        us_calibration_load(model->config->detector.type, &file, &model->calibration, error);
+        us_calibration_load(&model->config->detector, &file, &model->calibration, error);
     if (status == UNSEEN_OK)
         status = model->detector ? us_detector_load(model->detector, &file, error)
                                  : us_joint_load(model->config, &file, &model->joint, error);
@@ -205,7 +205,7 @@ static unseen_status detector_scores(us_model *model, const us_scored_images *of
     double *columns[US_DETECTOR_MAX_COLUMNS];
     US_TRY(us_columns_take(model->detector, of, columns, error));
     unseen_status status = join_columns(spec, &model->calibration, of, columns, scores, error);
-    for (int c = 0; status == UNSEEN_OK && parts && c < us_detector_column_count(spec->type); c++)
+    for (int c = 0; status == UNSEEN_OK && parts && c < us_detector_column_count(spec); c++)
         take_column(spec, of, columns[c], parts[c]);
     us_columns_release(columns);
     return status;
@@ -412,12 +412,12 @@ unseen_status us_model_calibrate(us_model *model, us_dataset *training, uint64_t
 /* ---- scores ---- */
 
 int us_model_columns(const unseen_config *config, const char *names[US_MEMBERS_MOST + 1]) {
-    const us_detector_type *type = config->detector.type;
-    const int count = type ? us_detector_column_count(type) : config->member_count;
-    names[0] = type && count == 1 ? type->columns[0].name : "combined";
-    if (type && count == 1) return 1;
+    const us_detector_spec *spec = &config->detector;
+    const int count = spec->type ? us_detector_column_count(spec) : config->member_count;
+    names[0] = spec->type && count == 1 ? us_detector_column(spec, 0).name : "combined";
+    if (spec->type && count == 1) return 1;
     for (int c = 0; c < count; c++)
-        names[c + 1] = type ? type->columns[c].name : config->members[c]->name;
+        names[c + 1] = spec->type ? us_detector_column(spec, c).name : config->members[c]->name;
     return count + 1;
 }
 

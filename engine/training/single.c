@@ -30,7 +30,7 @@ unseen_status us_single_create(us_detector *detector, const us_image_source *sou
     const size_t bytes = (size_t)detector->padded * sizeof(float);
     if (status == UNSEEN_OK && !(single->scores = malloc(bytes)))
         status = us_fail_memory(error, "scores");
-    for (int c = 0; status == UNSEEN_OK && c < us_detector_column_count(detector->spec->type); c++)
+    for (int c = 0; status == UNSEEN_OK && c < us_detector_column_count(detector->spec); c++)
         status = us_buffer_create(detector->device, bytes, "scores", &single->columns[c], error);
     if (status == UNSEEN_OK)
         *out = single;
@@ -52,19 +52,19 @@ void us_single_destroy(us_single *single) {
 unseen_status us_single_score(us_single *single, int n,
                               double *const columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
     us_detector *detector = single->detector;
-    const us_detector_type *type = detector->spec->type;
     const us_image_batch_args batch = {.out = detector->x, .n = n};
     US_TRY(us_image_batch_load(single->loader, &batch, error));
-    US_TRY(type->score(detector, detector->x, n, single->columns, error));
+    US_TRY(us_detector_score(detector, detector->x, n, single->columns, error));
     us_detector_next_batch(detector);
-    for (int c = 0; c < us_detector_column_count(type); c++) {
+    for (int c = 0; c < us_detector_column_count(detector->spec); c++) {
+        const struct us_detector_column column = us_detector_column(detector->spec, c);
         US_TRY(us_buffer_read(single->columns[c], 0, single->scores, (size_t)n * sizeof(float),
                               error));
         for (int i = 0; i < n; i++) {
             if (!isfinite(single->scores[i]))
                 return us_fail(error, UNSEEN_FAILURE, "the %s score, by the %s, is not finite",
-                               type->columns[c].name, type->columns[c].network);
-            columns[c][i] = type->columns[c].sign * (double)single->scores[i];
+                               column.name, column.network);
+            columns[c][i] = column.sign * (double)single->scores[i];
         }
     }
     return UNSEEN_OK;

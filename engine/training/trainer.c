@@ -111,6 +111,7 @@ static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {
     signals->count = signals->loss_count + us_detector_judge_count(signals->type);
     signals->steps_per_epoch = (trainer->dataset->selected_count + batch - 1) / batch;
     size_t floats = (size_t)((most + batch - 1) / batch) * (size_t)signals->count;
+    if (floats == 0) return UNSEEN_OK; /* nothing is trained */
     signals->values = calloc(floats, sizeof *signals->values);
     if (!signals->values) return us_fail_memory(error, "losses");
     return us_buffer_create(trainer->device, floats * sizeof(float), "losses",

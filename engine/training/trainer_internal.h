@@ -74,6 +74,9 @@ struct us_trainer {
 /* One step on the batch in detector->x of n images, without waiting. */
 unseen_status us_trainer_step(us_trainer *trainer, int n, unseen_error *error);
 
+/* survey.c: the training images as they are now. */
+us_detector_survey us_trainer_survey(us_trainer *trainer);
+
 /* The step under way, counted since the start of the training, from 0. */
 int64_t us_trainer_global_step(const us_trainer *trainer);
 double us_trainer_learning_rate(const us_trainer *trainer, int network, int64_t step);

@@ -126,39 +126,12 @@ static unseen_status clear_signals(us_trainer *trainer, unseen_error *error) {
     return status;
 }
 
-static unseen_status load_surveyed(void *user, int64_t batch, int *n, unseen_error *error) {
-    us_trainer *trainer = user;
-    const int64_t size = trainer->detector->batch;
-    const int64_t left = trainer->dataset->selected_count - batch * size;
-    *n = (int)(left < size ? left : size);
-    const us_image_batch_args args = {.out = trainer->detector->x, .first = batch * size, .n = *n};
-    US_TRY(us_images_check(&trainer->dataset->images, error));
-    return us_image_batch_load(trainer->images.loader, &args, error);
-}
-
-static us_detector_survey survey_of(us_trainer *trainer) {
-    return (us_detector_survey){
-        .epoch = trainer->progress.epoch,
-        .images = trainer->dataset->selected_count,
-        .batches = us_divide_up(trainer->dataset->selected_count, trainer->detector->batch),
-        .load = load_surveyed,
-        .user = trainer};
-}
-
 /* Lets the detector look at the images, unless it did before the training was interrupted. */
 static unseen_status begin_epoch(us_trainer *trainer, unseen_error *error) {
     const us_detector_type *type = trainer->detector->spec->type;
     if (!type->begin_epoch || trainer->progress.step > 0) return UNSEEN_OK;
-    const us_detector_survey survey = survey_of(trainer);
+    const us_detector_survey survey = us_trainer_survey(trainer);
     US_TRY(type->begin_epoch(trainer->detector, &survey, error));
-    return us_images_check(&trainer->dataset->images, error);
-}
-
-unseen_status us_trainer_finish(us_trainer *trainer, unseen_error *error) {
-    const us_detector_type *type = trainer->detector->spec->type;
-    if (!type->finish) return UNSEEN_OK;
-    const us_detector_survey survey = survey_of(trainer);
-    US_TRY(type->finish(trainer->detector, &survey, error));
     return us_images_check(&trainer->dataset->images, error);
 }
 
@@ -294,7 +267,8 @@ static us_stopping_reason stopping_of(const us_trainer *trainer) {
 /* No epoch is left, or there is a reason to stop. The config decides, not the checkpoint: more
  * epochs or fewer may be asked for than when it was saved. */
 static bool is_finished(const us_trainer *trainer) {
-    return trainer->progress.epoch >= trainer->config->training.epochs ||
+    return !trainer->detector->spec->type->train ||
+           trainer->progress.epoch >= trainer->config->training.epochs ||
            stopping_of(trainer) != US_STOPPING_NONE;
 }
 
@@ -376,5 +350,7 @@ unseen_status us_trainer_run(us_trainer *trainer, unseen_error *error) {
         US_TRY(run_epoch(trainer, error));
         US_TRY(end_epoch(trainer, error));
     }
+    /* Where nothing is trained, no epoch has left a checkpoint. */
+    if (!trainer->detector->spec->type->train) US_TRY(us_trainer_save(trainer, error));
     return us_trainer_finish(trainer, error);
 }

@@ -99,6 +99,7 @@ unseen_status us_verdict(const us_verdict_subject *subject, char *doubt, size_t 
     double loss = progress->loss, first = progress->first_loss, constant;
     bool worse = loss > far_above * first;
     *doubt = '\0';
+    if (!type->train) return UNSEEN_OK;
     if (!worse && subject->steps < ENOUGH_STEPS) return UNSEEN_OK;
     US_TRY(constant_loss(subject, &constant, error));
     worse = worse && loss > far_above * constant;

@@ -77,7 +77,7 @@ PYTHON
 }
 
 @test "maps: every detector that says so has them, in several batches alike" {
-    for name in vae boss alocc ocgan synthetic_defects; do
+    for name in vae boss alocc ocgan synthetic_defects deep_svdd; do
         "$UNSEEN" train "$TESTS/tiny_$name.json" --epochs 1 --train "$DATA/train.npy" --quiet \
             --out "$name" --set /training/collapse/restarts=0 >/dev/null 2>&1 || fail "$name: no model"
         with_maps "$name" --overwrite
@@ -227,4 +227,42 @@ PYTHON
     [ "$(ls maps | wc -l)" -eq 38 ]
     with_maps "$RUN"
     [ "$(ls maps | wc -l)" -eq 22 ]
+}
+
+@test "maps: of deep_svdd they are the squared gradient of the score, as finite differences are" {
+    succeeds train "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" --epochs 4 --out svdd \
+        --set /scoring/map_smoothing=0 --quiet
+    # one image in float32, and after it twins with a pixel a little brighter or darker
+    python3 - "$DATA/test.npy" <<'PYTHON'
+import array, struct, sys
+content = open(sys.argv[1], "rb").read()
+start = 10 + struct.unpack("<H", content[8:10])[0]
+image = [value / 127.5 - 1 for value in content[start + 256:start + 512]]
+pixels, step, images = [0, 17, 100, 119, 136, 137, 200, 255], 0.01, []
+images.append(image)
+for pixel in pixels:
+    for sign in (1, -1):
+        twin = list(image)
+        twin[pixel] += sign * step
+        images.append(twin)
+header = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 16, 16), }" % len(images)
+header += " " * ((54 - len(header)) % 64) + "\n"
+with open("twins.npy", "wb") as out:
+    out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    for twin in images:
+        array.array("f", [(value * 0.9 + 1) * 127.5 for value in twin]).tofile(out)
+PYTHON
+    succeeds score svdd --data twins.npy --out s.csv --columns c.csv --maps maps --quiet
+    python3 - <<'PYTHON' || fail "$(head -n 3 c.csv)"
+import array, csv
+rows = list(csv.DictReader(open("c.csv")))
+scores = [float(row["distance"]) for row in rows]
+maps = array.array("f", open("maps/maps.npy", "rb").read()[128:])[:256]
+pixels, step = [0, 17, 100, 119, 136, 137, 200, 255], 0.01 * 0.9
+largest = max(maps)
+assert largest > 0
+for index, pixel in enumerate(pixels):
+    slope = (scores[1 + 2 * index] - scores[2 + 2 * index]) / (2 * step)
+    assert abs(slope * slope - maps[pixel]) < 0.03 * maps[pixel] + 0.002 * largest, (pixel, slope * slope, maps[pixel])
+PYTHON
 }

@@ -75,3 +75,15 @@ names = {"encoder.0.layers.0.weight": [4, 1, 4, 4], "encoder.0.layers.1.running_
 assert all(header[name]["shape"] == shape for name, shape in names.items()), sorted(header)
 END
 }
+
+@test "residual: some steps of a wide residual network that has GroupNorm and GELU in the place of others" {
+    succeeds train "$SOURCE/configs/wide_residual.json" --train "$DATA/rgb_train.npy" --out wide \
+        --epochs 3 --batch 16 --set /input/height=8 --set /input/width=8 \
+        --set /networks/classifier/1/layers/2/channels=8 --set /networks/classifier/1/layers/5/channels=8 \
+        --set /networks/classifier/1/shortcut/0/channels=8 \
+        --set '/networks/classifier/2={"layer": "groupnorm", "groups": 4}' \
+        --set '/networks/classifier/3={"layer": "gelu"}'
+    jq -s -e 'length == 3 and (.[-1].loss | . > 0 and . < 20)' wide/log.jsonl || fail "$(cat wide/log.jsonl)"
+    fails_with 2 "12 channels cannot be cut into 5" check "$TESTS/tiny.json" \
+        --set /networks/encoder/0/channels=12 --set '/networks/encoder/1={"layer": "groupnorm", "groups": 5}'
+}

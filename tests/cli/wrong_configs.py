@@ -119,17 +119,31 @@ def wrong_object(schema, pointer, config, whole=None):
             continue
         right = right_value(key)
         wrong(name + name[-1], right)
-        normal_class = pointer == "/data" and name == "normal"  # a class may be a number, too
+        # A class may be a number, too, and a layer.
+        number = (pointer, name) in (("/data", "normal"), ("/scoring/features", "layer"))
         for value in list(wrong_types(key)) + list(out_of_range(key)):
-            if not (normal_class and isinstance(value, (int, float))):
+            if not (number and isinstance(value, (int, float))):
                 wrong(name, value)
         if whole is None:
             descend(key, f"{pointer}/{name}", config)
 
 
+def has(path, pointer):
+    """Whether a config has a value there."""
+    value = json.load(open(path))
+    for name in pointer.split("/")[1:]:
+        if name not in value:
+            return False
+        value = value[name]
+    return True
+
+
 def descend(schema, pointer, config):
     if schema.get("type") == "object" and schema.get("properties"):
-        wrong_object(schema, pointer, config)
+        whole = None
+        if schema.get("required") and not has(config, pointer):
+            whole = right_object(schema)
+        wrong_object(schema, pointer, config, whole)
     elif schema.get("type") == "object" and isinstance(schema.get("additionalProperties"), dict):
         wrong_object(schema["additionalProperties"], f"{pointer}/encoder", config)
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Losses, optimizers, image batches, pixel scores and schedules against PyTorch. */
+/* Losses, optimizers, image batches, pixel scores and schedules against PyTorch, densities against
+ * scikit-learn. */
 #include "golden.h"
 
 #include <string.h>
 
+#include "ops/density.h"
 #include "ops/image_batch.h"
 #include "ops/loss.h"
 #include "ops/optimizer.h"
@@ -225,6 +227,46 @@ static void check_pixel_score(const golden_case *c) {
     us_pixel_score_destroy(score);
 }
 
+/* ---- densities ---- */
+
+static void check_density(const golden_case *c) {
+    static const char *const kinds[] = {"gaussian", "neighbours", "kernel_density", NULL};
+    unseen_error error;
+    us_device *device = c->golden->device;
+    const us_shape shape = golden_shape(c, "shape"), cells = {1, shape.height, shape.width};
+    const int n = (int)golden_number(c, "batch"), batch = us_device_pad(&device->facts, n);
+    const size_t size = us_shape_size(shape) * (size_t)n, count = us_shape_size(cells) * (size_t)n;
+    const us_density_settings settings = {
+        .kind = choice(golden_string(c, "density", NULL), kinds),
+        .shrinkage = -1,
+        .components = 512,
+        .neighbours = (int)golden_number_or(c, "neighbours", 1),
+        .points = 1024,
+        .bandwidth = golden_number_or(c, "bandwidth", 0),
+    };
+    float *learned = golden_floats(c, "learned", size), *asked = golden_floats(c, "asked", size);
+    float *expected = golden_floats(c, "distances", count);
+    us_buffer *x = golden_batch(device, learned, shape, n, batch, 0.7f);
+    us_buffer *y = golden_batch(device, asked, shape, n, batch, 0.7f);
+    us_buffer *distances = golden_buffer(device, NULL, us_shape_size(cells) * (size_t)batch);
+    us_density *density;
+    TEST_OK(us_density_create(device, shape, batch, &settings, &density, &error));
+    TEST_OK(us_density_begin(density, n, 3, &error));
+    TEST_OK(us_density_learn(density, x, n, &error));
+    TEST_OK(us_density_finish(density, &error));
+    TEST_OK(us_density_score(density, y, distances, n, &error));
+    float *value = golden_read_batch(distances, cells, n, batch, false);
+    golden_compare(c, "distances", value, expected, count, GOLDEN_TOLERANCE);
+    us_density_destroy(density);
+    us_buffer_destroy(x);
+    us_buffer_destroy(y);
+    us_buffer_destroy(distances);
+    free(value);
+    free(expected);
+    free(learned);
+    free(asked);
+}
+
 /* ---- schedules ---- */
 
 static void check_schedule(const golden_case *c) {
@@ -256,6 +298,7 @@ static void agrees_with_pytorch(void **state) {
         {"optimizer", check_optimizer},
         {"image_batch", check_image_batch},
         {"pixel_score", check_pixel_score},
+        {"density", check_density},
         {"schedule", check_schedule},
     };
     const golden_case *c = *state;

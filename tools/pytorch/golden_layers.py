@@ -225,6 +225,36 @@ def batchnorms():
            "batch": 5, "training": True, "suffix": "momentum0.3_epsilon0.01"}
 
 
+def groupnorms():
+    for shape, batch, groups, more in (
+            ([4, 7, 5], 5, 2, {}), ([12, 1, 1], 17, 3, {"activation": "relu"}),
+            ([3, 9, 8], 1, 1, {"input_activation": "relu"}), ([5, 6, 6], 5, 5, {"affine": False}),
+            ([12], 17, 4, {"activation": "tanh", "input_activation": "leaky_relu"}),
+            ([8, 3, 3], 40, 2, {"activation": "leaky_relu"})):
+        layer = {"layer": "groupnorm", "groups": groups}
+        if not more.pop("affine", True):
+            layer["affine"] = False
+        yield {"layer": layer, "input": shape, "batch": batch, "suffix": f"groups{groups}", **more}
+    yield {"layer": {"layer": "groupnorm", "epsilon": 0.01}, "input": [3, 6, 6], "batch": 5,
+           "suffix": "epsilon0.01"}
+
+
+def pools():
+    for kind in ("average_pool", "max_pool"):
+        for shape, batch, layer, more in (
+                ([3, 7, 5], 5, {}, {"input_activation": "leaky_relu"}), ([5, 1, 1], 17, {}, {}),
+                ([3, 8, 6], 17, {"kernel": 2}, {"input_activation": "tanh"}),
+                ([1, 9, 8], 1, {"kernel": 3, "stride": 2, "padding": 1}, {}),
+                ([5, 7, 5], 5, {"kernel": [3, 2], "stride": [1, 3], "padding": [1, 0]}, {})):
+            yield {"layer": {"layer": kind, **layer}, "input": shape, "batch": batch, **more}
+
+
+def gelus():
+    for shape, batch, more in (([3, 7, 5], 5, {"input_activation": "tanh"}), ([1, 1, 1], 1, {}),
+                               ([5], 17, {"input_activation": "leaky_relu"}), ([2, 9, 8], 17, {})):
+        yield {"layer": {"layer": "gelu"}, "input": shape, "batch": batch, **more}
+
+
 def activations():
     for kind in ("relu", "leaky_relu", "tanh", "sigmoid"):
         layer = {"layer": kind, **({"slope": SLOPE} if kind == "leaky_relu" else {})}
@@ -237,7 +267,7 @@ def cases():
     """{case name: (attributes, tensors)}"""
     result = {}
     for case in itertools.chain(convolutions(), convolution_transposes(), denses(), batchnorms(),
-                                activations()):
+                                activations(), groupnorms(), pools(), gelus()):
         case["name"] = "_".join(filter(None, (case_name(case), case.pop("suffix", ""))))
         assert case["name"] not in result, case["name"]
         result[case["name"]] = (case, compute(case))

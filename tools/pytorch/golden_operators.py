@@ -7,6 +7,7 @@ Tensors, by the case's `operator`:
   optimizer  parameters, gradients (one row a step), after (parameters, one row a step)
   image_batch  images (uint8, N,H,W,C), out (N,C,H,W in [-1, 1])
   pixel_score  x, y (N,C,H,W), scores (N)
+  density    learned, asked (N,C,H,W, each pixel a point), distances (N,H,W), by scikit-learn
   schedule   learning_rates, one a step
 """
 
@@ -15,6 +16,8 @@ import math
 
 import numpy as np
 import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import KernelDensity, NearestNeighbors
 from torch import nn
 from torch.optim import lr_scheduler
 
@@ -215,8 +218,41 @@ def schedules():
     yield {**base, "schedule": "cosine", "minimum": 0.1, "warmup_epochs": 1.6}
 
 
+def density(case, random):
+    """Of `learned` and of `asked`, as engine/ops/density.h has it."""
+    shape = [case["batch"], *case["shape"]]
+    mixing = normals(random, shape[1], shape[1])
+    learned, asked = (rounded(torch.einsum("nchw,cd->ndhw", normals(random, *shape), mixing) + 1)
+                      for _ in range(2))
+    points, queries = (t.permute(0, 2, 3, 1).reshape(-1, shape[1]).numpy()
+                       for t in (learned, asked))
+    d = shape[1]
+    if case["density"] == "gaussian":
+        fitted = LedoitWolf().fit(points)
+        covariance = fitted.covariance_ + 1e-6 * np.trace(fitted.covariance_) / d * np.eye(d)
+        away = queries - fitted.location_
+        distances = np.sqrt(np.sum(away * np.linalg.solve(covariance, away.T).T, axis=1) / d)
+    elif case["density"] == "neighbours":
+        nearest = NearestNeighbors(n_neighbors=case["neighbours"]).fit(points)
+        distances = nearest.kneighbors(queries)[0].mean(axis=1)
+    else:
+        width = case["bandwidth"]
+        kernels = KernelDensity(bandwidth=width).fit(points)
+        distances = -kernels.score_samples(queries) - d / 2 * np.log(2 * np.pi * width**2)
+    return {"learned": learned, "asked": asked,
+            "distances": torch.from_numpy(distances).reshape(shape[0], *shape[2:])}
+
+
+def densities():
+    for shape, batch in (([5, 1, 1], 17), ([3, 7, 5], 5), ([12, 2, 2], 9)):
+        base = {"operator": "density", "shape": shape, "batch": batch}
+        yield {**base, "density": "gaussian"}
+        yield {**base, "density": "neighbours", "neighbours": 4}
+        yield {**base, "density": "kernel_density", "bandwidth": 1.5}
+
+
 COMPUTE = {"loss": loss, "optimizer": optimizer, "image_batch": image_batch,
-           "pixel_score": pixel_score, "schedule": schedule}
+           "pixel_score": pixel_score, "density": density, "schedule": schedule}
 
 
 def case_name(case):
@@ -232,7 +268,8 @@ def case_name(case):
 def cases():
     """{case name: (attributes, tensors)}"""
     result = {}
-    for case in itertools.chain(losses(), optimizers(), image_batches(), pixel_scores(), schedules()):
+    for case in itertools.chain(losses(), optimizers(), image_batches(), pixel_scores(), densities(),
+                                schedules()):
         case["name"] = case_name(case)
         assert case["name"] not in result, case["name"]
         tensors = COMPUTE[case["operator"]](case, generator(case["name"]))

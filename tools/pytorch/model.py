@@ -90,6 +90,25 @@ def _reshape(layer, shape):
     return nn.Unflatten(1, layer["shape"]) if len(shape) == 1 else None, tuple(layer["shape"])
 
 
+def _groupnorm(layer, shape):
+    groups = layer.get("groups", 1)
+    if shape[0] % groups:
+        raise ConfigError(f"{shape[0]} channels cannot be cut into {groups} groups")
+    return nn.GroupNorm(groups, shape[0], layer.get("epsilon", 1e-5), layer.get("affine", True)), shape
+
+
+def _pool(kind):
+    """Average or maximum pooling; sizes of 0 stand for the whole image, and for the kernel's size."""
+    def build(layer, shape):
+        _expect_rank(shape, 3, layer["layer"])
+        kernel = [size or shape[1 + i] for i, size in enumerate(_pair(layer.get("kernel", 0)))]
+        stride = [size or kernel[i] for i, size in enumerate(_pair(layer.get("stride", 0)))]
+        padding = _pair(layer.get("padding", 0))
+        size = [(shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+        return kind(tuple(kernel), tuple(stride), padding), (shape[0], *size)
+    return build
+
+
 class Residual(nn.Module):
     """layers(x) + shortcut(x); without a shortcut, + x."""
 
@@ -116,6 +135,10 @@ LAYERS = {
     "convolution_transpose": _convolution_transpose,
     "dense": _dense,
     "batchnorm": _batchnorm,
+    "groupnorm": _groupnorm,
+    "average_pool": _pool(nn.AvgPool2d),
+    "max_pool": _pool(nn.MaxPool2d),
+    "gelu": lambda layer, shape: (nn.GELU(), shape),
     "relu": lambda layer, shape: (nn.ReLU(), shape),
     "leaky_relu": lambda layer, shape: (nn.LeakyReLU(layer.get("slope", 0.01)), shape),
     "tanh": lambda layer, shape: (nn.Tanh(), shape),
