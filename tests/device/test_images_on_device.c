@@ -111,7 +111,7 @@ typedef struct outcome {
 static void score(us_detector *detector, us_dataset *test, double *scores, int64_t *sent) {
     double *columns[US_DETECTOR_MAX_COLUMNS];
     const us_scored_images of = {.dataset = test, .count = test->images.count, .what = "scoring"};
-    TEST_OK(us_model_columns(detector, &of, columns, &error));
+    TEST_OK(us_columns_take(detector, &of, columns, &error));
     memcpy(scores, columns[0], (size_t)of.count * sizeof *scores);
     us_columns_release(columns);
     *sent = test->store->place == US_IMAGES_RESIDENT ? test->store->sent : -1;
@@ -121,7 +121,6 @@ static void train(us_device *device, const unseen_config *config, outcome *resul
     us_dataset training, test;
     us_detector *detector;
     us_trainer *trainer;
-    us_calibration calibration;
     const us_dataset_source of = {.path = config->data.test};
     TEST_OK(us_dataset_open_training(config, NULL, &training, &error));
     TEST_OK(us_dataset_open(config, &of, NULL, &test, &error));
@@ -132,8 +131,9 @@ static void train(us_device *device, const unseen_config *config, outcome *resul
     TEST_OK(us_trainer_run(trainer, &error));
     result->place = training.store->place;
     result->loss = (float)us_trainer_progress(trainer)->held_out_loss;
-    TEST_OK(us_model_calibrate(detector, &training, 1, NULL, &calibration, &error));
-    TEST_OK(us_model_save(config, detector, &calibration, in_root(result->model), &error));
+    us_model model = {.config = config, .detector = detector};
+    TEST_OK(us_model_calibrate(&model, &training, 1, NULL, &error));
+    TEST_OK(us_model_save(&model, in_root(result->model), &error));
     score(detector, &test, result->scores, &result->sent[0]);
     score(detector, &test, result->again, &result->sent[1]);
     us_trainer_destroy(trainer);
