@@ -71,11 +71,14 @@ static unseen_status create_network(us_detector *detector, int index, int joined
                              joined ? &detector->joined[index] : &detector->networks[index], error);
 }
 
+int us_detector_batches_at_once(const us_detector_spec *spec, int network) {
+    return spec->type->batches_at_once ? spec->type->batches_at_once(spec, network) : 1;
+}
+
 static unseen_status create_networks(us_detector *detector, bool training, unseen_error *error) {
     const us_detector_spec *spec = detector->spec;
     for (int i = 0; i < spec->network_count; i++) {
-        const int joined =
-            training && spec->type->batches_at_once ? spec->type->batches_at_once(spec, i) : 1;
+        const int joined = training ? us_detector_batches_at_once(spec, i) : 1;
         US_TRY(create_network(detector, i, 0, training && joined == 1, error));
         if (joined > 1) US_TRY(create_network(detector, i, joined, training, error));
     }

@@ -101,6 +101,9 @@ unseen_status us_detector_create(us_device *device, const us_detector_spec *spec
                                  unseen_error *error);
 void us_detector_destroy(us_detector *detector);
 
+/* How many batches a network sees as one in training: see batches_at_once below. */
+int us_detector_batches_at_once(const us_detector_spec *spec, int network);
+
 /* The network that passes backward go through. */
 us_network *us_detector_trained(const us_detector *detector, int network);
 

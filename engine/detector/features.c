@@ -114,6 +114,11 @@ unseen_status us_feature_settings_check(const us_json *json, us_detector_spec *s
         return us_json_fail(json, error,
                             "the detector %s has no network whose layers give features",
                             spec->type->name);
+    if (spec->type->joint)
+        return us_json_fail(json, error,
+                            "the networks of the detector %s see several batches side by side, so "
+                            "that no layer gives features of one: leave features out",
+                            spec->type->name);
     settings->network_index = find_network(spec, settings->network);
     if (settings->network_index < 0)
         return us_json_fail(&member, error, "the detector %s has no network %.32s",

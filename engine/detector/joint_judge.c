@@ -21,7 +21,7 @@ unseen_status us_joint_judge_create(us_detector *detector, int network, bool inp
     memset(judge, 0, sizeof *judge);
     judge->detector = detector;
     judge->number = us_detector_judges_before(detector->spec->type, network);
-    judge->batches = detector->spec->type->batches_at_once(detector->spec, network);
+    judge->batches = us_detector_batches_at_once(detector->spec, network);
     judge->network = detector->joined[network];
     us_device *device = detector->device;
     const us_shape shape = detector->spec->networks[network].in;

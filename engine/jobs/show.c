@@ -63,10 +63,12 @@ static unseen_status training_bytes(const unseen_config *config, double *bytes,
                                     unseen_error *error) {
     double images = (double)us_shape_size(config->input) * config->training.batch;
     *bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
-    for (int i = 0; i < config->detector.network_count; i++)
-        US_TRY(network_bytes(
-            &config->detector.networks[i], config->detector.type->networks[i].logits,
-            config->training.batch * us_detector_joint(&config->detector, true), bytes, error));
+    const us_detector_spec *detector = &config->detector;
+    for (int i = 0; i < detector->network_count; i++)
+        US_TRY(network_bytes(&detector->networks[i], detector->type->networks[i].logits,
+                             config->training.batch * us_detector_joint(detector, true) *
+                                 us_detector_batches_at_once(detector, i),
+                             bytes, error));
     return UNSEEN_OK;
 }
 

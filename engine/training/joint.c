@@ -40,7 +40,7 @@ us_tail us_tail_fit(const us_normal_scores *normal) {
     /* Where the tail is one value, what lies before it gives the scale. */
     const double least = 1e-3 * (tail.start - q[last / 2]);
     if (tail.scale < least) tail.scale = least;
-    if (!(tail.scale > 0)) tail.scale = 1e-9 * (fabs(tail.start) + 1e-30);
+    if (!(tail.scale > 0)) tail.scale = 0.05 * (fabs(tail.start) + 1e-30); /* nothing is known */
     return tail;
 }
 

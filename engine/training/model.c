@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "training/model.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/event.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/random.h"
@@ -380,6 +382,12 @@ static unseen_status calibrate_detector(us_model *model, const us_scored_images 
 /* What the members' scores weigh is known before they are joined. */
 static unseen_status calibrate_members(us_model *model, const us_scored_images *of, uint64_t seed,
                                        double *scores, unseen_error *error) {
+    enum { FEW = 20 };
+    if (of->count < FEW)
+        us_event_message(of->events, UNSEEN_EVENT_WARNING,
+                         "only %" PRId64 " %s to join the scores of members by: their weights and "
+                         "the threshold say little (/training/held_out sets the share)",
+                         of->count, us_calibration_source(&model->calibration));
     model->joint.count = model->config->member_count;
     for (int m = 0; m < model->joint.count; m++)
         model->joint.members[m] = (us_joint_member){

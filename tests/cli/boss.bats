@@ -113,6 +113,12 @@ same_results() {
     succeeds run "$TESTS/tiny_boss.json" "${job[@]}" --epochs 8 --out apart "${joint[@]}" \
         --set /detector/batches=apart
     refute cmp -s whole/model.safetensors apart/model.safetensors
+    # Joint batches take more memory, and no more parameters.
+    succeeds show "$SOURCE/configs/boss.json" --json
+    jq '{parameters, memory_bytes}' <<<"$output" >apart.json
+    succeeds show "$SOURCE/configs/boss.json" --json --set /detector/batches=joint
+    jq -e --slurpfile apart apart.json '.parameters == 4364140 and .parameters == $apart[0].parameters and
+        .memory_bytes > 1.5 * $apart[0].memory_bytes' <<<"$output"
     fails_with 2 "/detector/batches.*did you mean \"joint\"" check "$TESTS/tiny_boss.json" \
         --set /detector/batches=join
     fails_with 2 "/detector/moves/0.*did you mean \"tilt\"" check "$TESTS/tiny_boss.json" \

@@ -79,5 +79,7 @@ END
     fails_with 2 '/detector/views: two views of an image must differ' check "$config" --set '/detector/views={}'
     fails_with 2 '/detector/views/grey: images of 1 channels have no colours' check "$config" \
         --set /detector/views/grey=0.2
+    fails_with 2 '/scoring/features: the networks of the detector contrastive see several batches' \
+        check "$config" --set '/scoring/features={"layer": "5"}'
     fails_with 2 '/detector/temperature' check "$config" --set /detector/temperature=0
 }

@@ -88,7 +88,7 @@ END
 }
 
 @test "every detector: the same bits at each repetition" {
-    for name in boss vae alocc ocgan deep_svdd transformations residual; do
+    for name in boss vae alocc ocgan deep_svdd transformations residual contrastive synthetic_defects; do
         for folder in $name again_$name; do
             ranks 2 train "$TESTS/tiny_$name.json" --train "$DATA/train.npy" --epochs 3 --out $folder
         done
