@@ -203,8 +203,7 @@ static void set_up(imagination *im) {
 
 static void score_batch(imagination *im, us_buffer *const *columns) {
     check(us_trainer_load_first_batch(im->trainer, &failure));
-    check(im->detector->spec->type->score(im->detector, im->detector->x, im->detector->batch,
-                                          columns, &failure));
+    check(us_detector_score(im->detector, im->detector->x, im->detector->batch, columns, &failure));
 }
 
 static void add_profiled(imagination *im, const char *phase, us_buffer *const *columns) {
@@ -225,7 +224,7 @@ static void run(imagination *im) {
         .dataset = &im->dataset, .count = im->dataset.images.count, .what = "scoring"};
     us_buffer *columns[US_DETECTOR_MAX_COLUMNS] = {0};
     double *scores[US_DETECTOR_MAX_COLUMNS];
-    for (int c = 0; c < us_detector_column_count(im->detector->spec->type); c++)
+    for (int c = 0; c < us_detector_column_count(im->detector->spec); c++)
         check(us_buffer_create(im->device, (size_t)im->detector->padded * sizeof(float), "scores",
                                &columns[c], &failure));
     check(us_trainer_rehearse(im->trainer, 0, &failure));
