@@ -9,7 +9,8 @@
  *     contrastive_weights      g[b][a] = what m[b][a] and m[a][b] weigh in n times the loss, in m's
  *                              place; pull[a] = sum over b of g[b][a] m[b][a]
  *     contrastive_gradient     dz_a = r[a] (sum over b of g[b][a] u_b / temperature - pull[a] u_a)
- * / n contrastive_nearest      the largest product of a vector with the directions of its part
+ *                              / n
+ *     contrastive_nearest      the largest product of a vector with the directions of its part
  *     contrastive_join         scores of the parts become an image's
  *
  * z and dz are [DIMENSIONS][BATCH], m is [BATCH][BATCH], of which rows b < n are used. An item has

@@ -11,26 +11,32 @@
  * A warp (NVIDIA's word; wavefront, sub-group) of WARP items multiplies WARP_ROWS x WARP_COLUMNS,
  * in fragments of LINES_OF_UNIT x LINES_OF_UNIT. Each kind of unit has a file, which defines
  *
- *     WARP, ITEMS_HIGH, ITEMS_WIDE   items, and how they share the sums of a fragment
- *     LINES_OF_UNIT      of a fragment
- *     QUADS_OF_UNIT, SUM_QUAD, QUAD_ROW, QUAD_COLUMN   the sums that an item has of a fragment,
- * four neighbouring columns at a time, and which they are BLOCK_AT, put_block, NEXT_LINES,
- * NEXT_WORDS      where two words of two lines lie in a fragment, and from there those of the next
- * two lines, or words CELLS_OF_ITEM, CELL_OF         which cells an item holds fragment_sums an
- * item's sums unit_part, load_part, unit_multiply   an item's part of a fragment, and the product
- * of two LEFT_HELD, RIGHT_HELD, SUM_ROW, SUM_COLUMN       or, in OpenCL C, where the unit expects a
- *                        word of a line, and what it makes of them
+ *     WARP, ITEMS_HIGH, ITEMS_WIDE    items, and how they share the sums of a fragment
+ *     LINES_OF_UNIT                   of a fragment
+ *     QUADS_OF_UNIT, SUM_QUAD, QUAD_ROW, QUAD_COLUMN
+ *                                     the sums that an item has of a fragment, four neighbouring
+ *                                     columns at a time, and which they are
+ *     BLOCK_AT, put_block, NEXT_LINES, NEXT_WORDS
+ *                                     where two words of two lines lie in a fragment, and from
+ *                                     there those of the next two lines, or words
+ *     CELLS_OF_ITEM, CELL_OF          which cells an item holds
+ *     fragment_sums                   an item's sums
+ *     unit_part, load_part, unit_multiply
+ *                                     an item's part of a fragment, and the product of two
+ *     LEFT_HELD, RIGHT_HELD, SUM_ROW, SUM_COLUMN
+ *                                     or, in OpenCL C, where the unit expects a word of a line, and
+ *                                     what it makes of them
  *
  * Options
  *     MATRIX_UNITS    the kind: 1 to 4, as us_matrix_units of engine/device/facts.h
  *     MATRIX_EMULATED 1: in OpenCL C
  *     PRECISION       0: a word is a float. Where units have no factors of 32 bits (NVIDIA's),
- * three products of TF32, of the 11 leading bits and of the next 11, make up nearly those of floats
+ *                        three products of TF32, of the 11 leading bits and of the next 11, make up
+ *                        nearly those of floats
  *                     1: a word is a float rounded to TF32; one product
  *                     2: a word is two terms, rounded to BF16; one product
  *     TILE_ROWS, TILE_COLUMNS    sums of an item (8, 8) */
-/* Registers are arrays with constant indices. CPUs, which have none to lose, compile loops faster.
- */
+/* Registers are arrays with constant indices. CPUs have none to lose, and compile loops faster. */
 #if MATRIX_EMULATED
 #define FOR_UNIT for
 #else

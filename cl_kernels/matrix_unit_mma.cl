@@ -2,12 +2,12 @@
 /* Included by matrix_unit.cl, which says what is defined here: NVIDIA's mma.sync, by inline PTX.
  * 16 rows and 8 words by 16 columns, of which the unit takes every other one at a time.
  *
- *              word  2t  2t+1              an item's cell, item 4 * g + t. The unit has it hold
- * rows line 2g       | 0 | 2 |  left        g and g + 8, terms t and t + 4: which of 16 rows and of
- * 8 line 2g + 1   | 1 | 3 |              terms those are is ours to say, as long as both factors
- *                                          agree. So they are neighbours, which are copied
- *     line 2g       | 0 | 1 |  right       together.
- *     line 2g + 1   | 2 | 3 |
+ *                     word  2t  2t+1       an item's cell, of item 4 * g + t. The unit has it hold
+ *     line 2g           | 0 | 2 |  left    rows g and g + 8, terms t and t + 4: which of 16 rows and
+ *     line 2g + 1       | 1 | 3 |          of 8 terms those are is ours to say, as long as both
+ *                                          factors agree. So they are neighbours, which are copied
+ *     line 2g           | 0 | 1 |  right   together.
+ *     line 2g + 1       | 2 | 3 |
  *
  * It has the sums of rows 2g and 2g + 1, and of columns 4t to 4t + 3. */
 #define WARP 32

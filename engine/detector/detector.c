@@ -185,7 +185,7 @@ bool us_detector_finishes(const us_detector_spec *spec) {
 }
 
 unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
-                              unseen_error *error) {
+                                 unseen_error *error) {
     if (detector->spec->type->finish) US_TRY(detector->spec->type->finish(detector, survey, error));
     if (!detector->features) return UNSEEN_OK;
     return us_features_learn(detector->features, detector, survey, error);

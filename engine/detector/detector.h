@@ -133,7 +133,7 @@ typedef struct us_detector_survey {
 /* After training, and once more after each restart: takes from the training images what scores need
  * besides the networks. */
 unseen_status us_detector_finish(us_detector *detector, const us_detector_survey *survey,
-                              unseen_error *error);
+                                 unseen_error *error);
 /* Whether us_detector_finish does anything. */
 bool us_detector_finishes(const us_detector_spec *spec);
 

@@ -170,7 +170,7 @@ static unseen_status learn_batch(us_detector *detector, const us_detector_survey
 }
 
 static unseen_status finish(us_detector *detector, const us_detector_survey *survey,
-                         unseen_error *error) {
+                            unseen_error *error) {
     patch_density *d = detector->state;
     for (int i = 0; i < d->scales; i++)
         US_TRY(us_density_begin(d->densities[i], survey->images, survey->seed, error));

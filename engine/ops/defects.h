@@ -63,23 +63,27 @@ void us_defects_destroy(us_defects *defects); /* NULL is fine */
  *                 cut_paste, patch, seamless, shade: a = S / 2 e(4, smallest, largest),
  *                   q = exp(b(5, -1.2, 1.2))
  *                 blob: a = S / 2 e(4, 0.012, 0.1), q = exp(b(5, -0.9, 0.9))
- *               scar: ry = S b(4, 0.02, 0.06), rx = S b(5, 0.004, 0.02), at least 0.5;
- *               line: rx = max(0.4, S b(4, 0.001, 0.004)), half its width
- *   outline     cut_paste, scar: rectangle; blob: ellipse; seamless: m(7, 2), patch, shade: m(7,
- * 3); 0 rectangle, 1 ellipse, 2 ragged tilt        scar, blob: pi u(6); patch, seamless, shade: pi
- * u(6) where w[7] is odd; else 0 edge        cut_paste, scar, line: 1; patch, seamless: e(8, 1,
- * max(1.01, r / 4)); blob, shade: e(8, 1, max(1.01, r)), r the smaller radius source cut_paste,
- * scar: image j; patch, seamless: image (j + 1 + m(19, n - 1)) mod n where n > 1 and u(13) < 0.7,
- * else j; at (m(14, height), m(15, width)); turned by max(m(16, 8)
- *               - 4, 0) quarters
+ *                 scar: ry = S b(4, 0.02, 0.06), rx = S b(5, 0.004, 0.02), at least 0.5;
+ *                 line: rx = max(0.4, S b(4, 0.001, 0.004)), half its width
+ *   outline     cut_paste, scar: rectangle; blob: ellipse; seamless: m(7, 2); patch, shade:
+ *               m(7, 3): 0 rectangle, 1 ellipse, 2 ragged
+ *   tilt        scar, blob: pi u(6); patch, seamless, shade: pi u(6) where w[7] is odd; else 0
+ *   edge        cut_paste, scar, line: 1; patch, seamless: e(8, 1, max(1.01, r / 4)); blob, shade:
+ *               e(8, 1, max(1.01, r)); r is the smaller radius
+ *   source      cut_paste, scar: image j; patch, seamless: image (j + 1 + m(19, n - 1)) mod n where
+ *               n > 1 and u(13) < 0.7, else j; at (m(14, height), m(15, width)); turned by
+ *               max(m(16, 8) - 4, 0) quarters
  *   change      content = (v + 1) gain - 1 + offset, within -1 .. 1, v the source's or the image's
- *               own value. gain: cut_paste: b(10, 0.9, 1.1); scar: b(10, 0.8, 1.2); line: b(11,
- * 0.3, 0.85) where u(10) < 0.8, else b(11, 1.15, 1.6); blob: b(11, 0.25, 0.85), b(11, 1.15, 1.7);
- * shade: b(11, 0.4, 0.88) where u(10) < 0.65, else b(11, 1.12, 1.6); for line, blob and shade of
- * more than one channel, where u(17) < 0.5, times 0.8 + 0.4 t, t of channel c being the uniform of
- * the counter 2^32 + (3 j + s) channels + c. offset: cut_paste: b(12, -0.2, 0.2); scar: b(12, -0.3,
- * 0.3); patch: b(12, -0.25, 0.25), and where u(11) < 0.6 the mean of the differences at the
- * boundary strength    patch: b(9, 0.5, 1); else 1
+ *               own value
+ *   gain        cut_paste: b(10, 0.9, 1.1); scar: b(10, 0.8, 1.2); line: b(11, 0.3, 0.85) where
+ *               u(10) < 0.8, else b(11, 1.15, 1.6); blob: b(11, 0.25, 0.85) where u(10) < 0.8, else
+ *               b(11, 1.15, 1.7); shade: b(11, 0.4, 0.88) where u(10) < 0.65, else
+ *               b(11, 1.12, 1.6); for line, blob and shade of more than one channel, where u(17) <
+ *               0.5, times 0.8 + 0.4 t, t of channel c being the uniform of the counter
+ *               2^32 + (3 j + s) channels + c
+ *   offset      cut_paste: b(12, -0.2, 0.2); scar: b(12, -0.3, 0.3); patch: b(12, -0.25, 0.25), and
+ *               where u(11) < 0.6 the mean of the differences at the boundary
+ *   strength    patch: b(9, 0.5, 1); else 1
  *
  * With (p, q) a pixel's place from the centre, turned back by the tilt, its distance d from the
  * outline is max(|p| - ry, |q| - rx) in a rectangle, (sqrt((p / ry)^2 + (q / rx)^2) - 1) r in an

@@ -44,7 +44,8 @@ static unseen_status load_to_finish(void *user, int64_t batch, int *n, unseen_er
         .seconds_left = rate > 0 ? (double)(total - done) / rate : -1,
     };
     if (us_event_send(trainer->events, &event))
-        return us_fail(error, UNSEEN_INTERRUPTED, "interrupted while looking at the training images once more");
+        return us_fail(error, UNSEEN_INTERRUPTED,
+                       "interrupted while looking at the training images once more");
     return load(user, batch, n, error);
 }
 
