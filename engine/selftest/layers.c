@@ -228,7 +228,7 @@ static const layer_case cases[] = {
      LEAKY,
      3,
      1},
-    {&us_groupnorm_layer, "{}", {1, 1, 2}, 1, 0, NONE, NONE, 0, 0},
+    {&us_groupnorm_layer, "{}", {1, 1, 3}, 1, 0, NONE, NONE, 0, 0},
     {&us_gelu_layer, "{}", {3, 7, 5}, 17, 0, NONE, NONE, 2, 0},
     {&us_gelu_layer, "{}", {1, 1, 1}, 1, 0, NONE, TANH, 0, 0},
     {&us_gelu_layer, "{}", {5, 1, 1}, 33, 128, NONE, LEAKY, 3, 0},
