@@ -15,7 +15,7 @@
  *     VECTORS    vectors of an item (512 on CPUs, 4 on GPUs)
  *     INPUT_ACTIVATION, INPUT_SLOPE   see common.cl
  *
- * Twin of engine/ops/gelu.c. */
+ * Twin of engine/ops/activation.c. */
 
 #define ITEM_BASE LANE_BASE(get_group_id(0), VECTORS)
 

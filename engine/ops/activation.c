@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Activations on the host, and as layers of their own for where no layer before them can compute
- * them: at a network's start or after a view. */
+ * them: at a network's start or after a view; and the Gaussian error linear unit, which none can, as
+ * its slope is no function of its value. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -57,8 +58,13 @@ static void destroy(void *pointer) {
     free(layer);
 }
 
-static unseen_status create(const us_layer_plan *plan, us_activation activation, void **out,
-                            unseen_error *error) {
+/* The file of kernels and, in it, what runs forward and backward. */
+typedef struct kernel_names {
+    const char *file, *forward, *backward;
+} kernel_names;
+
+static unseen_status create(const us_layer_plan *plan, const kernel_names *names,
+                            us_activation activation, void **out, unseen_error *error) {
     *out = NULL;
     const us_build ahead = us_layer_build(plan, US_PASS_FORWARD);
     const us_build back = us_layer_build(plan, US_PASS_BACKWARD);
@@ -70,12 +76,11 @@ static unseen_status create(const us_layer_plan *plan, us_activation activation,
     char options[US_ACTIVATION_OPTIONS];
     us_activation_options(options, activation, plan->input_activation);
     unseen_status status =
-        us_kernel_create(&ahead, "activation", "activation_forward", &layer->forward, error,
+        us_kernel_create(&ahead, names->file, names->forward, &layer->forward, error,
                          "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status == UNSEEN_OK)
-        status =
-            us_kernel_create(&back, "activation", "activation_backward", &layer->backward, error,
-                             "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
+        status = us_kernel_create(&back, names->file, names->backward, &layer->backward, error,
+                                  "-DCOUNT=%zu -DVECTORS=%d %s", cut.count, cut.vectors, options);
     if (status != UNSEEN_OK) {
         destroy(layer);
         return status;
@@ -90,8 +95,8 @@ static unseen_status forward(void *pointer, const us_layer_forward *args, unseen
                          args->y);
 }
 
-/* dy is already with respect to x, the value before the activation, so that only the derivative of
- * what produced x remains to be multiplied. */
+/* Of an activation dy is already with respect to x, the value before it, so that only the derivative
+ * of what produced x remains to be multiplied; GELU's own comes to it. */
 static unseen_status backward(void *pointer, const us_layer_backward *args, unseen_error *error) {
     us_activation_layer *layer = pointer;
     if (!args->dx) return UNSEEN_OK;
@@ -109,6 +114,9 @@ static unseen_status infer(const void *attributes, us_shape in, us_shape *out,
 
 static const us_key no_keys[] = {{.kind = US_KEY_END}};
 
+static const kernel_names activation_names = {"activation", "activation_forward",
+                                              "activation_backward"};
+
 /* The functions of a layer type whose activation is KIND. */
 #define DEFINE_ACTIVATION(NAME, KIND, SLOPE)                                                       \
     static us_activation NAME##_activation(const void *attributes) {                               \
@@ -117,7 +125,7 @@ static const us_key no_keys[] = {{.kind = US_KEY_END}};
     }                                                                                              \
     static unseen_status NAME##_create(const us_layer_plan *plan, void **layer,                    \
                                        unseen_error *error) {                                      \
-        return create(plan, NAME##_activation(plan->attributes), layer, error);                    \
+        return create(plan, &activation_names, NAME##_activation(plan->attributes), layer, error); \
     }
 
 DEFINE_ACTIVATION(relu, US_ACTIVATION_RELU, 0)
@@ -181,6 +189,23 @@ const us_layer_type us_sigmoid_layer = {
     .infer = infer,
     .activation = sigmoid_activation,
     .create = sigmoid_create,
+    .destroy = destroy,
+    .forward = forward,
+    .backward = backward,
+};
+
+/* By erf itself (Hendrycks and Gimpel, arXiv 1606.08415). */
+static unseen_status gelu_create(const us_layer_plan *plan, void **layer, unseen_error *error) {
+    static const kernel_names names = {"gelu", "gelu_forward", "gelu_backward"};
+    return create(plan, &names, (us_activation){US_ACTIVATION_NONE, 0}, layer, error);
+}
+
+const us_layer_type us_gelu_layer = {
+    .name = "gelu",
+    .help = "x times the share of a standard normal distribution below x, as PyTorch's GELU.",
+    .keys = no_keys,
+    .infer = infer,
+    .create = gelu_create,
     .destroy = destroy,
     .forward = forward,
     .backward = backward,
