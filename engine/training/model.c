@@ -287,6 +287,7 @@ static us_detector *largest_detector(us_model *model, int *member) {
 static unseen_status score_synthetic(us_model *model, const us_synthetic_base *base,
                                      const unseen_events *events, int parts, double *table,
                                      unseen_error *error) {
+    us_device *device = (model->detector ? model : &model->members[0])->detector->device;
     for (int kind = -1; kind < US_SYNTHETIC_KINDS; kind++) {
         us_dataset images;
         double *rows[US_MEMBERS_MOST];
@@ -299,7 +300,7 @@ static unseen_status score_synthetic(us_model *model, const us_synthetic_base *b
                                      .events = events};
         unseen_status status = model->detector ? detector_scores(model, &of, rows[0], NULL, error)
                                                : member_scores(model, &of, rows, error);
-        us_synthetic_drop(&images);
+        us_synthetic_drop(device, &images);
         US_TRY(status);
     }
     return UNSEEN_OK;

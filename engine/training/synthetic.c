@@ -125,9 +125,9 @@ unseen_status us_synthetic_make(const us_synthetic_base *base, int kind, us_data
     return UNSEEN_OK;
 }
 
-void us_synthetic_drop(us_dataset *images) {
+void us_synthetic_drop(us_device *device, us_dataset *images) {
     us_dataset_leave_device(images);
-    us_dataset_unmake(images);
+    if (us_device_finish(device, NULL) == UNSEEN_OK) us_dataset_unmake(images);
 }
 
 /* ---- measuring ---- */

@@ -22,10 +22,11 @@ unseen_status us_synthetic_take(us_detector *detector, const us_scored_images *n
 void us_synthetic_release(us_synthetic_base *base);
 
 /* As many images of a kind as the base has, or, with kind -1, these themselves, which then have
- * gone the same way. Released with us_synthetic_drop, after the work that reads them is done. */
+ * gone the same way. Released with us_synthetic_drop. */
 unseen_status us_synthetic_make(const us_synthetic_base *base, int kind, us_dataset *images,
                                 unseen_error *error);
-void us_synthetic_drop(us_dataset *images);
+/* Waits for the work that reads them. Where the device is lost it may still read them: they stay. */
+void us_synthetic_drop(us_device *device, us_dataset *images);
 
 /* What is told of a model. */
 typedef struct us_synthetic {
