@@ -42,9 +42,10 @@ static const us_tiled shapes[] = {
     {32, 32, 16, 4, 4, 0, 0},  {8, 128, 16, 8, 4, 0, 0}, {4, 128, 8, 4, 4, 0, 0},
 };
 
-/* Sums of an item: what the registers hold; of unknown vendors few are expected. */
+/* Sums of an item: what the registers hold. Of 64, Intel's compiler puts some in memory; of unknown
+ * vendors few registers are expected. */
 static int most_sums(const us_device_facts *device) {
-    return device->vendor == US_VENDOR_OTHER ? 32 : 64;
+    return device->vendor == US_VENDOR_NVIDIA || device->vendor == US_VENDOR_AMD ? 64 : 32;
 }
 
 static const us_tiled_kind kind = {
