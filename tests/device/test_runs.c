@@ -87,9 +87,9 @@ static void stopped_at_every_event(void **state) {
     watcher whole = {0};
     TEST_OK(run("whole", false, &whole));
     /* 2 epochs, each with its beginning, 2 steps, a batch of held-out images and its end; then the
-     * beginning and a batch of calibrating, of scoring the beginning and 3, and of drawing the
-     * beginning and 2 */
-    assert_int_equal(whole.count, 2 * 5 + 2 + 4 + 3);
+     * beginning and a batch of calibrating, and of making and scoring synthetic anomalies: normal
+     * images twice, 12 kinds; of scoring the beginning and 3, and of drawing the beginning and 2 */
+    assert_int_equal(whole.count, 2 * 5 + 2 + 2 * (2 + 12) + 4 + 3);
     int stopped = 0;
     for (int at = 1; at <= whole.count; at++) {
         char out[32];
