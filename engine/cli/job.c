@@ -114,6 +114,17 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
                                              : print_job);
 }
 
+/* NULL, which has been said, where there is none. */
+static char *usual_config(void) {
+    char *path = cli_config_path("default");
+    if (strchr(path, '/')) return path;
+    cli_say(
+        "no CONFIG was named, and default.json, which is used then, is not where this program's "
+        "configs should be: name a CONFIG");
+    free(path);
+    return NULL;
+}
+
 int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {
     cli_options options;
     cli_options_parse(usage, argc, argv, &options);
@@ -122,7 +133,7 @@ int cli_job(const cli_usage *usage, int argc, char **argv, bool train_only) {
     if (options.argument_count)
         path = cli_format("%s", options.arguments[0]);
     else if (!options.resume)
-        path = cli_format("default");
+        path = usual_config();
     else if (options.out)
         path = cli_format("%s/config.json", options.out);
     else
