@@ -65,11 +65,11 @@ END
 }
 
 @test "features: each position a point, there are maps, of a detector that has none otherwise" {
-    fails_with 2 "no maps" run "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" \
+    fails_with 2 "no maps" run "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" \
         --test "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out none
-    succeeds run "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+    succeeds run "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" --test "$DATA/spots.npy" \
         --labels "$DATA/spot_labels.npy" --masks "$DATA/spot_masks.npy" --out maps --json \
-        --set '/scoring/features={"layer": "2", "pooling": "none"}' --set /scoring/weights/distance=0
+        --set '/scoring/features={"layer": "1", "pooling": "none"}' --set /scoring/weights/cross_entropy=0
     jq -e '.pixel_auroc > 0.75' <<<"$output" || fail "$(jq .pixel_auroc <<<"$output")"
 }
 

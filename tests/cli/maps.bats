@@ -90,16 +90,16 @@ PYTHON
 }
 
 @test "maps: detectors without them say so, and which have some" {
-    "$UNSEEN" train "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --quiet --out svdd \
+    "$UNSEEN" train "$TESTS/tiny_transformations.json" --epochs 1 --train "$DATA/train.npy" --quiet --out turned \
         >/dev/null
-    fails_with 2 "deep_svdd does not tell where.*alocc, autoencoder, boss, ocgan, synthetic_defects, vae" score svdd --data "$DATA/spots.npy" \
+    fails_with 2 "transformations does not tell where.*alocc, autoencoder, boss, deep_svdd, ocgan, patch_density, synthetic_defects, vae" score turned --data "$DATA/spots.npy" \
         --out s.csv --maps maps
     nothing_written maps
-    succeeds run "$TESTS/tiny_deep_svdd.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+    succeeds run "$TESTS/tiny_transformations.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
         --out shown
     jq -e '.low == null and (.groups[0].images[0] | .image and (.map | not))' shown/pictures.json
     grep -q "does not tell where an image is anomalous" shown/report.html
-    fails_with 2 "deep_svdd does not tell where" run "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" \
+    fails_with 2 "transformations does not tell where" run "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" \
         --test "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out other
     nothing_written other
 }
