@@ -122,7 +122,7 @@ END
     while [ $((SECONDS % 30)) -lt 23 ] || [ $((SECONDS % 30)) -gt 25 ]; do sleep 0.2; done
     sbatch --array=1-3 --time=1 --signal=USR1@50 --output=job-%a.log --export=ALL \
         "$SOURCE/configs/sweeps/slurm.sh" long.json "${job[@]}" --out array
-    for _ in $(seq 1 600); do
+    for _ in $(seq 1 3000); do # on a busy machine a run may be interrupted several times
         [ -n "$(squeue --noheader)" ] || break
         sleep 0.2
     done
