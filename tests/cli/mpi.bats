@@ -110,8 +110,9 @@ under_way() {
     ranks 2 train "${job[@]}" --out unbroken
     for victim in 0 1; do
         rm -rf killed
-        # Each rank's exit code; mpirun's is that of the one that was killed.
-        mpirun -n 2 bash -c 'trap "" TERM; "$@" & echo $! >pid$OMPI_COMM_WORLD_RANK
+        # Each rank's exit code; mpirun's is that of the one that was killed. What bash says of it would stand amid
+        # the other's message.
+        mpirun -n 2 bash -c 'trap "" TERM; exec 3>&2 2>/dev/null; "$@" 2>&3 & echo $! >pid$OMPI_COMM_WORLD_RANK
             wait $!; code=$?; echo $code >code$OMPI_COMM_WORLD_RANK; exit $code' rank \
             "$UNSEEN" train "${job[@]}" --out killed >killed.out 2>killed.log &
         launcher=$!
