@@ -234,9 +234,12 @@ static unseen_status repeat(const us_json *members, int *index, unseen_error *er
     return UNSEEN_OK;
 }
 
+/* In the place of what is there, so that a resolved config resolves to the same text. */
 static bool set_number(cJSON *object, const char *name, double value) {
-    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
-    return cJSON_AddNumberToObject(object, name, value);
+    if (!cJSON_GetObjectItemCaseSensitive(object, name))
+        return cJSON_AddNumberToObject(object, name, value);
+    cJSON *number = cJSON_CreateNumber(value);
+    return number && cJSON_ReplaceItemInObjectCaseSensitive(object, name, number);
 }
 
 /* The member's document as a config of its own. */
