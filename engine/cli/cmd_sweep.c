@@ -102,14 +102,18 @@ static void print_estimate(const cJSON *estimate) {
     free(left);
 }
 
-/* How far what needs no labels would have ranked the runs as their AUCs do. */
+/* How far what needs no labels would have ranked the runs as their AUCs do; nothing where all runs
+ * have the same. */
 static void print_agreement(const cJSON *result) {
     const cJSON *all = cJSON_GetObjectItemCaseSensitive(result, "agreement"), *one;
-    cJSON_ArrayForEach(one, all) printf(
-        "the order by %s and that by AUC agree by %.2f (Spearman), %.2f (Kendall), over %lld "
-        "runs\n",
-        one->string, cli_number(one, "spearman"), cli_number(one, "kendall"),
-        (long long)cli_integer(one, "runs"));
+    cJSON_ArrayForEach(one, all) {
+        const double spearman = cli_number(one, "spearman");
+        if (isnan(spearman)) continue;
+        printf("the order by %s and that by AUC agree by %.2f (Spearman), %.2f (Kendall), over "
+               "%lld runs\n",
+               one->string, spearman, cli_number(one, "kendall"),
+               (long long)cli_integer(one, "runs"));
+    }
 }
 
 static void print_sweep(const cJSON *result) {
