@@ -97,16 +97,14 @@ static const us_key keys[] = {
      .choices = corruptions,
      .fallback = {(1u << US_CORRUPTION_KINDS) - 1},
      .help = "What corrupts an image, drawn for each: noise added, a rectangle of one grey, a "
-             "rectangle "
-             "from elsewhere, a window enlarged, a rotation, a blur"},
+             "rectangle from elsewhere, a window enlarged, a rotation, a blur"},
     {.name = "moves",
      .kind = US_KEY_CHOICES,
      .offset = offsetof(boss_attributes, negatives.moves),
      .choices = moves,
      .fallback = {(1u << US_MOVES) - 1},
      .help = "How an image is moved, drawn for each: enlarged, made smaller, shifted, tilted, "
-             "turned by "
-             "quarters; its mirror image follows beyond an edge"},
+             "turned by quarters; its mirror image follows beyond an edge"},
     {.name = "reconstructed_negatives",
      .kind = US_KEY_NUMBER,
      .offset = offsetof(boss_attributes, negatives.reconstructed),

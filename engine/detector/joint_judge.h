@@ -21,7 +21,7 @@ typedef struct us_joint_judge {
 } us_joint_judge;
 
 /* network: the judge's index in the detector, whose type joins batches for it (batches_at_once).
- * input_gradient: us_joint_learn will be asked for a dx. */
+ * input_gradient: us_joint_judge_learn will be asked for a dx. */
 unseen_status us_joint_judge_create(us_detector *detector, int network, bool input_gradient,
                                     us_joint_judge *judge, unseen_error *error);
 void us_joint_judge_destroy(us_joint_judge *judge);

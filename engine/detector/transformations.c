@@ -9,12 +9,12 @@
  *
  * An image scores the sum, over all transformations, of the cross entropy after undergoing it:
  * minus the paper's simplified normality score. Or minus its whole normality score: with the
- * parameters alpha of Dirichlet distributions (answers.h) in the place of what was drawn, the sum
+ * parameters alpha of Dirichlet distributions (dirichlet_score.h) in the place of what was drawn, the sum
  * of (1 - alpha) log p over transformations and classes. */
 #include <math.h>
 #include <stdlib.h>
 
-#include "detector/answers.h"
+#include "detector/dirichlet_score.h"
 #include "detector/detector.h"
 #include "ops/class_entropy.h"
 #include "ops/transformation.h"

@@ -221,10 +221,6 @@ void us_network_destroy(us_network *network) {
     free(network);
 }
 
-const us_network_spec *us_network_get_spec(const us_network *network) {
-    return network->spec;
-}
-
 us_buffer *us_network_parameters(us_network *network) {
     network->has_scored = false;
     return network->parameters;

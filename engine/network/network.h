@@ -32,9 +32,7 @@ typedef struct us_network_options {
     us_precision precision;
     us_group *group;               /* see us_layer_plan */
     const us_network_share *share; /* where parameters and gradients lie; NULL: in its own */
-    /* NULL, or a network of the same spec that outlives it, whose running statistics are its own,
-     * too.
-     */
+    /* NULL, or a network of the same spec that outlives it: both have its running statistics. */
     const us_network *same;
 } us_network_options;
 
@@ -45,8 +43,6 @@ unseen_status us_network_create(us_device *device, const us_network_spec *spec,
                                 const us_network_options *options, us_network **network,
                                 unseen_error *error);
 void us_network_destroy(us_network *network);
-
-const us_network_spec *us_network_get_spec(const us_network *network);
 
 /* The activation folded into the output: dy for us_network_backward is with respect to the value
  * before it. */

@@ -479,7 +479,7 @@ static unseen_status read_training(struct unseen_config *config, unseen_error *e
     return read_optimizers(&training, config, error);
 }
 
-unseen_status us_config_read_data(us_json *root, us_data_settings *settings, unseen_error *error) {
+static unseen_status read_data(us_json *root, us_data_settings *settings, unseen_error *error) {
     us_json data = us_json_member_object(root, "data");
     if (!data.value) return us_fail_memory(error, "a config");
     /* Classes are numbers, so 7 is as good as "7". */
@@ -507,13 +507,13 @@ unseen_status us_config_fill(struct unseen_config *config, unseen_error *error) 
     us_json input = us_json_member(&config->root, "input");
     US_TRY(us_json_read(&input, input_keys, config, error));
     if (joined) {
-        US_TRY(us_config_read_data(&config->root, &config->data, error));
+        US_TRY(read_data(&config->root, &config->data, error));
         return us_members_read(config, error);
     }
     US_TRY(require(&config->root, "detector", error));
     US_TRY(us_detector_spec_read(&config->root, config->input, &config->detector, error));
     US_TRY(read_training(config, error));
-    return us_config_read_data(&config->root, &config->data, error);
+    return read_data(&config->root, &config->data, error);
 }
 
 int64_t us_config_parameters(const unseen_config *config) {

@@ -112,7 +112,6 @@ int64_t us_config_parameters(const unseen_config *config);
 /* ---- for members.c ---- */
 
 extern const us_key us_training_keys[];
-unseen_status us_config_read_data(us_json *root, us_data_settings *data, unseen_error *error);
 
 /* Fills a zeroed config from its root, and completes that with defaults. */
 unseen_status us_config_fill(struct unseen_config *config, unseen_error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "detector/answers.h"
+#include "detector/dirichlet_score.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 /* What a classifier of several heads answers for normal images after each of some transformations:
  * a Dirichlet distribution for every transformation and head (Golan and El-Yaniv, arXiv 1805.10917,
  * section 4.1). */
-#ifndef US_DETECTOR_ANSWERS_H
-#define US_DETECTOR_ANSWERS_H
+#ifndef US_DETECTOR_DIRICHLET_SCORE_H
+#define US_DETECTOR_DIRICHLET_SCORE_H
 
 #include "network/safetensors.h"
 #include "ops/class_entropy.h"
