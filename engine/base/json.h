@@ -87,6 +87,10 @@ unseen_status us_json_fail(const us_json *at, unseen_error *error, const char *f
  * NULL: no memory. */
 cJSON *us_json_schema(const us_key *keys);
 
+/* Puts the schema of an object in the place that its owner's schema left open, and takes it over.
+ * member NULL, or false: no memory. */
+bool us_json_schema_replace(cJSON *schema, const char *name, cJSON *member);
+
 /* Bytes of the UTF-8 character at the start of text, 0 if there is none that is well formed. */
 size_t us_utf8_length(const unsigned char *text, size_t length);
 bool us_utf8_valid(const char *text);

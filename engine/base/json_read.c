@@ -451,3 +451,8 @@ cJSON *us_json_schema(const us_key *keys) {
     cJSON_Delete(schema);
     return NULL;
 }
+
+bool us_json_schema_replace(cJSON *schema, const char *name, cJSON *member) {
+    cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
+    return member && cJSON_ReplaceItemInObjectCaseSensitive(properties, name, member);
+}

@@ -6,9 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/folder.h"
-#include "base/output.h"
-#include "data/archive.h"
 #include "data/labels.h"
 #include "evaluation/kinds.h"
 #include "evaluation/metrics.h"
@@ -18,12 +15,11 @@
 #include "jobs/pictures.h"
 #include "jobs/ranks.h"
 #include "jobs/results.h"
+#include "jobs/run_folder.h"
 #include "jobs/tuning_advice.h"
 #include "training/checkpoint.h"
 #include "training/log.h"
 #include "training/model.h"
-#include "training/origin.h"
-#include "training/trace.h"
 #include "training/trainer.h"
 #include "training/variety.h"
 #include "training/windows.h"
@@ -160,133 +156,6 @@ static unseen_status open_inputs(run *r, unseen_error *error) {
     return data->labels ? open_labels(r, error) : take_classes(r, error);
 }
 
-/* A folder with a model or a checkpoint is somebody's work. */
-static unseen_status check_earlier(const run *r, unseen_error *error) {
-    bool checkpoint, model;
-    if (r->options->resume || r->options->overwrite) return UNSEEN_OK;
-    US_TRY(us_folder_holds(r->options->out, US_RUN_CHECKPOINT, &checkpoint, error));
-    US_TRY(us_folder_holds(r->options->out, US_RUN_MODEL, &model, error));
-    if (!checkpoint && !model) return us_members_check_earlier(r->config, r->options->out, error);
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s already holds a run: continue it with --resume, give another folder with "
-                   "--out, or remove that run and begin anew with --overwrite",
-                   r->options->out);
-}
-
-/* To go on, a run reads the config that it has written; to begin, it would write over it. */
-static unseen_status check_config_apart(const run *r, unseen_error *error) {
-    char *path;
-    US_TRY(us_folder_path(r->options->out, US_RUN_CONFIG, &path, error));
-    bool same = us_same_file(path, r->config->path);
-    free(path);
-    if (!same || r->options->resume) return UNSEEN_OK;
-    return us_fail(error, UNSEEN_BAD_INPUT,
-                   "%s would be replaced by the run's own: give another folder with --out, or, "
-                   "where it is that of a run begun there, continue it with --resume",
-                   r->config->path);
-}
-
-/* No input is a file that the run writes, and neither is the trace. */
-static unseen_status check_apart(const run *r, unseen_error *error) {
-    const char *out = r->options->out;
-    const us_output trace = {
-        .path = r->options->profile, .option = "--profile", .recognize = us_trace_recognize};
-    US_TRY(check_config_apart(r, error));
-    for (int i = 0; i < US_DATA_FILES; i++) {
-        const us_data_file file = us_data_file_of(&r->config->data, i);
-        char *plain = file.path ? us_archive_file(file.path) : NULL;
-        unseen_status status = us_folder_spares(out, US_FOLDER_RUN, file.what, plain, error);
-        if (status == UNSEEN_OK) status = us_output_spares(&trace, file.what, plain, error);
-        free(plain);
-        US_TRY(status);
-    }
-    US_TRY(us_folder_spares(out, US_FOLDER_RUN, "the trace of --profile", trace.path, error));
-    US_TRY(us_output_spares(&trace, "the config", r->config->path, error));
-    US_TRY(us_output_check(&trace, error));
-    return r->options->overwrite ? UNSEEN_OK : us_output_replaces(&trace, error);
-}
-
-/* A path of data that holds from anywhere. JSON has to be UTF-8: where the file behind a link has
- * another name, the link's own serves. Heap; NULL: there is no such path. */
-static char *lasting_file(const char *path) {
-    char *real = realpath(path, NULL), *here = NULL;
-    if (!real || us_utf8_valid(real)) return real;
-    free(real);
-    char *folder = *path == '/' ? strdup("") : getcwd(NULL, 0);
-    if (folder && asprintf(&here, *path == '/' ? "%s%s" : "%s/%s", folder, path) < 0) here = NULL;
-    free(folder);
-    if (here && us_utf8_valid(here)) return here;
-    free(here);
-    return NULL;
-}
-
-/* The same of a file in an archive. */
-static char *lasting_path(const char *path) {
-    char *archive = us_archive_file(path), *whole = NULL;
-    char *lasting = archive ? lasting_file(archive) : NULL;
-    if (lasting && asprintf(&whole, "%s%s", lasting, path + strlen(archive)) < 0) whole = NULL;
-    free(lasting);
-    free(archive);
-    return whole;
-}
-
-/* The folder's name and those of the data are written into JSON. */
-static unseen_status check_names(const run *r, unseen_error *error) {
-    US_TRY(us_json_check_name(r->options->out, error));
-    for (int i = 0; i < US_DATA_FILES; i++) {
-        const char *path = us_data_file_of(&r->config->data, i).path;
-        char *real = path ? realpath(path, NULL) : NULL;
-        char *lasting = real ? lasting_path(path) : NULL;
-        unseen_status status = real && !lasting ? us_json_check_name(real, error) : UNSEEN_OK;
-        free(lasting);
-        free(real);
-        US_TRY(status);
-    }
-    return UNSEEN_OK;
-}
-
-static unseen_status claim_folder(run *r, unseen_error *error) {
-    US_TRY(check_names(r, error));
-    US_TRY(
-        us_folder_claim(r->options->out, US_FOLDER_RUN, r->options->overwrite, &r->claim, error));
-    US_TRY(check_earlier(r, error));
-    return check_apart(r, error);
-}
-
-/* ---- the folder ---- */
-
-/* "auto" as it turned out on the training images, so that later images are read alike. */
-static bool settle_range(const run *r, cJSON *config) {
-    cJSON *input = cJSON_GetObjectItemCaseSensitive(config, "input");
-    const char *range = us_range_names[r->training.scale.range];
-    return cJSON_ReplaceItemInObjectCaseSensitive(input, "range", cJSON_CreateString(range));
-}
-
-/* The config as it is run: defaults written out, and data by paths that hold from anywhere. */
-static unseen_status resolve_config(run *r, unseen_error *error) {
-    cJSON *copy = cJSON_Duplicate(r->config->root.value, true);
-    cJSON *data = cJSON_GetObjectItemCaseSensitive(copy, "data");
-    const us_origin_source source = {.data = &r->config->data,
-                                     .images = us_images_file(&r->training.images),
-                                     .by_class = r->training.by_class};
-    unseen_status status =
-        copy && settle_range(r, copy) ? UNSEEN_OK : us_fail_memory(error, "a config");
-    cJSON_DeleteItemFromObjectCaseSensitive(copy, "$schema");
-    for (int i = 0; status == UNSEEN_OK && i < US_DATA_FILES; i++) {
-        const us_data_file file = us_data_file_of(&r->config->data, i);
-        char *absolute = file.path ? lasting_path(file.path) : NULL;
-        if (absolute &&
-            !cJSON_ReplaceItemInObjectCaseSensitive(data, file.key, cJSON_CreateString(absolute)))
-            status = us_fail_memory(error, "a config");
-        free(absolute);
-    }
-    if (status == UNSEEN_OK && !(r->resolved = us_json_print(copy)))
-        status = us_fail_memory(error, "a config");
-    if (status == UNSEEN_OK) status = us_origin_read(copy, &source, &r->origin, error);
-    cJSON_Delete(copy);
-    return status;
-}
-
 /* The folder is the run's from here on; what an earlier one left is not mixed with it. */
 static unseen_status begin_folder(run *r, unseen_error *error) {
     char *path;
@@ -361,7 +230,8 @@ static unseen_status create_trainer(run *r, int batch, int own, unseen_error *er
 
 static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
-    unseen_status status = resolve_config(r, error);
+    unseen_status status =
+        us_run_config_resolve(r->config, &r->training, &r->resolved, &r->origin, error);
     if (status == UNSEEN_OK && r->config->member_count) return begin_folder(r, error);
     settle_epochs(r);
     if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
@@ -605,7 +475,8 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
                          "%s: a config of several members is trained by one process: start it "
                          "without mpirun, or train the members' configs by themselves",
                          r->config->path);
-    if (status == UNSEEN_OK && is_first(r)) status = claim_folder(r, error);
+    if (status == UNSEEN_OK && is_first(r))
+        status = us_run_folder_claim(r->config, r->options, &r->claim, error);
     US_TRY(us_group_agree(r->group, status, error));
     US_TRY(us_group_agree(r->group, open_inputs(r, error), error));
     US_TRY(prepare(r, error));

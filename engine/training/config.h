@@ -109,9 +109,16 @@ unseen_status us_config_read(const char *path, const cJSON *document, const char
 /* Of the detector, or of all members together. */
 int64_t us_config_parameters(const unseen_config *config);
 
-/* ---- for members.c ---- */
+/* ---- the parts of a config: training_settings.c, members.c ---- */
 
 extern const us_key us_training_keys[];
+
+/* Reads /training of a config whose detector is known, checks it, and completes the document with
+ * defaults. */
+unseen_status us_training_settings_read(struct unseen_config *config, unseen_error *error);
+
+/* NULL: no memory. */
+cJSON *us_training_schema(void);
 
 /* Fills a zeroed config from its root, and completes that with defaults. */
 unseen_status us_config_fill(struct unseen_config *config, unseen_error *error);
