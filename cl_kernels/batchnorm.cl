@@ -260,9 +260,15 @@ static inline void write_gradient(__global const float *x, __global const float 
 
 /* ---- parts ---- */
 
-/* The parts that an item adds up. */
+/* The parts that an item adds up; on GPUs several loads are under way at once. */
+#if LANES
+#define PARTS_AT_A_TIME _Pragma("unroll 4")
+#else
+#define PARTS_AT_A_TIME
+#endif
 #define FOR_PARTS                                                                                  \
-    for (int i = (int)get_local_id(0) * VECTOR_WIDTH; i < stride; i += ITEMS * VECTOR_WIDTH)
+    PARTS_AT_A_TIME for (int i = (int)get_local_id(0) * VECTOR_WIDTH; i < stride;                  \
+                         i += ITEMS * VECTOR_WIDTH)
 
 /* Of a channel. */
 typedef struct moments {

@@ -13,6 +13,9 @@
 #define SLAB_WORDS (SLAB / WORD_TERMS)
 #define WEIGHT_ROOM (SLAB_WORDS * GROUP_ROWS)
 #define INPUT_ROOM (SLAB_WORDS * GROUP_COLUMNS)
+#define SLAB_ROOM (2 * (WEIGHT_ROOM + INPUT_ROOM))
+#define ROW_ENTRIES (COLUMN_WARPS * (LINES_OF_UNIT / 4)) /* of channel sums */
+#define LOCAL_WORDS (SLAB_ROOM > SUM_FLOATS(ROW_ENTRIES) ? SLAB_ROOM : SUM_FLOATS(ROW_ENTRIES))
 
 /* Copies of two words of four lines that lie side by side, of which neighbouring items make those
  * of neighbouring words; and of four terms, side by side, of two lines. An item makes every
@@ -110,23 +113,59 @@ INLINE void multiply(__local const uint *weights, __local const uint *inputs, in
                       inputs + FRAGMENT_AT(GROUP_COLUMNS, warp_column, word), lane, sums);
 }
 
+#define FOR_LINES                                                                                  \
+    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)                                                   \
+        FOR_UNIT (int quad = 0; quad < QUADS_OF_UNIT; quad++)
+#define FOR_COLUMN_FRAGMENTS FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
+/* Of the group's tile, the row and the column of an item's quad. */
+#define TILE_ROW (warp_row + i * LINES_OF_UNIT + QUAD_ROW(lane, quad))
+#define TILE_COLUMN (warp_column + j * LINES_OF_UNIT + QUAD_COLUMN(lane, quad))
+
 INLINE void write_sums(const unit_sums *sums, piece p, int warp_row, int warp_column, int lane,
                        __global const float *bias, __global const float *input, __global float *y) {
-    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
-        FOR_UNIT (int quad = 0; quad < QUADS_OF_UNIT; quad++)
-            FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
-                write_quad(SUM_QUAD(sums->of[i][j], quad), p,
-                           warp_row + i * LINES_OF_UNIT + QUAD_ROW(lane, quad),
-                           warp_column + j * LINES_OF_UNIT + QUAD_COLUMN(lane, quad), bias, input,
-                           y);
+    FOR_LINES FOR_COLUMN_FRAGMENTS write_quad(SUM_QUAD(sums->of[i][j], quad), p, TILE_ROW,
+                                              TILE_COLUMN, bias, input, y);
 }
+
+#if CHANNEL_SUMS
+/* What was written, once more. */
+INLINE float4 finished(float4 sum, piece p, int row, int column, __global const float *bias,
+                       __global const float *input) {
+    size_t at;
+    return find_quad(p, row, column, &at) ? finish(sum, p.row + row, at, bias, input) : sum;
+}
+
+INLINE void take_channel_sums(const unit_sums *sums, const channel_sums *wanted, piece p,
+                              int warp_row, int warp_column, int lane, int item,
+                              __global const float *bias, __global const float *input,
+                              sums_room room) {
+    if (warp_column == 0) FOR_LINES {
+            const int j = 0;
+            if (QUAD_COLUMN(lane, quad) != 0) continue;
+            put_origin(
+                wanted,
+                finished(SUM_QUAD(sums->of[i][j], quad), p, TILE_ROW, TILE_COLUMN, bias, input), p,
+                TILE_ROW, room);
+        }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    FOR_LINES {
+        float2 entry = (float2)(0.0f);
+        FOR_COLUMN_FRAGMENTS entry += sums_of(
+            wanted, finished(SUM_QUAD(sums->of[i][j], quad), p, TILE_ROW, TILE_COLUMN, bias, input),
+            p, TILE_ROW, TILE_COLUMN, room);
+        room.entries[TILE_ROW * ROW_ENTRIES + warp_column / WARP_COLUMNS * (LINES_OF_UNIT / 4) +
+                     QUAD_COLUMN(lane, quad) / 4] = entry;
+    }
+    add_entries(wanted, p, get_group_id(0), item, GROUP_ITEMS, ROW_ENTRIES, room);
+}
+#endif
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) UNIT_ATTRIBUTE void
 convolution_matrix_units(__global const float *restrict x, __global const float *restrict weights,
                          __global const float *restrict bias, __global const float *restrict input,
-                         __global float *restrict y) {
-    __local uint weight_slabs[2 * WEIGHT_ROOM] __attribute__((aligned(16)));
-    __local uint input_slabs[2 * INPUT_ROOM] __attribute__((aligned(16)));
+                         __global float *restrict y, CHANNEL_SUMS_ARGUMENTS) {
+    __local uint room[LOCAL_WORDS] __attribute__((aligned(16)));
+    __local uint *weight_slabs = room, *input_slabs = room + 2 * WEIGHT_ROOM;
     const int item = get_local_id(0), split = get_group_id(1);
     const int lane = item % WARP, warp = item / WARP;
     const int warp_row = warp / COLUMN_WARPS * WARP_ROWS;
@@ -164,4 +203,9 @@ convolution_matrix_units(__global const float *restrict x, __global const float 
     }
     write_sums(&sums, p, warp_row, warp_column, lane, bias, input,
                y + (size_t)split * OUTPUTS * BATCH);
+#if CHANNEL_SUMS
+    const channel_sums wanted = CHANNEL_SUMS_WANTED;
+    const sums_room shared = SUMS_ROOM(room, ROW_ENTRIES);
+    take_channel_sums(&sums, &wanted, p, warp_row, warp_column, lane, item, bias, input, shared);
+#endif
 }

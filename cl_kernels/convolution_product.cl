@@ -25,8 +25,11 @@
  *     SLAB               terms copied at a time (8)
  *     SPLITS             parts of the sum over terms (1 to 128). With several y gets [SPLITS]
  *                        partial sums, and convolution_product_finish adds them in order
+ *     CHANNEL_SUMS       see channel_sums.cl. With several splits it is 0, and
+ *                        convolution_product_finish_sums takes them
  *
  * Launched with tiles x splits work-groups. Twin of engine/ops/convolution/tiled.c. */
+#include "channel_sums.cl"
 #include "taps.cl"
 
 #define IMAGES (GROUP_COLUMNS / GROUP_PIXELS)
@@ -140,14 +143,63 @@ INLINE float4 finish(float4 v, int row, size_t at, __global const float *bias,
     return (float4)(FINISH(x), FINISH(y), FINISH(z), FINISH(w));
 }
 
-/* A quad of outputs, or of partial sums; row, column: of the group's tile. */
-INLINE void write_quad(float4 sum, piece p, int row, int column, __global const float *bias,
-                       __global const float *input, __global float *y) {
+/* Where a quad of outputs is; row, column: of the group's tile. false: there is none. */
+INLINE bool find_quad(piece p, int row, int column, size_t *at) {
     const int channel = p.row + row, ox = p.ox + column / IMAGES * PHASES_X;
-    if ((OUT_CHANNELS % GROUP_ROWS != 0 && channel >= OUT_CHANNELS) || ox >= OUT_WIDTH) return;
-    const size_t at = (((size_t)channel * OUT_HEIGHT + p.oy) * OUT_WIDTH + ox) * BATCH + p.image +
-                      column % IMAGES;
-    *(__global float4 *)(y + at) = SPLITS > 1 ? sum : finish(sum, channel, at, bias, input);
+    *at = (((size_t)channel * OUT_HEIGHT + p.oy) * OUT_WIDTH + ox) * BATCH + p.image +
+          column % IMAGES;
+    return (OUT_CHANNELS % GROUP_ROWS == 0 || channel < OUT_CHANNELS) && ox < OUT_WIDTH;
+}
+
+/* Writes a quad of outputs, or of partial sums, and gives it back. */
+INLINE float4 write_quad(float4 sum, piece p, int row, int column, __global const float *bias,
+                         __global const float *input, __global float *y) {
+    size_t at;
+    if (!find_quad(p, row, column, &at)) return sum;
+    const float4 v = SPLITS > 1 ? sum : finish(sum, p.row + row, at, bias, input);
+    *(__global float4 *)(y + at) = v;
+    return v;
+}
+
+/* Channel sums of a group's tile. Each row of it has so many `entries`, the sums of items over
+ * their own quads, in local memory: [GROUP_ROWS][entries], and what they are taken from,
+ * [GROUP_ROWS]. The slabs lie there before. */
+typedef struct sums_room {
+    __local float2 *entries;
+    __local float *origins;
+} sums_room;
+#define SUM_FLOATS(entries) (CHANNEL_SUMS ? GROUP_ROWS * (2 * (entries) + 1) : 0)
+#define SUMS_ROOM(room, entries)                                                                   \
+    { (__local float2 *)(room), (__local float *)(room) + 2 * GROUP_ROWS *(entries) }
+
+/* v: the quad of the row's first column, by the item that has it; before a barrier. */
+INLINE void put_origin(const channel_sums *wanted, float4 v, piece p, int row, sums_room room) {
+    room.origins[row] = !wanted->normalized          ? v.x
+                        : p.row + row < OUT_CHANNELS ? wanted->statistics[p.row + row]
+                                                     : 0.0f;
+}
+
+/* The sums of a quad. */
+INLINE float2 sums_of(const channel_sums *wanted, float4 v, piece p, int row, int column,
+                      sums_room room) {
+    size_t at;
+    if (!find_quad(p, row, column, &at)) return (float2)(0.0f);
+    return quad_sums(wanted, v, room.origins[row], at, p.image + column % IMAGES);
+}
+
+/* Adds up the entries of all rows, and writes the parts. Every item of the group calls it, once it
+ * has put its entries there. A part is of the columns of a group. */
+INLINE void add_entries(const channel_sums *wanted, piece p, int group, int item, int items,
+                        const int entries, sums_room room) {
+    const int pixels = clamp(CEIL_DIV(OUT_WIDTH - p.ox, PHASES_X), 0, GROUP_PIXELS);
+    const int images = clamp(wanted->n - p.image, 0, IMAGES);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int row = item; row < min(GROUP_ROWS, OUT_CHANNELS - p.row); row += items) {
+        float2 sum = (float2)(0.0f);
+        for (int i = 0; i < entries; i++) sum += room.entries[row * entries + i];
+        put_channel_sums(wanted, sum, p.row + row, group / ROW_GROUPS, room.origins[row],
+                         (float)pixels * images);
+    }
 }
 
 INLINE float4 sum_of_splits(__global const float *partial, size_t at) {
@@ -169,41 +221,36 @@ __kernel void convolution_product_finish(__global const float *restrict partial,
                                           (int)(pixel / (OUT_HEIGHT * OUT_WIDTH)), at, bias, input);
 }
 
-/* The same, and takes the moments of each channel over the first n images on the way, as
- * batchnorm_moments does (batchnorm.cl): [channel][count, mean, sum of squared deviations][stride],
- * a part of each work-group. Deviations are taken from the first value of the part. Launched with
- * (1, parts of part_pixels pixels, channels) work-groups. */
-__kernel GROUP_ATTRIBUTE void convolution_product_finish_moments(
+/* The same, and takes channel sums on the way, a part of each work-group. Launched with (1, parts of
+ * part_pixels pixels, channels) work-groups. */
+__kernel GROUP_ATTRIBUTE void convolution_product_finish_sums(
     __global const float *restrict partial, __global const float *restrict bias,
-    __global float *restrict y, __global float *restrict parts, int stride, int part_pixels,
-    int n) {
+    __global const float *restrict input, __global float *restrict y, CHANNEL_SUMS_ARGUMENTS,
+    int part_pixels) {
     enum { PIXEL_QUADS = OCCUPIED / 4 };
 #if GROUP_SIZE > 1
     __local float room[GROUP_SIZE];
 #endif
+    const channel_sums wanted = CHANNEL_SUMS_WANTED;
     const int part = get_group_id(1), channel = get_group_id(2);
     const int first = part * part_pixels;
     const int pixels = min(part_pixels, OUT_HEIGHT * OUT_WIDTH - first);
     const size_t start = ((size_t)channel * OUT_HEIGHT * OUT_WIDTH + first) * BATCH;
-    const float origin = finish(sum_of_splits(partial, start), channel, start, bias, y).x;
-    float4 sums = (float4)(0.0f), squares = (float4)(0.0f);
+    const float origin = normalized
+                             ? statistics[channel]
+                             : finish(sum_of_splits(partial, start), channel, start, bias, input).x;
+    float2 sums = (float2)(0.0f);
     for (int quad = get_local_id(0); quad < pixels * PIXEL_QUADS; quad += GROUP_SIZE) {
         const int lane = quad % PIXEL_QUADS * 4;
         const size_t at = start + (size_t)(quad / PIXEL_QUADS) * BATCH + lane;
-        const float4 v = finish(sum_of_splits(partial, at), channel, at, bias, y);
+        const float4 v = finish(sum_of_splits(partial, at), channel, at, bias, input);
         *(__global float4 *)(y + at) = v;
-        const float4 d = select((float4)(0.0f), v - origin, lane + (int4)(0, 1, 2, 3) < (int4)(n));
-        sums += d;
-        squares += d * d;
+        sums += quad_sums(&wanted, v, origin, at, lane);
     }
-    const float sum = group_sum((sums.x + sums.y) + (sums.z + sums.w), room);
-    const float square = group_sum((squares.x + squares.y) + (squares.z + squares.w), room);
-    if (get_local_id(0) != 0) return;
-    const float count = (float)pixels * n;
-    __global float *to = parts + (size_t)channel * 3 * stride + part;
-    to[0] = count;
-    to[stride] = origin + sum / count;
-    to[2 * stride] = max(0.0f, square - sum * sum / count);
+    sums.x = group_sum(sums.x, room);
+    sums.y = group_sum(sums.y, room);
+    if (get_local_id(0) == 0)
+        put_channel_sums(&wanted, sums, channel, part, origin, (float)pixels * n);
 }
 
 /* Puts rows side by side, [channel][tap][TAP_STRIDE], with zeros behind the last. Launched with an

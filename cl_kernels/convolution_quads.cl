@@ -52,10 +52,12 @@
  *                        OUT_STRIDE is 1, 4 divides TILE_CHANNELS, TAP_STRIDE and IN_STRIDE, and
  *                        SLICES * SLICE_CHANNELS divides IN_CHANNELS
  *     FEW_REGISTERS      1: weights are copied one by one
+ *     CHANNEL_SUMS       see channel_sums.cl
  *
  * Launched with a work-group for each GROUP_TILES tiles, QUADS quads and PIXELS cells. Twin of
  * engine/ops/convolution/quads.c. */
 #include "quad.cl"
+#include "channel_sums.cl"
 
 #define TILE_ITEMS (QUADS * PIXELS)
 #define SLICE_ITEMS (TILE_ITEMS * GROUP_TILES)
@@ -103,7 +105,18 @@
 /* Outputs of each slice that are exchanged at a time, a multiple of SLICES. */
 #define SHARED (SLICES == 1 ? 0 : SLICES)
 #define SHARED_QUADS (SHARED * GROUP_ITEMS)
-#define LOCAL_QUADS (STAGED_QUADS > SHARED_QUADS ? STAGED_QUADS : SHARED_QUADS)
+#define WORK_QUADS (STAGED_QUADS > SHARED_QUADS ? STAGED_QUADS : SHARED_QUADS)
+
+/* Channel sums, of some outputs of a tile at a time: of each output of each tile, there is a run of
+ * TILE_ITEMS pairs in local memory, one of each of the items that have it. SUM_LEADERS items add up
+ * some of the pairs of a run each, and one item what these found. A part is of the cells of a
+ * work-group, of one phase. Twin of sums_of in quads.c. */
+#define SUMMED (SLICES > 1 ? SLICES : 4)
+#define SUM_RUNS (SUMMED * GROUP_TILES)
+#define SUM_LEADERS (TILE_ITEMS >= 128 ? 16 : TILE_ITEMS >= 32 ? 8 : TILE_ITEMS >= 8 ? 4 : 1)
+#define SUM_QUADS (CHANNEL_SUMS ? CEIL_DIV(SUM_RUNS * TILE_ITEMS, 2) : 0)
+#define LOCAL_QUADS (WORK_QUADS > SUM_QUADS ? WORK_QUADS : SUM_QUADS)
+#define CELL_GROUPS CEIL_DIV(CELLS_Y *CELLS_X, PIXELS)
 
 /* What comes first in a tile. */
 #define FIRST_CHANNEL(tile) ((tile) % CHANNEL_TILES * TILE_CHANNELS)
@@ -113,6 +126,7 @@
 typedef struct place {
     int first_tile, of_group;       /* the tile, counted from the work-group's first one */
     int first_channel, first_phase; /* of the tile */
+    int first_cell, chunk;          /* of the work-group */
     int gy, gx, n;                  /* the cell and first image */
     int slice;
     bool there; /* the tile and the cell exist; else results are not written */
@@ -126,10 +140,11 @@ INLINE place place_of(size_t group, const int item) {
     const int tile = min(p.first_tile + p.of_group, TILES - 1);
     p.first_channel = FIRST_CHANNEL(tile);
     p.first_phase = FIRST_PHASE(tile);
-    const int chunk = group % CHUNKS;
+    p.chunk = group % CHUNKS;
     group /= CHUNKS;
-    p.n = (chunk * QUADS + item % QUADS) * 4;
-    const int cell = (int)group * PIXELS + item / QUADS % PIXELS;
+    p.n = (p.chunk * QUADS + item % QUADS) * 4;
+    p.first_cell = (int)group * PIXELS;
+    const int cell = p.first_cell + item / QUADS % PIXELS;
     p.slice = item / SLICE_ITEMS;
     p.there = cell < CELLS_Y * CELLS_X && p.first_tile + p.of_group < TILES;
     p.gy = FIRST_CELL_Y + cell / CELLS_X;
@@ -202,31 +217,116 @@ INLINE void stage(__global const float *weights, const int tile, const int first
 }
 #endif
 
-/* The sum of output i over all slices, in order, of the item's cell and quad. */
-INLINE void finish(float4 v, const place p, const int i, __global const float *bias,
-                   __global const float *input, __global float *y) {
+/* Where output i of the item's cell is; false: there is none. */
+INLINE bool find_output(const place p, const int i, size_t *at) {
     const int first_channel = p.first_channel, first_phase = p.first_phase;
     const int gy = p.gy, gx = p.gx, oy = OUTPUT_Y(i), ox = OUTPUT_X(i), o = OUTPUT_CHANNEL(i);
-    if (!p.there || o >= OUT_CHANNELS || OUTPUT_PHASE(i) >= PHASES || oy < 0 || oy >= OUT_HEIGHT ||
-        ox < 0 || ox >= OUT_WIDTH)
-        return;
-    const size_t at = (((size_t)o * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + p.n;
-#if BIAS
-    v += bias[o];
+    *at = (((size_t)o * OUT_HEIGHT + oy) * OUT_WIDTH + ox) * BATCH + p.n;
+    return p.there && o < OUT_CHANNELS && OUTPUT_PHASE(i) < PHASES && oy >= 0 && oy < OUT_HEIGHT &&
+           ox >= 0 && ox < OUT_WIDTH;
+}
+
+/* Writes what becomes of v, the sum of output i over all slices, of the item's cell and quad, and
+ * gives it back. */
+INLINE float4 finish(float4 v, const place p, const int i, __global const float *bias,
+                     __global const float *input, __global float *y) {
+    const int first_channel = p.first_channel;
+    size_t at;
+#if BIAS /* also beyond the border: channel sums may take their origin from there */
+    if (OUT_CHANNELS % TILE_CHANNELS == 0 || OUTPUT_CHANNEL(i) < OUT_CHANNELS)
+        v += bias[OUTPUT_CHANNEL(i)];
 #endif
+    if (!find_output(p, i, &at)) return v;
 #if INPUT_ACTIVATION
     v = quad_input_activation_backward(v, quad_load(input + at));
 #else
     v = quad_activate(v);
 #endif
     quad_store(v, y + at);
+    return v;
 }
+
+#if CHANNEL_SUMS
+/* Local memory for channel sums: pairs of all runs, those of leaders, and an origin of each run. */
+typedef struct sums_room {
+    __local float2 *pairs, *leaders;
+    __local float *origins;
+} sums_room;
+
+/* The channel of output i of a tile; -1: there is none. */
+INLINE int channel_of(const int tile, const int i) {
+    const int channel = FIRST_CHANNEL(tile) + i % TILE_CHANNELS;
+    const bool there = tile < TILES && i < TILE && channel < OUT_CHANNELS &&
+                       FIRST_PHASE(tile) + i / TILE_CHANNELS < PHASES;
+    return there ? channel : -1;
+}
+
+/* How many values of a phase the work-group has: cells with such an output, and images. */
+INLINE float count_values(const place p, const int first_phase, const int n) {
+    int cells = 0;
+    for (int k = 0; k < PIXELS; k++) {
+        const int cell = p.first_cell + k;
+        const int gy = FIRST_CELL_Y + cell / CELLS_X, gx = FIRST_CELL_X + cell % CELLS_X;
+        const int oy = OUTPUT_Y(0), ox = OUTPUT_X(0);
+        cells +=
+            cell < CELLS_Y * CELLS_X && oy >= 0 && oy < OUT_HEIGHT && ox >= 0 && ox < OUT_WIDTH;
+    }
+    return (float)(cells * clamp(n - p.chunk * QUADS * 4, 0, QUADS * 4));
+}
+
+/* Adds up the pairs of all runs, of the outputs from `first` on, and writes the parts. Every item
+ * of the work-group calls it, once it has put its pairs there. */
+INLINE void add_runs(const channel_sums *wanted, const place p, const int first, const int item,
+                     sums_room room) {
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = item; i < SUM_RUNS * SUM_LEADERS; i += GROUP_ITEMS) {
+        __local const float2 *run = room.pairs + i / SUM_LEADERS * TILE_ITEMS;
+        float2 sum = (float2)(0.0f);
+        for (int k = i % SUM_LEADERS; k < TILE_ITEMS; k += SUM_LEADERS) sum += run[k];
+        room.leaders[i] = sum;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int run = item; run < SUM_RUNS; run += GROUP_ITEMS) {
+        const int tile = p.first_tile + run % GROUP_TILES, i = first + run / GROUP_TILES;
+        const int channel = channel_of(tile, i), phase = FIRST_PHASE(tile) + i / TILE_CHANNELS;
+        if (channel < 0) continue;
+        float2 sum = (float2)(0.0f);
+        for (int k = 0; k < SUM_LEADERS; k++) sum += room.leaders[run * SUM_LEADERS + k];
+        const int part = (phase * CELL_GROUPS + p.first_cell / PIXELS) * CHUNKS + p.chunk;
+        const float count = wanted->normalized ? 0.0f : count_values(p, phase, wanted->n);
+        put_channel_sums(wanted, sum, channel, part, room.origins[run], count);
+    }
+}
+
+/* What is taken from is subtracted, for `run`: the mean of its channel, or an output of the first
+ * item that has it. Every item calls it, for each of its runs; a barrier follows. */
+INLINE void put_origin(const channel_sums *wanted, float4 v, const place p, const int i,
+                       const int run, const int item, sums_room room) {
+    if (item % TILE_ITEMS != 0) return;
+    const int channel = channel_of(p.first_tile + p.of_group, i);
+    room.origins[run] = !wanted->normalized ? v.x
+                        : channel < 0       ? 0.0f
+                                            : wanted->statistics[channel];
+}
+
+INLINE float2 pair_of(const channel_sums *wanted, float4 v, const place p, const int i,
+                      const float origin) {
+    size_t at;
+    return find_output(p, i, &at) ? quad_sums(wanted, v, origin, at, p.n) : (float2)(0.0f);
+}
+#endif
 
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convolution_quads(
     __global const float *restrict x, __global const float *restrict weights,
     __global const float *restrict bias, __global const float *restrict input,
-    __global float *restrict y) {
+    __global float *restrict y, CHANNEL_SUMS_ARGUMENTS) {
     __local float4 room[LOCAL_QUADS];
+#if CHANNEL_SUMS
+    __local float2 leaders[SUM_RUNS * SUM_LEADERS];
+    __local float origins[SUM_RUNS];
+    const sums_room shared = {(__local float2 *)room, leaders, origins};
+    const channel_sums wanted = CHANNEL_SUMS_WANTED;
+#endif
     const int item = get_local_id(0);
     const place p = place_of(get_group_id(0), item);
     const int phase_y = p.first_phase / PHASES_X, phase_x = p.first_phase % PHASES_X;
@@ -280,20 +380,43 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
             }
     }
 #if SLICES == 1
-    FOR_TILE finish(sum[i], p, i, bias, input, y);
+    FOR_TILE sum[i] = finish(sum[i], p, i, bias, input, y);
+#if CHANNEL_SUMS
+    UNROLL_FOR (int first = 0; first < TILE; first += SUMMED) {
+        UNROLL_FOR (int k = 0; k < SUMMED; k++)
+            if (first + k < TILE)
+                put_origin(&wanted, sum[first + k], p, first + k, k * GROUP_TILES + p.of_group,
+                           item, shared);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        UNROLL_FOR (int k = 0; k < SUMMED; k++)
+            if (first + k < TILE)
+                shared.pairs[k * GROUP_ITEMS + item] = pair_of(
+                    &wanted, sum[first + k], p, first + k, origins[k * GROUP_TILES + p.of_group]);
+        add_runs(&wanted, p, first, item, shared);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+#endif
 #else
     /* SLICES outputs at a time: each slice adds up one of them. */
     UNROLL_FOR (int i = 0; i < TILE; i += SLICES) {
+        float4 total = (float4)(0.0f);
         barrier(CLK_LOCAL_MEM_FENCE);
         UNROLL_FOR (int k = 0; k < SLICES; k++)
             if (i + k < TILE) room[k * GROUP_ITEMS + item] = sum[i + k];
         barrier(CLK_LOCAL_MEM_FENCE);
         if (i + p.slice < TILE) {
             __local const float4 *from = room + p.slice * GROUP_ITEMS + item % SLICE_ITEMS;
-            float4 total = from[0];
+            total = from[0];
             UNROLL_FOR (int k = 1; k < SLICES; k++) total += from[k * SLICE_ITEMS];
-            finish(total, p, i + p.slice, bias, input, y);
+            total = finish(total, p, i + p.slice, bias, input, y);
         }
+#if CHANNEL_SUMS
+        const int run = p.slice * GROUP_TILES + p.of_group;
+        put_origin(&wanted, total, p, i + p.slice, run, item, shared);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        shared.pairs[item] = pair_of(&wanted, total, p, i + p.slice, origins[run]);
+        add_runs(&wanted, p, i, item, shared);
+#endif
     }
 #endif
 }

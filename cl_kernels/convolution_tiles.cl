@@ -29,6 +29,9 @@
 #define WEIGHTS_PITCH (GROUP_ROWS + (ROWS_SIDE_BY_SIDE ? 0 : 4))
 #define WEIGHT_ROOM (SLAB * WEIGHTS_PITCH)
 #define INPUT_ROOM (SLAB * GROUP_COLUMNS)
+#define SLAB_FLOATS (2 * (WEIGHT_ROOM + INPUT_ROOM))
+#define LOCAL_FLOATS                                                                               \
+    (SLAB_FLOATS > SUM_FLOATS(COLUMN_ITEMS) ? SLAB_FLOATS : SUM_FLOATS(COLUMN_ITEMS))
 
 /* Quads of a slab, and how many an item copies: quads of a row first, then so many rows on. */
 #define INPUT_QUADS (GROUP_COLUMNS / 4)
@@ -133,12 +136,29 @@ INLINE void multiply(__local const float *weights, __local const float *inputs,
     }
 }
 
+/* Of the group's tile, the row and the column of the item's sums. */
+#define ROW_OF(i) (item_row + (i) / 4 * 4 * ROW_ITEMS + (i) % 4)
+#define COLUMN_OF(j) (item_column + (j)*4 * COLUMN_ITEMS)
+
 /* item_row, item_column: of the item's first quads, in the group's tile. */
 INLINE void write_sums(float4 sum[TILE_ROWS][TILE_COLUMNS / 4], piece p, int item_row,
                        int item_column, __global const float *bias, __global const float *input,
                        __global float *y) {
-    FOR_ROWS FOR_COLUMN_QUADS write_quad(sum[i][j], p, item_row + i / 4 * 4 * ROW_ITEMS + i % 4,
-                                         item_column + j * 4 * COLUMN_ITEMS, bias, input, y);
+    FOR_ROWS FOR_COLUMN_QUADS sum[i][j] =
+        write_quad(sum[i][j], p, ROW_OF(i), COLUMN_OF(j), bias, input, y);
+}
+
+/* Of what was written. */
+INLINE void take_channel_sums(float4 sum[TILE_ROWS][TILE_COLUMNS / 4], const channel_sums *wanted,
+                              piece p, int item_row, int item_column, int item, sums_room room) {
+    if (item_column == 0) FOR_ROWS put_origin(wanted, sum[i][0], p, ROW_OF(i), room);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    FOR_ROWS {
+        float2 entry = (float2)(0.0f);
+        FOR_COLUMN_QUADS entry += sums_of(wanted, sum[i][j], p, ROW_OF(i), COLUMN_OF(j), room);
+        room.entries[ROW_OF(i) * COLUMN_ITEMS + item_column / 4] = entry;
+    }
+    add_entries(wanted, p, get_group_id(0), item, GROUP_ITEMS, COLUMN_ITEMS, room);
 }
 
 /* Neighbouring items, 8 along the columns and 4 along the rows, read few quads of local memory. */
@@ -154,9 +174,9 @@ INLINE void write_sums(float4 sum[TILE_ROWS][TILE_COLUMNS / 4], piece p, int ite
 __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convolution_tiles(
     __global const float *restrict x, __global const float *restrict weights,
     __global const float *restrict bias, __global const float *restrict input,
-    __global float *restrict y) {
-    __local float weight_slabs[2 * WEIGHT_ROOM] __attribute__((aligned(16)));
-    __local float input_slabs[2 * INPUT_ROOM] __attribute__((aligned(16)));
+    __global float *restrict y, CHANNEL_SUMS_ARGUMENTS) {
+    __local float room[LOCAL_FLOATS] __attribute__((aligned(16)));
+    __local float *weight_slabs = room, *input_slabs = room + 2 * WEIGHT_ROOM;
     const int item = get_local_id(0), split = get_group_id(1);
     const int item_row = ITEM_ROW(item), item_column = ITEM_COLUMN(item);
     const piece p = piece_of(get_group_id(0));
@@ -191,4 +211,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP_ITEMS, 1, 1))) void convoluti
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     write_sums(sum, p, item_row, item_column, bias, input, y + (size_t)split * OUTPUTS * BATCH);
+#if CHANNEL_SUMS
+    const channel_sums wanted = CHANNEL_SUMS_WANTED;
+    const sums_room shared = SUMS_ROOM(room, COLUMN_ITEMS);
+    take_channel_sums(sum, &wanted, p, item_row, item_column, item, shared);
+#endif
 }

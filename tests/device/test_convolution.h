@@ -343,8 +343,8 @@ typedef struct shape_case {
 } shape_case;
 
 /* Candidates of each case, all of which must be possible; both passes, or the gradients. */
-static void check_cases(us_device *device, const shape_case *cases, size_t case_count,
-                        bool gradients, us_precision precision) {
+static inline void check_cases(us_device *device, const shape_case *cases, size_t case_count,
+                               bool gradients, us_precision precision) {
     for (size_t i = 0; i < case_count; i++) {
         size_t count = 0;
         while (count < MOST_CANDIDATES && cases[i].candidates[count].algorithm)

@@ -313,84 +313,6 @@ static void flattened_agrees(void **state) {
     assert_false(us_convolution_is_product(&padded));
 }
 
-/* Parts of a channel's moments as one: count, mean, sum of squared deviations. */
-static void combine(const float *parts, int stride, double all[3]) {
-    all[0] = all[1] = all[2] = 0;
-    for (int i = 0; i < stride; i++) {
-        const double count = parts[i], more = parts[stride + i] - all[1], sum = all[0] + count;
-        if (count == 0) continue;
-        all[1] += more * count / sum;
-        all[2] += parts[2 * stride + i] + more * more * all[0] * count / sum;
-        all[0] = sum;
-    }
-}
-
-/* Tiles with splits take moments, over images alone, when they add the splits; with one split, or
- * if there is an activation, they do not. */
-static void splits_take_moments(void **state) {
-    us_device *device = *state;
-    enum { CHANNELS = 13, IMAGES_HERE = 37 };
-    static const geometry g = {
-        SQUARE(CHANNELS, 3, 2, 1), {20, 13, 11}, {CHANNELS, 7, 6}, 37, false};
-    static const candidate split = {"tiles", {16, 32, 8, 4, 4, 2, 3}};
-    operands o = open_operands(device, &g);
-    unseen_error error;
-    us_convolution_problem problem =
-        problem_of(&g, US_CONVOLUTION_DOWN, o.batch, US_PRECISION_FP32);
-    const size_t pixels = 7 * 6, floats = CHANNELS * pixels * (size_t)o.batch;
-    problem.moments = true;
-    for (int c = 0; c < CHANNELS; c++) /* large beside the deviations */
-        o.bias[c] = 1000 + c;
-    us_buffer *bias = upload(device, o.bias, CHANNELS, 1, 1);
-    float *y = room(floats, sizeof *y);
-    for (int run = 0; run < 3; run++) {
-        us_choice choice;
-        us_convolution *convolution;
-        us_parts moments = {0};
-        assert_true(choose(device, &problem, &split, &choice));
-        if (run == 1) set_parameter(&us_convolution_tunable, &choice, "splits", 1);
-        problem.activation.kind = run == 2 ? US_ACTIVATION_RELU : US_ACTIVATION_NONE;
-        us_buffer *to = upload(device, o.large, CHANNELS * pixels, 0, o.batch);
-        TEST_OK(us_convolution_create(&(us_build){.device = device}, &problem, &choice,
-                                      &convolution, &error));
-        us_convolution_args args = {.large = o.large_on,
-                                    .small = to,
-                                    .weights = o.weights_on,
-                                    .bias = bias,
-                                    .n = IMAGES_HERE,
-                                    .moments = &moments};
-        TEST_OK(us_convolution_run(convolution, &args, &error));
-        assert_int_equal(moments.stride > 0, run == 0);
-        if (run == 0) {
-            const size_t stride = (size_t)moments.stride;
-            float *parts = room(CHANNELS * 3 * stride, sizeof *parts);
-            TEST_OK(us_buffer_read(to, 0, y, floats * sizeof *y, &error));
-            TEST_OK(us_buffer_read(moments.buffer, 0, parts, CHANNELS * 3 * stride * sizeof *parts,
-                                   &error));
-            for (size_t c = 0; c < CHANNELS; c++) {
-                double found[3], mean = 0, squares = 0;
-                const double count = (double)pixels * IMAGES_HERE;
-                const float *values = y + c * pixels * (size_t)o.batch;
-                combine(parts + c * 3 * stride, moments.stride, found);
-                for (size_t i = 0; i < pixels * (size_t)o.batch; i++)
-                    if (i % (size_t)o.batch < IMAGES_HERE) mean += values[i] / count;
-                for (size_t i = 0; i < pixels * (size_t)o.batch; i++)
-                    if (i % (size_t)o.batch < IMAGES_HERE)
-                        squares += (values[i] - mean) * (values[i] - mean);
-                assert_true(found[0] == count);
-                assert_true(fabs(found[1] - mean) < 1e-6 * fabs(mean));
-                assert_true(fabs(found[2] - squares) < 1e-4 * squares);
-            }
-            free(parts);
-        }
-        us_convolution_destroy(convolution);
-        us_buffer_destroy(to);
-    }
-    free(y);
-    us_buffer_destroy(bias);
-    close_operands(&o);
-}
-
 /* An argument is a pattern of tests' names: "quads*". */
 int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
@@ -404,7 +326,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(winograd_agrees),
         cmocka_unit_test(wide_layers_agree),
         cmocka_unit_test(flattened_agrees),
-        cmocka_unit_test(splits_take_moments),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

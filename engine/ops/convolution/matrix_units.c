@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "device/matrix_units.h"
 #include "ops/convolution/tiled.h"
 
 static us_tile tile_of(const us_device_facts *device, const us_convolution_problem *p,
@@ -39,6 +40,11 @@ static void fit(const us_device_facts *device, const us_convolution_problem *p, 
     us_matrix_fit(device, p->precision, &t->slab, &t->item_rows, &t->item_columns);
 }
 
+static int sum_entries(const us_device_facts *device, const us_tiled *t) {
+    const us_matrix_unit *unit = us_matrix_unit_of(device->matrix_units);
+    return t->columns / (unit->items_wide * t->item_columns) * (unit->lines / 4);
+}
+
 static const us_tiled_kind kind = {
     .kernel = "convolution_matrix_units",
     .tile_of = tile_of,
@@ -48,6 +54,7 @@ static const us_tiled_kind kind = {
     .shapes = shapes,
     .shape_count = sizeof shapes / sizeof *shapes,
     .most_sums = us_matrix_most_sums,
+    .sum_entries = sum_entries,
 };
 
 static bool is_offered(const us_device_facts *device, const us_convolution_problem *p) {
@@ -88,7 +95,8 @@ static double cycles(const us_device_facts *device, const void *problem, const v
 
 static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
-    char options[US_MATRIX_OPTIONS];
+    _Static_assert((int)US_MATRIX_OPTIONS == (int)US_TILED_OPTIONS, "options fit");
+    char options[US_TILED_OPTIONS];
     us_matrix_options(&build->device->facts, problem->precision, options);
     return us_tiled_create(&kind, build, problem, parameters, options, state, error);
 }

@@ -8,7 +8,7 @@
 
 #include "base/arithmetic.h"
 #include "ops/activation.h"
-#include "ops/convolution/algorithm.h"
+#include "ops/convolution/channel_sums.h"
 
 typedef struct quads {
     int channels; /* output channels of an item, at most all */
@@ -31,9 +31,12 @@ enum {
 };
 
 typedef struct state {
+    us_build build;
     us_convolution_problem problem;
-    us_kernel *kernel;
+    quads quads;
+    us_kernel *kernel, *summing; /* with channel sums; each is NULL until it is needed, but one */
     size_t groups, items;
+    us_channel_sums sums;
 } state;
 
 /* ---- how the work is cut ---- */
@@ -90,6 +93,28 @@ static size_t local_bytes(const us_convolution_problem *p, const quads *q) {
     size_t weights = q->staged ? (size_t)(q->tiles * q->slices * q->inputs) * channel : 1;
     size_t sums = q->slices > 1 ? (size_t)q->slices * (size_t)group_items(q) : 0;
     return (weights > sums ? weights : sums) * IMAGES * sizeof(float);
+}
+
+/* What channel sums take: parts, and bytes of local memory in all. As in the kernel. */
+typedef struct sums_cost {
+    int64_t parts;
+    size_t local_bytes;
+} sums_cost;
+
+static sums_cost sums_of(const us_device_facts *device, const us_convolution_problem *p,
+                         const quads *q) {
+    enum { SUMMED = 4, PAIR = 2 * sizeof(float) };
+    const int items = q->quads * q->pixels;
+    const int runs = (q->slices > 1 ? q->slices : SUMMED) * q->tiles;
+    const int leaders = items >= 128 ? 16 : items >= 32 ? 8 : items >= 8 ? 4 : 1;
+    const int64_t cells = (int64_t)count_cells(p, 0) * count_cells(p, 1);
+    const size_t work = local_bytes(p, q), pairs = (size_t)runs * (size_t)items * PAIR;
+    return (sums_cost){
+        .parts = us_divide_up(cells, q->pixels) * (int64_t)(batch_quads(device, p) / q->quads) *
+                 count_phases(p, 0) * count_phases(p, 1),
+        .local_bytes =
+            (work > pairs ? work : pairs) + (size_t)runs * ((size_t)leaders * PAIR + sizeof(float)),
+    };
 }
 
 /* Whether the kernel can read weights 128 bits at a time where they lie. */
@@ -334,21 +359,16 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 /* ---- kernel ---- */
 
-static unseen_status create(const us_build *build, const us_convolution_problem *p,
-                            const void *parameters, void **state_pointer, unseen_error *error) {
-    const us_device_facts *device = &build->device->facts;
-    const quads *q = parameters;
+static unseen_status create_kernel(const state *made, bool sums, us_kernel **kernel,
+                                   unseen_error *error) {
+    const us_device_facts *device = &made->build.device->facts;
+    const us_convolution_problem *p = &made->problem;
+    const quads *q = &made->quads;
     const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
-    state *made = calloc(1, sizeof *made);
-    *state_pointer = made;
-    if (!made) return us_fail_memory(error, "a convolution");
-    made->problem = *p;
-    made->groups = count_groups(device, p, q);
-    made->items = (size_t)group_items(q);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, p->activation, p->input_activation);
     return us_kernel_create(
-        build, "convolution_quads", "convolution_quads", &made->kernel, error,
+        &made->build, "convolution_quads", "convolution_quads", kernel, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DIN_STRIDE=%zu -DTAP_STRIDE=%zu "
@@ -356,30 +376,55 @@ static unseen_status create(const us_build *build, const us_convolution_problem 
         "-DFIRST_CELL_X=%d -DTILE_CHANNELS=%d -DTILE_PHASES=%d -DQUADS=%d -DPIXELS=%d "
         "-DGROUP_TILES=%d "
         "-DSLICES=%d "
-        "-DSLICE_CHANNELS=%d -DSTAGED=%d -DFEW_REGISTERS=%d",
+        "-DSLICE_CHANNELS=%d -DSTAGED=%d -DFEW_REGISTERS=%d -DCHANNEL_SUMS=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
         out.width, p->batch, us_device_occupied(device, p->batch), p->kernel[0], p->kernel[1],
         p->stride[0], p->stride[1], p->padding[0], p->padding[1], us_convolution_in_stride(p),
         p->tap_stride, us_convolution_out_stride(p), p->bias, activations, count_cells(p, 0),
         count_cells(p, 1), first_cell(p, 0), first_cell(p, 1), q->channels, q->phases, q->quads,
         q->pixels, q->tiles, q->slices, q->inputs, q->staged,
-        device->vendor == US_VENDOR_AMD /* whose compiler reads far ahead */);
+        device->vendor == US_VENDOR_AMD /* whose compiler reads far ahead */, sums);
+}
+
+static unseen_status create(const us_build *build, const us_convolution_problem *p,
+                            const void *parameters, void **state_pointer, unseen_error *error) {
+    const us_device_facts *device = &build->device->facts;
+    const quads *q = parameters;
+    state *made = calloc(1, sizeof *made);
+    *state_pointer = made;
+    if (!made) return us_fail_memory(error, "a convolution");
+    made->build = *build;
+    made->problem = *p;
+    made->quads = *q;
+    made->groups = count_groups(device, p, q);
+    made->items = (size_t)group_items(q);
+    const sums_cost cost = sums_of(device, p, q);
+    us_channel_sums_plan(device, p, cost.parts, cost.local_bytes, &made->sums);
+    const bool sums = made->sums.parts.stride > 0;
+    return create_kernel(made, sums, sums ? &made->summing : &made->kernel, error);
 }
 
 static void destroy(void *pointer) {
     state *s = pointer;
     if (!s) return;
     us_kernel_destroy(s->kernel);
+    us_kernel_destroy(s->summing);
+    us_channel_sums_release(&s->sums);
     free(s);
 }
 
 static unseen_status run(void *pointer, us_buffer *weights, const us_convolution_args *args,
                          unseen_error *error) {
-    const state *s = pointer;
+    state *s = pointer;
+    us_channel_sums_args sums;
+    US_TRY(us_channel_sums_take(&s->sums, s->build.device, &s->problem, args, &sums, error));
+    us_kernel **kernel = sums.parts ? &s->summing : &s->kernel;
+    if (!*kernel) US_TRY(create_kernel(s, sums.parts, kernel, error));
     const size_t groups[3] = {s->groups, 1, 1};
-    return us_kernel_run_groups(s->kernel, groups, s->items, error, "bbbbb",
+    return us_kernel_run_groups(*kernel, groups, s->items, error, "bbbbb" US_CHANNEL_SUMS_TYPES,
                                 us_convolution_x(&s->problem, args), weights, args->bias,
-                                args->input, us_convolution_y(&s->problem, args));
+                                args->input, us_convolution_y(&s->problem, args),
+                                US_CHANNEL_SUMS(sums));
 }
 
 static const us_convolution_implementation implementation = {

@@ -3,9 +3,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arithmetic.h"
 #include "ops/activation.h"
+#include "ops/convolution/channel_sums.h"
 
 /* ---- what is possible ---- */
 
@@ -157,114 +159,130 @@ int us_tiled_choices(const us_device_facts *device, const us_convolution_problem
 
 /* ---- running ---- */
 
-typedef struct state {
-    us_convolution_problem problem;
-    us_kernel *tiles, *pack, *finish, *finish_moments; /* NULL where not needed, but the first */
-    size_t groups, items, finish_items, pack_items;
-    int splits;
-    us_parts moments; /* that finish_moments takes */
-    int part_pixels;
-    us_buffer *partial; /* sums of splits, where the scratch has the packed weights; else NULL */
-} state;
-
 /* What to create kernels with. */
 typedef struct recipe {
-    const us_build *build;
-    const char *source, *options; /* options: of the source alone */
-    const us_tiled *t;
+    us_build build;
+    const char *source;
+    char options[US_TILED_OPTIONS]; /* of the source alone */
+    us_tiled t;
 } recipe;
 
-static unseen_status create_kernel(const recipe *r, const state *made, const char *name,
+typedef struct state {
+    recipe recipe;
+    us_convolution_problem problem;
+    /* summing: tiles with channel sums, of one split. Of these one is NULL until it is needed,
+     * others that are not needed at all are. */
+    us_kernel *tiles, *summing, *pack, *finish, *finish_sums;
+    size_t groups, items, finish_items, pack_items;
+    us_channel_sums sums; /* that the last launch takes */
+    int part_pixels;      /* of finish_sums */
+    us_buffer *partial;   /* sums of splits, where the scratch has the packed weights; else NULL */
+} state;
+
+static unseen_status create_kernel(const state *made, const char *name, bool sums,
                                    us_kernel **kernel, unseen_error *error) {
+    const recipe *r = &made->recipe;
     const us_convolution_problem *p = &made->problem;
-    const us_tiled *t = r->t;
+    const us_tiled *t = &r->t;
     const us_shape in = us_convolution_in(p), out = us_convolution_out(p);
     const us_weight_layout weights = us_tiled_layout(p);
     char activations[US_ACTIVATION_OPTIONS];
     us_activation_options(activations, p->activation, p->input_activation);
     return us_kernel_create(
-        r->build, r->source, name, kernel, error,
+        &r->build, r->source, name, kernel, error,
         "-DUP=%d -DIN_CHANNELS=%d -DIN_HEIGHT=%d -DIN_WIDTH=%d -DOUT_CHANNELS=%d -DOUT_HEIGHT=%d "
         "-DOUT_WIDTH=%d -DBATCH=%d -DOCCUPIED=%d -DKERNEL_H=%d -DKERNEL_W=%d -DSTRIDE_Y=%d "
         "-DSTRIDE_X=%d -DPADDING_Y=%d -DPADDING_X=%d -DBIAS=%d %s -DTERM_STRIDE=%zu "
         "-DTAP_STRIDE=%zu -DROW_STRIDE=%zu -DIN_STRIDE=%zu -DWEIGHT_TAP_STRIDE=%zu "
         "-DOUT_STRIDE=%zu -DGROUP_ROWS=%d -DGROUP_COLUMNS=%d -DGROUP_PIXELS=%d -DSLAB=%d "
-        "-DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d",
+        "-DTILE_ROWS=%d -DTILE_COLUMNS=%d %s -DSPLITS=%d -DCHANNEL_SUMS=%d",
         p->pass == US_CONVOLUTION_UP, in.channels, in.height, in.width, out.channels, out.height,
-        out.width, p->batch, us_device_occupied(&r->build->device->facts, p->batch), p->kernel[0],
+        out.width, p->batch, us_device_occupied(&r->build.device->facts, p->batch), p->kernel[0],
         p->kernel[1], p->stride[0], p->stride[1], p->padding[0], p->padding[1], p->bias,
         activations, weights.term_stride, weights.tap_stride, weights.row_stride,
         us_convolution_in_stride(p), p->tap_stride, us_convolution_out_stride(p), t->rows,
-        t->columns, t->pixels, t->slab, t->item_rows, t->item_columns, r->options, t->splits);
+        t->columns, t->pixels, t->slab, t->item_rows, t->item_columns, r->options, t->splits, sums);
 }
 
 /* Of the partial sums; 0: there is one split. */
 static size_t partial_bytes(const state *made) {
-    if (made->splits == 1) return 0;
+    if (made->recipe.t.splits == 1) return 0;
     return us_shape_size(us_convolution_out(&made->problem)) * (size_t)made->problem.batch *
-           (size_t)made->splits * sizeof(float);
+           (size_t)made->recipe.t.splits * sizeof(float);
 }
 
-/* Some quads for each item of a group, but few parts, as each of their readers adds all of them. */
-static unseen_status create_moments(const recipe *r, state *made, unseen_error *error) {
-    enum { ITEM_QUADS = 4, MOST_PARTS = 32, VALUES = 3 };
-    const us_device_facts *device = &r->build->device->facts;
-    const us_shape out = us_convolution_out(&made->problem);
+/* What takes channel sums: a tile, of its columns; with several splits what adds them, some quads
+ * for each item of a group, but few parts. */
+static void plan_sums(const us_tiled_kind *kind, state *made) {
+    enum { ITEM_QUADS = 4, MOST_PARTS = 32 };
+    const us_device_facts *device = &made->recipe.build.device->facts;
+    const us_tiled *t = &made->recipe.t;
+    const us_convolution_problem *p = &made->problem;
+    const us_shape out = us_convolution_out(p);
     const int pixels = out.height * out.width;
     const int some = us_divide_up(ITEM_QUADS * (int64_t)device->group_size,
-                                  us_device_occupied(device, made->problem.batch) / 4);
+                                  us_device_occupied(device, p->batch) / 4);
     const int least = us_divide_up(pixels, MOST_PARTS);
     made->part_pixels = some > least ? some : least;
-    made->moments.stride =
-        us_divide_up(us_divide_up(pixels, made->part_pixels), device->vector_width) *
-        device->vector_width;
-    US_TRY(us_buffer_create(r->build->device,
-                            (size_t)out.channels * VALUES * (size_t)made->moments.stride *
-                                sizeof(float),
-                            "moments of activations", &made->moments.buffer, error));
-    return create_kernel(r, made, "convolution_product_finish_moments", &made->finish_moments,
-                         error);
+    if (t->splits > 1) {
+        us_channel_sums_plan(device, p, us_divide_up(pixels, made->part_pixels), 0, &made->sums);
+        return;
+    }
+    const int64_t parts = (int64_t)made->groups / us_divide_up(out.channels, t->rows);
+    const size_t entries = (size_t)t->rows * (size_t)kind->sum_entries(device, t);
+    us_channel_sums_plan(device, p, parts, (2 * entries + (size_t)t->rows) * sizeof(float),
+                         &made->sums);
+}
+
+/* What adds the splits. */
+static unseen_status create_finish(state *made, unseen_error *error) {
+    const us_convolution_problem *p = &made->problem;
+    us_device *device = made->recipe.build.device;
+    made->finish_items = us_shape_size(us_convolution_out(p)) *
+                         (size_t)us_device_occupied(&device->facts, p->batch) / 4;
+    US_TRY(create_kernel(made, "convolution_product_finish", false, &made->finish, error));
+    if (made->sums.parts.stride)
+        US_TRY(create_kernel(made, "convolution_product_finish_sums", false, &made->finish_sums,
+                             error));
+    us_buffer *scratch;
+    if (!made->pack) return us_device_scratch(device, partial_bytes(made), &scratch, error);
+    return us_buffer_create(device, partial_bytes(made), "partial sums of a convolution",
+                            &made->partial, error);
 }
 
 unseen_status us_tiled_create(const us_tiled_kind *kind, const us_build *build,
                               const us_convolution_problem *problem, const us_tiled *t,
-                              const char *options, void **to, unseen_error *error) {
+                              const char options[US_TILED_OPTIONS], void **to,
+                              unseen_error *error) {
     const us_device_facts *device = &build->device->facts;
     const us_tile tile = kind->tile_of(device, problem, t);
     const us_weight_layout layout = us_tiled_layout(problem);
-    const recipe r = {build, kind->kernel, options, t};
     state *made = calloc(1, sizeof *made);
     *to = made;
     if (!made) return us_fail_memory(error, "a convolution");
+    made->recipe = (recipe){.build = *build, .source = kind->kernel, .t = *t};
+    memcpy(made->recipe.options, options, US_TILED_OPTIONS);
     made->problem = *problem;
     made->groups = (size_t)count_tiles(device, problem, t);
     made->items = (size_t)us_tile_items(&tile);
-    made->splits = t->splits;
-    US_TRY(create_kernel(&r, made, kind->kernel, &made->tiles, error));
+    plan_sums(kind, made);
+    const bool sums = made->sums.parts.stride > 0 && t->splits == 1;
+    US_TRY(create_kernel(made, kind->kernel, sums, sums ? &made->summing : &made->tiles, error));
     if (layout.packed) {
         made->pack_items = (size_t)us_convolution_in(problem).channels * layout.term_stride;
-        US_TRY(create_kernel(&r, made, "convolution_product_pack", &made->pack, error));
+        US_TRY(create_kernel(made, "convolution_product_pack", sums, &made->pack, error));
     }
-    if (made->splits == 1) return UNSEEN_OK;
-    made->finish_items = us_shape_size(us_convolution_out(problem)) *
-                         (size_t)us_device_occupied(device, problem->batch) / 4;
-    US_TRY(create_kernel(&r, made, "convolution_product_finish", &made->finish, error));
-    if (problem->moments && problem->activation.kind == US_ACTIVATION_NONE &&
-        problem->input_activation.kind == US_ACTIVATION_NONE)
-        US_TRY(create_moments(&r, made, error));
-    us_buffer *scratch;
-    if (!made->pack) return us_device_scratch(build->device, partial_bytes(made), &scratch, error);
-    return us_buffer_create(build->device, partial_bytes(made), "partial sums of a convolution",
-                            &made->partial, error);
+    return t->splits > 1 ? create_finish(made, error) : UNSEEN_OK;
 }
 
 void us_tiled_destroy(void *pointer) {
     state *s = pointer;
     if (!s) return;
     us_kernel_destroy(s->tiles);
+    us_kernel_destroy(s->summing);
     us_kernel_destroy(s->finish);
-    us_kernel_destroy(s->finish_moments);
-    us_buffer_destroy(s->moments.buffer);
+    us_kernel_destroy(s->finish_sums);
+    us_channel_sums_release(&s->sums);
     us_kernel_destroy(s->pack);
     us_buffer_destroy(s->partial);
     free(s);
@@ -280,26 +298,35 @@ unseen_status us_tiled_pack(void *pointer, us_buffer *weights, us_buffer *packed
     return us_kernel_run_elements(s->pack, s->pack_items, error, "bb", weights, packed);
 }
 
+/* Adds the splits of y. */
+static unseen_status run_finish(const state *s, us_buffer *partial, const us_convolution_args *args,
+                                us_channel_sums_args sums, unseen_error *error) {
+    const us_shape out = us_convolution_out(&s->problem);
+    us_buffer *y = us_convolution_y(&s->problem, args);
+    if (!sums.parts)
+        return us_kernel_run_elements(s->finish, s->finish_items, error, "bbbb", partial,
+                                      args->bias, args->input, y);
+    const size_t groups[3] = {1, (size_t)us_divide_up(out.height * out.width, s->part_pixels),
+                              (size_t)out.channels};
+    return us_kernel_run(s->finish_sums, groups, error, "bbbb" US_CHANNEL_SUMS_TYPES "i", partial,
+                         args->bias, args->input, y, US_CHANNEL_SUMS(sums), s->part_pixels);
+}
+
 unseen_status us_tiled_run(void *pointer, us_buffer *weights, const us_convolution_args *args,
                            unseen_error *error) {
-    const state *s = pointer;
+    state *s = pointer;
+    us_device *device = s->recipe.build.device;
+    const int splits = s->recipe.t.splits;
     us_buffer *x = us_convolution_x(&s->problem, args), *y = us_convolution_y(&s->problem, args);
     us_buffer *to = s->partial ? s->partial : y;
-    if (s->splits > 1 && !s->partial)
-        US_TRY(us_device_scratch(y->device, partial_bytes(s), &to, error));
-    const size_t groups[3] = {s->groups, (size_t)s->splits, 1};
-    US_TRY(us_kernel_run_groups(s->tiles, groups, s->items, error, "bbbbb", x, weights, args->bias,
-                                args->input, to));
-    if (s->splits == 1) return UNSEEN_OK;
-    if (args->moments && s->finish_moments) {
-        const us_shape out = us_convolution_out(&s->problem);
-        const int pixels = out.height * out.width;
-        const size_t parts[3] = {1, (size_t)us_divide_up(pixels, s->part_pixels),
-                                 (size_t)out.channels};
-        *args->moments = s->moments;
-        return us_kernel_run(s->finish_moments, parts, error, "bbbbiii", to, args->bias, y,
-                             s->moments.buffer, s->moments.stride, s->part_pixels, args->n);
-    }
-    return us_kernel_run_elements(s->finish, s->finish_items, error, "bbbb", to, args->bias,
-                                  args->input, y);
+    us_channel_sums_args sums;
+    if (splits > 1 && !s->partial) US_TRY(us_device_scratch(device, partial_bytes(s), &to, error));
+    US_TRY(us_channel_sums_take(&s->sums, device, &s->problem, args, &sums, error));
+    const bool takes = sums.parts && splits == 1;
+    us_kernel **kernel = takes ? &s->summing : &s->tiles;
+    if (!*kernel) US_TRY(create_kernel(s, s->recipe.source, takes, kernel, error));
+    const size_t groups[3] = {s->groups, (size_t)splits, 1};
+    US_TRY(us_kernel_run_groups(*kernel, groups, s->items, error, "bbbbb" US_CHANNEL_SUMS_TYPES, x,
+                                weights, args->bias, args->input, to, US_CHANNEL_SUMS(sums)));
+    return splits > 1 ? run_finish(s, to, args, sums, error) : UNSEEN_OK;
 }

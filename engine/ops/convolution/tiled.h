@@ -35,6 +35,8 @@ typedef struct us_tiled_kind {
     const us_tiled *shapes; /* that are good somewhere, without pixels and splits */
     int shape_count;
     int (*most_sums)(const us_device_facts *device); /* of an item, for defaults */
+    /* Of a row of a group's tile, how many items take channel sums. */
+    int (*sum_entries)(const us_device_facts *device, const us_tiled *t);
 } us_tiled_kind;
 
 /* Where a kernel finds its weights, in floats. */
@@ -67,9 +69,11 @@ int us_tiled_choices(const us_device_facts *device, const us_convolution_problem
                      const us_tiled *t, size_t offset, int list[US_TUNABLE_CHOICES]);
 
 /* As of us_convolution_implementation; options: what the kernel takes besides. */
+enum { US_TILED_OPTIONS = 64 };
 unseen_status us_tiled_create(const us_tiled_kind *kind, const us_build *build,
                               const us_convolution_problem *problem, const us_tiled *t,
-                              const char *options, void **state, unseen_error *error);
+                              const char options[US_TILED_OPTIONS], void **state,
+                              unseen_error *error);
 void us_tiled_destroy(void *state);
 size_t us_tiled_packed_bytes(const void *state);
 unseen_status us_tiled_pack(void *state, us_buffer *weights, us_buffer *packed,

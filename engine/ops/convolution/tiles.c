@@ -48,6 +48,11 @@ static int most_sums(const us_device_facts *device) {
     return device->vendor == US_VENDOR_NVIDIA || device->vendor == US_VENDOR_AMD ? 64 : 32;
 }
 
+static int sum_entries(const us_device_facts *device, const us_tiled *t) {
+    (void)device;
+    return t->columns / t->item_columns;
+}
+
 static const us_tiled_kind kind = {
     .kernel = "convolution_tiles",
     .tile_of = tile_of,
@@ -56,6 +61,7 @@ static const us_tiled_kind kind = {
     .shapes = shapes,
     .shape_count = sizeof shapes / sizeof *shapes,
     .most_sums = most_sums,
+    .sum_entries = sum_entries,
 };
 
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
@@ -97,7 +103,7 @@ static int choices(const us_device_facts *device, const void *problem, const voi
 
 static unseen_status create(const us_build *build, const us_convolution_problem *problem,
                             const void *parameters, void **state, unseen_error *error) {
-    char options[32];
+    char options[US_TILED_OPTIONS];
     snprintf(options, sizeof options, "-DFEW_REGISTERS=%d",
              build->device->facts.vendor == US_VENDOR_AMD /* whose compiler reads far ahead */);
     return us_tiled_create(&kind, build, problem, parameters, options, state, error);
