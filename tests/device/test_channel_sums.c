@@ -4,6 +4,9 @@
 #include "test_convolution.h"
 
 #include "base/arithmetic.h"
+#include "selftest/selftest.h"
+
+extern const us_selftest_group us_selftest_normalized;
 
 /* The operands of a pass besides those of a convolution, and what it gave. */
 typedef struct pass_values {
@@ -290,12 +293,30 @@ static void not_always_taken(void **state) {
     close_operands(&o);
 }
 
+/* A BatchNorm between two convolutions as GPUs run them, against the host: the self-test's cases, on
+ * a device that works the way of GPUs and passes for one. */
+static void layers_agree(void **state) {
+    us_device *device = *state;
+    const us_device_facts own = device->facts;
+    unseen_error error;
+    if (own.execution != US_EXECUTION_LANES) skip();
+    us_selftest test = {.device = device, .results = cJSON_CreateArray()};
+    device->facts.is_cpu = false;
+    for (int i = 0; i < us_selftest_normalized.cases; i++)
+        TEST_OK(us_selftest_normalized.run(&test, i, &error));
+    device->facts = own;
+    char *found = cJSON_PrintUnformatted(test.results);
+    if (test.failed > 0 || test.cases == 0) fail_msg("%s", found);
+    free(found);
+    cJSON_Delete(test.results);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quads_take_sums),  cmocka_unit_test(phases_take_sums),
         cmocka_unit_test(tiles_take_sums),  cmocka_unit_test(matrix_units_take_sums),
-        cmocka_unit_test(not_always_taken),
+        cmocka_unit_test(not_always_taken), cmocka_unit_test(layers_agree),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }
