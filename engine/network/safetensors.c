@@ -168,6 +168,17 @@ const char *us_safetensors_metadata(const us_safetensors *file, const char *key)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, key));
 }
 
+unseen_status us_safetensors_metadata_json(const us_safetensors *file, const char *key,
+                                           cJSON **value, unseen_error *error) {
+    const char *text = us_safetensors_metadata(file, key);
+    us_json json = {0};
+    unseen_status status = UNSEEN_OK;
+    if (text) status = us_json_parse(text, strlen(text), file->path, &json, NULL);
+    *value = json.value;
+    return status == UNSEEN_OK || status == UNSEEN_BAD_INPUT ? UNSEEN_OK
+                                                             : us_fail_memory(error, file->path);
+}
+
 /* ---- writing ---- */
 
 unseen_status us_safetensors_begin(us_safetensors_builder *builder, unseen_error *error) {

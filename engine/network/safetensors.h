@@ -39,6 +39,10 @@ unseen_status us_safetensors_check(const us_safetensors *file, unseen_error *err
 const us_safetensors_tensor *us_safetensors_find(const us_safetensors *file, const char *name);
 /* A value of __metadata__, or NULL. */
 const char *us_safetensors_metadata(const us_safetensors *file, const char *key);
+/* Such a value as JSON, which the caller frees by cJSON_Delete. *value is NULL where there is none,
+ * or no JSON, which is no failure: only memory can be lacking. */
+unseen_status us_safetensors_metadata_json(const us_safetensors *file, const char *key,
+                                           cJSON **value, unseen_error *error);
 
 /* ---- writing ---- */
 

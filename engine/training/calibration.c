@@ -136,8 +136,8 @@ static bool read_normal(const cJSON *object, us_calibration *calibration) {
 
 unseen_status us_calibration_load(const us_detector_spec *spec, const us_safetensors *file,
                                   us_calibration *calibration, unseen_error *error) {
-    const char *text = us_safetensors_metadata(file, "calibration");
-    cJSON *object = text ? cJSON_Parse(text) : NULL;
+    cJSON *object;
+    US_TRY(us_safetensors_metadata_json(file, "calibration", &object, error));
     int count = us_detector_column_count(spec);
     const cJSON *threshold = cJSON_GetObjectItemCaseSensitive(object, "threshold");
     bool complete =

@@ -105,8 +105,8 @@ unseen_status us_checkpoint_shares(const char *path, int ranks, int *counts, boo
     us_safetensors file;
     *found = false;
     US_TRY(us_safetensors_open(path, &file, error));
-    const char *text = us_safetensors_metadata(&file, "progress");
-    cJSON *object = text ? cJSON_Parse(text) : NULL, *item;
+    cJSON *object, *item;
+    unseen_status status = us_safetensors_metadata_json(&file, "progress", &object, error);
     const cJSON *shares = cJSON_GetObjectItemCaseSensitive(object, "shares");
     if (cJSON_GetArraySize(shares) == ranks) {
         *found = true;
@@ -118,7 +118,7 @@ unseen_status us_checkpoint_shares(const char *path, int ranks, int *counts, boo
     }
     cJSON_Delete(object);
     us_safetensors_close(&file);
-    return UNSEEN_OK;
+    return status;
 }
 
 static char *print_progress(const us_checkpoint *c) {
@@ -147,8 +147,8 @@ static char *print_progress(const us_checkpoint *c) {
 static unseen_status read_progress(const us_checkpoint *c, const us_safetensors *file,
                                    unseen_error *error) {
     us_progress *progress = c->progress;
-    const char *text = us_safetensors_metadata(file, "progress");
-    cJSON *object = text ? cJSON_Parse(text) : NULL;
+    cJSON *object;
+    US_TRY(us_safetensors_metadata_json(file, "progress", &object, error));
     int64_t epoch = 0, step = 0, images = 0, batch = 0, seed = 0, stale = 0, restarts = 0,
             records = 0;
     bool complete = get_integer(object, "epoch", INT32_MAX, &epoch) &&

@@ -120,8 +120,8 @@ unseen_status us_joint_save(const unseen_config *config, const us_joint *joint,
 
 unseen_status us_joint_load(const unseen_config *config, const us_safetensors *file,
                             us_joint *joint, unseen_error *error) {
-    const char *text = us_safetensors_metadata(file, "members");
-    cJSON *object = text ? cJSON_Parse(text) : NULL;
+    cJSON *object;
+    US_TRY(us_safetensors_metadata_json(file, "members", &object, error));
     bool complete = cJSON_GetArraySize(object) == config->member_count;
     *joint = (us_joint){.count = config->member_count};
     for (int m = 0; complete && m < config->member_count; m++) {
