@@ -199,9 +199,9 @@ static unseen_status measure_all(us_group *group, const us_ranks_shares *request
     return us_group_gather(group, own, all, sizeof *own, error);
 }
 
-/* Rank 0 decides, as it has the checkpoint. */
+/* Of `parts` equal parts of a batch those of each rank. Rank 0 decides, as it has the checkpoint. */
 static unseen_status decide(us_group *group, const us_ranks_shares *request, device_told *all,
-                            int *counts, unseen_error *error) {
+                            int parts, int *counts, unseen_error *error) {
     const int ranks = us_group_size(group);
     bool found = false;
     int64_t sum = 0;
@@ -214,24 +214,26 @@ static unseen_status decide(us_group *group, const us_ranks_shares *request, dev
         status = parse(request->given, ranks, speeds, error);
     else if (request->checkpoint)
         status = us_checkpoint_shares(request->checkpoint, ranks, counts, &found, error);
-    for (int r = 0; found && r < ranks; r++)
+    for (int r = 0; found && r < ranks; r++) {
+        speeds[r] = counts[r]; /* images, of which parts may have several */
         sum += counts[r];
-    if (sum != request->batch) us_group_proportions(request->batch, ranks, speeds, counts);
+    }
+    if (sum != parts) us_group_proportions(parts, ranks, speeds, counts);
     free(speeds);
     return status;
 }
 
 static void tell(const us_group *group, const us_ranks_shares *request, const device_told *all) {
     us_event_message(request->events, UNSEEN_EVENT_MESSAGE,
-                     "%d ranks by %s share each batch:", us_group_size(group),
+                     "%d ranks by %s share each batch:", us_group_processes(group),
                      us_group_library(group));
-    for (int r = 0; r < us_group_size(group); r++)
+    for (int r = 0; r < us_group_processes(group); r++)
         us_event_message(request->events, UNSEEN_EVENT_MESSAGE, "  rank %d: %d images on %s of %s",
-                         r, us_group_count(group, r), all[r].name, all[r].host);
+                         r, us_group_process_count(group, r), all[r].name, all[r].host);
 }
 
 static unseen_status divide(us_group *group, const us_ranks_shares *request, device_told *all,
-                            int *counts, unseen_error *error) {
+                            int parts, int *counts, unseen_error *error) {
     const int ranks = us_group_size(group);
     device_told own = {.speed = 1};
     snprintf(own.name, sizeof own.name, "%.127s", request->device->facts.name);
@@ -242,41 +244,80 @@ static unseen_status divide(us_group *group, const us_ranks_shares *request, dev
     US_TRY(us_group_broadcast(group, &known, sizeof known, error));
     if (!known && !all_same(all, ranks)) US_TRY(measure_all(group, request, &own, all, error));
     unseen_status status = UNSEEN_OK;
-    if (us_group_rank(group) == 0) status = decide(group, request, all, counts, error);
+    if (us_group_rank(group) == 0) status = decide(group, request, all, parts, counts, error);
     US_TRY(us_group_agree(group, status, error));
-    US_TRY(us_group_broadcast(group, counts, (size_t)ranks * sizeof *counts, error));
-    US_TRY(us_group_share(group, request->batch, counts, error));
-    tell(group, request, all);
-    return UNSEEN_OK;
+    return us_group_broadcast(group, counts, (size_t)ranks * sizeof *counts, error);
 }
 
-unseen_status us_ranks_divide(us_group *group, const us_ranks_shares *request, int *own,
-                              unseen_error *error) {
-    *own = request->batch;
-    if (!group) return UNSEEN_OK;
-    const int ranks = us_group_size(group);
+static unseen_status check_parts(const us_ranks_shares *request, int shards, int ranks,
+                                 unseen_error *error) {
     if (request->batch < ranks)
         return us_fail(error, UNSEEN_BAD_INPUT,
                        "a batch of %d images cannot be shared by %d ranks: start fewer, or set a "
                        "larger /training/batch",
                        request->batch, ranks);
+    if (request->batch < shards)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "a batch of %d images cannot be cut into %d shards: set a smaller "
+                       "/training/shards, or a larger /training/batch",
+                       request->batch, shards);
+    if (shards && shards < ranks)
+        return us_fail(error, UNSEEN_BAD_INPUT,
+                       "%d ranks cannot share the %d shards of a batch: start fewer, or set a "
+                       "larger /training/shards",
+                       ranks, shards);
+    return UNSEEN_OK;
+}
+
+/* counts[r] of the batch's parts are rank r's. */
+static unseen_status create_members(us_group *group, const us_ranks_shares *request, int shards,
+                                    const int *counts, us_ranks_members *members,
+                                    unseen_error *error) {
+    const int own = shards ? counts[us_group_rank(group)] : 1;
+    members->all = calloc((size_t)own, sizeof *members->all);
+    if (!members->all) return us_fail_memory(error, "shards of a batch");
+    members->count = own;
+    members->are_shards = shards > 0;
+    if (shards) return us_group_split(group, counts, request->batch, members->all, error);
+    members->all[0] = group;
+    return group ? us_group_share(group, request->batch, counts, error) : UNSEEN_OK;
+}
+
+unseen_status us_ranks_divide(us_group *group, const us_ranks_shares *request,
+                              us_ranks_members *members, unseen_error *error) {
+    const int ranks = us_group_size(group);
+    const bool trained = request->config->detector.type->train != NULL;
+    const int shards = trained ? request->config->training.shards : 0;
+    const int parts = shards ? shards : request->batch;
+    if (trained) US_TRY(check_parts(request, shards, ranks, error));
     device_told *all = calloc((size_t)ranks, sizeof *all);
     int *counts = calloc((size_t)ranks, sizeof *counts);
-    unseen_status status = all && counts ? divide(group, request, all, counts, error)
-                                         : us_fail_memory(error, "shares");
-    if (status == UNSEEN_OK) *own = counts[us_group_rank(group)];
+    unseen_status status = all && counts ? UNSEEN_OK : us_fail_memory(error, "shares");
+    if (status == UNSEEN_OK) counts[0] = parts;
+    if (status == UNSEEN_OK && group) status = divide(group, request, all, parts, counts, error);
+    if (status == UNSEEN_OK)
+        status = create_members(group, request, shards, counts, members, error);
+    if (status == UNSEEN_OK && group) tell(members->all[0], request, all);
     free(all);
     free(counts);
     return status;
 }
 
-bool us_ranks_describe(const us_group *group, cJSON *results) {
+void us_ranks_release(us_group *group, us_ranks_members *members) {
+    if (members->are_shards) us_group_join(group, members->all, members->count);
+    free(members->all);
+    *members = (us_ranks_members){0};
+}
+
+bool us_ranks_describe(const us_group *group, const us_ranks_members *members, cJSON *results) {
     if (!group) return true;
+    const us_group *member = members->all[0];
     cJSON *shares = NULL;
     bool complete = cJSON_AddNumberToObject(results, "ranks", us_group_size(group)) &&
                     cJSON_AddStringToObject(results, "mpi", us_group_library(group)) &&
                     (shares = cJSON_AddArrayToObject(results, "shares"));
-    for (int r = 0; complete && r < us_group_size(group); r++)
-        complete = cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_count(group, r)));
+    for (int r = 0; complete && r < us_group_processes(member); r++)
+        complete =
+            cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_process_count(member, r)));
     return complete;
 }

@@ -33,11 +33,21 @@ typedef struct us_ranks_shares {
     const unseen_events *events;
 } us_ranks_shares;
 
-/* Divides batches among the ranks, and tells how. *own: the most images that this one gets. */
-unseen_status us_ranks_divide(us_group *group, const us_ranks_shares *request, int *own,
-                              unseen_error *error);
+/* Those of the group that trains which this process is: itself; or, where the config cuts batches
+ * into shards, the shards that it holds. */
+typedef struct us_ranks_members {
+    us_group **all; /* all[0] is NULL for a single process without shards */
+    int count;
+    bool are_shards;
+} us_ranks_members;
+
+/* Divides batches among the ranks, and tells how. members: zeroed; to be released also if this
+ * fails, before the group is closed. */
+unseen_status us_ranks_divide(us_group *group, const us_ranks_shares *request,
+                              us_ranks_members *members, unseen_error *error);
+void us_ranks_release(us_group *group, us_ranks_members *members);
 
 /* Adds what the results tell of the ranks; false: no memory. */
-bool us_ranks_describe(const us_group *group, cJSON *results);
+bool us_ranks_describe(const us_group *group, const us_ranks_members *members, cJSON *results);
 
 #endif

@@ -16,6 +16,7 @@
 #include "jobs/ranks.h"
 #include "jobs/results.h"
 #include "jobs/run_folder.h"
+#include "jobs/shards.h"
 #include "jobs/tuning_advice.h"
 #include "training/checkpoint.h"
 #include "training/log.h"
@@ -41,9 +42,11 @@ typedef struct run {
     us_tuning_advice advice;
     us_scores scores;
     us_maps_job maps;
-    char doubt[512]; /* about what was learned; empty: none */
-    us_claim claim;  /* of the folder */
-    us_group *group; /* the ranks that train together; NULL: this one alone */
+    char doubt[512];                /* about what was learned; empty: none */
+    us_claim claim;                 /* of the folder */
+    us_group *group;                /* the ranks that train together; NULL: this one alone */
+    us_ranks_members group_members; /* those that this process is */
+    us_shards shards;
     unseen_events own_events;
     bool apart;          /* it fails by itself, and the other ranks do not know yet */
     char *checkpoint;    /* the file that it goes on from; NULL: from the beginning */
@@ -61,6 +64,7 @@ static bool is_first(const run *r) {
 static void release(run *r) {
     us_maps_close(&r->maps);
     us_scores_destroy(&r->scores);
+    us_shards_destroy(&r->shards);
     us_trainer_destroy(r->trainer);
     us_model_destroy(&r->model);
     us_dataset_leave_device(&r->training);
@@ -204,18 +208,19 @@ static unseen_status open_device(run *r, unseen_error *error) {
     unseen_status status = us_device_open(device, &r->device, error);
     free(device);
     US_TRY(status);
+    /* Where any number of processes is to compute the same bits, kernels do not depend on how many
+     * of a CPU's cores this one has. */
+    us_device_facts *facts = &r->device->facts;
+    if (r->config->training.shards > 0 && facts->is_cpu) facts->compute_units = 1;
     us_device_tell(r->device, r->events);
     us_precision_tell(r->device, r->config->detector.precision, r->events);
     return choose_kernels(r, error);
 }
 
 /* A checkpoint that does not fit leaves the folder as it was. */
-static unseen_status create_trainer(run *r, int batch, int own, unseen_error *error) {
-    US_TRY(us_detector_create(r->device, &r->config->detector, own, true, r->group,
-                              &r->model.detector, error));
+static unseen_status create_trainers(run *r, int batch, unseen_error *error) {
     const us_trainer_options training = {
         .config = r->config,
-        .detector = r->model.detector,
         .dataset = &r->training,
         .batch = batch,
         .folder = is_first(r) ? r->options->out : NULL,
@@ -223,8 +228,10 @@ static unseen_status create_trainer(run *r, int batch, int own, unseen_error *er
         .origin = r->origin,
         .events = &r->advice.events,
     };
-    US_TRY(us_trainer_create(&training, &r->trainer, error));
-    if (r->checkpoint) US_TRY(us_trainer_load(r->trainer, r->checkpoint, error));
+    US_TRY(us_shards_trainer(r->group_members.all[0], r->device, &training, r->checkpoint,
+                             &r->model.detector, &r->trainer, error));
+    US_TRY(us_shards_create(&r->shards, &r->group_members, r->device, &training, r->checkpoint,
+                            error));
     return is_first(r) ? begin_folder(r, error) : UNSEEN_OK;
 }
 
@@ -250,9 +257,8 @@ static unseen_status prepare(run *r, unseen_error *error) {
                                     .dataset = &r->training,
                                     .batch = batch,
                                     .events = r->events};
-    int own;
-    US_TRY(us_ranks_divide(r->group, &shares, &own, error));
-    US_TRY(us_group_agree(r->group, create_trainer(r, batch, own, error), error));
+    US_TRY(us_ranks_divide(r->group, &shares, &r->group_members, error));
+    US_TRY(us_group_agree(r->group, create_trainers(r, batch, error), error));
     char epochs[32] = "no epochs";
     if (settings->epochs > 0) snprintf(epochs, sizeof epochs, "%d epochs", settings->epochs);
     us_event_message(r->events, UNSEEN_EVENT_MESSAGE,
@@ -356,7 +362,7 @@ static unseen_status describe(run *r, cJSON *results, unseen_error *error) {
         us_json_add_number(results, "threshold", r->model.calibration.threshold) &&
         us_json_add_number(results, "false_positive_rate",
                            r->config->detector.scoring.false_positive_rate) &&
-        us_ranks_describe(r->group, results) &&
+        us_ranks_describe(r->group, &r->group_members, results) &&
         cJSON_AddStringToObject(results, "calibrated_on",
                                 us_calibration_source(&r->model.calibration)) &&
         us_synthetic_to_json(&r->model.synthetic, results) &&
@@ -409,17 +415,20 @@ static unseen_status finish(run *r, cJSON *results, char **json, unseen_error *e
     return status;
 }
 
+/* Where a run's results go. */
+typedef struct outcome {
+    run *run;
+    cJSON *results;
+    char **json;
+} outcome;
+
 /* What follows the training, by rank 0, while the others wait. */
-static unseen_status judge_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
+static unseen_status judge_and_finish(void *user, unseen_error *error) {
+    const outcome *to = user;
+    run *r = to->run;
     if (!is_first(r)) return UNSEEN_OK;
     US_TRY(us_trainer_judge(r->trainer, r->doubt, sizeof r->doubt, error));
-    return finish(r, results, json, error);
-}
-
-/* Whether all ranks end training by this together: losses, and whether to stop, are known to all.
- */
-static bool is_common(unseen_status status) {
-    return status == UNSEEN_OK || status == UNSEEN_DIVERGED || status == UNSEEN_INTERRUPTED;
+    return finish(r, to->results, to->json, error);
 }
 
 static unseen_status lose_rank(run *r, unseen_error *error) {
@@ -437,23 +446,22 @@ static unseen_status train_members(run *r, unseen_error *error) {
     return us_model_load_members(&r->model, r->options->out, error);
 }
 
-/* What ends without a model is trained again, as often as the config allows. */
 static unseen_status train_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
     if (r->config->member_count) {
         US_TRY(train_members(r, error));
         return finish(r, results, json, error);
     }
-    for (;;) {
-        unseen_status status = us_trainer_run(r->trainer, error);
-        r->apart = !is_common(status);
-        if (us_group_broken(r->group)) return lose_rank(r, error);
-        if (status == UNSEEN_OK) {
-            status = judge_and_finish(r, results, json, error);
-            status = us_group_agree(r->group, status, error);
-        }
-        if (status != UNSEEN_DIVERGED) return status;
-        US_TRY(us_trainer_restart(r->trainer, error));
-    }
+    outcome to = {r, results, json};
+    us_group *member = r->group_members.all[0];
+    bool by_shard = false;
+    r->apart = true;
+    unseen_status status = us_shards_begin(&r->shards, error);
+    if (status == UNSEEN_OK)
+        status = us_shards_train(r->trainer, member, judge_and_finish, &to, &r->apart, error);
+    const bool broken = us_group_broken(member);
+    status = us_shards_end(&r->shards, status, &by_shard, error);
+    if (by_shard) r->apart = true;
+    return broken && r->group && !by_shard ? lose_rank(r, error) : status;
 }
 
 static unseen_status check_options(const unseen_run_options *options, unseen_error *error) {
@@ -493,6 +501,7 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     r.events = &r.own_events;
     cJSON *results = cJSON_CreateObject();
     unseen_status status = do_run(&r, results, json, error);
+    us_ranks_release(r.group, &r.group_members);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;

@@ -42,10 +42,10 @@ static bool add_network(cJSON *networks, cJSON *layers, const us_network_spec *n
     return complete;
 }
 
-/* Parameters four times (gradients and two moments beside them), the outputs that training keeps,
- * and the gradients that are alive at a time. */
+/* Parameters four times (gradients and two moments beside them) for each shard of the batch, the
+ * outputs that training keeps, and the gradients that are alive at a time. */
 static unseen_status network_bytes(const us_network_spec *network, bool logits, int batch,
-                                   double *bytes, unseen_error *error) {
+                                   int shards, double *bytes, unseen_error *error) {
     us_network_plan plan;
     US_TRY(
         us_network_plan_make(network, &(us_network_plan_options){.logits = logits}, &plan, error));
@@ -55,7 +55,7 @@ static unseen_status network_bytes(const us_network_spec *network, bool logits, 
     for (int i = 0; i < plan.gradients.count; i++)
         floats += (double)plan.gradients.floats[i];
     us_network_plan_release(&plan);
-    *bytes += 4 * (4 * (double)us_network_spec_parameters(network) + floats * batch);
+    *bytes += 4 * (4.0 * shards * (double)us_network_spec_parameters(network) + floats * batch);
     return UNSEEN_OK;
 }
 
@@ -64,11 +64,12 @@ static unseen_status training_bytes(const unseen_config *config, double *bytes,
     double images = (double)us_shape_size(config->input) * config->training.batch;
     *bytes = 4 * 2 * images; /* a batch, and the gradient of its reconstruction */
     const us_detector_spec *detector = &config->detector;
+    const int shards = config->training.shards > 0 ? config->training.shards : 1;
     for (int i = 0; i < detector->network_count; i++)
         US_TRY(network_bytes(&detector->networks[i], detector->type->networks[i].logits,
                              config->training.batch * us_detector_joint(detector, true) *
                                  us_detector_batches_at_once(detector, i),
-                             bytes, error));
+                             shards, bytes, error));
     return UNSEEN_OK;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* unseen_tune: which kernels a config needs, for tuning/tuner.c to search their parameters. */
+#include "base/arithmetic.h"
 #include "training/model.h"
 #include "training/trainer.h"
 #include "tuning/tuner.h"
@@ -14,7 +15,8 @@ typedef struct rehearsal {
 /* One step of training and one batch of scores, as some kernels are built when first needed. */
 static unseen_status rehearse(const unseen_config *config, us_device *device, rehearsal *r,
                               unseen_error *error) {
-    int batch = config->training.batch;
+    const int shards = config->training.shards;
+    const int batch = us_divide_up(config->training.batch, shards > 0 ? shards : 1);
     const us_scored_images scored = {.dataset = &r->dataset, .count = batch, .what = "scoring"};
     double *columns[US_DETECTOR_MAX_COLUMNS];
     US_TRY(us_dataset_make_up(config, batch, &r->dataset, error));

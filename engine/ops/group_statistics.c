@@ -64,6 +64,8 @@ static unseen_status read_parts(us_group_statistics *s, const us_parts *parts, i
         s->read = larger;
         s->room = floats;
     }
+    US_TRY(us_device_flush(s->device, error));
+    US_TRY(us_group_let_others(s->group, error));
     return us_buffer_read(parts->buffer, 0, s->read, floats * sizeof *s->read, error);
 }
 

@@ -10,22 +10,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "parallel/mpi_calls.h"
-#include "parallel/watch.h"
+#include "parallel/group_internal.h"
 
 /* Of one call: MPI counts in int. */
 enum { LARGEST = 1 << 30, MESSAGE = sizeof(((unseen_error *)0)->message) };
-
-struct us_group {
-    int rank, ranks, local_rank, local_ranks;
-    char library[160];
-    const us_mpi_calls *mpi;
-    us_watch *watch;
-    int batch;       /* that is shared */
-    int *firsts;     /* [ranks + 1] of the images of a whole one */
-    double *weights; /* of the step under way */
-    bool broken;     /* a call has failed: no other one can be made */
-};
 
 int us_group_rank(const us_group *group) {
     return group ? group->rank : 0;
@@ -48,12 +36,12 @@ bool us_group_broken(const us_group *group) {
 }
 
 const char *us_group_loss(const us_group *group) {
-    return us_watch_loss(group->watch);
+    return group->watch ? us_watch_loss(group->watch) : NULL;
 }
 
 /* ---- waiting ---- */
 
-static unseen_status fail_mpi(us_group *group, int code, const char *what, unseen_error *error) {
+unseen_status us_group_fail(us_group *group, int code, const char *what, unseen_error *error) {
     char text[256];
     group->broken = true;
     group->mpi->describe(code, text, sizeof text);
@@ -69,12 +57,12 @@ static void pause_after(double waited) {
         nanosleep(&(struct timespec){.tv_nsec = nanoseconds}, NULL);
 }
 
-static unseen_status wait_for(us_group *group, void **request, const char *what,
-                              unseen_error *error) {
+unseen_status us_group_wait(us_group *group, void **request, const char *what,
+                            unseen_error *error) {
     const double since = us_clock();
     for (;;) {
         int done = 0, code = group->mpi->test(request, &done);
-        if (code) return fail_mpi(group, code, what, error);
+        if (code) return us_group_fail(group, code, what, error);
         if (done) return UNSEEN_OK;
         const char *loss = us_watch_loss(group->watch);
         if (loss) {
@@ -87,25 +75,67 @@ static unseen_status wait_for(us_group *group, void **request, const char *what,
 
 /* ---- calls ---- */
 
+/* Where processes hold several members: each sends as many pieces as the one that holds most. */
+static unseen_status gather_pieces(us_group *group, const us_brought *brought, int members,
+                                   size_t bytes, unseen_error *error) {
+    int most = 1;
+    for (int p = 0; p < group->processes; p++)
+        if (group->held[p + 1] - group->held[p] > most) most = group->held[p + 1] - group->held[p];
+    const size_t piece = (size_t)most * bytes;
+    if (piece > (size_t)LARGEST / (size_t)group->processes)
+        return us_fail(error, UNSEEN_FAILURE, "%zu bytes are too many to gather", piece);
+    char *own = calloc((size_t)group->processes + 1, piece + 1), *all = own + piece;
+    if (!own) return us_fail_memory(error, "what ranks tell each other");
+    for (int i = 0; i < members; i++)
+        memcpy(own + (size_t)i * bytes, brought[i].own, bytes);
+    void *request;
+    const int code = group->mpi->gather(own, all, (int)piece, &request);
+    unseen_status status = code ? us_group_fail(group, code, "gathering", error)
+                                : us_group_wait(group, &request, "gathering", error);
+    for (int p = 0; p < group->processes && status == UNSEEN_OK; p++)
+        memcpy((char *)brought[0].all + (size_t)group->held[p] * bytes, all + (size_t)p * piece,
+               (size_t)(group->held[p + 1] - group->held[p]) * bytes);
+    /* MPI may still read and write it, where another rank was lost. */
+    if (status == UNSEEN_OK) free(own);
+    return status;
+}
+
+static unseen_status gather(us_group *group, const us_brought *brought, int members,
+                            void *arguments, unseen_error *error) {
+    const size_t bytes = *(const size_t *)arguments;
+    if (group->mpi)
+        US_TRY(gather_pieces(group, brought, members, bytes, error));
+    else
+        for (int i = 0; i < members; i++)
+            memcpy((char *)brought[0].all + (size_t)i * bytes, brought[i].own, bytes);
+    for (int i = 1; i < members; i++)
+        memcpy(brought[i].all, brought[0].all, (size_t)group->ranks * bytes);
+    return UNSEEN_OK;
+}
+
 unseen_status us_group_gather(us_group *group, const void *own, void *all, size_t bytes,
                               unseen_error *error) {
-    void *request;
-    if (bytes > (size_t)LARGEST / (size_t)group->ranks)
-        return us_fail(error, UNSEEN_FAILURE, "%zu bytes are too many to gather", bytes);
-    int code = group->mpi->gather(own, all, (int)bytes, &request);
-    if (code) return fail_mpi(group, code, "gathering", error);
-    return wait_for(group, &request, "gathering", error);
+    return us_group_call(group, (us_brought){own, all}, gather, &bytes, error);
+}
+
+static unseen_status broadcast(us_group *group, const us_brought *brought, int members,
+                               void *arguments, unseen_error *error) {
+    const size_t size = *(const size_t *)arguments;
+    char *bytes = brought[0].all;
+    for (size_t done = 0; group->mpi && done < size; done += LARGEST) {
+        const size_t count = size - done < LARGEST ? size - done : LARGEST;
+        void *request;
+        int code = group->mpi->broadcast(bytes + done, (int)count, &request);
+        if (code) return us_group_fail(group, code, "broadcasting", error);
+        US_TRY(us_group_wait(group, &request, "broadcasting", error));
+    }
+    for (int i = 1; i < members; i++)
+        memcpy(brought[i].all, bytes, size);
+    return UNSEEN_OK;
 }
 
 unseen_status us_group_broadcast(us_group *group, void *bytes, size_t size, unseen_error *error) {
-    for (size_t done = 0; done < size; done += LARGEST) {
-        const size_t count = size - done < LARGEST ? size - done : LARGEST;
-        void *request;
-        int code = group->mpi->broadcast((char *)bytes + done, (int)count, &request);
-        if (code) return fail_mpi(group, code, "broadcasting", error);
-        US_TRY(wait_for(group, &request, "broadcasting", error));
-    }
-    return UNSEEN_OK;
+    return us_group_call(group, (us_brought){.all = bytes}, broadcast, &size, error);
 }
 
 /* How a rank fares. */
@@ -140,59 +170,6 @@ unseen_status us_group_agree(us_group *group, unseen_status status, unseen_error
     }
     free(all);
     return status;
-}
-
-/* ---- sums ---- */
-
-unseen_status us_group_sum_begin(us_group *group, us_group_sum *sum, float *values, size_t count,
-                                 unseen_error *error) {
-    const size_t ranks = (size_t)group->ranks;
-    *sum = (us_group_sum){.values = values, .count = count};
-    if (count > LARGEST) return us_fail(error, UNSEEN_FAILURE, "%zu are too many to add up", count);
-    sum->counts = calloc(ranks, sizeof *sum->counts);
-    sum->firsts = calloc(ranks, sizeof *sum->firsts);
-    for (size_t r = 0; r < ranks && sum->counts && sum->firsts; r++) {
-        sum->firsts[r] = (int)(count * r / ranks);
-        sum->counts[r] = (int)(count * (r + 1) / ranks) - sum->firsts[r];
-    }
-    const int own = sum->counts ? sum->counts[group->rank] : 0;
-    sum->received = malloc(ranks * (size_t)own * sizeof *sum->received + 1);
-    if (!sum->counts || !sum->firsts || !sum->received)
-        return us_fail_memory(error, "a sum of gradients");
-    int code =
-        group->mpi->scatter(values, sum->counts, sum->firsts, sum->received, own, &sum->request);
-    return code ? fail_mpi(group, code, "adding up", error) : UNSEEN_OK;
-}
-
-/* The slice of this rank, of all ranks', in their order. A rank without images has no say, not even
- * a NaN. */
-static void add_slices(const us_group *group, const us_group_sum *sum) {
-    const int own = sum->counts[group->rank];
-    float *out = sum->values + sum->firsts[group->rank];
-    bool begun = false;
-    for (int r = 0; r < group->ranks; r++) {
-        const float weight = (float)group->weights[r],
-                    *in = sum->received + (size_t)r * (size_t)own;
-        if (weight == 0) continue;
-        for (int i = 0; i < own; i++)
-            out[i] = begun ? out[i] + weight * in[i] : weight * in[i];
-        begun = true;
-    }
-}
-
-unseen_status us_group_sum_end(us_group *group, us_group_sum *sum, unseen_error *error) {
-    US_TRY(wait_for(group, &sum->request, "adding up", error));
-    add_slices(group, sum);
-    int code = group->mpi->collect(sum->values, sum->counts, sum->firsts, &sum->request);
-    if (code) return fail_mpi(group, code, "adding up", error);
-    return wait_for(group, &sum->request, "adding up", error);
-}
-
-void us_group_sum_release(us_group_sum *sum) {
-    free(sum->received);
-    free(sum->counts);
-    free(sum->firsts);
-    *sum = (us_group_sum){0};
 }
 
 /* ---- shares ---- */
@@ -240,6 +217,14 @@ int us_group_take(us_group *group, int n, int64_t *first) {
 
 int us_group_count(const us_group *group, int rank) {
     return group->firsts[rank + 1] - group->firsts[rank];
+}
+
+int us_group_processes(const us_group *group) {
+    return group->processes;
+}
+
+int us_group_process_count(const us_group *group, int process) {
+    return group->firsts[group->held[process + 1]] - group->firsts[group->held[process]];
 }
 
 double us_group_weight(const us_group *group, int rank) {
@@ -292,10 +277,21 @@ static unseen_status begin_watch(us_group *group, unseen_error *error) {
         code = group->mpi->test(&request, &done);
         if (!done) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
-    if (code) return fail_mpi(group, code, "broadcasting", error);
+    if (code) return us_group_fail(group, code, "broadcasting", error);
     US_TRY(status);
     if (group->rank > 0) US_TRY(us_watch_connect(group->rank, &place, &group->watch, error));
     return us_watch_start(group->watch, error);
+}
+
+/* Each process is one. */
+static unseen_status list_members(us_group *group, unseen_error *error) {
+    group->process = group->rank;
+    group->processes = group->ranks;
+    group->held = calloc((size_t)group->ranks + 1, sizeof *group->held);
+    if (!group->held) return us_fail_memory(error, "a group of ranks");
+    for (int r = 0; r < group->ranks; r++)
+        group->held[r + 1] = r + 1;
+    return UNSEEN_OK;
 }
 
 unseen_status us_group_open(us_group **out, unseen_error *error) {
@@ -311,7 +307,8 @@ unseen_status us_group_open(us_group **out, unseen_error *error) {
     group->ranks = 1;
     int code = group->mpi->start(&group->rank, &group->ranks, &group->local_rank,
                                  &group->local_ranks, group->library, sizeof group->library);
-    if (code) status = fail_mpi(group, code, "starting", error);
+    if (code) status = us_group_fail(group, code, "starting", error);
+    if (status == UNSEEN_OK) status = list_members(group, error);
     if (status == UNSEEN_OK) status = begin_watch(group, error);
     if (status != UNSEEN_OK) {
         us_group_close(group, false, error->message);
@@ -327,6 +324,7 @@ void us_group_close(us_group *group, bool agreed, const char *message) {
     us_watch_close(group->watch, group->rank, well ? NULL : message);
     /* Without the others its end would be waited for for ever. */
     if (well) group->mpi->end();
+    free(group->held);
     free(group->firsts);
     free(group->weights);
     free(group);

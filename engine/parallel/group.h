@@ -2,8 +2,11 @@
 /* The processes ("ranks") that train one model together, each on a device of its own, and what they
  * tell each other. Ranks call everything here in the same order.
  *
- * Sums are the same bits on every rank and at each repetition: whoever adds up, adds in the order
- * of the ranks. No call waits for ever: a rank that ends, or whose machine falls silent, is noticed
+ * Batches may be cut into shards, whose number does not depend on that of the processes: then the
+ * shards are the ranks of a group of their own (us_group_split), of which a process holds several.
+ *
+ * Sums are the same bits on every rank and at each repetition: they are added up in the order of a
+ * binary tree over the ranks (sum.c), whichever process does it. No call waits for ever: a rank that ends, or whose machine falls silent, is noticed
  * (watch.h), and the others' calls return UNSEEN_FAILURE with a message that names it. */
 #ifndef US_PARALLEL_GROUP_H
 #define US_PARALLEL_GROUP_H
@@ -48,11 +51,38 @@ void us_group_proportions(int batch, int ranks, const double *speeds, int *count
  * rank's share of its images. */
 int us_group_take(us_group *group, int n, int64_t *first);
 
-/* Of a rank in a whole batch. */
+/* Of a rank in a whole batch; of a process, which may hold several ranks. */
 int us_group_count(const us_group *group, int rank);
+int us_group_processes(const us_group *group);
+int us_group_process_count(const us_group *group, int process);
 
 /* Of a rank in the step under way; with a group of one, 1. */
 double us_group_weight(const us_group *group, int rank);
+
+/* ---- shards ---- */
+
+/* Cuts batches of `batch` images into shards as equal as possible, of which process p holds held[p]
+ * (1 at least): the first ones process 0, and so on. shards: room for those of this process, set to
+ * NULL; to be given to us_group_join also if this fails. `processes` (NULL: there is this one alone)
+ * outlives them, and is not called while they are in use.
+ *
+ * Each shard is a rank, on a thread of its own, but only one works at a time: a thread takes its
+ * turn, and others take theirs while it waits in a call. The first shard's thread is to be the one
+ * that opened `processes`, as MPI demands. */
+unseen_status us_group_split(us_group *processes, const int *held, int batch, us_group **shards,
+                             unseen_error *error);
+void us_group_join(us_group *processes, us_group **shards, int count);
+
+void us_group_begin_turn(us_group *shard); /* waits for it */
+void us_group_end_turn(us_group *shard);
+
+/* Once the others of this process have come here, too: called before waiting for the device, so that
+ * it has their work to do as well. Without shards nothing happens. */
+unseen_status us_group_let_others(us_group *group, unseen_error *error);
+
+/* The shard ends, so that the calls of the others in this process fail with this message. false:
+ * something else has ended them before. */
+bool us_group_abandon(us_group *shard, const char *message);
 
 /* ---- calls ---- */
 
@@ -74,13 +104,14 @@ const char *us_group_loss(const us_group *group);
 unseen_status us_group_agree(us_group *group, unseen_status status, unseen_error *error);
 
 /* A sum of floats over all ranks, each rank's weighted by its share of the step: begun here, and
- * done when us_group_sum_end returns. Values become the sum. Several may be under way; they are
- * ended in the order in which they were begun. */
+ * done when us_group_sum_end returns. Values, which are not to be touched meanwhile, become the sum.
+ * Several may be under way; they are ended in the order in which they were begun. */
 typedef struct us_group_sum {
     float *values;
     size_t count;
-    float *received;
-    int *counts, *firsts; /* the slices that ranks add up */
+    int nodes; /* of the tree, that each process sends */
+    float *sent, *received, *total;
+    int *counts, *firsts; /* the slices that processes add up, and those of all nodes */
     void *request;
 } us_group_sum;
 unseen_status us_group_sum_begin(us_group *group, us_group_sum *sum, float *values, size_t count,

@@ -94,8 +94,8 @@ static bool get_symptoms(const cJSON *object, const us_checkpoint *c) {
 static bool add_shares(cJSON *object, const us_checkpoint *c) {
     const us_group *group = c->detector->group;
     cJSON *shares = group ? cJSON_AddArrayToObject(object, "shares") : NULL;
-    for (int r = 0; shares && r < us_group_size(group); r++)
-        if (!cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_count(group, r))))
+    for (int p = 0; shares && p < us_group_processes(group); p++)
+        if (!cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_process_count(group, p))))
             return false;
     return !group || shares;
 }

@@ -36,6 +36,7 @@ typedef enum us_batchnorm_sharing {
 
 typedef struct us_training_settings {
     int epochs, batch;
+    int shards; /* that a batch is cut into; 0: as many as there are processes */
     int64_t seed;
     int64_t held_out_seed; /* that chooses what is held out */
     double clip_norm, held_out;

@@ -159,6 +159,7 @@ static bool is_as_before(const char *pointer, const cJSON *now) {
         const char *pointer, *value;
     } added[] = {{"/training/precision", "\"fp32\""},
                  {"/training/batchnorm", "\"synchronized\""},
+                 {"/training/shards", "0"},
                  {"/input/overlap", "0.25"},
                  {"/training/held_out_seed", "-1"},
                  {"/training/least_steps", "0"},

@@ -194,6 +194,7 @@ unseen_status us_sharing_sum(us_trainer *trainer, int network, int count, unseen
     if (!s->group) return UNSEEN_OK;
     for (int i = network; i < network + count; i++)
         US_TRY(us_sharing_send(trainer, i, error));
+    US_TRY(us_group_let_others(s->group, error));
     for (int i = 0; i < s->under_way_count; i++)
         US_TRY(begin_sum(trainer, &s->buckets[s->under_way[i]], error));
     for (int i = 0; i < s->under_way_count; i++)

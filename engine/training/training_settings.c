@@ -34,6 +34,14 @@ const us_key us_training_keys[] = {
      .maximum = 65536,
      .fallback = {128},
      .help = "Images per step"},
+    {.name = "shards",
+     .kind = US_KEY_INT,
+     .offset = TRAINING(shards),
+     .minimum = 0,
+     .maximum = 4096,
+     .help = "How many shards each batch is cut into, of which every process (MPI) takes some, so "
+             "that any number of processes computes the same bits; 0: as many as there are "
+             "processes"},
     {.name = "seed",
      .kind = US_KEY_INT64,
      .offset = TRAINING(seed),

@@ -43,6 +43,15 @@ sys.exit(len(one) != len(other) or worst > float(sys.argv[3]))
 END
 }
 
+# Waits until the run whose messages are in FILE is in its third epoch.
+under_way() {
+    for _ in $(seq 1 600); do
+        grep -q '^epoch 2/' "$1" && return
+        sleep 0.1
+    done
+    fail "it does not begin: $(cat "$1")"
+}
+
 @test "two and three ranks: the losses of one over 100 steps, the same bits at each repetition" {
     # Every epoch is a single step, of all images.
     local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/batch=1000 --epochs 100)
@@ -87,22 +96,69 @@ END
     refute near three local 1e-6
 }
 
-@test "every detector: the same bits at each repetition" {
+@test "every detector: batches of two shards, the same bits by two ranks and by one process" {
     for name in boss vae alocc ocgan deep_svdd transformations residual contrastive synthetic_defects; do
-        for folder in $name again_$name; do
-            ranks 2 train "$TESTS/tiny_$name.json" --train "$DATA/train.npy" --epochs 3 --out $folder
-        done
-        cmp $name/model.safetensors again_$name/model.safetensors || fail "$name: other bits"
+        local job=("$TESTS/tiny_$name.json" --train "$DATA/train.npy" --epochs 3 --set /training/shards=2)
+        ranks 2 train "${job[@]}" --out $name
+        succeeds train "${job[@]}" --out alone_$name
+        cmp $name/model.safetensors alone_$name/model.safetensors || fail "$name: other bits"
     done
 }
 
-# Waits until the run whose messages are in FILE is in its third epoch.
-under_way() {
-    for _ in $(seq 1 600); do
-        grep -q '^epoch 2/' "$1" && return
-        sleep 0.1
+# losses FOLDER: those of all epochs, with all their digits.
+losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
+
+@test "shards: one process, and 2, 3 and 4 ranks, also with unequal shares, have the same bits" {
+    # Held-out images, and last batches with fewer images than shards.
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 20
+        --set /training/held_out=0.1 --set /training/batch=22 --set /training/augmentation/noise=0.1)
+    succeeds train "${job[@]}" --out one
+    [ $(($(jq .training_images one/metrics.json) % 22)) -lt 4 ] || fail "the last batch is too large"
+    for count in 2 3 4; do
+        ranks $count train "${job[@]}" --out ranks$count
+        cmp one/model.safetensors ranks$count/model.safetensors || fail "other bits of $count ranks"
+        diff <(losses one) <(losses ranks$count)
     done
-    fail "it does not begin: $(cat "$1")"
+    ranks 2 train "${job[@]}" --shares 1,3 --out uneven
+    cmp one/model.safetensors uneven/model.safetensors
+    [ "$(jq -c .shares uneven/metrics.json)" = '[6,16]' ] || fail "shares: $(jq -c .shares uneven/metrics.json)"
+    # The tree of seven is not whole, and these ranks do not hold whole subtrees.
+    local seven=("${job[@]}" --set /training/shards=7 --set /training/batch=35)
+    succeeds train "${seven[@]}" --out seven
+    ranks 3 train "${seven[@]}" --shares 3,1,3 --out seven3
+    cmp seven/model.safetensors seven3/model.safetensors
+    refute cmp -s one/model.safetensors seven/model.safetensors
+    ranks_fail 3 '3 ranks cannot share the 2 shards' train "${job[@]}" --set /training/shards=2 --out wrong
+    fails_with 2 'cannot be cut into 23 shards' train "${job[@]}" --set /training/shards=23 --out wrong
+    nothing_written wrong
+}
+
+@test "shards: a run that was stopped on one number of ranks goes on with any other, to the unbroken one's bits" {
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 300
+        --set /training/batch=20)
+    succeeds train "${job[@]}" --out unbroken
+    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
+        "$UNSEEN" train "${job[@]}" --out stopped >stopped.out 2>stopped.log &
+    launcher=$!
+    under_way stopped.log
+    kill -USR1 "$(cat pid1)"
+    code=0
+    wait $launcher || code=$?
+    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
+    cp -r stopped stopped4
+    "$UNSEEN" train "${job[@]}" --resume --out stopped >again.out 2>again.log &
+    launcher=$!
+    # It is stopped, too, in the middle.
+    sleep 2
+    kill -USR1 $launcher
+    code=0
+    wait $launcher || code=$?
+    [ $code -eq 130 ] || [ $code -eq 0 ] || fail "code $code: $(cat again.log)"
+    succeeds train "${job[@]}" --resume --out stopped
+    cmp unbroken/model.safetensors stopped/model.safetensors
+    ranks 4 train "${job[@]}" --resume --out stopped4
+    cmp unbroken/model.safetensors stopped4/model.safetensors
+    diff <(losses unbroken) <(losses stopped4)
 }
 
 @test "a rank that is killed: the others end within 10 s, and a resumed run has the unbroken one's bits" {
