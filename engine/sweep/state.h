@@ -11,6 +11,9 @@
 #include "sweep/plan.h"
 #include "training/config.h"
 
+/* Runs that a thread looks at, at least, where it is one of several. */
+enum { US_SWEEP_LEAST_SHARE = 64 };
+
 typedef enum us_entry_status {
     US_ENTRY_WAITING,
     US_ENTRY_RUNNING, /* by another process */
