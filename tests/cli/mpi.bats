@@ -134,7 +134,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
 }
 
 @test "shards: a run that was stopped on one number of ranks goes on with any other, to the unbroken one's bits" {
-    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 300
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 120
         --set /training/batch=20)
     succeeds train "${job[@]}" --out unbroken
     mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
