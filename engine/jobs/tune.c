@@ -8,11 +8,13 @@
 /* A detector at work, on as few images as make a batch. */
 typedef struct rehearsal {
     us_dataset dataset;
-    us_detector *detector;
+    us_detector *detector, *scoring;
     us_trainer *trainer;
 } rehearsal;
 
-/* One step of training and one batch of scores, as some kernels are built when first needed. */
+/* One step of training and one batch of scores, as some kernels are built when first needed. What
+ * scores a trained model may see other numbers of images at once, and is only created: it has
+ * learned nothing. */
 static unseen_status rehearse(const unseen_config *config, us_device *device, rehearsal *r,
                               unseen_error *error) {
     const int shards = config->training.shards;
@@ -28,7 +30,7 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     US_TRY(us_trainer_finish(r->trainer, error));
     US_TRY(us_columns_take(r->detector, &scored, columns, error));
     us_columns_release(columns);
-    return UNSEEN_OK;
+    return us_detector_create(device, &config->detector, batch, false, NULL, &r->scoring, error);
 }
 
 static unseen_status collect(us_device *device, void *user, unseen_error *error) {
@@ -40,6 +42,7 @@ static unseen_status collect(us_device *device, void *user, unseen_error *error)
     unseen_status status = rehearse(config, device, &r, error);
     us_trainer_destroy(r.trainer);
     us_detector_destroy(r.detector);
+    us_detector_destroy(r.scoring);
     us_dataset_leave_device(&r.dataset);
     if (us_device_finish(device, NULL) == UNSEEN_OK) us_dataset_unmake(&r.dataset);
     return status;

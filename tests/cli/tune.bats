@@ -44,6 +44,18 @@ take_winners() {
     jq -e 'all(.shapes[]; .candidates == 1)' <<<"$output"
 }
 
+# of_batches: the numbers of images, as they are padded, of the shapes of the last document.
+of_batches() { jq -c '[.shapes[].shape | capture("batch (?<n>[0-9]+)").n | tonumber] | unique' <<<"$output"; }
+
+@test "every number of images that training and scoring see at once" {
+    # 16 images in four turns, and in training two views of each.
+    succeeds tune "$TESTS/tiny_contrastive.json" --seconds 0.001 --json --quiet
+    of_batches | jq -e 'length == 2 and .[0] >= 64 and .[0] < 128 and .[1] >= 128'
+    # 16 images, and to the classifier as many reconstructions and negatives besides.
+    succeeds tune "$TESTS/tiny_boss.json" --batch 16 --set '/detector/batches="joint"' --seconds 0.001 --json --quiet
+    of_batches | jq -e 'length == 2 and .[0] >= 16 and .[0] < 48 and .[1] >= 48'
+}
+
 @test "a table for people" {
     take_winners
     succeeds tune "$TESTS/tiny.json"
