@@ -30,7 +30,8 @@ static unseen_status rehearse(const unseen_config *config, us_device *device, re
     US_TRY(us_trainer_finish(r->trainer, error));
     US_TRY(us_columns_take(r->detector, &scored, columns, error));
     us_columns_release(columns);
-    return us_detector_create(device, &config->detector, batch, false, NULL, &r->scoring, error);
+    return us_detector_create(device, &config->detector, config->training.batch, false, NULL,
+                              &r->scoring, error);
 }
 
 static unseen_status collect(us_device *device, void *user, unseen_error *error) {

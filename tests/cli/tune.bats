@@ -54,6 +54,9 @@ of_batches() { jq -c '[.shapes[].shape | capture("batch (?<n>[0-9]+)").n | tonum
     # 16 images, and to the classifier as many reconstructions and negatives besides.
     succeeds tune "$TESTS/tiny_boss.json" --batch 16 --set '/detector/batches="joint"' --seconds 0.001 --json --quiet
     of_batches | jq -e 'length == 2 and .[0] >= 16 and .[0] < 48 and .[1] >= 48'
+    # Shards are trained one by one, and batches are scored whole.
+    succeeds tune "$TESTS/tiny.json" --batch 32 --set /training/shards=2 --seconds 0.001 --json --quiet
+    of_batches | jq -e 'length == 2 and .[0] >= 16 and .[0] < 32 and .[1] >= 32'
 }
 
 @test "a table for people" {
