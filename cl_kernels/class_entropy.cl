@@ -90,9 +90,12 @@ __kernel GROUP_ATTRIBUTE void class_entropy(__global const float *restrict y,
 }
 
 /* scores[j] becomes minus the sum over classes of weights[first + class] times the logarithm of a head's
- * softmax, or is increased by it (accumulate). */
+ * softmax, or is increased by it (accumulate). dy, which may be NULL, becomes its gradient:
+ *
+ *     dy[c][n] = sum of the head's weights times exp(y[c][n]) / sum - weights[c], before y's activation */
 __kernel GROUP_ATTRIBUTE void class_entropy_weighted(__global const float *restrict y,
                                                      __global const float *restrict weights,
+                                                     __global float *restrict dy,
                                                      __global float *restrict scores, ulong first,
                                                      int n, int accumulate) {
     const int lane = LANE_BASE(get_group_id(0), 1);
@@ -106,6 +109,15 @@ __kernel GROUP_ATTRIBUTE void class_entropy_weighted(__global const float *restr
         for (int c = 0; c < SIZE(h); c++)
             score += weights[first + (ulong)(begin + c)] *
                      (total - (vec_load(head + (size_t)c * BATCH) - top));
+        if (!dy) continue;
+        float weight = 0.0f;
+        for (int c = 0; c < SIZE(h); c++) weight += weights[first + (ulong)(begin + c)];
+        for (int c = 0; c < SIZE(h); c++) {
+            const size_t i = (size_t)(begin + c) * BATCH + lane;
+            const vec value = vec_load(y + i);
+            const vec d = weight * exp(value - top) / sum - weights[first + (ulong)(begin + c)];
+            vec_store(vec_mask(input_activation_backward(d, value), lane, n), dy + i);
+        }
     }
     score = vec_mask(score, lane, n);
     vec_store(accumulate ? vec_load(scores + lane) + score : score, scores + lane);

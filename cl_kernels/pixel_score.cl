@@ -26,8 +26,7 @@
 #define RELATIVE 5
 #define SPLITS CEIL_DIV(PIXELS, ROWS)
 
-typedef WIDE(uint) bits;
-typedef WIDE(int) counts;
+#include "largest.cl"
 
 /* Writes, for TOP_K, the error of every pixel, [PIXELS][BATCH]; else a part per split,
  * [SPLITS][BATCH]. For RELATIVE the parts of the image's own size follow. */
@@ -75,23 +74,9 @@ __kernel GROUP_ATTRIBUTE void pixel_score_errors(__global const float *restrict 
 }
 
 #if KIND == TOP_K
-/* The mean of the TOP largest errors. The bits of floats that are not negative are ordered as the
- * floats, so the TOP-th largest is found bit by bit: the largest value that TOP errors reach. */
+/* The mean of the TOP largest errors. */
 static inline vec combine_parts(__global const float *parts, int splits) {
-    bits threshold = (bits)(0u);
-    for (int bit = 30; bit >= 0; bit--) {
-        const bits candidate = threshold | (bits)(1u << bit);
-        counts reached = (counts)(0);
-        for (int p = 0; p < PIXELS; p++) {
-            const bits e = WIDE(as_uint)(vec_load(parts + (size_t)p * BATCH));
-#if VECTOR_WIDTH == 1
-            reached += e >= candidate;
-#else
-            reached -= e >= candidate; /* true is -1 in every lane */
-#endif
-        }
-        threshold = vec_choose(threshold, candidate, reached >= (counts)(TOP));
-    }
+    const bits threshold = nth_largest(parts);
     vec sum = (vec)(0.0f);
     counts above = (counts)(0);
     for (int p = 0; p < PIXELS; p++) {

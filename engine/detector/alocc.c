@@ -16,6 +16,7 @@
 
 #include "detector/judge.h"
 #include "detector/reconstruction.h"
+#include "detector/score_maps.h"
 #include "ops/random_codes.h"
 
 enum { ENCODER, DECODER, DISCRIMINATOR };
@@ -24,6 +25,7 @@ enum { LOSS_RECONSTRUCTION, LOSS_DISCRIMINATOR, LOSS_GENERATOR };
 typedef struct alocc_attributes {
     double noise_deviation;
     double adversarial_weight, reconstruction_weight;
+    int maps; /* us_map_kind */
 } alocc_attributes;
 
 static const us_key keys[] = {
@@ -48,6 +50,13 @@ static const us_key keys[] = {
      .maximum = 1e6,
      .fallback = {0.4},
      .help = "Weight of the refiner's mean squared error"},
+    {.name = "maps",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(alocc_attributes, maps),
+     .choices = us_map_kinds,
+     .fallback = {US_MAPS_RECONSTRUCTION},
+     .help = "What maps show: reconstruction, the squared error of each pixel; score, the squared "
+             "gradient of the score as it is combined, the judge's part included"},
     {.kind = US_KEY_END},
 };
 
@@ -55,7 +64,8 @@ typedef struct alocc {
     us_reconstruction refiner;
     us_judge discriminator;
     us_random_codes *noise;
-    us_buffer *noisy; /* images */
+    us_buffer *noisy;    /* images */
+    us_score_maps *maps; /* NULL: none of the score have been asked for yet */
 } alocc;
 
 static unseen_status check(const us_detector_spec *spec, const us_json *config,
@@ -85,6 +95,7 @@ static void destroy(us_detector *detector) {
     us_judge_destroy(&a->discriminator);
     us_random_codes_destroy(a->noise);
     us_buffer_destroy(a->noisy);
+    us_score_maps_destroy(a->maps);
     free(a);
 }
 
@@ -171,10 +182,16 @@ static void count_passes(const us_detector_spec *spec, int network, us_passes *p
     passes->input = 1;
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
+    static const us_score_roles roles = {
+        .reconstruction = 2, .of_reconstruction = 0, .of_image = 1, .judge = DISCRIMINATOR};
     alocc *a = detector->state;
-    return us_reconstruction_map(&a->refiner, x, n, maps, out, error);
+    const alocc_attributes *attributes = detector->spec->attributes;
+    if (attributes->maps == US_MAPS_RECONSTRUCTION)
+        return us_reconstruction_map(&a->refiner, args->x, args->n, args->map, args->out, error);
+    if (!a->maps) US_TRY(us_score_maps_create(detector, &roles, args->parts, &a->maps, error));
+    return us_score_maps_run(a->maps, args, error);
 }
 
 const us_detector_type us_alocc_detector = {

@@ -33,9 +33,9 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     return us_reconstruction_score(detector->state, x, n, columns[0], error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
-    return us_reconstruction_map(detector->state, x, n, maps, out, error);
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
+    return us_reconstruction_map(detector->state, args->x, args->n, args->map, args->out, error);
 }
 
 const us_detector_type us_autoencoder_detector = {

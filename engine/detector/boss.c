@@ -18,6 +18,7 @@
 #include "detector/judge.h"
 #include "detector/negatives.h"
 #include "detector/reconstruction.h"
+#include "detector/score_maps.h"
 
 enum { ENCODER, DECODER, CLASSIFIER };
 enum { LOSS_RECONSTRUCTION, LOSS_CLASSIFIER };
@@ -33,6 +34,7 @@ typedef struct boss_attributes {
     int warmup_epochs;
     int classified;
     int batches;
+    int maps; /* us_map_kind */
 } boss_attributes;
 
 static const char *const code_sources[] = {"normal", "rectified_normal", "uniform", "matched",
@@ -138,6 +140,13 @@ static const us_key keys[] = {
      .choices = inputs,
      .fallback = {CLASSIFIED_RECONSTRUCTION},
      .help = "What the classifier looks at when an image is scored"},
+    {.name = "maps",
+     .kind = US_KEY_CHOICE,
+     .offset = offsetof(boss_attributes, maps),
+     .choices = us_map_kinds,
+     .fallback = {US_MAPS_RECONSTRUCTION},
+     .help = "What maps show: reconstruction, the squared error of each pixel; score, the squared "
+             "gradient of the score as it is combined, the judge's part included"},
     {.kind = US_KEY_END},
 };
 
@@ -146,7 +155,8 @@ typedef struct boss {
     us_judge classifier;
     us_joint_judge joint; /* what learns in its place with joint batches */
     us_negatives negatives;
-    us_buffer *no_loss; /* one zero: the classifier's loss in the warm-up */
+    us_score_maps *maps; /* NULL: none of the score have been asked for yet */
+    us_buffer *no_loss;  /* one zero: the classifier's loss in the warm-up */
 } boss;
 
 static unseen_status check(const us_detector_spec *spec, const us_json *config,
@@ -198,6 +208,7 @@ static void destroy(us_detector *detector) {
     us_judge_destroy(&b->classifier);
     us_joint_judge_destroy(&b->joint);
     us_negatives_destroy(&b->negatives);
+    us_score_maps_destroy(b->maps);
     us_buffer_destroy(b->no_loss);
     free(b);
 }
@@ -300,10 +311,20 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                           error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     boss *b = detector->state;
-    return us_reconstruction_map(&b->reconstruction, x, n, maps, out, error);
+    const boss_attributes *a = detector->spec->attributes;
+    const bool image = a->classified == CLASSIFIED_IMAGE;
+    const us_score_roles roles = {.reconstruction = 0,
+                                  .of_reconstruction = image ? -1 : 1,
+                                  .of_image = image ? 1 : -1,
+                                  .judge = CLASSIFIER};
+    if (a->maps == US_MAPS_RECONSTRUCTION)
+        return us_reconstruction_map(&b->reconstruction, args->x, args->n, args->map, args->out,
+                                     error);
+    if (!b->maps) US_TRY(us_score_maps_create(detector, &roles, args->parts, &b->maps, error));
+    return us_score_maps_run(b->maps, args, error);
 }
 
 const us_detector_type us_boss_detector = {

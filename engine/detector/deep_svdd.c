@@ -232,20 +232,21 @@ static unseen_status create_maps(us_detector *detector, unseen_error *error) {
 }
 
 /* The squared length of the distance's gradient with respect to each pixel. */
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     deep_svdd *d = detector->state;
     us_network *encoder = detector->networks[0];
     US_TRY(create_maps(detector, error));
-    US_TRY(us_network_forward(encoder, d->maps.tape, x, n, US_TRAINING_FIXED, error));
+    US_TRY(us_network_forward(encoder, d->maps.tape, args->x, args->n, US_TRAINING_FIXED, error));
     us_buffer *features = us_tape_output(d->maps.tape);
     US_TRY(
         us_hypersphere_score(d->maps.hypersphere, features, d->centre, d->maps.distances, error));
     US_TRY(us_hypersphere_score_gradient(d->maps.hypersphere, features, d->centre,
-                                         d->maps.distances, n, d->maps.features, error));
-    const us_network_backward_args backward = {.dy = d->maps.features, .dx = d->maps.x, .n = n};
+                                         d->maps.distances, args->n, d->maps.features, error));
+    const us_network_backward_args backward = {
+        .dy = d->maps.features, .dx = d->maps.x, .n = args->n};
     US_TRY(us_network_backward(encoder, d->maps.tape, &backward, error));
-    return us_anomaly_map_error(maps, d->maps.x, NULL, out, error);
+    return us_anomaly_map_error(args->map, d->maps.x, NULL, args->out, error);
 }
 
 /* ---- before an epoch ---- */

@@ -213,8 +213,9 @@ bool us_detector_has_maps(const us_detector_spec *spec) {
     return spec->type->map || maps_features(spec);
 }
 
-unseen_status us_detector_map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
-                              us_buffer *out, unseen_error *error) {
-    if (maps_features(detector->spec)) return us_features_map(detector->features, map, out, error);
-    return detector->spec->type->map(detector, x, n, map, out, error);
+unseen_status us_detector_map(us_detector *detector, const us_detector_map_args *args,
+                              unseen_error *error) {
+    if (maps_features(detector->spec))
+        return us_features_map(detector->features, args->map, args->out, error);
+    return detector->spec->type->map(detector, args, error);
 }

@@ -9,10 +9,11 @@
 #include "ops/anomaly_map.h"
 #include "ops/loss.h"
 #include "ops/pixel_score.h"
+#include "ops/score_slopes.h"
 
 enum {
     US_DETECTOR_MAX_NETWORKS = 6,
-    US_DETECTOR_MAX_COLUMNS = 5,
+    US_DETECTOR_MAX_COLUMNS = US_SCORE_PARTS_MOST,
     US_DETECTOR_MAX_LOSSES = 8,
 };
 
@@ -141,10 +142,19 @@ bool us_detector_finishes(const us_detector_spec *spec);
 unseen_status us_detector_score(us_detector *detector, us_buffer *x, int n,
                                 us_buffer *const *columns, unseen_error *error);
 
-/* Where the images of a batch, which was scored just before, are anomalous: to out,
- * [height][width][batch]. Only where the spec has maps. */
-unseen_status us_detector_map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
-                              us_buffer *out, unseen_error *error);
+/* Where the images of a batch, which was scored just before, are anomalous. */
+typedef struct us_detector_map_args {
+    us_buffer *x;
+    int n;
+    us_buffer *const *columns;   /* as us_detector_score left them */
+    const us_score_parts *parts; /* what the score is made of: of the type's own columns */
+    us_anomaly_map *map;
+    us_buffer *out; /* [height][width][batch] */
+} us_detector_map_args;
+
+/* Only where the spec has maps. */
+unseen_status us_detector_map(us_detector *detector, const us_detector_map_args *args,
+                              unseen_error *error);
 bool us_detector_has_maps(const us_detector_spec *spec);
 
 /* One training step. Losses go to losses[slot + i] for the type's i-th loss, on the device. */
@@ -247,10 +257,9 @@ struct us_detector_type {
     /* Column i of each image to columns[i], `batch` floats. */
     unseen_status (*score)(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error);
-    /* Where the images of a batch, which was scored just before, are anomalous: to out,
-     * [height][width][batch]. NULL: the type cannot tell. */
-    unseen_status (*map)(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
-                         us_buffer *out, unseen_error *error);
+    /* See us_detector_map. NULL: the type cannot tell where images are anomalous. */
+    unseen_status (*map)(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error);
 };
 
 extern const us_detector_type *const us_detector_types[]; /* detector_table.c; NULL-terminated */
@@ -264,6 +273,7 @@ int us_detector_joint(const us_detector_spec *spec, bool training);
 
 /* The type's columns, and then that of the features, if they are wanted. Without a type: none. */
 int us_detector_column_count(const us_detector_spec *spec);
+int us_detector_own_columns(const us_detector_type *type); /* without that of the features */
 struct us_detector_column us_detector_column(const us_detector_spec *spec, int column);
 int us_detector_loss_count(const us_detector_type *type);
 

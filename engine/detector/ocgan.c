@@ -354,10 +354,10 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
                           error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     ocgan *g = detector->state;
-    return us_reconstruction_map(&g->reconstruction, x, n, maps, out, error);
+    return us_reconstruction_map(&g->reconstruction, args->x, args->n, args->map, args->out, error);
 }
 
 const us_detector_type us_ocgan_detector = {

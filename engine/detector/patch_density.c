@@ -222,12 +222,11 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     return us_density_top_run(d->top, d->map, columns[0], error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     const patch_density *d = detector->state;
-    (void)x;
-    (void)n;
-    return us_anomaly_map_stretch(maps, d->map, d->shape.height, d->shape.width, out, error);
+    return us_anomaly_map_stretch(args->map, d->map, d->shape.height, d->shape.width, args->out,
+                                  error);
 }
 
 const us_detector_type us_patch_density_detector = {

@@ -61,7 +61,7 @@ static const us_key scoring_keys[] = {
     {.kind = US_KEY_END},
 };
 
-static int own_columns(const us_detector_type *type) {
+int us_detector_own_columns(const us_detector_type *type) {
     int count = 0;
     while (type->columns[count].name)
         count++;
@@ -70,11 +70,11 @@ static int own_columns(const us_detector_type *type) {
 
 int us_detector_column_count(const us_detector_spec *spec) {
     if (!spec->type) return 0;
-    return own_columns(spec->type) + (spec->scoring.features.layer != NULL);
+    return us_detector_own_columns(spec->type) + (spec->scoring.features.layer != NULL);
 }
 
 struct us_detector_column us_detector_column(const us_detector_spec *spec, int column) {
-    if (column < own_columns(spec->type)) return spec->type->columns[column];
+    if (column < us_detector_own_columns(spec->type)) return spec->type->columns[column];
     return (struct us_detector_column){"features", 1,
                                        spec->networks[spec->scoring.features.network_index].name};
 }
@@ -176,7 +176,7 @@ static unseen_status read_networks(us_json *config, us_detector_spec *spec, unse
 
 static int weight_keys(const us_detector_type *type, bool features,
                        us_key keys[US_DETECTOR_MAX_COLUMNS + 1]) {
-    const int own = own_columns(type), count = own + features;
+    const int own = us_detector_own_columns(type), count = own + features;
     memset(keys, 0, (US_DETECTOR_MAX_COLUMNS + 1) * sizeof *keys);
     for (int i = 0; i < count; i++)
         keys[i] = (us_key){.name = i < own ? type->columns[i].name : "features",

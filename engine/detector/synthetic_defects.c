@@ -249,13 +249,11 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     return us_position_score_run(d->score, us_tape_output(d->tape), columns[0], error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *map,
-                         us_buffer *out, unseen_error *error) {
-    (void)x;
-    (void)n;
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     synthetic_defects *d = detector->state;
-    US_TRY(us_position_score_map(d->score, out, error));
-    return us_anomaly_map_smooth(map, out, error);
+    US_TRY(us_position_score_map(d->score, args->out, error));
+    return us_anomaly_map_smooth(args->map, args->out, error);
 }
 
 const us_detector_type us_synthetic_defects_detector = {

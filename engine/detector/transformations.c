@@ -73,7 +73,17 @@ typedef struct transformations {
     int count;
     us_answers *answers; /* NULL: not wanted */
     us_buffer *labels, *transformed, *entropies, *gradient;
+    struct transformation_maps {
+        us_tape *tape; /* NULL: no map has been asked for yet, and there is none of all this */
+        us_buffer *scores, *classes, *transformed,
+            *x; /* the latter three: gradients of the score */
+    } maps;
 } transformations;
+
+static int shift_of(double share, int pixels) {
+    const int shift = (int)lround(share * pixels);
+    return shift < pixels ? shift : pixels - 1;
+}
 
 static us_transformations transformation_set(const us_detector_spec *spec) {
     const transformations_attributes *a = spec->attributes;
@@ -81,8 +91,8 @@ static us_transformations transformation_set(const us_detector_spec *spec) {
         .rotations = a->rotations ? 4 : 1,
         .flips = a->flips ? 2 : 1,
         .shifts = 1,
-        .shift_y = (int)lround(a->shift * spec->input.height),
-        .shift_x = (int)lround(a->shift * spec->input.width),
+        .shift_y = shift_of(a->shift, spec->input.height),
+        .shift_x = shift_of(a->shift, spec->input.width),
     };
     if (set.shift_y > 0 && set.shift_x > 0) set.shifts = 9;
     return set;
@@ -185,6 +195,11 @@ static void destroy(us_detector *detector) {
     us_buffer_destroy(t->transformed);
     us_buffer_destroy(t->entropies);
     us_buffer_destroy(t->gradient);
+    us_tape_destroy(t->maps.tape);
+    us_buffer_destroy(t->maps.scores);
+    us_buffer_destroy(t->maps.classes);
+    us_buffer_destroy(t->maps.transformed);
+    us_buffer_destroy(t->maps.x);
     us_answers_destroy(t->answers);
     free(t);
 }
@@ -225,45 +240,95 @@ static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buf
 }
 
 /* The classifier's answers for images after transformation i are then the tape's output. */
-static unseen_status look_at_all(transformations *t, us_buffer *x, int i, int n,
-                                 unseen_error *error) {
+static unseen_status look_at_all(transformations *t, us_tape *tape, us_buffer *x, int i, int n,
+                                 us_training training, unseen_error *error) {
     US_TRY(us_transformation_all(t->transformation, x, i, t->transformed, n, error));
-    return us_network_forward(t->classifier, t->tape, t->transformed, n, US_TRAINING_NONE, error);
+    return us_network_forward(t->classifier, tape, t->transformed, n, training, error);
 }
 
-static unseen_status weigh_answers(transformations *t, int i, int n, us_buffer *scores,
-                                   unseen_error *error) {
-    const us_class_weighting weighting = {
-        .y = us_tape_output(t->tape),
-        .weights = t->answers->weights,
-        .scores = scores,
-        .first = (size_t)i * (size_t)t->answers->classes,
+/* Adds to scores what the answers y for images after transformation i are worth; dy (NULL: not
+ * wanted) becomes the gradient of that. */
+static unseen_status judge_answers(transformations *t, us_buffer *y, int i, int n,
+                                   us_buffer *scores, us_buffer *dy, unseen_error *error) {
+    if (t->answers) {
+        const us_class_weighting weighting = {
+            .y = y,
+            .weights = t->answers->weights,
+            .scores = scores,
+            .dy = dy,
+            .first = (size_t)i * (size_t)t->answers->classes,
+            .n = n,
+            .accumulate = i > 0,
+        };
+        return us_class_entropy_weighted(t->entropy, &weighting, error);
+    }
+    US_TRY(us_transformation_draw(t->transformation, t->labels, i, 0, 0, error));
+    const us_class_entropy_args args = {
+        .y = y,
+        .labels = t->labels,
+        .dy = dy,
+        .entropies = scores,
         .n = n,
         .accumulate = i > 0,
+        .gradient_of_sum = true,
     };
-    return us_class_entropy_weighted(t->entropy, &weighting, error);
+    return us_class_entropy_run(t->entropy, &args, error);
 }
 
 static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer *const *columns,
                            unseen_error *error) {
     transformations *t = detector->state;
     for (int i = 0; i < t->count; i++) {
-        US_TRY(look_at_all(t, x, i, n, error));
-        if (t->answers) {
-            US_TRY(weigh_answers(t, i, n, columns[0], error));
-            continue;
-        }
-        US_TRY(us_transformation_draw(t->transformation, t->labels, i, 0, 0, error));
-        us_class_entropy_args args = {
-            .y = us_tape_output(t->tape),
-            .labels = t->labels,
-            .entropies = columns[0],
-            .n = n,
-            .accumulate = i > 0,
-        };
-        US_TRY(us_class_entropy_run(t->entropy, &args, error));
+        US_TRY(look_at_all(t, t->tape, x, i, n, US_TRAINING_NONE, error));
+        US_TRY(judge_answers(t, us_tape_output(t->tape), i, n, columns[0], NULL, error));
     }
     return UNSEEN_OK;
+}
+
+/* ---- maps ---- */
+
+static unseen_status create_maps(us_detector *detector, unseen_error *error) {
+    transformations *t = detector->state;
+    if (t->maps.tape) return UNSEEN_OK;
+    const us_class_heads heads = class_heads(detector->spec);
+    const size_t lanes = (size_t)detector->padded * sizeof(float);
+    const size_t images = us_shape_size(detector->spec->input) * lanes;
+    const struct {
+        us_buffer **buffer;
+        size_t bytes;
+        const char *what;
+    } wanted[] = {
+        {&t->maps.scores, lanes, "scores"},
+        {&t->maps.classes, (size_t)us_class_heads_classes(&heads) * lanes,
+         "gradient of the class scores"},
+        {&t->maps.transformed, images, "gradient of transformed images"},
+        {&t->maps.x, images, "gradient of the images"},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        US_TRY(us_buffer_create(detector->device, wanted[i].bytes, wanted[i].what, wanted[i].buffer,
+                                error));
+    return us_tape_create(t->classifier, true, &t->maps.tape, error);
+}
+
+/* The squared length of the score's gradient with respect to each pixel of the image as it is: the
+ * sum, over transformations, of the gradient of the transformed image, taken back to where its
+ * pixels come from. */
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
+    transformations *t = detector->state;
+    const int n = args->n;
+    US_TRY(create_maps(detector, error));
+    for (int i = 0; i < t->count; i++) {
+        US_TRY(look_at_all(t, t->maps.tape, args->x, i, n, US_TRAINING_FIXED, error));
+        US_TRY(judge_answers(t, us_tape_output(t->maps.tape), i, n, t->maps.scores, t->maps.classes,
+                             error));
+        const us_network_backward_args backward = {
+            .dy = t->maps.classes, .dx = t->maps.transformed, .n = n};
+        US_TRY(us_network_backward(t->classifier, t->maps.tape, &backward, error));
+        US_TRY(us_transformation_adjoint(t->transformation, t->maps.transformed, i, i > 0,
+                                         t->maps.x, error));
+    }
+    return us_anomaly_map_error(args->map, t->maps.x, NULL, args->out, error);
 }
 
 /* ---- Dirichlet distributions ---- */
@@ -274,7 +339,7 @@ static unseen_status add_batch(us_detector *detector, int n, float *room, us_ans
     transformations *t = detector->state;
     const size_t floats = (size_t)t->answers->classes * (size_t)detector->padded;
     for (int i = 0; i < t->count; i++) {
-        US_TRY(look_at_all(t, detector->x, i, n, error));
+        US_TRY(look_at_all(t, t->tape, detector->x, i, n, US_TRAINING_NONE, error));
         US_TRY(us_buffer_read(us_tape_output(t->tape), 0, room, floats * sizeof *room, error));
         us_answer_sums_add(sums, t->answers, i, room, detector->padded, n);
     }
@@ -332,4 +397,5 @@ const us_detector_type us_transformations_detector = {
     .train = train,
     .validate = validate,
     .score = score,
+    .map = map,
 };

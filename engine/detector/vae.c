@@ -254,11 +254,13 @@ static unseen_status score(us_detector *detector, us_buffer *x, int n, us_buffer
     return us_gaussian_code_divergence(v->code, &values, columns[1], error);
 }
 
-static unseen_status map(us_detector *detector, us_buffer *x, int n, us_anomaly_map *maps,
-                         us_buffer *out, unseen_error *error) {
+static unseen_status map(us_detector *detector, const us_detector_map_args *args,
+                         unseen_error *error) {
     vae *v = detector->state;
-    US_TRY(run(detector, DECODER, us_tape_output(v->tapes[MEAN]), n, US_TRAINING_NONE, error));
-    return us_anomaly_map_error(maps, x, us_tape_output(v->tapes[DECODER]), out, error);
+    US_TRY(
+        run(detector, DECODER, us_tape_output(v->tapes[MEAN]), args->n, US_TRAINING_NONE, error));
+    return us_anomaly_map_error(args->map, args->x, us_tape_output(v->tapes[DECODER]), args->out,
+                                error);
 }
 
 const us_detector_type us_vae_detector = {

@@ -65,8 +65,8 @@ unseen_status us_class_entropy_run(us_class_entropy *entropy, const us_class_ent
                                    unseen_error *error) {
     const double scale = 1.0 / args->n;
     US_TRY(us_kernel_run(entropy->each, (size_t[]){entropy->groups, 1, 1}, error, "bbbbifi",
-                         args->y, args->labels, args->dy, args->entropies, args->n, scale,
-                         args->accumulate));
+                         args->y, args->labels, args->dy, args->entropies, args->n,
+                         args->gradient_of_sum ? 1.0 : scale, args->accumulate));
     if (!args->losses) return UNSEEN_OK;
     return us_kernel_run(entropy->sum, (size_t[]){1, 1, 1}, error, "bbif", args->entropies,
                          args->losses, args->slot, scale);
@@ -74,7 +74,7 @@ unseen_status us_class_entropy_run(us_class_entropy *entropy, const us_class_ent
 
 unseen_status us_class_entropy_weighted(us_class_entropy *entropy, const us_class_weighting *args,
                                         unseen_error *error) {
-    return us_kernel_run(entropy->weighted, (size_t[]){entropy->groups, 1, 1}, error, "bbbUii",
-                         args->y, args->weights, args->scores, (uint64_t)args->first, args->n,
-                         args->accumulate);
+    return us_kernel_run(entropy->weighted, (size_t[]){entropy->groups, 1, 1}, error, "bbbbUii",
+                         args->y, args->weights, args->dy, args->scores, (uint64_t)args->first,
+                         args->n, args->accumulate);
 }

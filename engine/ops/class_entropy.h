@@ -37,15 +37,16 @@ typedef struct us_class_entropy_args {
     int slot;
     int n;
     bool accumulate;
+    bool gradient_of_sum; /* dy is that of the sum over images: of each its own entropy's */
 } us_class_entropy_args;
 unseen_status us_class_entropy_run(us_class_entropy *entropy, const us_class_entropy_args *args,
                                    unseen_error *error);
 
 /* scores[j] becomes minus the sum over classes c of weights[first + c] log p[c][j], where p are a
  * head's softmax, or is increased by it (accumulate): the cross entropy with weights in the place
- * of a label. */
+ * of a label. dy (NULL: not wanted) becomes its gradient, before y's activation. */
 typedef struct us_class_weighting {
-    us_buffer *y, *weights, *scores;
+    us_buffer *y, *weights, *scores, *dy;
     size_t first;
     int n;
     bool accumulate;

@@ -6,7 +6,7 @@
 #include "base/random.h"
 
 struct us_transformation {
-    us_kernel *draw, *each, *all;
+    us_kernel *draw, *each, *all, *adjoint;
     size_t groups[3];
     int batch;
 };
@@ -23,13 +23,13 @@ unseen_status us_transformation_create(us_device *device, us_purpose purpose,
     transformation->groups[0] = (size_t)(occupied / vectors);
     transformation->groups[1] = (size_t)shape.channels * (size_t)shape.height;
     transformation->groups[2] = 1;
-    const char *const names[] = {"transformation_draw", "transformation_each",
-                                 "transformation_all"};
+    const char *const names[] = {"transformation_draw", "transformation_each", "transformation_all",
+                                 "transformation_adjoint"};
     us_kernel **const kernels[] = {&transformation->draw, &transformation->each,
-                                   &transformation->all};
+                                   &transformation->all, &transformation->adjoint};
     const us_build build = {.device = device, .purpose = purpose, .label.pass = US_PASS_IMAGES};
     unseen_status status = UNSEEN_OK;
-    for (int i = 0; i < 3 && status == UNSEEN_OK; i++)
+    for (int i = 0; i < 4 && status == UNSEEN_OK; i++)
         status = us_kernel_create(
             &build, "transformation", names[i], kernels[i], error,
             "-DCHANNELS=%d -DHEIGHT=%d -DWIDTH=%d -DBATCH=%d -DFLIPS=%d -DSHIFTS=%d "
@@ -49,6 +49,7 @@ void us_transformation_destroy(us_transformation *transformation) {
     us_kernel_destroy(transformation->draw);
     us_kernel_destroy(transformation->each);
     us_kernel_destroy(transformation->all);
+    us_kernel_destroy(transformation->adjoint);
     free(transformation);
 }
 
@@ -69,4 +70,11 @@ unseen_status us_transformation_each(us_transformation *transformation, us_buffe
 unseen_status us_transformation_all(us_transformation *transformation, us_buffer *x, int t,
                                     us_buffer *out, int n, unseen_error *error) {
     return us_kernel_run(transformation->all, transformation->groups, error, "bbii", x, out, t, n);
+}
+
+unseen_status us_transformation_adjoint(us_transformation *transformation, us_buffer *gradient,
+                                        int t, bool accumulate, us_buffer *dx,
+                                        unseen_error *error) {
+    return us_kernel_run(transformation->adjoint, transformation->groups, error, "bbii", gradient,
+                         dx, t, accumulate);
 }

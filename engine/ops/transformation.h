@@ -45,4 +45,9 @@ unseen_status us_transformation_each(us_transformation *transformation, us_buffe
 unseen_status us_transformation_all(us_transformation *transformation, us_buffer *x, int t,
                                     us_buffer *out, int n, unseen_error *error);
 
+/* dx becomes the gradient with respect to the images, of all lanes, from that with respect to what
+ * transformation t makes of them, or is increased by it (accumulate). */
+unseen_status us_transformation_adjoint(us_transformation *transformation, us_buffer *gradient,
+                                        int t, bool accumulate, us_buffer *dx, unseen_error *error);
+
 #endif

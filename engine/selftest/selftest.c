@@ -129,6 +129,8 @@ static void send_progress(us_selftest *test) {
     ROW(bounded_steps)                                                                             \
     ROW(images)                                                                                    \
     ROW(pixel_scores)                                                                              \
+    ROW(pixel_gradients)                                                                           \
+    ROW(score_slopes)                                                                              \
     ROW(anomaly_maps)                                                                              \
     ROW(anomaly_grids)                                                                             \
     ROW(random_codes)                                                                              \

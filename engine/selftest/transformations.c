@@ -23,6 +23,7 @@ typedef struct transformation_case {
 static const transformation_case transformation_cases[] = {
     {"rotations, flips and shifts", {4, 2, 9, 2, 2}, {3, 7, 7}, 33, 0},
     {"flips and shifts", {1, 2, 9, 3, 1}, {1, 7, 5}, 17, 128},
+    {"shifts as far as may be", {1, 1, 9, 6, 4}, {1, 7, 5}, 5, 0},
     {"rotations", {4, 1, 1, 0, 0}, {5, 1, 1}, 1, 0},
 };
 
@@ -64,6 +65,20 @@ static int drawn(const us_transformations *set, int image) {
     return (int)(((uint64_t)words[0] * (uint64_t)us_transformations_count(set)) >> 32);
 }
 
+/* What reference_transform does, transposed: what it takes to a pixel, of a 1 elsewhere. Adds to out. */
+static void reference_adjoint(const us_transformations *set, us_shape shape, int t,
+                              const double *gradient, double *out, size_t n, double *room) {
+    const size_t size = (size_t)(shape.height * shape.width);
+    double *unit = room + 2 * size, *moved = unit + size;
+    for (size_t p = 0; p < size; p++) {
+        for (size_t q = 0; q < size; q++)
+            unit[q] = q == p;
+        reference_transform(set, shape, t, unit, moved, 1, room);
+        for (size_t q = 0; q < size; q++)
+            out[p * n] += moved[q] * gradient[q * n];
+    }
+}
+
 /* fixed: as us_transformation_draw has it. */
 static void reference_batch(const transformation_case *wanted, int fixed, const us_test_values *x,
                             us_test_values *out, double *room) {
@@ -75,6 +90,30 @@ static void reference_batch(const transformation_case *wanted, int fixed, const 
             reference_transform(&wanted->set, wanted->shape, t, x->host + first, out->host + first,
                                 n, room);
         }
+}
+
+/* The gradients of two transformations add up. */
+static unseen_status check_adjoint(us_selftest *test, const transformation_case *wanted,
+                                   us_transformation *transformation, us_test_values *x,
+                                   us_test_values *out, double *room, unseen_error *error) {
+    const size_t plane = (size_t)(wanted->shape.height * wanted->shape.width) * (size_t)x->n;
+    const int count = us_transformations_count(&wanted->set);
+    for (int t = count - 1; t >= 0; t -= count / 5 + 1) {
+        const int pair[2] = {t, (t * 7 + 1) % count};
+        for (size_t i = 0; i < plane * (size_t)wanted->shape.channels; i++)
+            out->host[i] = 0;
+        for (int i = 0; i < 2; i++) {
+            US_TRY(us_transformation_adjoint(transformation, x->device, pair[i], i > 0, out->device,
+                                             error));
+            for (size_t c = 0; c < (size_t)wanted->shape.channels; c++)
+                for (size_t j = 0; j < (size_t)wanted->n; j++)
+                    reference_adjoint(&wanted->set, wanted->shape, pair[i], x->host + c * plane + j,
+                                      out->host + c * plane + j, (size_t)x->n, room);
+        }
+        US_TRY(us_test_values_compare(test, out, "transformation", "adjoint", wanted->shape, 1e-6,
+                                      1, false, error));
+    }
+    return UNSEEN_OK;
 }
 
 static unseen_status check_transformations(us_selftest *test, const transformation_case *wanted,
@@ -106,7 +145,7 @@ static unseen_status run_transformations(us_selftest *test, int number, unseen_e
     us_test_values x = {0}, out = {0};
     us_buffer *labels = NULL;
     unseen_status status = UNSEEN_OK;
-    double *room = calloc(2 * rows, sizeof *room);
+    double *room = calloc(4 * rows, sizeof *room);
     if (!room) return us_fail_memory(error, "the self-test");
     US_CHECK(us_test_values_create(test, rows, wanted->n, batch, &x, error));
     US_CHECK(us_test_values_create(test, rows, wanted->n, batch, &out, error));
@@ -117,6 +156,7 @@ static unseen_status run_transformations(us_selftest *test, int number, unseen_e
     US_CHECK(us_transformation_create(test->device, US_PURPOSE_SCORING, &wanted->set, wanted->shape,
                                       batch, &transformation, error));
     US_CHECK(check_transformations(test, wanted, transformation, &x, &out, labels, room, error));
+    US_CHECK(check_adjoint(test, wanted, transformation, &x, &out, room, error));
 done:
     us_transformation_destroy(transformation);
     us_test_values_destroy(&x);
@@ -147,7 +187,7 @@ static const entropy_case entropy_cases[] = {
 enum { ENTROPY_CASES = sizeof entropy_cases / sizeof *entropy_cases };
 
 typedef struct entropy_test {
-    us_test_values y, dy, entropies, weights, scores, loss;
+    us_test_values y, dy, entropies, weights, scores, weighted, loss;
     us_buffer *labels;
     us_class_entropy *entropy;
 } entropy_test;
@@ -170,6 +210,7 @@ static unseen_status create_entropy(us_selftest *test, const entropy_case *wante
     US_TRY(us_test_values_create(test, 1, n, batch, &t->entropies, error));
     US_TRY(us_test_values_create(test, 2 * classes, 1, 1, &t->weights, error));
     US_TRY(us_test_values_create(test, 1, n, batch, &t->scores, error));
+    US_TRY(us_test_values_create(test, classes, n, batch, &t->weighted, error));
     US_TRY(us_test_values_create(test, 1, 1, 1, &t->loss, error));
     us_test_values_random(test, &t->y, wanted->scale, 0);
     us_test_values_random(test, &t->entropies, 1, 0);
@@ -194,21 +235,25 @@ static unseen_status create_entropy(us_selftest *test, const entropy_case *wante
                                    wanted->activation, &t->entropy, error);
 }
 
-/* A head of one image, whose scores begin at y: adds to its entropy and its weighted score. */
+/* A head of one image, whose scores begin at y: adds to its entropy and its weighted score. Gradients
+ * are those of the mean over images, and of each image's weighted score. */
 static void reference_head(const entropy_case *wanted, entropy_test *t, size_t begin, size_t size,
                            size_t own, size_t j) {
     const size_t n = (size_t)wanted->n;
-    double top = -INFINITY, sum = 0;
-    for (size_t c = begin; c < begin + size; c++)
+    const double *weights = t->weights.host + us_class_heads_classes(&wanted->heads);
+    double top = -INFINITY, sum = 0, weight = 0;
+    for (size_t c = begin; c < begin + size; c++) {
         top = fmax(top, t->y.host[c * n + j]);
+        weight += weights[c];
+    }
     for (size_t c = begin; c < begin + size; c++)
         sum += exp(t->y.host[c * n + j] - top);
     for (size_t c = begin; c < begin + size; c++) {
         const double y = t->y.host[c * n + j];
-        const size_t second = (size_t)us_class_heads_classes(&wanted->heads);
-        t->dy.host[c * n + j] = (exp(y - top) / sum - (c == begin + own)) / (double)n *
-                                us_activation_slope(wanted->activation, y);
-        t->scores.host[j] += t->weights.host[second + c] * (log(sum) + top - y);
+        const double share = exp(y - top) / sum, slope = us_activation_slope(wanted->activation, y);
+        t->dy.host[c * n + j] = (share - (c == begin + own)) / (double)n * slope;
+        t->weighted.host[c * n + j] = (weight * share - weights[c]) * slope;
+        t->scores.host[j] += weights[c] * (log(sum) + top - y);
     }
     t->entropies.host[j] += log(sum) + top - t->y.host[(begin + own) * n + j];
 }
@@ -247,6 +292,7 @@ static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted
     const us_class_weighting weighting = {.y = t->y.device,
                                           .weights = t->weights.device,
                                           .scores = t->scores.device,
+                                          .dy = t->weighted.device,
                                           .first = (size_t)classes,
                                           .n = wanted->n,
                                           .accumulate = true};
@@ -259,6 +305,16 @@ static unseen_status check_entropy(us_selftest *test, const entropy_case *wanted
     US_TRY(us_test_values_compare(test, &t->dy, name, "gradient", shape, 1e-5, 1e-9, true, error));
     US_TRY(
         us_test_values_compare(test, &t->scores, name, "weighted", shape, 1e-5, 1e-3, true, error));
+    US_TRY(us_test_values_compare(test, &t->weighted, name, "gradient, weighted", shape, 1e-5, 1e-6,
+                                  true, error));
+    args.gradient_of_sum = true;
+    args.accumulate = false;
+    args.losses = NULL;
+    US_TRY(us_class_entropy_run(t->entropy, &args, error));
+    for (size_t i = 0; i < t->dy.rows * (size_t)wanted->n; i++)
+        t->dy.host[i] *= wanted->n;
+    US_TRY(us_test_values_compare(test, &t->dy, name, "gradient of the sum", shape, 1e-5, 1e-8,
+                                  true, error));
     return us_test_values_compare(test, &t->loss, name, "loss", shape, 1e-5, 1e-3, false, error);
 }
 
@@ -266,8 +322,9 @@ static unseen_status run_entropy(us_selftest *test, int number, unseen_error *er
     const entropy_case *wanted = &entropy_cases[number];
     entropy_test t = {0};
     unseen_status status = check_entropy(test, wanted, &t, error);
-    us_test_values *const all[] = {&t.y, &t.dy, &t.entropies, &t.weights, &t.scores, &t.loss};
-    for (int i = 0; i < 6; i++)
+    us_test_values *const all[] = {&t.y,      &t.dy,       &t.entropies, &t.weights,
+                                   &t.scores, &t.weighted, &t.loss};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         us_test_values_destroy(all[i]);
     us_buffer_destroy(t.labels);
     us_class_entropy_destroy(t.entropy);

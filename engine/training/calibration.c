@@ -26,6 +26,20 @@ double us_score_combine(const us_detector_spec *spec, const us_calibration *cali
     return result;
 }
 
+us_score_parts us_score_parts_of(const us_detector_spec *spec, const us_calibration *calibration) {
+    us_score_parts parts = {.maximum = spec->scoring.combine == US_COMBINE_MAXIMUM,
+                            .count = us_detector_own_columns(spec->type)};
+    const bool single = us_detector_column_count(spec) == 1;
+    for (int i = 0; i < parts.count; i++) {
+        const double weight = single ? 1 : spec->scoring.weights[i];
+        const bool plain = single || spec->scoring.combine == US_COMBINE_SUM;
+        const double scale = plain ? weight : weight / calibration->deviation[i];
+        parts.factors[i] = scale * spec->type->columns[i].sign;
+        parts.offsets[i] = plain ? 0 : -scale * calibration->mean[i];
+    }
+    return parts;
+}
+
 static unseen_status not_finite(const us_detector_spec *spec, int column, unseen_error *error) {
     const struct us_detector_column c = us_detector_column(spec, column);
     return us_fail(

@@ -29,6 +29,9 @@ unseen_status us_calibration_measure(const us_detector_spec *spec, double *const
 double us_score_combine(const us_detector_spec *spec, const us_calibration *calibration,
                         double *const *columns, int64_t image);
 
+/* The same as parts, of the numbers that the device gives for the type's own columns. */
+us_score_parts us_score_parts_of(const us_detector_spec *spec, const us_calibration *calibration);
+
 /* A model's file holds it as JSON in its metadata. Of a spec without a type members are joined, there are no
  * columns. UNSEEN_BAD_INPUT where it is not there. */
 unseen_status us_calibration_save(const us_detector_spec *spec, const us_calibration *calibration,

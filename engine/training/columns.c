@@ -42,7 +42,11 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
             return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
     }
-    return of->maps ? us_map_pass_create(detector, of->maps, &pass->maps, error) : UNSEEN_OK;
+    if (!of->maps) return UNSEEN_OK;
+    if (of->maps->pixels_alone)
+        return us_map_pass_create(detector, NULL, of->maps, &pass->maps, error);
+    const us_score_parts parts = us_score_parts_of(detector->spec, of->calibration);
+    return us_map_pass_create(detector, &parts, of->maps, &pass->maps, error);
 }
 
 /* ended false: work may be under way that writes scores, which are then never freed. */
@@ -63,7 +67,7 @@ static unseen_status score_batch(scoring_pass *pass, int slot, int64_t first, in
     us_image_batch_args batch = {.out = detector->x, .first = first, .n = n};
     US_TRY(us_image_batch_load(pass->loader, &batch, error));
     US_TRY(us_detector_score(detector, detector->x, n, pass->columns, error));
-    if (pass->maps) US_TRY(us_map_pass_run(pass->maps, slot, first, n, error));
+    if (pass->maps) US_TRY(us_map_pass_run(pass->maps, pass->columns, slot, first, n, error));
     us_detector_next_batch(detector);
     for (int c = 0; c < pass->column_count; c++)
         US_TRY(us_buffer_read_later(pass->columns[c], 0, pass->scores[c] + first,

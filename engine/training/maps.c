@@ -12,6 +12,7 @@ enum { TOGETHER = 16 }; /* floats of a cache line: images that are taken out of 
 struct us_map_pass {
     us_detector *detector;
     us_map_consumer consumer;
+    us_score_parts parts;
     us_anomaly_map *map;
     us_buffer *maps; /* [pixels][padded] */
     struct batch {
@@ -51,19 +52,21 @@ static bool reserve(us_map_pass *pass) {
     return room;
 }
 
-unseen_status us_map_pass_create(us_detector *detector, const us_map_consumer *consumer,
-                                 us_map_pass **out, unseen_error *error) {
+unseen_status us_map_pass_create(us_detector *detector, const us_score_parts *parts,
+                                 const us_map_consumer *consumer, us_map_pass **out,
+                                 unseen_error *error) {
     *out = NULL;
     us_map_pass *pass = calloc(1, sizeof *pass);
     if (!pass) return us_fail_memory(error, "maps");
     const us_shape input = detector->spec->input;
     pass->detector = detector;
     pass->consumer = *consumer;
+    if (parts) pass->parts = *parts;
     pass->pixels = (size_t)input.height * (size_t)input.width;
     pass->values = consumer->pixels ? us_shape_size(input) : 0;
     const size_t bytes = pass->pixels * (size_t)detector->padded * sizeof(float);
     unseen_status status = UNSEEN_OK;
-    if (us_detector_has_maps(detector->spec))
+    if (us_detector_has_maps(detector->spec) && !consumer->pixels_alone)
         status = us_anomaly_map_create(detector->device, input, detector->padded,
                                        detector->spec->scoring.map_smoothing, &pass->map, error);
     if (status == UNSEEN_OK && pass->map)
@@ -89,11 +92,17 @@ void us_map_pass_destroy(us_map_pass *pass, bool ended) {
     free(pass);
 }
 
-unseen_status us_map_pass_run(us_map_pass *pass, int slot, int64_t first, int n,
-                              unseen_error *error) {
+unseen_status us_map_pass_run(us_map_pass *pass, us_buffer *const *columns, int slot, int64_t first,
+                              int n, unseen_error *error) {
     us_detector *detector = pass->detector;
     struct batch *batch = &pass->batches[slot];
-    if (pass->map) US_TRY(us_detector_map(detector, detector->x, n, pass->map, pass->maps, error));
+    const us_detector_map_args args = {.x = detector->x,
+                                       .n = n,
+                                       .columns = columns,
+                                       .parts = &pass->parts,
+                                       .map = pass->map,
+                                       .out = pass->maps};
+    if (pass->map) US_TRY(us_detector_map(detector, &args, error));
     batch->first = first;
     batch->n = n;
     const size_t lane_bytes = (size_t)detector->padded * sizeof(float);

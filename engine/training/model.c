@@ -201,11 +201,19 @@ static void take_column(const us_detector_spec *spec, const us_scored_images *im
 
 /* ---- scores of whole images ---- */
 
+/* Maps, where they are wanted, are those of the model's own scores. */
+static unseen_status take_columns(us_model *model, const us_scored_images *of,
+                                  double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
+    us_scored_images own = *of;
+    own.calibration = &model->calibration;
+    return us_columns_take(model->detector, &own, columns, error);
+}
+
 static unseen_status detector_scores(us_model *model, const us_scored_images *of, double *scores,
                                      double *const *parts, unseen_error *error) {
     const us_detector_spec *spec = model->detector->spec;
     double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_columns_take(model->detector, of, columns, error));
+    US_TRY(take_columns(model, of, columns, error));
     unseen_status status = join_columns(spec, &model->calibration, of, columns, scores, error);
     for (int c = 0; status == UNSEEN_OK && parts && c < us_detector_column_count(spec); c++)
         take_column(spec, of, columns[c], parts[c]);
@@ -462,7 +470,7 @@ unseen_status us_model_score(us_model *model, const us_scored_images *images, us
 unseen_status us_model_show(us_model *model, const us_scored_images *images, unseen_error *error) {
     if (!model->detector) return us_joint_maps_show(model, images, error);
     double *columns[US_DETECTOR_MAX_COLUMNS];
-    US_TRY(us_columns_take(model->detector, images, columns, error));
+    US_TRY(take_columns(model, images, columns, error));
     us_columns_release(columns);
     return UNSEEN_OK;
 }

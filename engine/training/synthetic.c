@@ -64,7 +64,8 @@ unseen_status us_synthetic_take(us_detector *detector, const us_scored_images *n
     free(windows);
     base->pixels = malloc((size_t)base->count * us_shape_size(shape) + 1);
     if (status == UNSEEN_OK && !base->pixels) status = us_fail_memory(error, "images");
-    const us_map_consumer consumer = {.take = keep, .user = base, .pixels = true};
+    const us_map_consumer consumer = {
+        .take = keep, .user = base, .pixels = true, .pixels_alone = true};
     us_scored_images of = *normal;
     of.selection = selection;
     of.count = base->count;
