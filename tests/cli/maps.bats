@@ -77,7 +77,7 @@ PYTHON
 }
 
 @test "maps: every detector that says so has them, in several batches alike" {
-    for name in vae boss alocc ocgan synthetic_defects deep_svdd; do
+    for name in vae boss alocc ocgan synthetic_defects deep_svdd transformations; do
         "$UNSEEN" train "$TESTS/tiny_$name.json" --epochs 1 --train "$DATA/train.npy" --quiet \
             --out "$name" --set /training/collapse/restarts=0 >/dev/null 2>&1 || fail "$name: no model"
         with_maps "$name" --overwrite
@@ -90,16 +90,16 @@ PYTHON
 }
 
 @test "maps: detectors without them say so, and which have some" {
-    "$UNSEEN" train "$TESTS/tiny_transformations.json" --epochs 1 --train "$DATA/train.npy" --quiet --out turned \
+    "$UNSEEN" train "$TESTS/tiny_contrastive.json" --epochs 1 --train "$DATA/train.npy" --quiet --out contrast \
         >/dev/null
-    fails_with 2 "transformations does not tell where.*alocc, autoencoder, boss, deep_svdd, ocgan, patch_density, synthetic_defects, vae" score turned --data "$DATA/spots.npy" \
+    fails_with 2 "contrastive does not tell where.*alocc, autoencoder, boss, deep_svdd, ocgan, patch_density, synthetic_defects, transformations, vae" score contrast --data "$DATA/spots.npy" \
         --out s.csv --maps maps
     nothing_written maps
-    succeeds run "$TESTS/tiny_transformations.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+    succeeds run "$TESTS/tiny_contrastive.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
         --out shown
     jq -e '.low == null and (.groups[0].images[0] | .image and (.map | not))' shown/pictures.json
     grep -q "does not tell where an image is anomalous" shown/report.html
-    fails_with 2 "transformations does not tell where" run "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" \
+    fails_with 2 "contrastive does not tell where" run "$TESTS/tiny_contrastive.json" --train "$DATA/train.npy" \
         --test "$DATA/spots.npy" --masks "$DATA/spot_masks.npy" --out other
     nothing_written other
 }
@@ -229,40 +229,47 @@ PYTHON
     [ "$(ls maps | wc -l)" -eq 22 ]
 }
 
+# squared_gradient CONFIG [OPTION...]: the map of a short run's score is its squared gradient.
+squared_gradient() {
+    local config=$1
+    shift
+    succeeds train "$TESTS/tiny_$config.json" --train "$DATA/train.npy" --epochs 3 --out "$config" --overwrite \
+        --set /scoring/map_smoothing=0 --quiet "$@"
+    python3 "$TESTS/gradient_twins.py" make "$DATA/test.npy" twins.npy
+    succeeds score "$config" --data twins.npy --out s.csv --maps maps --quiet --overwrite
+    python3 "$TESTS/gradient_twins.py" check s.csv Predicted maps/maps.npy || fail "$config $*"
+}
+
 @test "maps: of deep_svdd they are the squared gradient of the score, as finite differences are" {
-    succeeds train "$TESTS/tiny_deep_svdd.json" --train "$DATA/train.npy" --epochs 4 --out svdd \
-        --set /scoring/map_smoothing=0 --quiet
-    # one image in float32, and after it twins with a pixel a little brighter or darker
-    python3 - "$DATA/test.npy" <<'PYTHON'
-import array, struct, sys
-content = open(sys.argv[1], "rb").read()
-start = 10 + struct.unpack("<H", content[8:10])[0]
-image = [value / 127.5 - 1 for value in content[start + 256:start + 512]]
-pixels, step, images = [0, 17, 100, 119, 136, 137, 200, 255], 0.01, []
-images.append(image)
-for pixel in pixels:
-    for sign in (1, -1):
-        twin = list(image)
-        twin[pixel] += sign * step
-        images.append(twin)
-header = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 16, 16), }" % len(images)
-header += " " * ((54 - len(header)) % 64) + "\n"
-with open("twins.npy", "wb") as out:
-    out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
-    for twin in images:
-        array.array("f", [(value * 0.9 + 1) * 127.5 for value in twin]).tofile(out)
-PYTHON
-    succeeds score svdd --data twins.npy --out s.csv --columns c.csv --maps maps --quiet
-    python3 - <<'PYTHON' || fail "$(head -n 3 c.csv)"
-import array, csv
-rows = list(csv.DictReader(open("c.csv")))
-scores = [float(row["distance"]) for row in rows]
-maps = array.array("f", open("maps/maps.npy", "rb").read()[128:])[:256]
-pixels, step = [0, 17, 100, 119, 136, 137, 200, 255], 0.01 * 0.9
-largest = max(maps)
-assert largest > 0
-for index, pixel in enumerate(pixels):
-    slope = (scores[1 + 2 * index] - scores[2 + 2 * index]) / (2 * step)
-    assert abs(slope * slope - maps[pixel]) < 0.03 * maps[pixel] + 0.002 * largest, (pixel, slope * slope, maps[pixel])
+    squared_gradient deep_svdd
+}
+
+@test "maps: of transformations they are the squared gradient, taken back through each of them" {
+    squared_gradient transformations --set /detector/score=dirichlet
+    squared_gradient transformations --set /detector/flips=true --set /detector/shift=0.25 \
+        --set /detector/heads=separate --set /networks/classifier/5/units=12
+}
+
+@test "maps: of boss they may be the squared gradient of the score as it is combined" {
+    squared_gradient boss --set /detector/maps=score --set /detector/classifier_input=image \
+        --set /scoring/pixel=top_k --set /scoring/top_k=7 --set '/scoring/weights={"classifier": 0.5}'
+    squared_gradient boss --set /detector/maps=score --set /scoring/combine=maximum --set /scoring/pixel=relative
+}
+
+@test "maps: of alocc they may be the squared gradient, of both of the discriminator's scores" {
+    squared_gradient alocc --set /detector/maps=score --set /scoring/combine=standardized_sum \
+        --set '/scoring/weights={"discriminator_refined": 0.5, "discriminator_image": 2, "reconstruction": 1}'
+}
+
+@test "maps: of transformations, of tiles and of a run with masks" {
+    succeeds run "$TESTS/tiny_transformations.json" --epochs 1 --train "$DATA/train.npy" --test "$DATA/spots.npy" \
+        --labels "$DATA/spot_labels.npy" --masks "$DATA/spot_masks.npy" --set /input/height=8 --set /input/width=8 \
+        --set /input/fit=tile --out tiled --json
+    jq -e '.pixel_auroc > 0 and .masks.regions == 10' <<<"$output"
+    with_maps tiled --overwrite
+    python3 - <<'PYTHON'
+import array
+values = array.array("f", open("maps/maps.npy", "rb").read()[128:])
+assert len(values) == 21 * 32 * 32 and all(value >= 0 for value in values) and len(set(values)) > 2000
 PYTHON
 }

@@ -47,6 +47,19 @@ bench() { run --separate-stderr "$tool" --unseen "$fake" --python "$fake" "$@"; 
     grep -q -- "--channels 1 " "$STATE/unseen" && grep -q "^64 L " "$STATE/Pillow"
 }
 
+@test "bench_photographs: epochs of training from a folder and from an array, without the first ones" {
+    TRAINS=1 bench "$STATE/a" --train strong.json --rounds 2 --epochs 3 --size 32 --json
+    [ "$status" -eq 0 ] || fail "failed"
+    jq -e '.epochs == {folder: [90, 92, 90, 92], npy: [100, 102, 100, 102]} and .images_per_second.npy == 101
+        and .ratio == 91 / 101' <<<"$output"
+    # a round more, that fills the cache, and folder and array take turns
+    [ "$(wc -l <"$STATE/train")" -eq 6 ]
+    sed -n 1p "$STATE/train" | grep -q "^train strong.json --train $STATE/a --epochs 3 .*/input/width=32"
+    sed -n 2p "$STATE/train" | grep -q -- "--train .*/images.npy "
+    TRAINS=1 bench "$STATE/a" --train strong.json --rounds 1
+    [[ $output == *"the folder at 0.901 of the array's speed" ]] || fail "$output"
+}
+
 @test "bench_photographs: makes small JPEGs where no folder is given" {
     bench --small 7 --rounds 1 --json
     [ "$status" -eq 0 ] || fail "failed"
