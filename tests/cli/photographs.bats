@@ -15,6 +15,7 @@ setup() {
     FORMATS=$BATS_FILE_TMPDIR/formats UPRIGHT=$BATS_FILE_TMPDIR/upright
     CLASSES=$BATS_FILE_TMPDIR/classes ODD=$BATS_FILE_TMPDIR/odd
     CONFIG=$TESTS/tiny.json
+    export TESTS
 }
 
 # pixels PACKED PYTHON: a statement that sees `images`, {name: image[y][x][channel]}, and `near`.
@@ -232,6 +233,29 @@ assert [row[7] for row in image] == [(40, 180, 60)] * 4 + [(220, 220, 210)] * 4'
     [ ! -e out.npy ]
     [ ! -e out.csv ]
     nothing_written run
+}
+
+@test "a photograph that vanishes while those before it are decoded ends in a message that names it" {
+    command -v taskset >/dev/null || skip "no taskset"
+    mkdir going
+    python3 - going/a.png <<'PYTHON'
+import os, sys
+sys.path.insert(0, os.environ["TESTS"])
+from make_photographs import png
+# large, so that it takes a while: what is beside it is gone long before it is done
+open(sys.argv[1], "wb").write(png(16000, 8000, 0, (os.urandom(50) * 320 for _ in range(8000))))
+PYTHON
+    cp "$ODD/tiny/one.png" going/z.png
+    taskset -c 0 "$UNSEEN" pack going out.npy --size 16x16 >/dev/null 2>message 3>&- &
+    local packing=$!
+    until grep -q '2 photographs' message; do
+        kill -0 $packing || fail "ended too soon: $(cat message)"
+    done
+    rm going/z.png
+    local code=0
+    wait $packing || code=$?
+    [ $code -ne 0 ] && grep -q 'z.png: .*No such file' message || fail "code $code: $(cat message)"
+    [ ! -e out.npy ]
 }
 
 @test "a pixel is a photograph, too" {
