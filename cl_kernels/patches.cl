@@ -8,6 +8,9 @@
  *     patch_squares     parts[split][n], sums of squares
  *     patch_gather      b -> features [CHANNELS][SIDE][SIDE][cells][n]
  *     patch_add         map += scale * distances
+ *     texture_halve     a -> a of the next octave
+ *     texture_measure   a of an octave -> its part of cells [CHANNELS][1 + 2 OCTAVES][cells][n]
+ *     texture_gather    cells -> features [CHANNELS][1 + 2 OCTAVES][SIDE][SIDE][cells][n]
  *
  * Images are [CHANNELS][HEIGHT][WIDTH][BATCH], cells [ROWS_OF_CELLS][COLUMNS_OF_CELLS]. Work-groups
  * are (lane groups, splits of rows of the batch), and an item has ROWS rows, each a vector wide:
@@ -22,6 +25,8 @@
  *     RADIUS    of the local mean, 2 RADIUS + 1 pixels wide (8)
  *     LOGARITHM 1: relative intensities, 0: intensities
  *     SIDE, STEP, DILATION, ROWS_OF_CELLS, COLUMNS_OF_CELLS   of the patches
+ *     OCTAVES   of textures; 0: none are measured
+ *     LEAST_ENERGY   is added to mean squares before their logarithm (1e-5)
  *
  * Twin of engine/ops/patches.c. */
 
@@ -135,6 +140,68 @@ __kernel GROUP_ATTRIBUTE void patch_add(__global const float *restrict distances
         const size_t i = (size_t)row * BATCH + lane;
         const vec before = begins ? (vec)(0.0f) : vec_load(map + i);
         vec_store(before + scale * vec_load(distances + i), map + i);
+    }
+}
+
+#define TEXTURES (1 + 2 * OCTAVES)
+
+/* height, width: of a. */
+__kernel GROUP_ATTRIBUTE void texture_halve(__global const float *restrict a, int height, int width,
+                                            __global float *restrict b) {
+    const int lane = ITEM_LANE, rows = (height + 1) / 2, columns = (width + 1) / 2;
+    FOR_ROWS(row, CHANNELS * rows * columns) {
+        const int y = row / columns % rows * 2, x = row % columns * 2;
+        const int plane = row / (rows * columns) * height;
+        const int below = min(y + 1, height - 1), right = min(x + 1, width - 1);
+        const vec sum = vec_load(a + (size_t)((plane + y) * width + x) * BATCH + lane) +
+                        vec_load(a + (size_t)((plane + y) * width + right) * BATCH + lane) +
+                        vec_load(a + (size_t)((plane + below) * width + x) * BATCH + lane) +
+                        vec_load(a + (size_t)((plane + below) * width + right) * BATCH + lane);
+        vec_store(0.25f * sum, b + (size_t)row * BATCH + lane);
+    }
+}
+
+/* height, width: of a in this octave. */
+__kernel GROUP_ATTRIBUTE void texture_measure(__global const float *restrict a, int octave,
+                                              int height, int width,
+                                              __global float *restrict cells) {
+    const int lane = ITEM_LANE, step = STEP >> octave;
+    FOR_ROWS(row, CHANNELS * CELLS) {
+        const int cell = row % CELLS, channel = row / CELLS;
+        const int top = cell / COLUMNS_OF_CELLS * step, left = cell % COLUMNS_OF_CELLS * step;
+        const int bottom = min(top + step, height), right = min(left + step, width);
+        __global const float *plane = a + (size_t)channel * height * width * BATCH + lane;
+        vec mean = (vec)(0.0f), along_x = (vec)(0.0f), along_y = (vec)(0.0f);
+        for (int y = top; y < bottom; y++)
+            for (int x = left; x < right; x++) {
+                const vec value = vec_load(plane + (size_t)(y * width + x) * BATCH);
+                const int next = min(x + 1, width - 1), below = min(y + 1, height - 1);
+                const vec dx = vec_load(plane + (size_t)(y * width + next) * BATCH) - value;
+                const vec dy = vec_load(plane + (size_t)(below * width + x) * BATCH) - value;
+                mean += value;
+                along_x += dx * dx;
+                along_y += dy * dy;
+            }
+        const float share = 1.0f / (float)((bottom - top) * (right - left));
+        __global float *out = cells + ((size_t)channel * TEXTURES * CELLS + cell) * BATCH + lane;
+        const size_t first = (size_t)(1 + 2 * octave) * CELLS * BATCH;
+        if (octave == 0) vec_store(mean * share, out);
+        vec_store(0.5f * log(along_x * share + LEAST_ENERGY), out + first);
+        vec_store(0.5f * log(along_y * share + LEAST_ENERGY), out + first + (size_t)CELLS * BATCH);
+    }
+}
+
+__kernel GROUP_ATTRIBUTE void texture_gather(__global const float *restrict cells,
+                                             __global float *restrict features) {
+    const int lane = ITEM_LANE, reach = (SIDE - 1) / 2;
+    FOR_ROWS(row, CHANNELS * TEXTURES * SIDE * SIDE * CELLS) {
+        const int cell = row % CELLS, tap = row / CELLS % (SIDE * SIDE);
+        const int value = row / (CELLS * SIDE * SIDE);
+        const int y = mirrored(cell / COLUMNS_OF_CELLS + tap / SIDE - reach, ROWS_OF_CELLS);
+        const int x = mirrored(cell % COLUMNS_OF_CELLS + tap % SIDE - reach, COLUMNS_OF_CELLS);
+        vec_store(
+            vec_load(cells + (size_t)(value * CELLS + y * COLUMNS_OF_CELLS + x) * BATCH + lane),
+            features + (size_t)row * BATCH + lane);
     }
 }
 #endif

@@ -150,7 +150,8 @@ static void send_progress(us_selftest *test) {
     ROW(lanes)                                                                                     \
     ROW(defects)                                                                                   \
     ROW(position_losses)                                                                           \
-    ROW(position_scores)
+    ROW(position_scores)                                                                           \
+    ROW(usual)
 
 #define DECLARATION(name) extern const us_selftest_group us_selftest_##name;
 #define ENTRY(name) &us_selftest_##name,
