@@ -5,6 +5,7 @@
 #include "network/plan.h"
 #include "training/config.h"
 #include "training/maps.h"
+#include "training/model.h"
 
 static cJSON *shape_json(us_shape shape) {
     return cJSON_CreateIntArray((int[]){shape.channels, shape.height, shape.width}, 3);
@@ -130,6 +131,7 @@ static cJSON *describe_members(const unseen_config *config, unseen_error *error)
     }
     complete =
         complete && cJSON_AddStringToObject(object, "name", config->name) &&
+        cJSON_AddBoolToObject(object, "maps", us_model_check_maps(config, NULL) == UNSEEN_OK) &&
         add(object, "input", shape_json(config->input)) &&
         cJSON_AddNumberToObject(object, "batch", config->training.batch) &&
         cJSON_AddNumberToObject(object, "parameters", (double)us_config_parameters(config)) &&

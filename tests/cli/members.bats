@@ -37,6 +37,8 @@ setup() {
     jq -s -e '[.[].member] == ["tiny", "turn", null] and .[2].synthetic_auc > 0' "$WHOLE/log.jsonl"
     grep -q "2 members" "$BATS_FILE_TMPDIR/whole.txt"
     [ -s "$WHOLE/report.html" ]
+    succeeds show "$TWO" --json
+    jq -e '.maps == true and [.members[].maps] == [true, false]' <<<"$output"
 }
 
 @test "the folder scores new images to the same bits, with maps joined" {

@@ -42,7 +42,29 @@ setup() {
     awk -F, 'NR > 1 && !($2 > 0) { exit 1 }' colour/prediction.csv || fail "no distances"
 }
 
+@test "patch_density: textures, standardised: spots, the model's file, and the bits of a resumed run" {
+    textures=("$SOURCE/configs/textures.json" --train "$DATA/train.npy" --test "$DATA/spots.npy"
+        --labels "$DATA/spot_labels.npy" --masks "$DATA/spot_masks.npy" --set /input/height=16
+        --set /input/width=16 --set /detector/patch=3 --set /detector/step=2 --set /detector/scales=2
+        --set /scoring/map_smoothing=0.5)
+    succeeds run "${textures[@]}" --out whole --json
+    jq -e '.auc > 0.95 and .pixel_auroc > 0.85 and .epochs == 0' <<<"$output" || fail "does not find spots"
+    succeeds score whole --data "$DATA/spots.npy" --out again.csv
+    cmp again.csv whole/prediction.csv
+    rm whole/model.safetensors
+    mv whole/prediction.csv before.csv
+    succeeds run --resume --out whole
+    cmp before.csv whole/prediction.csv
+    # Standardised or not is another score, and a model without what is usual does not pass for one with it.
+    succeeds run "${textures[@]}" --set /detector/standardize=false --out plain
+    ! cmp -s plain/prediction.csv before.csv || fail "standardising changes nothing"
+    cp plain/model.safetensors whole/model.safetensors
+    fails_with 2 "usual.0" score whole --data "$DATA/spots.npy" --out none.csv
+    awk -F, 'NR > 1 && !($2 > 0) { exit 1 }' plain/prediction.csv || fail "no distances"
+}
+
 @test "patch_density: what cannot be is said" {
+    fails_with 2 "/detector/step" check "$SOURCE/configs/textures.json" --set /detector/step=12
     fails_with 2 "trains nothing" bench "$SOURCE/configs/patch_density.json"
     fails_with 2 "/networks" check "$SOURCE/configs/patch_density.json" \
         --set '/networks={"encoder": [{"layer": "relu"}]}'
