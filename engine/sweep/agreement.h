@@ -7,8 +7,7 @@
 
 /* Adds {NAME: {runs, spearman, kendall}} for those of held_out_loss, loss and synthetic_auc that at
  * least three finished runs have beside an AUC; 1: the same order (for losses, of falling ones).
- * Spearman's rho of midranks, and Kendall's tau-b ("The treatment of ties in ranking problems",
- * Biometrika 33, 1945); null where all values are the same. false: no memory. */
+ * By us_rank_correlation; null where all values are the same. false: no memory. */
 bool us_agreement_add(cJSON *object, const us_sweep *sweep);
 
 #endif

@@ -47,6 +47,8 @@ static bool put(FILE *out, const cJSON *value) {
     }
     if (cJSON_IsString(value))
         fprintf(out, "%zu\"%s,", strlen(value->valuestring), value->valuestring);
+    else if (cJSON_IsNumber(value) && value->valuedouble == (double)value->valueint)
+        fprintf(out, "%d,", value->valueint); /* as below, and in less time */
     else if (cJSON_IsNumber(value))
         fprintf(out, "%.17g,", value->valuedouble);
     else

@@ -171,7 +171,8 @@ static unseen_status read_grid(const us_json *grid, axes *all, unseen_error *err
 
 static unseen_status read_runs(const us_json *runs, axes *all, unseen_error *error) {
     US_TRY(check_size(runs, error));
-    for (int i = 0; i < cJSON_GetArraySize(runs->value); i++) {
+    const int size = cJSON_GetArraySize(runs->value); /* which counts them */
+    for (int i = 0; i < size; i++) {
         us_json run = us_json_element(runs, i);
         us_overrides *list = NULL;
         US_TRY(add_axis(all, &list, error));
