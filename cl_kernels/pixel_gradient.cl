@@ -98,11 +98,13 @@ __kernel GROUP_ATTRIBUTE void pixel_gradient_rates(__global const float *restric
 
 /* dx becomes the gradient by x alone; dy that by y before y's activation, or it is added to what is
  * there (accumulate). */
-__kernel GROUP_ATTRIBUTE void
-pixel_gradient(__global const float *restrict x, __global const float *restrict y,
-               __global const float *restrict errors, __global const float *restrict rates,
-               __global const float *restrict slopes, __global float *restrict dx,
-               __global float *restrict dy, int n, int accumulate) {
+__kernel GROUP_ATTRIBUTE void pixel_gradient(__global const float *restrict x,
+                                             __global const float *restrict y,
+                                             __global const float *restrict errors,
+                                             __global const float *restrict rates,
+                                             __global const float *restrict slopes,
+                                             __global float *restrict dx,
+                                             __global float *restrict dy, int n, int accumulate) {
     const int lane = LANE_BASE(get_group_id(0), 1);
     const int first = (int)get_group_id(1) * ROWS, end = min(first + ROWS, PIXELS);
     const vec slope = vec_load(slopes + lane);
