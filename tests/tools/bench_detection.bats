@@ -350,8 +350,8 @@ END
     [ "$(jq -c .tables[0].rows[0].auc all.json)" = "$rows" ]
     [ "$(find runs/detection -maxdepth 1 -name 'set-*' | wc -l)" -eq 1 ]
     # A detector without maps is not asked for any; the table has a gap. Nor are there masks in every set.
-    ends 0 "${job[@]}" "$TESTS/tiny_transformations.json" --tiles set --set /input/channels=1
-    prints_like '^\| tiny_transformations +\| .*\| +- \| +- \| +3 \|'
+    ends 0 "${job[@]}" "$TESTS/tiny_contrastive.json" --tiles set --set /input/channels=1
+    prints_like '^\| tiny_contrastive +\| .*\| +- \| +- \| +3 \|'
     rm -r set/ground_truth
     touch set/later
     ends 0 "${job[@]}" --tiles set --epochs 2
