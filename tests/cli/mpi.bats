@@ -98,7 +98,7 @@ under_way() {
 
 @test "every detector: batches of two shards, the same bits by two ranks and by one process" {
     for name in boss vae alocc ocgan deep_svdd transformations residual contrastive synthetic_defects; do
-        local job=("$TESTS/tiny_$name.json" --train "$DATA/train.npy" --epochs 3 --set /training/shards=2)
+        local job=("$TESTS/tiny_$name.json" --train "$DATA/train.npy" --epochs 2 --set /training/shards=2)
         ranks 2 train "${job[@]}" --out $name
         succeeds train "${job[@]}" --out alone_$name
         cmp $name/model.safetensors alone_$name/model.safetensors || fail "$name: other bits"
@@ -110,7 +110,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
 
 @test "shards: one process, and 2, 3 and 4 ranks, also with unequal shares, have the same bits" {
     # Held-out images, and last batches with fewer images than shards.
-    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 20
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 8
         --set /training/held_out=0.1 --set /training/batch=22 --set /training/augmentation/noise=0.1)
     succeeds train "${job[@]}" --out one
     [ $(($(jq .training_images one/metrics.json) % 22)) -lt 4 ] || fail "the last batch is too large"
@@ -134,7 +134,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
 }
 
 @test "shards: a run that was stopped on one number of ranks goes on with any other, to the unbroken one's bits" {
-    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 120
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 50
         --set /training/batch=20)
     succeeds train "${job[@]}" --out unbroken
     mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
