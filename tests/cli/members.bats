@@ -38,7 +38,9 @@ setup() {
     grep -q "2 members" "$BATS_FILE_TMPDIR/whole.txt"
     [ -s "$WHOLE/report.html" ]
     succeeds show "$TWO" --json
-    jq -e '.maps == true and [.members[].maps] == [true, false]' <<<"$output"
+    jq -e '.maps == true and [.members[].maps] == [true, true]' <<<"$output"
+    succeeds show "$TESTS/tiny_contrastive.json" --json
+    jq -e '.maps == false' <<<"$output"
 }
 
 @test "the folder scores new images to the same bits, with maps joined" {
