@@ -208,45 +208,26 @@ static void destroy(us_detector *detector) {
 
 /* ---- learning ---- */
 
-static unseen_status learn_batch(us_detector *detector, const us_detector_survey *survey,
-                                 int64_t batch, unseen_error *error) {
+/* A pass over the training images: densities learn patches, or, once they have, the usual distances
+ * are learned. */
+static unseen_status learn_all(us_detector *detector, const us_detector_survey *survey, bool usual,
+                               unseen_error *error) {
     patch_density *d = detector->state;
-    int n = 0;
-    US_TRY(survey->load(survey->user, batch, &n, error));
-    US_TRY(us_patches_prepare(d->patches, detector->x, error));
-    for (int i = 0; i < d->scales; i++) {
-        US_TRY(us_patches_gather(d->patches, i, d->features, error));
-        US_TRY(us_density_learn(d->densities[i], d->features, n, error));
+    for (int64_t b = 0; b < survey->batches; b++) {
+        int n = 0;
+        US_TRY(survey->load(survey->user, b, &n, error));
+        US_TRY(us_patches_prepare(d->patches, detector->x, error));
+        for (int i = 0; i < d->scales; i++) {
+            US_TRY(us_patches_gather(d->patches, i, d->features, error));
+            if (!usual) {
+                US_TRY(us_density_learn(d->densities[i], d->features, n, error));
+                continue;
+            }
+            US_TRY(us_density_score(d->densities[i], d->features, d->distances, n, error));
+            US_TRY(us_usual_learn(d->usual[i], d->distances, n, error));
+        }
+        us_detector_next_batch(detector);
     }
-    us_detector_next_batch(detector);
-    return UNSEEN_OK;
-}
-
-/* After that: distances of a batch, of each scale. */
-static unseen_status learn_usual_batch(us_detector *detector, const us_detector_survey *survey,
-                                       int64_t batch, unseen_error *error) {
-    patch_density *d = detector->state;
-    int n = 0;
-    US_TRY(survey->load(survey->user, batch, &n, error));
-    US_TRY(us_patches_prepare(d->patches, detector->x, error));
-    for (int i = 0; i < d->scales; i++) {
-        US_TRY(us_patches_gather(d->patches, i, d->features, error));
-        US_TRY(us_density_score(d->densities[i], d->features, d->distances, n, error));
-        US_TRY(us_usual_learn(d->usual[i], d->distances, n, error));
-    }
-    us_detector_next_batch(detector);
-    return UNSEEN_OK;
-}
-
-static unseen_status learn_usual(us_detector *detector, const us_detector_survey *survey,
-                                 unseen_error *error) {
-    patch_density *d = detector->state;
-    for (int i = 0; i < d->scales; i++)
-        us_usual_begin(d->usual[i]);
-    for (int64_t b = 0; b < survey->batches; b++)
-        US_TRY(learn_usual_batch(detector, survey, b, error));
-    for (int i = 0; i < d->scales; i++)
-        US_TRY(us_usual_finish(d->usual[i], error));
     return UNSEEN_OK;
 }
 
@@ -255,11 +236,16 @@ static unseen_status finish(us_detector *detector, const us_detector_survey *sur
     patch_density *d = detector->state;
     for (int i = 0; i < d->scales; i++)
         US_TRY(us_density_begin(d->densities[i], survey->images, survey->seed, error));
-    for (int64_t b = 0; b < survey->batches; b++)
-        US_TRY(learn_batch(detector, survey, b, error));
+    US_TRY(learn_all(detector, survey, false, error));
     for (int i = 0; i < d->scales; i++)
         US_TRY(us_density_finish(d->densities[i], error));
-    return d->usual[0] ? learn_usual(detector, survey, error) : UNSEEN_OK;
+    if (!d->usual[0]) return UNSEEN_OK;
+    for (int i = 0; i < d->scales; i++)
+        us_usual_begin(d->usual[i]);
+    US_TRY(learn_all(detector, survey, true, error));
+    for (int i = 0; i < d->scales; i++)
+        US_TRY(us_usual_finish(d->usual[i], error));
+    return UNSEEN_OK;
 }
 
 static void name_scale(int scale, const char *what, char name[32]) {
