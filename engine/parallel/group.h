@@ -6,8 +6,9 @@
  * shards are the ranks of a group of their own (us_group_split), of which a process holds several.
  *
  * Sums are the same bits on every rank and at each repetition: they are added up in the order of a
- * binary tree over the ranks (sum.c), whichever process does it. No call waits for ever: a rank that ends, or whose machine falls silent, is noticed
- * (watch.h), and the others' calls return UNSEEN_FAILURE with a message that names it. */
+ * binary tree over the ranks (sum.c), whichever process does it. No call waits for ever: a rank that
+ * ends, or whose machine falls silent, is noticed (watch.h), and the others' calls return
+ * UNSEEN_FAILURE with a message that names it. */
 #ifndef US_PARALLEL_GROUP_H
 #define US_PARALLEL_GROUP_H
 
