@@ -26,12 +26,8 @@
  *
  * Twin of engine/ops/pixel_gradient.c. */
 
-#define ROOT_SUM 0
-#define MEAN 1
-#define MAXIMUM 2
-#define TOP_K 3
-#define SUM 4
-#define RELATIVE 5
+#include "pixel_score_kind.cl"
+
 #define CHOOSES (KIND == TOP_K || KIND == MAXIMUM)
 
 enum { THRESHOLD, ABOVE, AT, OWN, RATES };

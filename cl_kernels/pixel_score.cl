@@ -18,12 +18,8 @@
  *
  * Twin of engine/ops/pixel_score.c. */
 
-#define ROOT_SUM 0
-#define MEAN 1
-#define MAXIMUM 2
-#define TOP_K 3
-#define SUM 4
-#define RELATIVE 5
+#include "pixel_score_kind.cl"
+
 #define SPLITS CEIL_DIV(PIXELS, ROWS)
 
 #include "largest.cl"
