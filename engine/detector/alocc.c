@@ -50,13 +50,7 @@ static const us_key keys[] = {
      .maximum = 1e6,
      .fallback = {0.4},
      .help = "Weight of the refiner's mean squared error"},
-    {.name = "maps",
-     .kind = US_KEY_CHOICE,
-     .offset = offsetof(alocc_attributes, maps),
-     .choices = us_map_kinds,
-     .fallback = {US_MAPS_RECONSTRUCTION},
-     .help = "What maps show: reconstruction, the squared error of each pixel; score, the squared "
-             "gradient of the score as it is combined, the judge's part included"},
+    US_MAPS_KEY(offsetof(alocc_attributes, maps)),
     {.kind = US_KEY_END},
 };
 

@@ -140,13 +140,7 @@ static const us_key keys[] = {
      .choices = inputs,
      .fallback = {CLASSIFIED_RECONSTRUCTION},
      .help = "What the classifier looks at when an image is scored"},
-    {.name = "maps",
-     .kind = US_KEY_CHOICE,
-     .offset = offsetof(boss_attributes, maps),
-     .choices = us_map_kinds,
-     .fallback = {US_MAPS_RECONSTRUCTION},
-     .help = "What maps show: reconstruction, the squared error of each pixel; score, the squared "
-             "gradient of the score as it is combined, the judge's part included"},
+    US_MAPS_KEY(offsetof(boss_attributes, maps)),
     {.kind = US_KEY_END},
 };
 

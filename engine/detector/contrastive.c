@@ -436,26 +436,16 @@ static unseen_status finish(us_detector *detector, const us_detector_survey *sur
     return use_memory(detector, error);
 }
 
-static unseen_status add_copy(us_safetensors_builder *builder, const char *name, int rank,
-                              const int *dims, const float *values, unseen_error *error) {
-    size_t bytes = sizeof *values;
-    for (int i = 0; i < rank; i++)
-        bytes *= (size_t)dims[i];
-    float *copy = malloc(bytes);
-    if (!copy) return us_fail_memory(error, "features");
-    memcpy(copy, values, bytes);
-    return us_safetensors_add(builder, name, "F32", rank, dims, copy, bytes, error);
-}
-
 static unseen_status save(const us_detector *detector, us_safetensors_builder *builder,
                           unseen_error *error) {
     const contrastive *c = detector->state;
     const us_contrastive_memory *memory = &c->memory;
     if (!c->score) return UNSEEN_OK;
-    US_TRY(add_copy(builder, directions_name, 3,
-                    (int[]){US_TURNS, memory->dimensions, memory->points}, memory->directions,
-                    error));
-    return add_copy(builder, weights_name, 1, (int[]){2 * US_TURNS}, memory->weights, error);
+    US_TRY(us_safetensors_add_floats(builder, directions_name, 3,
+                                     (int[]){US_TURNS, memory->dimensions, memory->points},
+                                     memory->directions, error));
+    return us_safetensors_add_floats(builder, weights_name, 1, (int[]){2 * US_TURNS},
+                                     memory->weights, error);
 }
 
 static unseen_status load(us_detector *detector, const us_safetensors *file, unseen_error *error) {

@@ -132,29 +132,17 @@ static unseen_status save(const us_detector *detector, us_safetensors_builder *b
                               error);
 }
 
-static unseen_status find(const us_safetensors *file, const char *name, const char *dtype,
-                          size_t bytes, const us_safetensors_tensor **tensor, unseen_error *error) {
-    *tensor = us_safetensors_find(file, name);
-    if (!*tensor)
-        return us_fail(error, UNSEEN_BAD_INPUT, "%s: the tensor %s is missing", file->path, name);
-    if (strcmp((*tensor)->dtype, dtype) != 0 || (*tensor)->bytes != bytes)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: the tensor %s has %zu bytes of the type %s; the config wants %zu of %s",
-                       file->path, name, (*tensor)->bytes, (*tensor)->dtype, bytes, dtype);
-    return UNSEEN_OK;
-}
-
 static unseen_status load(us_detector *detector, const us_safetensors *file, unseen_error *error) {
     deep_svdd *d = detector->state;
     const us_safetensors_tensor *centre, *radius;
-    const size_t bytes = feature_count(detector) * sizeof(float);
-    US_TRY(find(file, centre_name, "F32", bytes, &centre, error));
-    US_TRY(find(file, radius_name, "F64", sizeof d->radius_squared, &radius, error));
+    const int count = (int)feature_count(detector), one = 1;
+    US_TRY(us_safetensors_expect(file, centre_name, "F32", 1, &count, &centre, error));
+    US_TRY(us_safetensors_expect(file, radius_name, "F64", 1, &one, &radius, error));
     memcpy(&d->radius_squared, radius->data, sizeof d->radius_squared);
     if (!(d->radius_squared >= 0) || isinf(d->radius_squared))
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: the tensor %s holds %g, which is no radius",
                        file->path, radius_name, d->radius_squared);
-    return us_buffer_write(d->centre, 0, centre->data, bytes, error);
+    return us_buffer_write(d->centre, 0, centre->data, centre->bytes, error);
 }
 
 /* ---- passes ---- */

@@ -49,28 +49,16 @@ static unseen_status use(us_answers *answers, unseen_error *error) {
 
 unseen_status us_answers_save(const us_answers *answers, us_safetensors_builder *builder,
                               unseen_error *error) {
-    const size_t bytes = count_of(answers) * sizeof *answers->alpha;
-    float *copy = malloc(bytes);
-    if (!copy) return us_fail_memory(error, what);
-    memcpy(copy, answers->alpha, bytes);
-    return us_safetensors_add(builder, alpha_name, "F32", 2,
-                              (int[]){answers->transformations, answers->classes}, copy, bytes,
-                              error);
+    const int dims[] = {answers->transformations, answers->classes};
+    return us_safetensors_add_floats(builder, alpha_name, 2, dims, answers->alpha, error);
 }
 
 unseen_status us_answers_load(us_answers *answers, const us_safetensors *file,
                               unseen_error *error) {
-    const size_t bytes = count_of(answers) * sizeof *answers->alpha;
-    const us_safetensors_tensor *tensor = us_safetensors_find(file, alpha_name);
-    if (!tensor)
-        return us_fail(error, UNSEEN_BAD_INPUT, "%s: the tensor %s is missing", file->path,
-                       alpha_name);
-    if (strcmp(tensor->dtype, "F32") != 0 || tensor->bytes != bytes)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: the tensor %s has %zu bytes of the type %s; the config wants %zu of "
-                       "F32",
-                       file->path, alpha_name, tensor->bytes, tensor->dtype, bytes);
-    memcpy(answers->alpha, tensor->data, bytes);
+    const int dims[] = {answers->transformations, answers->classes};
+    const us_safetensors_tensor *tensor;
+    US_TRY(us_safetensors_expect(file, alpha_name, "F32", 2, dims, &tensor, error));
+    memcpy(answers->alpha, tensor->data, tensor->bytes);
     for (size_t i = 0; i < count_of(answers); i++)
         if (!(answers->alpha[i] >= 0) || isinf(answers->alpha[i]))
             return us_fail(error, UNSEEN_BAD_INPUT,

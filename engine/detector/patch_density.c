@@ -252,24 +252,11 @@ static void name_scale(int scale, const char *what, char name[32]) {
     snprintf(name, 32, "%s.%d", what, scale);
 }
 
-static unseen_status save_usual(const us_usual *usual, const char *name, int places,
-                                us_safetensors_builder *builder, unseen_error *error) {
-    const int dims[] = {US_USUAL_ROWS, places};
-    const size_t bytes = US_USUAL_ROWS * (size_t)places * sizeof(float);
-    float *copy = malloc(bytes);
-    if (!copy) return us_fail_memory(error, "a model");
-    memcpy(copy, us_usual_values(usual), bytes);
-    return us_safetensors_add(builder, name, "F32", 2, dims, copy, bytes, error);
-}
-
 static unseen_status load_usual(us_usual *usual, const char *name, int places,
                                 const us_safetensors *file, unseen_error *error) {
-    const us_safetensors_tensor *tensor = us_safetensors_find(file, name);
-    if (!tensor || strcmp(tensor->dtype, "F32") != 0 || tensor->rank != 2 ||
-        tensor->dims[0] != US_USUAL_ROWS || tensor->dims[1] != places)
-        return us_fail(error, UNSEEN_BAD_INPUT,
-                       "%s: there is no tensor %s of the type and shape that the config wants",
-                       file->path, name);
+    const int dims[] = {US_USUAL_ROWS, places};
+    const us_safetensors_tensor *tensor;
+    US_TRY(us_safetensors_expect(file, name, "F32", 2, dims, &tensor, error));
     float *copy = malloc(tensor->bytes); /* those of the file need not be aligned */
     if (!copy) return us_fail_memory(error, "a model");
     memcpy(copy, tensor->data, tensor->bytes);
@@ -282,14 +269,15 @@ static unseen_status load_usual(us_usual *usual, const char *name, int places,
 static unseen_status save(const us_detector *detector, us_safetensors_builder *builder,
                           unseen_error *error) {
     patch_density *d = detector->state;
-    const int places = d->shape.height * d->shape.width;
+    const int dims[] = {US_USUAL_ROWS, d->shape.height * d->shape.width};
     char name[32];
     for (int i = 0; i < d->scales && us_density_is_ready(d->densities[i]); i++) {
         name_scale(i, "patches", name);
         US_TRY(us_density_save(d->densities[i], name, builder, error));
         name_scale(i, "usual", name);
         if (d->usual[i] && us_usual_values(d->usual[i]))
-            US_TRY(save_usual(d->usual[i], name, places, builder, error));
+            US_TRY(us_safetensors_add_floats(builder, name, 2, dims, us_usual_values(d->usual[i]),
+                                             error));
     }
     return UNSEEN_OK;
 }

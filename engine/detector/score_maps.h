@@ -10,6 +10,16 @@
 typedef enum us_map_kind { US_MAPS_RECONSTRUCTION, US_MAPS_SCORE } us_map_kind;
 extern const char *const us_map_kinds[]; /* their names; NULL-terminated */
 
+/* The row of a table of keys; place: of an int in the attributes. */
+#define US_MAPS_KEY(place)                                                                         \
+    {                                                                                              \
+        .name = "maps", .kind = US_KEY_CHOICE, .offset = place, .choices = us_map_kinds,           \
+        .fallback = {US_MAPS_RECONSTRUCTION},                                                      \
+        .help =                                                                                    \
+            "What maps show: reconstruction, the squared error of each pixel; score, the squared " \
+            "gradient of the score as it is combined, the judge's part included"                   \
+    }
+
 typedef struct us_score_maps us_score_maps;
 
 /* Which column of the detector is which; negative: there is none such. */

@@ -163,6 +163,21 @@ const us_safetensors_tensor *us_safetensors_find(const us_safetensors *file, con
     return NULL;
 }
 
+unseen_status us_safetensors_expect(const us_safetensors *file, const char *name, const char *dtype,
+                                    int rank, const int *dims, const us_safetensors_tensor **tensor,
+                                    unseen_error *error) {
+    const us_safetensors_tensor *found = *tensor = us_safetensors_find(file, name);
+    if (!found)
+        return us_fail(error, UNSEEN_BAD_INPUT, "%s: the tensor %s is missing", file->path, name);
+    bool fits = strcmp(found->dtype, dtype) == 0 && found->rank == rank;
+    for (int i = 0; fits && i < rank; i++)
+        fits = dims[i] < 1 ? found->dims[i] > 0 : found->dims[i] == dims[i];
+    if (fits) return UNSEEN_OK;
+    return us_fail(error, UNSEEN_BAD_INPUT,
+                   "%s: the tensor %s is not of the type and shape that the config wants",
+                   file->path, name);
+}
+
 const char *us_safetensors_metadata(const us_safetensors *file, const char *key) {
     const cJSON *metadata = cJSON_GetObjectItemCaseSensitive(file->header, "__metadata__");
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata, key));
@@ -213,6 +228,17 @@ unseen_status us_safetensors_add(us_safetensors_builder *builder, const char *na
     added = cJSON_AddItemToObject(entry, "shape", shape) && added;
     added = cJSON_AddItemToObject(entry, "data_offsets", range) && added;
     return added ? UNSEEN_OK : us_fail_memory(error, "a safetensors header");
+}
+
+unseen_status us_safetensors_add_floats(us_safetensors_builder *builder, const char *name, int rank,
+                                        const int *dims, const float *values, unseen_error *error) {
+    size_t bytes = sizeof *values;
+    for (int i = 0; i < rank; i++)
+        bytes *= (size_t)dims[i];
+    float *copy = malloc(bytes + 1);
+    if (!copy) return us_fail_memory(error, "a model");
+    memcpy(copy, values, bytes);
+    return us_safetensors_add(builder, name, "F32", rank, dims, copy, bytes, error);
 }
 
 unseen_status us_safetensors_add_metadata(us_safetensors_builder *builder, const char *key,

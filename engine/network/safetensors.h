@@ -37,6 +37,11 @@ unseen_status us_safetensors_check(const us_safetensors *file, unseen_error *err
 
 /* NULL where there is none. */
 const us_safetensors_tensor *us_safetensors_find(const us_safetensors *file, const char *name);
+/* Such a tensor, which has to be of this type and shape; dims[i] < 1: any, but not 0. Where it is
+ * another, or there is none, UNSEEN_BAD_INPUT. */
+unseen_status us_safetensors_expect(const us_safetensors *file, const char *name, const char *dtype,
+                                    int rank, const int *dims, const us_safetensors_tensor **tensor,
+                                    unseen_error *error);
 /* A value of __metadata__, or NULL. */
 const char *us_safetensors_metadata(const us_safetensors *file, const char *key);
 /* Such a value as JSON, which the caller frees by cJSON_Delete. *value is NULL where there is none,
@@ -61,6 +66,9 @@ unseen_status us_safetensors_begin(us_safetensors_builder *builder, unseen_error
 unseen_status us_safetensors_add(us_safetensors_builder *builder, const char *name,
                                  const char *dtype, int rank, const int *dims, void *data,
                                  size_t bytes, unseen_error *error);
+/* A copy of floats, which remain the caller's. */
+unseen_status us_safetensors_add_floats(us_safetensors_builder *builder, const char *name, int rank,
+                                        const int *dims, const float *values, unseen_error *error);
 unseen_status us_safetensors_add_metadata(us_safetensors_builder *builder, const char *key,
                                           const char *value, unseen_error *error);
 /* Writes the file whole or not at all. */

@@ -222,12 +222,8 @@ static unseen_status load_moments(const us_checkpoint *c, const us_safetensors *
 
 static unseen_status save_signals(const us_checkpoint *c, us_safetensors_builder *builder,
                                   unseen_error *error) {
-    int dims[2] = {(int)c->progress->step, c->signals->count};
-    size_t bytes = (size_t)dims[0] * (size_t)dims[1] * sizeof(float);
-    float *copy = malloc(bytes + 1);
-    if (!copy) return us_fail_memory(error, "signals");
-    memcpy(copy, c->signals->values, bytes);
-    return us_safetensors_add(builder, "signals", "F32", 2, dims, copy, bytes, error);
+    const int dims[2] = {(int)c->progress->step, c->signals->count};
+    return us_safetensors_add_floats(builder, "signals", 2, dims, c->signals->values, error);
 }
 
 static unseen_status load_signals(const us_checkpoint *c, const us_safetensors *file,
