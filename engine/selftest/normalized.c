@@ -49,6 +49,9 @@ static const normalized_case cases[] = {
      TANH,
      0},
     {CONVOLUTION, "{\"channels\": 1, \"kernel\": 1}", "{}", {1, 1, 1}, 5, 40, RELU, 0},
+    /* The third layer's kernel covers its input. */
+    {CONVOLUTION, "{\"channels\": 1, \"kernel\": 4}", "{}", {3, 7, 7}, 5, 0, RELU, 0},
+    {CONVOLUTION, "{\"channels\": 12, \"kernel\": 4}", "{}", {3, 7, 7}, 17, 0, LEAKY, 0},
     {TRANSPOSED,
      "{\"channels\": 12, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
      "{}",

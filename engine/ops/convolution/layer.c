@@ -110,7 +110,10 @@ static unseen_status build_backward(convolution_layer *layer, unseen_error *erro
     us_convolution_problem problem =
         common_problem(layer, layer->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP);
     problem.input_activation = layer->plan.input_activation;
-    problem.moments = layer->plan.fusion.is_normalized || layer->plan.fusion.input_is_normalized;
+    /* Of a product, whose large side has pixels for channels, sums are not those of channels. */
+    const bool channels_kept = us_convolution_out(&problem).channels == layer->plan.in.channels;
+    problem.moments = channels_kept &&
+                      (layer->plan.fusion.is_normalized || layer->plan.fusion.input_is_normalized);
     const us_build build = gradient_build(layer, US_PASS_INPUT_GRADIENT);
     return create_pass(&build, &problem, &layer->backward, error);
 }
