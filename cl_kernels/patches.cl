@@ -83,7 +83,9 @@ __kernel GROUP_ATTRIBUTE void patch_log(__global const float *restrict x,
     }
 }
 
-/* along: 1 along y, where b becomes `from` less the mean, else b is the mean. */
+/* along: 1 along y, where b becomes `from` less the mean, else b is the mean. Sums are of what values
+ * lie above that of the pixel itself, so that nothing is left of an image of one colour: of what
+ * rounding left, patch_gather would make a pattern. */
 __kernel GROUP_ATTRIBUTE void patch_mean(__global const float *restrict a,
                                          __global const float *restrict from, int along,
                                          __global float *restrict b) {
@@ -91,15 +93,16 @@ __kernel GROUP_ATTRIBUTE void patch_mean(__global const float *restrict a,
     FOR_ROWS(row, VALUES) {
         const int pixel = row % PIXELS, y = pixel / WIDTH, x = pixel % WIDTH;
         __global const float *plane = a + (size_t)(row - pixel) * BATCH + lane;
+        const size_t i = (size_t)row * BATCH + lane;
+        const vec own = vec_load((along ? from : a) + i);
         vec sum = (vec)(0.0f);
         for (int k = -RADIUS; k <= RADIUS; k++) {
             const int at =
                 along ? mirrored(y + k, HEIGHT) * WIDTH + x : y * WIDTH + mirrored(x + k, WIDTH);
-            sum += vec_load(plane + (size_t)at * BATCH);
+            sum += vec_load(plane + (size_t)at * BATCH) - own;
         }
-        const size_t i = (size_t)row * BATCH + lane;
         sum *= 1.0f / (2 * RADIUS + 1);
-        vec_store(along ? vec_load(from + i) - sum : sum, b + i);
+        vec_store(along ? -sum : own + sum, b + i);
     }
 }
 
