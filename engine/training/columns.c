@@ -35,16 +35,14 @@ static unseen_status begin_pass(scoring_pass *pass, us_detector *detector,
     pass->images = &of->dataset->images;
     pass->in_flight = of->maps ? US_STEPS_IN_FLIGHT : SCORED_IN_FLIGHT;
     pass->column_count = us_detector_column_count(detector->spec);
-    US_TRY(
-        us_dataset_loader(of->dataset, detector, of->selection, of->count, &pass->loader, error));
+    US_TRY(us_dataset_loader(of->dataset, device, detector->spec->input, detector->padded,
+                             of->selection, of->count, &pass->loader, error));
     for (int c = 0; c < pass->column_count; c++) {
         if (!(pass->scores[c] = malloc((size_t)of->count * sizeof(float))))
             return us_fail_memory(error, "scores");
         US_TRY(us_buffer_create(device, lane_bytes, "scores", &pass->columns[c], error));
     }
     if (!of->maps) return UNSEEN_OK;
-    if (of->maps->pixels_alone)
-        return us_map_pass_create(detector, NULL, of->maps, &pass->maps, error);
     const us_score_parts parts = us_score_parts_of(detector->spec, of->calibration);
     return us_map_pass_create(detector, &parts, of->maps, &pass->maps, error);
 }

@@ -458,15 +458,15 @@ static unseen_status create_store(us_dataset *dataset, us_device *device, unseen
     return us_image_store_create(device, &source, &dataset->store, error);
 }
 
-unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector,
+unseen_status us_dataset_loader(us_dataset *dataset, us_device *device, us_shape shape, int batch,
                                 const uint32_t *selection, int64_t count, us_image_loader **loader,
                                 unseen_error *error) {
     unseen_status status = UNSEEN_OK;
     US_TRY(us_images_check(&dataset->images, error)); /* before the driver's threads read them */
-    if (!dataset->store) status = create_store(dataset, detector->device, error);
+    if (!dataset->store) status = create_store(dataset, device, error);
     if (status == UNSEEN_OK)
-        status = us_image_loader_create(dataset->store, selection, count, detector->spec->input,
-                                        detector->padded, loader, error);
+        status =
+            us_image_loader_create(dataset->store, selection, count, shape, batch, loader, error);
     if (status != UNSEEN_OK) us_error_context(error, "%s", dataset->images.path);
     return status;
 }

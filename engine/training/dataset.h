@@ -98,9 +98,9 @@ static inline int us_dataset_batch(const us_dataset *dataset, int batch) {
  * never waits for the host. */
 enum { US_STEPS_IN_FLIGHT = 2 };
 
-/* A loader of the detector's batches, for some of the images (selection NULL: all). Loaders of one
- * dataset share what they send to the device, whoever makes them. */
-unseen_status us_dataset_loader(us_dataset *dataset, const us_detector *detector,
+/* A loader of some of the images (selection NULL: all) in a shape, `batch` of them in memory at a
+ * time. Loaders of one dataset share what they send to the device, whoever makes them. */
+unseen_status us_dataset_loader(us_dataset *dataset, us_device *device, us_shape shape, int batch,
                                 const uint32_t *selection, int64_t count, us_image_loader **loader,
                                 unseen_error *error);
 

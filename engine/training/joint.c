@@ -58,7 +58,7 @@ double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, dou
 /* ---- joining ---- */
 
 double us_joint_trust(const us_synthetic *synthetic) {
-    const double least = 0.1, harm = 3;
+    const double least = 0.02, harm = 3;
     double sum = 0;
     for (int k = 0; k < US_SYNTHETIC_KINDS; k++) {
         const double told = 2 * synthetic->kinds[k] - 1;

@@ -41,7 +41,7 @@ us_tail us_tail_fit(const us_normal_scores *normal);
 double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, double score);
 
 /* What a member's evidence weighs: the mean over kinds of synthetic anomalies of 2 AUC - 1, at
- * least 0.1. Where that is negative it counts three times: a score that takes a kind of anomaly to
+ * least 0.02. Where that is negative it counts three times: a score that takes a kind of anomaly to
  * be more normal than normal images are (as reconstruction errors do with smooth ones) does harm,
  * and not only no good. */
 double us_joint_trust(const us_synthetic *synthetic);

@@ -61,12 +61,12 @@ unseen_status us_map_pass_create(us_detector *detector, const us_score_parts *pa
     const us_shape input = detector->spec->input;
     pass->detector = detector;
     pass->consumer = *consumer;
-    if (parts) pass->parts = *parts;
+    pass->parts = *parts;
     pass->pixels = (size_t)input.height * (size_t)input.width;
     pass->values = consumer->pixels ? us_shape_size(input) : 0;
     const size_t bytes = pass->pixels * (size_t)detector->padded * sizeof(float);
     unseen_status status = UNSEEN_OK;
-    if (us_detector_has_maps(detector->spec) && !consumer->pixels_alone)
+    if (us_detector_has_maps(detector->spec))
         status = us_anomaly_map_create(detector->device, input, detector->padded,
                                        detector->spec->scoring.map_smoothing, &pass->map, error);
     if (status == UNSEEN_OK && pass->map)

@@ -18,8 +18,7 @@ typedef struct us_mapped_image {
 typedef struct us_map_consumer {
     unseen_status (*take)(void *user, const us_mapped_image *image, unseen_error *error);
     void *user;
-    bool pixels;       /* are wanted */
-    bool pixels_alone; /* and no maps */
+    bool pixels; /* are wanted */
 } us_map_consumer;
 
 typedef struct us_map_pass us_map_pass;
@@ -27,7 +26,7 @@ typedef struct us_map_pass us_map_pass;
 /* UNSEEN_BAD_INPUT where detectors of this type have no maps: it names those that do. */
 unseen_status us_maps_check(const us_detector_spec *spec, unseen_error *error);
 
-/* parts: what scores are made of; NULL for pixels alone. */
+/* parts: what scores are made of. */
 unseen_status us_map_pass_create(us_detector *detector, const us_score_parts *parts,
                                  const us_map_consumer *consumer, us_map_pass **pass,
                                  unseen_error *error);

@@ -276,20 +276,6 @@ double us_model_combine(const us_model *model, double *const *columns, int64_t i
 
 /* ---- synthetic anomalies ---- */
 
-/* The detector whose images are the largest: anomalies are made in its size. */
-static us_detector *largest_detector(us_model *model, int *member) {
-    us_detector *largest = model->detector;
-    *member = -1;
-    for (int m = 0; m < model->config->member_count; m++) {
-        us_detector *own = model->members[m].detector;
-        if (largest && us_shape_size(own->spec->input) <= us_shape_size(largest->spec->input))
-            continue;
-        largest = own;
-        *member = m;
-    }
-    return largest;
-}
-
 /* Scores of the base's own images, and of each kind, in rows of rows[1 + kind][part]; the parts are
  * members, or the whole where there are none. */
 static unseen_status score_synthetic(us_model *model, const us_synthetic_base *base,
@@ -345,16 +331,25 @@ static unseen_status measure_members(us_model *model, const double *table, int64
     return UNSEEN_OK;
 }
 
+/* Anomalies are made in the size of the model's input, but in no larger one than the images have:
+ * what is drawn finer than their pixels is no anomaly that such images can show. Only where images
+ * are resized: they would not be padded or cropped a second time alike. */
+static us_shape anomalous_shape(const us_model *model, const us_dataset *dataset) {
+    us_shape shape = model->config->input;
+    if (dataset->fit != US_FIT_RESIZE) return shape;
+    if (dataset->images.height < shape.height) shape.height = dataset->images.height;
+    if (dataset->images.width < shape.width) shape.width = dataset->images.width;
+    return shape;
+}
+
 static unseen_status measure_synthetic(us_model *model, const us_scored_images *normal,
                                        uint64_t seed, unseen_error *error) {
     const int parts = model->detector ? 1 : model->config->member_count;
-    int member;
-    us_detector *detector = largest_detector(model, &member);
-    us_scored_images of = *normal;
-    if (member >= 0) of.dataset = us_dataset_of(normal->dataset, member);
+    us_device *device = (model->detector ? model : &model->members[0])->detector->device;
     us_synthetic_base base;
     double *table = NULL;
-    unseen_status status = us_synthetic_take(detector, &of, seed, &base, error);
+    unseen_status status = us_synthetic_take(device, anomalous_shape(model, normal->dataset),
+                                             normal, seed, &base, error);
     if (status == UNSEEN_OK)
         status = create_rows((US_SYNTHETIC_KINDS + 1) * parts, base.count, &table, error);
     if (status == UNSEEN_OK)

@@ -8,23 +8,50 @@
 #include "base/random.h"
 #include "training/windows.h"
 
-enum { MOST_IMAGES = 256, LEAST_IMAGES = 64, MOST_VALUES = 1 << 22 };
+enum { MOST_IMAGES = 256, LEAST_IMAGES = 96, MOST_VALUES = 1 << 22 };
+enum { LOADED = 32 /* images on the device at a time */ };
 
 /* ---- normal images ---- */
 
-/* Values from -1 to 1, channel by channel, become bytes, pixel by pixel. */
-static unseen_status keep(void *user, const us_mapped_image *image, unseen_error *error) {
-    us_synthetic_base *base = user;
+/* Values from -1 to 1, [channels][height][width][lanes], become bytes, pixel by pixel. */
+static void keep(us_synthetic_base *base, const float *values, size_t lanes, int64_t first, int n) {
     const size_t pixels = (size_t)base->shape.height * (size_t)base->shape.width;
     const size_t channels = (size_t)base->shape.channels;
-    unsigned char *out = base->pixels + (size_t)image->place * pixels * channels;
-    (void)error;
-    for (size_t p = 0; p < pixels; p++)
-        for (size_t k = 0; k < channels; k++) {
-            const float value = (image->pixels[k * pixels + p] + 1) * 127.5f + 0.5f;
-            out[p * channels + k] = value <= 0 ? 0 : value >= 255 ? 255 : (unsigned char)value;
-        }
-    return UNSEEN_OK;
+    unsigned char *out = base->pixels + (size_t)first * pixels * channels;
+    for (int i = 0; i < n; i++)
+        for (size_t p = 0; p < pixels; p++)
+            for (size_t k = 0; k < channels; k++) {
+                const float value = values[(k * pixels + p) * lanes + (size_t)i];
+                const float byte = (value + 1) * 127.5f + 0.5f;
+                *out++ = byte <= 0 ? 0 : byte >= 255 ? 255 : (unsigned char)byte;
+            }
+}
+
+/* Brings the selected images to the device, where they are fitted, and back. */
+static unseen_status load(us_device *device, us_dataset *dataset, const uint32_t *selection,
+                          us_synthetic_base *base, unseen_error *error) {
+    const int batch = base->count < LOADED ? (int)base->count : LOADED;
+    const int padded = us_device_pad(&device->facts, batch);
+    const size_t bytes = us_shape_size(base->shape) * (size_t)padded * sizeof(float);
+    us_image_loader *loader = NULL;
+    us_buffer *images = NULL;
+    float *values = malloc(bytes);
+    unseen_status status = values ? UNSEEN_OK : us_fail_memory(error, "images");
+    if (status == UNSEEN_OK)
+        status = us_dataset_loader(dataset, device, base->shape, padded, selection, base->count,
+                                   &loader, error);
+    if (status == UNSEEN_OK) status = us_buffer_create(device, bytes, "images", &images, error);
+    for (int64_t first = 0; status == UNSEEN_OK && first < base->count; first += batch) {
+        const int n = base->count - first < batch ? (int)(base->count - first) : batch;
+        const us_image_batch_args args = {.out = images, .first = first, .n = n};
+        status = us_image_batch_load(loader, &args, error);
+        if (status == UNSEEN_OK) status = us_buffer_read(images, 0, values, bytes, error);
+        if (status == UNSEEN_OK) keep(base, values, (size_t)padded, first, n);
+    }
+    free(values);
+    us_image_loader_destroy(loader);
+    us_buffer_destroy(images);
+    return status == UNSEEN_OK ? us_images_check(&dataset->images, error) : status;
 }
 
 /* Some of `all`, the same ones for the same seed. */
@@ -41,11 +68,10 @@ static unseen_status choose(const uint32_t *all, int64_t count, int64_t most, ui
     return UNSEEN_OK;
 }
 
-unseen_status us_synthetic_take(us_detector *detector, const us_scored_images *normal,
+unseen_status us_synthetic_take(us_device *device, us_shape shape, const us_scored_images *normal,
                                 uint64_t seed, us_synthetic_base *base, unseen_error *error) {
-    const us_dataset *dataset = normal->dataset;
+    us_dataset *dataset = normal->dataset;
     const bool cut = dataset->images.tiling.count > 0;
-    const us_shape shape = detector->spec->input;
     const int64_t room = MOST_VALUES / (int64_t)us_shape_size(shape);
     const int64_t most = room > MOST_IMAGES    ? MOST_IMAGES
                          : room < LEAST_IMAGES ? LEAST_IMAGES
@@ -64,16 +90,7 @@ unseen_status us_synthetic_take(us_detector *detector, const us_scored_images *n
     free(windows);
     base->pixels = malloc((size_t)base->count * us_shape_size(shape) + 1);
     if (status == UNSEEN_OK && !base->pixels) status = us_fail_memory(error, "images");
-    const us_map_consumer consumer = {
-        .take = keep, .user = base, .pixels = true, .pixels_alone = true};
-    us_scored_images of = *normal;
-    of.selection = selection;
-    of.count = base->count;
-    of.windows = true;
-    of.maps = &consumer;
-    double *columns[US_DETECTOR_MAX_COLUMNS];
-    if (status == UNSEEN_OK) status = us_columns_take(detector, &of, columns, error);
-    if (status == UNSEEN_OK) us_columns_release(columns);
+    if (status == UNSEEN_OK) status = load(device, dataset, selection, base, error);
     free(selection);
     return status;
 }

@@ -7,8 +7,7 @@
 #include "training/columns.h"
 #include "training/synthetic_kinds.h"
 
-/* Normal images as a detector's networks see them, with 8 bits a value, from which anomalies are
- * made. */
+/* Normal images with 8 bits a value, from which anomalies are made. */
 typedef struct us_synthetic_base {
     us_shape shape;
     int64_t count;
@@ -16,8 +15,8 @@ typedef struct us_synthetic_base {
     unsigned char *pixels; /* [count][height][width][channels] */
 } us_synthetic_base;
 
-/* Takes some of the normal images, or of their windows. */
-unseen_status us_synthetic_take(us_detector *detector, const us_scored_images *normal,
+/* Takes some of the normal images, or of their windows, fitted to a shape. */
+unseen_status us_synthetic_take(us_device *device, us_shape shape, const us_scored_images *normal,
                                 uint64_t seed, us_synthetic_base *base, unseen_error *error);
 void us_synthetic_release(us_synthetic_base *base);
 

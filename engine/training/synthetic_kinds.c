@@ -2,29 +2,34 @@
 #include "training/synthetic_kinds.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 
 enum {
-    PASTE,   /* a rectangle of another image, elsewhere */
-    SCAR,    /* a rectangle of the image itself, elsewhere */
-    LINE,    /* a straight line of one colour */
-    PATCH,   /* a rectangle of one colour */
-    SHUFFLE, /* some of its sixteen parts change places */
-    INVERT,  /* a rectangle becomes its negative */
-    NOISE,   /* Gaussian noise on all of it */
-    BLUR,    /* the mean of a square around each pixel, mixed with it */
-    WARP,    /* a smooth random displacement */
-    ROTATE,  /* by 15 to 90 degrees, its surroundings mirrored */
-    ZOOM,    /* a part of it, enlarged */
-    SPLICE,  /* half of it is another image's */
+    PASTE,    /* a rectangle of another image, elsewhere */
+    SCAR,     /* a rectangle of the image itself, elsewhere */
+    LINE,     /* a straight line of one colour */
+    PATCH,    /* a rectangle of one colour */
+    SHUFFLE,  /* some of its sixteen parts change places */
+    INVERT,   /* a rectangle becomes its negative */
+    NOISE,    /* Gaussian noise on all of it */
+    BLUR,     /* the mean of a square around each pixel, mixed with it */
+    WARP,     /* a smooth random displacement */
+    ROTATE,   /* by 15 to 90 degrees, its surroundings mirrored */
+    ZOOM,     /* a part of it, enlarged */
+    SPLICE,   /* half of it is another image's */
+    TURN,     /* upside down: mirrored, or turned by half a turn */
+    NEGATIVE, /* all of it becomes its negative, its channels in another order */
+    BLEND,    /* the mean of it and another image */
 };
 const char *const us_synthetic_names[US_SYNTHETIC_KINDS] = {
-    [PASTE] = "paste",   [SCAR] = "scar",       [LINE] = "line",   [PATCH] = "patch",
-    [INVERT] = "invert", [SHUFFLE] = "shuffle", [NOISE] = "noise", [BLUR] = "blur",
-    [WARP] = "warp",     [ROTATE] = "rotate",   [ZOOM] = "zoom",   [SPLICE] = "splice"};
+    [PASTE] = "paste",   [SCAR] = "scar",         [LINE] = "line",   [PATCH] = "patch",
+    [INVERT] = "invert", [SHUFFLE] = "shuffle",   [NOISE] = "noise", [BLUR] = "blur",
+    [WARP] = "warp",     [ROTATE] = "rotate",     [ZOOM] = "zoom",   [SPLICE] = "splice",
+    [TURN] = "turn",     [NEGATIVE] = "negative", [BLEND] = "blend"};
 
 typedef struct canvas {
     const us_synthetic_image *image;
@@ -283,6 +288,33 @@ static void splice(canvas *c) {
     copy_part(c, i->other, to.top, to.left, to);
 }
 
+static void turn(canvas *c) {
+    const us_synthetic_image *i = c->image;
+    const bool mirrored_too = uniform(c) < 0.5;
+    for (int y = 0; y < i->height; y++)
+        for (int x = 0; x < i->width; x++)
+            memcpy(c->out + place(i, y, x),
+                   i->normal + place(i, i->height - 1 - y, mirrored_too ? i->width - 1 - x : x),
+                   (size_t)i->channels);
+}
+
+static void negative(canvas *c) {
+    const us_synthetic_image *i = c->image;
+    const size_t pixels = (size_t)i->height * (size_t)i->width, channels = (size_t)i->channels;
+    const size_t moved = (size_t)below(c, i->channels);
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t k = 0; k < channels; k++)
+            c->out[p * channels + k] =
+                (unsigned char)(255 - i->normal[p * channels + (k + moved) % channels]);
+}
+
+static void blend(canvas *c) {
+    const us_synthetic_image *i = c->image;
+    const size_t values = (size_t)i->height * (size_t)i->width * (size_t)i->channels;
+    for (size_t k = 0; k < values; k++)
+        c->out[k] = (unsigned char)((i->normal[k] + i->other[k] + 1) / 2);
+}
+
 void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char *out) {
     canvas c = {.image = image, .out = out, .kind = kind};
     memcpy(out, image->normal,
@@ -323,6 +355,15 @@ void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char 
         break;
     case SPLICE:
         splice(&c);
+        break;
+    case TURN:
+        turn(&c);
+        break;
+    case NEGATIVE:
+        negative(&c);
+        break;
+    case BLEND:
+        blend(&c);
         break;
     }
 }

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { US_SYNTHETIC_KINDS = 12 };
+enum { US_SYNTHETIC_KINDS = 15 };
 extern const char *const us_synthetic_names[US_SYNTHETIC_KINDS];
 
 typedef struct us_synthetic_image {

@@ -90,13 +90,15 @@ static unseen_status create_loaders(us_trainer *trainer, unseen_error *error) {
     us_dataset *data = trainer->dataset;
     const us_detector *detector = trainer->detector;
     us_image_loader *loader;
-    US_TRY(us_dataset_loader(data, detector, data->selected, data->selected_count, &loader, error));
+    US_TRY(us_dataset_loader(data, trainer->device, detector->spec->input, detector->padded,
+                             data->selected, data->selected_count, &loader, error));
     US_TRY(us_training_images_create(trainer->device, loader,
                                      &trainer->config->training.augmentation, detector->spec->input,
                                      detector->padded, &trainer->images, error));
     if (!data->held_out_count) return UNSEEN_OK;
-    return us_dataset_loader(data, detector, data->held_out, data->held_out_count,
-                             &trainer->held_out_loader, error);
+    return us_dataset_loader(data, trainer->device, detector->spec->input, detector->padded,
+                             data->held_out, data->held_out_count, &trainer->held_out_loader,
+                             error);
 }
 
 static unseen_status create_buffers(us_trainer *trainer, unseen_error *error) {

@@ -101,7 +101,7 @@ static void harm_counts_more_than_good(void **unused) {
                      (0.6 * (US_SYNTHETIC_KINDS - 1) - 1.8) / US_SYNTHETIC_KINDS) < 1e-12);
     for (int k = 0; k < US_SYNTHETIC_KINDS; k++)
         synthetic.kinds[k] = 0.1;
-    assert_true(us_joint_trust(&synthetic) == 0.1);
+    assert_true(us_joint_trust(&synthetic) == 0.02);
 }
 
 static void aucs_are_shares_of_pairs(void **unused) {
@@ -154,6 +154,60 @@ static void anomalies_stay_within_their_image(void **unused) {
     }
 }
 
+/* The kind of a name. */
+static int kind_called(const char *name) {
+    int kind = 0;
+    while (kind < US_SYNTHETIC_KINDS && strcmp(us_synthetic_names[kind], name) != 0)
+        kind++;
+    assert_true(kind < US_SYNTHETIC_KINDS);
+    return kind;
+}
+
+/* Upside down and negative images hold the image's own pixels, each of them once; a blend is the
+ * mean of two images. */
+static void whole_images_are_turned_negated_and_blended(void **unused) {
+    (void)unused;
+    enum { HEIGHT = 7, WIDTH = 5, CHANNELS = 3, PIXELS = HEIGHT * WIDTH };
+    unsigned char normal[PIXELS * CHANNELS], other[PIXELS * CHANNELS], out[PIXELS * CHANNELS];
+    float scratch[PIXELS * CHANNELS];
+    for (int i = 0; i < PIXELS * CHANNELS; i++) {
+        normal[i] = (unsigned char)(i * 2 + 1);
+        other[i] = (unsigned char)(i * i);
+    }
+    int mirrored = 0, moved = 0;
+    for (uint64_t index = 0; index < 40; index++) {
+        const us_synthetic_image image = {.height = HEIGHT,
+                                          .width = WIDTH,
+                                          .channels = CHANNELS,
+                                          .normal = normal,
+                                          .other = other,
+                                          .seed = 3,
+                                          .index = index,
+                                          .scratch = scratch};
+        us_synthetic_draw(&image, kind_called("blend"), out);
+        for (int i = 0; i < PIXELS * CHANNELS; i++)
+            assert_int_equal(out[i], (normal[i] + other[i] + 1) / 2);
+        us_synthetic_draw(&image, kind_called("turn"), out);
+        const bool turned = out[0] == normal[(PIXELS - 1) * CHANNELS];
+        mirrored += !turned;
+        for (int y = 0; y < HEIGHT; y++)
+            for (int x = 0; x < WIDTH; x++)
+                assert_memory_equal(
+                    out + (y * WIDTH + x) * CHANNELS,
+                    normal + ((HEIGHT - 1 - y) * WIDTH + (turned ? WIDTH - 1 - x : x)) * CHANNELS,
+                    CHANNELS);
+        us_synthetic_draw(&image, kind_called("negative"), out);
+        const int by = (255 - out[0] - normal[0]) / 2;
+        assert_true(by >= 0 && by < CHANNELS);
+        moved += by > 0;
+        for (int p = 0; p < PIXELS; p++)
+            for (int k = 0; k < CHANNELS; k++)
+                assert_int_equal(out[p * CHANNELS + k],
+                                 255 - normal[p * CHANNELS + (k + by) % CHANNELS]);
+    }
+    assert_true(mirrored > 5 && mirrored < 35 && moved > 5 && moved < 39);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evidence_is_the_logarithm_of_the_tail),
@@ -163,6 +217,7 @@ int main(void) {
         cmocka_unit_test(harm_counts_more_than_good),
         cmocka_unit_test(aucs_are_shares_of_pairs),
         cmocka_unit_test(anomalies_stay_within_their_image),
+        cmocka_unit_test(whole_images_are_turned_negated_and_blended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
