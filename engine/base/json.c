@@ -61,12 +61,16 @@ us_json us_json_member(const us_json *object, const char *name) {
     return us_json_extend(object, name, value);
 }
 
-us_json us_json_element(const us_json *array, int index) {
+us_json us_json_child(const us_json *array, int index, cJSON *value) {
     char name[16];
     snprintf(name, sizeof name, "%d", index);
+    return us_json_extend(array, name, value);
+}
+
+us_json us_json_element(const us_json *array, int index) {
     cJSON *value =
         cJSON_IsArray(array->value) && index >= 0 ? cJSON_GetArrayItem(array->value, index) : NULL;
-    return us_json_extend(array, name, value);
+    return us_json_child(array, index, value);
 }
 
 us_json us_json_member_object(us_json *object, const char *name) {
@@ -196,10 +200,25 @@ void us_json_number(double number, char text[US_JSON_NUMBER]) {
 /* Lines of objects and arrays that fit are kept whole. */
 enum { LINE_LENGTH = 100, INDENT = 2 };
 
+/* Characters that stand for themselves in a string, from the first on. */
+static size_t plain_length(const char *string) {
+    size_t length = 0;
+    for (unsigned char c; (c = (unsigned char)string[length]) >= ' ' && c < 127;) {
+        if (c == '"' || c == '\\') break;
+        length++;
+    }
+    return length;
+}
+
 static void print_string(FILE *out, const char *string) {
     fputc('"', out);
     for (size_t left = strlen(string), size; left; left -= size, string += size) {
         unsigned char c = (unsigned char)*string;
+        size = plain_length(string);
+        if (size) {
+            fwrite(string, 1, size, out);
+            continue;
+        }
         size = us_utf8_length((const unsigned char *)string, left);
         if (size != 1) {
             fwrite(size ? string : US_UTF8_REPLACEMENT, 1, size ? size : 3, out);

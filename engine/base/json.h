@@ -74,6 +74,10 @@ void us_json_release(const us_key *keys, void *out); /* frees the strings */
 us_json us_json_member(const us_json *object, const char *name);
 us_json us_json_element(const us_json *array, int index);
 
+/* As us_json_element, of a value that is at hand: cJSON counts from the first one, which takes its
+ * time in arrays of thousands. */
+us_json us_json_child(const us_json *array, int index, cJSON *value);
+
 /* As us_json_member, and an absent member is added as an empty object first. NULL value: no memory.
  */
 us_json us_json_member_object(us_json *object, const char *name);

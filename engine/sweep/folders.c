@@ -19,24 +19,32 @@ static int is_run_folder(const struct dirent *entry) {
 
 /* The run whose config a folder holds; claimed: it holds that of any run. */
 static unseen_status find_entry(const char *folder, us_entry *const *sorted, size_t count,
-                                us_entry **found, bool *claimed, unseen_error *error) {
+                                us_real_paths *paths, us_entry **found, bool *claimed,
+                                unseen_error *error) {
     char *path = us_path_join(folder, US_RUN_CONFIG);
     if (!path) return us_fail_memory(error, "a path");
     *found = NULL;
     *claimed = us_file_exists(path);
     unseen_status status =
-        *claimed ? us_identity_find(path, sorted, count, found, error) : UNSEEN_OK;
+        *claimed ? us_identity_find(path, sorted, count, paths, found, error) : UNSEEN_OK;
     free(path);
     return status;
 }
 
 /* A run that has its results is done; they are written last. */
-static void look_for_results(us_entry *entry, const char *path) {
+static unseen_status look_for_results(us_entry *entry, const char *path, unseen_error *error) {
     us_json metrics = {0};
-    if (!us_file_exists(path) || us_json_load(path, &metrics, NULL) != UNSEEN_OK) return;
-    cJSON_Delete(entry->metrics);
-    entry->metrics = metrics.value;
+    if (!us_file_exists(path) || us_json_load(path, &metrics, NULL) != UNSEEN_OK) return UNSEEN_OK;
     entry->status = US_ENTRY_DONE;
+    return us_entry_take_metrics(entry, metrics.value) ? UNSEEN_OK
+                                                       : us_fail_memory(error, "results");
+}
+
+/* Whether another process trains it, or has done so since its results were looked for. */
+static unseen_status look_for_others(us_entry *entry, const char *metrics, unseen_error *error) {
+    if (entry->status == US_ENTRY_DONE) return UNSEEN_OK;
+    entry->status = us_folder_is_held(entry->folder) ? US_ENTRY_RUNNING : US_ENTRY_WAITING;
+    return look_for_results(entry, metrics, error);
 }
 
 static bool is_later(struct timespec a, struct timespec b) {
@@ -69,7 +77,7 @@ static unseen_status look_for_failure(const us_sweep *sweep, us_entry *entry, co
 static unseen_status recognize(us_entry *entry, const char *config, unseen_error *error) {
     us_entry *found;
     if (!entry->started || entry->known) return UNSEEN_OK;
-    US_TRY(us_identity_find(config, &entry, 1, &found, error));
+    US_TRY(us_identity_find(config, &entry, 1, NULL, &found, error));
     entry->known = found != NULL;
     if (entry->known) return UNSEEN_OK;
     return us_fail(error, UNSEEN_BAD_INPUT,
@@ -90,10 +98,11 @@ unseen_status us_sweep_look_into(const us_sweep *sweep, us_entry *entry, unseen_
     if (status == UNSEEN_OK) {
         entry->started = us_file_exists(config);
         entry->resumed = us_file_exists(checkpoint) || us_file_exists(members);
-        entry->status = us_folder_is_held(entry->folder) ? US_ENTRY_RUNNING : US_ENTRY_WAITING;
+        entry->status = US_ENTRY_WAITING;
         status = recognize(entry, config, error);
     }
-    if (status == UNSEEN_OK) look_for_results(entry, metrics);
+    if (status == UNSEEN_OK) status = look_for_results(entry, metrics, error);
+    if (status == UNSEEN_OK) status = look_for_others(entry, metrics, error);
     if (status == UNSEEN_OK && entry->status == US_ENTRY_WAITING)
         status = look_for_failure(sweep, entry, failure, error);
     free(members);
@@ -143,13 +152,15 @@ typedef struct search {
 
 static void recognize_some(void *user, size_t first, size_t end) {
     const search *s = user;
+    us_real_paths paths = {0};
     for (size_t i = first; i < end; i++) {
         found_folder *f = &s->folders[i];
         f->path = us_path_join(s->sweep->options->out, f->name);
-        f->status = f->path ? find_entry(f->path, s->sorted, s->sweep->count, &f->entry,
+        f->status = f->path ? find_entry(f->path, s->sorted, s->sweep->count, &paths, &f->entry,
                                          &f->claimed, &f->error)
                             : us_fail_memory(&f->error, "a path");
     }
+    us_real_paths_release(&paths);
 }
 
 /* Each run's folder is the first of those that hold it. */

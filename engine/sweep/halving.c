@@ -100,8 +100,7 @@ static void stop(us_entry *entry, const standing *at) {
     us_json_add_number(metrics, "loss", at->loss);
     us_json_add_number(metrics, "held_out_loss", at->held_out_loss);
     us_json_add_number(metrics, "synthetic_auc", at->synthetic_auc);
-    cJSON_Delete(entry->metrics);
-    entry->metrics = metrics;
+    us_entry_take_metrics(entry, metrics);
     entry->status = US_ENTRY_STOPPED;
 }
 

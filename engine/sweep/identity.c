@@ -5,10 +5,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- paths ---- */
+
+void us_real_paths_release(us_real_paths *paths) {
+    for (int i = 0; i < US_DATA_FILES; i++) {
+        free(paths->asked[i]);
+        free(paths->real[i]);
+    }
+    *paths = (us_real_paths){0};
+}
+
+/* NULL: there is no such file, or no memory. */
+static const char *real_path(us_real_paths *paths, int file, const char *path) {
+    if (paths->asked[file] && strcmp(paths->asked[file], path) == 0) return paths->real[file];
+    free(paths->asked[file]);
+    free(paths->real[file]);
+    paths->asked[file] = strdup(path);
+    return paths->real[file] = realpath(path, NULL);
+}
+
 /* ---- text ---- */
 
 static int by_name(const void *a, const void *b) {
     return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
+}
+
+/* What is written is read by nobody else meanwhile, so that no character needs a lock. */
+static void put_integer(FILE *out, long long number) {
+    char digits[24], *first = digits + sizeof digits;
+    unsigned long long left =
+        number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
+    do {
+        *--first = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (number < 0) *--first = '-';
+    fwrite_unlocked(first, 1, (size_t)(digits + sizeof digits - first), out);
+}
+
+/* The text's length, the mark, the text and the end. */
+static void put_text(FILE *out, const char *text, char mark, char end) {
+    const size_t length = strlen(text);
+    put_integer(out, (long long)length);
+    putc_unlocked(mark, out);
+    fwrite_unlocked(text, 1, length, out);
+    putc_unlocked(end, out);
 }
 
 /* Writes a value so that equal values give equal text whatever the order of their keys. */
@@ -22,13 +63,13 @@ static bool put_object(FILE *out, const cJSON *object) {
         members[i++] = child;
     }
     qsort(members, count, sizeof *members, by_name);
-    fputc('{', out);
+    putc_unlocked('{', out);
     bool done = true;
     for (i = 0; done && i < count; i++) {
-        fprintf(out, "%zu:%s ", strlen(members[i]->string), members[i]->string);
+        put_text(out, members[i]->string, ':', ' ');
         done = put(out, members[i]);
     }
-    fputc('}', out);
+    putc_unlocked('}', out);
     free(members);
     return done;
 }
@@ -38,27 +79,32 @@ static bool put(FILE *out, const cJSON *value) {
     if (cJSON_IsArray(value)) {
         bool done = true;
         const cJSON *child;
-        fputc('[', out);
+        putc_unlocked('[', out);
         cJSON_ArrayForEach(child, value) {
             done = done && put(out, child);
         }
-        fputc(']', out);
+        putc_unlocked(']', out);
         return done;
     }
-    if (cJSON_IsString(value))
-        fprintf(out, "%zu\"%s,", strlen(value->valuestring), value->valuestring);
-    else if (cJSON_IsNumber(value) && value->valuedouble == (double)value->valueint)
-        fprintf(out, "%d,", value->valueint); /* as below, and in less time */
-    else if (cJSON_IsNumber(value))
+    if (cJSON_IsString(value)) {
+        put_text(out, value->valuestring, '"', ',');
+    } else if (cJSON_IsNumber(value) && value->valuedouble == (double)value->valueint) {
+        put_integer(out, value->valueint); /* as below, and in less time */
+        putc_unlocked(',', out);
+    } else if (cJSON_IsNumber(value)) {
         fprintf(out, "%.17g,", value->valuedouble);
-    else
-        fputs(cJSON_IsTrue(value) ? "true," : cJSON_IsFalse(value) ? "false," : "null,", out);
+    } else {
+        fputs_unlocked(cJSON_IsTrue(value)    ? "true,"
+                       : cJSON_IsFalse(value) ? "false,"
+                                              : "null,",
+                       out);
+    }
     return true;
 }
 
 /* Removes what two configs of the same run may differ in: words for people, and how a path is
  * written. */
-static bool normalize(cJSON *config) {
+static bool normalize(cJSON *config, us_real_paths *paths) {
     static const us_data_settings none;
     cJSON_DeleteItemFromObjectCaseSensitive(config, "$schema");
     cJSON_DeleteItemFromObjectCaseSensitive(config, "description");
@@ -67,11 +113,10 @@ static bool normalize(cJSON *config) {
     for (int i = 0; i < US_DATA_FILES; i++) {
         const char *key = us_data_file_of(&none, i).key;
         const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, key));
-        char *whole = path ? realpath(path, NULL) : NULL;
+        const char *whole = path ? real_path(paths, i, path) : NULL;
         if (whole && strcmp(whole, path) != 0)
             done = done &&
                    cJSON_ReplaceItemInObjectCaseSensitive(data, key, cJSON_CreateString(whole));
-        free(whole);
     }
     return done;
 }
@@ -88,10 +133,12 @@ static char *print(const cJSON *normalized) {
     return NULL;
 }
 
-char *us_identity(const unseen_config *config) {
+char *us_identity(const unseen_config *config, us_real_paths *paths) {
+    us_real_paths own = {0};
     cJSON *copy = cJSON_Duplicate(config->root.value, true);
-    char *text = copy && normalize(copy) ? print(copy) : NULL;
+    char *text = copy && normalize(copy, paths ? paths : &own) ? print(copy) : NULL;
     cJSON_Delete(copy);
+    us_real_paths_release(&own);
     return text;
 }
 
@@ -109,10 +156,11 @@ us_entry **us_identity_sort(const us_sweep *sweep) {
 
 /* As it is, and with the range found out: images whose range was found out when the run began have
  * it written there. */
-static unseen_status look_up(cJSON *config, us_entry *const *sorted, size_t count, us_entry **found,
-                             unseen_error *error) {
+static unseen_status look_up(cJSON *config, us_entry *const *sorted, size_t count,
+                             us_real_paths *paths, us_entry **found, unseen_error *error) {
+    us_real_paths own = {0};
     cJSON *input = cJSON_GetObjectItemCaseSensitive(config, "input");
-    bool done = normalize(config);
+    bool done = normalize(config, paths ? paths : &own);
     for (int i = 0; i < 2 && done && !*found; i++) {
         if (i == 1)
             done =
@@ -124,11 +172,12 @@ static unseen_status look_up(cJSON *config, us_entry *const *sorted, size_t coun
         if (hit) *found = *hit;
         free(key.identity);
     }
+    us_real_paths_release(&own);
     return done ? UNSEEN_OK : us_fail_memory(error, "a config");
 }
 
 unseen_status us_identity_find(const char *path, us_entry *const *sorted, size_t count,
-                               us_entry **found, unseen_error *error) {
+                               us_real_paths *paths, us_entry **found, unseen_error *error) {
     us_json root = {0};
     *found = NULL;
     if (us_json_load(path, &root, NULL) != UNSEEN_OK) return UNSEEN_OK;
@@ -136,14 +185,14 @@ unseen_status us_identity_find(const char *path, us_entry *const *sorted, size_t
      * its time. */
     unseen_status status = cJSON_GetObjectItemCaseSensitive(
                                cJSON_GetObjectItemCaseSensitive(root.value, "input"), "range")
-                               ? look_up(root.value, sorted, count, found, error)
+                               ? look_up(root.value, sorted, count, paths, found, error)
                                : UNSEEN_OK;
     cJSON_Delete(root.value);
     if (status != UNSEEN_OK || *found) return status;
     /* Those of an earlier version lack keys, which have their defaults. */
     unseen_config *config;
     if (unseen_config_load(path, NULL, 0, &config, NULL) != UNSEEN_OK) return UNSEEN_OK;
-    status = look_up(config->root.value, sorted, count, found, error);
+    status = look_up(config->root.value, sorted, count, paths, found, error);
     unseen_config_free(config);
     return status;
 }

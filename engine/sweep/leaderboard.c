@@ -349,33 +349,54 @@ static unseen_status write_csv(const us_sweep *sweep, const cJSON *json, const c
     return us_fail_memory(error, "a leaderboard");
 }
 
-static unseen_status write_json(const cJSON *json, const char *path, unseen_error *error) {
-    char *text = us_json_print(json);
-    if (!text) return us_fail_memory(error, "a leaderboard");
-    unseen_status status = us_file_write(path, text, strlen(text), error);
-    free(text);
-    return status;
+static unseen_status print(const cJSON *json, char **text, unseen_error *error) {
+    *text = us_json_print(json);
+    return *text ? UNSEEN_OK : us_fail_memory(error, "a leaderboard");
 }
 
-unseen_status us_leaderboard_draw(const us_sweep *sweep, unseen_error *error) {
+unseen_status us_leaderboard_print(const us_sweep *sweep, char **text, unseen_error *error) {
     cJSON *json;
     US_TRY(us_leaderboard_json(sweep, &json, error));
-    unseen_status status = us_report_sweep(sweep->options->out, json, error);
+    unseen_status status = print(json, text, error);
     cJSON_Delete(json);
     return status;
 }
 
-unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error) {
-    cJSON *json;
-    US_TRY(us_leaderboard_json(sweep, &json, error));
+static unseen_status write_tables(const us_sweep *sweep, const cJSON *json, const char *text,
+                                  unseen_error *error) {
     char *document = us_path_join(sweep->options->out, US_SWEEP_DOCUMENT);
     char *table = us_path_join(sweep->options->out, US_SWEEP_LEADERBOARD);
     unseen_status status =
         document && table ? UNSEEN_OK : us_fail_memory(error, "the path of a leaderboard");
-    if (status == UNSEEN_OK) status = write_json(json, document, error);
+    if (status == UNSEEN_OK) status = us_file_write(document, text, strlen(text), error);
     if (status == UNSEEN_OK) status = write_csv(sweep, json, table, error);
     free(document);
     free(table);
-    cJSON_Delete(json);
     return status;
+}
+
+/* For thousands of runs the document takes its time, so that it is made once. */
+static unseen_status write_all(const us_sweep *sweep, bool draw, char **text, unseen_error *error) {
+    cJSON *json;
+    *text = NULL;
+    US_TRY(us_leaderboard_json(sweep, &json, error));
+    unseen_status status = print(json, text, error);
+    if (status == UNSEEN_OK) status = write_tables(sweep, json, *text, error);
+    if (status == UNSEEN_OK && draw) status = us_report_sweep(sweep->options->out, json, error);
+    cJSON_Delete(json);
+    if (status == UNSEEN_OK) return UNSEEN_OK;
+    unseen_string_free(*text);
+    *text = NULL;
+    return status;
+}
+
+unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error) {
+    char *text;
+    unseen_status status = write_all(sweep, false, &text, error);
+    unseen_string_free(text);
+    return status;
+}
+
+unseen_status us_leaderboard_finish(const us_sweep *sweep, char **text, unseen_error *error) {
+    return write_all(sweep, true, text, error);
 }

@@ -14,10 +14,13 @@ unseen_status us_leaderboard_json(const us_sweep *sweep, cJSON **json, unseen_er
 /* The folder of the best run; NULL: none is ranked, or no memory. */
 const char *us_leaderboard_best(const us_sweep *sweep);
 
+/* The same as text, freed with unseen_string_free. */
+unseen_status us_leaderboard_print(const us_sweep *sweep, char **text, unseen_error *error);
+
 /* Writes both tables, each whole. */
 unseen_status us_leaderboard_write(const us_sweep *sweep, unseen_error *error);
 
-/* Writes OUT/report.html. */
-unseen_status us_leaderboard_draw(const us_sweep *sweep, unseen_error *error);
+/* Writes both and OUT/report.html. *text: as of us_leaderboard_print. */
+unseen_status us_leaderboard_finish(const us_sweep *sweep, char **text, unseen_error *error);
 
 #endif

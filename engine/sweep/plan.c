@@ -170,10 +170,11 @@ static unseen_status read_grid(const us_json *grid, axes *all, unseen_error *err
 }
 
 static unseen_status read_runs(const us_json *runs, axes *all, unseen_error *error) {
+    cJSON *child;
+    int index = 0;
     US_TRY(check_size(runs, error));
-    const int size = cJSON_GetArraySize(runs->value); /* which counts them */
-    for (int i = 0; i < size; i++) {
-        us_json run = us_json_element(runs, i);
+    cJSON_ArrayForEach(child, runs->value) {
+        us_json run = us_json_child(runs, index++, child);
         us_overrides *list = NULL;
         US_TRY(add_axis(all, &list, error));
         if (cJSON_IsObject(run.value))
@@ -204,9 +205,11 @@ static unseen_status read_sample(const us_json *sample, axes *all, unseen_error 
 }
 
 static unseen_status read_seeds(const us_json *seeds, us_overrides *list, unseen_error *error) {
+    cJSON *child;
+    int index = 0;
     US_TRY(check_size(seeds, error));
-    for (int i = 0; i < cJSON_GetArraySize(seeds->value); i++) {
-        us_json seed = us_json_element(seeds, i);
+    cJSON_ArrayForEach(child, seeds->value) {
+        us_json seed = us_json_child(seeds, index++, child);
         double number = cJSON_IsNumber(seed.value) ? seed.value->valuedouble : -1;
         if (!(number >= 0 && number < 0x1p53) || number != (double)(int64_t)number)
             return us_json_fail(&seed, error, "expected a seed: an integer of at least 0");

@@ -70,6 +70,12 @@ static unseen_status refresh(us_sweep *sweep, unseen_error *error) {
     return us_halving_decide(sweep, error);
 }
 
+static bool all_over(const us_sweep *sweep) {
+    for (size_t i = 0; i < sweep->count; i++)
+        if (!is_over(&sweep->entries[i])) return false;
+    return true;
+}
+
 static unseen_status note_beginning(us_sweep *sweep, unseen_error *error) {
     struct stat about = {0};
     char *path = us_path_join(sweep->options->out, US_SWEEP_DOCUMENT);
@@ -86,8 +92,11 @@ unseen_status us_share_begin(us_sweep *sweep, unseen_error *error) {
     sweep->since.tv_sec = INT64_MAX; /* earlier failures do not count */
     unseen_status status = us_sweep_find_folders(sweep, error);
     if (status == UNSEEN_OK) status = us_halving_decide(sweep, error);
-    if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
-    if (status == UNSEEN_OK) status = note_beginning(sweep, error);
+    /* A board to which nothing will be added is written at the end alone. */
+    if (status == UNSEEN_OK && !all_over(sweep)) {
+        status = us_leaderboard_write(sweep, error);
+        if (status == UNSEEN_OK) status = note_beginning(sweep, error);
+    }
     us_folder_release(&sweep->claim);
     return status;
 }
@@ -123,8 +132,7 @@ unseen_status us_share_end(us_sweep *sweep, unseen_error *error) {
     unseen_status status = refresh(sweep, error);
     if (status == UNSEEN_OK)
         status = us_final_settle(sweep, us_leaderboard_best(sweep), &sweep->final, error);
-    if (status == UNSEEN_OK) status = us_leaderboard_write(sweep, error);
-    if (status == UNSEEN_OK) status = us_leaderboard_draw(sweep, error);
+    if (status == UNSEEN_OK) status = us_leaderboard_finish(sweep, &sweep->document, error);
     us_folder_release(&sweep->claim);
     return status;
 }

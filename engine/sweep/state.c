@@ -109,20 +109,25 @@ static void count_work(const unseen_config *config, us_entry *entry) {
     entry->flops = members ? flops / entry->epochs : us_detector_training_flops(&config->detector);
 }
 
-static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, unseen_error *error) {
+/* before: a run whose files are known to be right, or NULL. */
+static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, const us_entry *before,
+                                 us_real_paths *paths, unseen_error *error) {
     unseen_config *config;
+    unseen_status status = UNSEEN_OK;
     US_TRY(us_sweep_config(sweep, entry, &config, error));
-    unseen_status status = check_files(config, error);
-    if (status == UNSEEN_OK && !sweep->options->list_only)
-        status = check_apart(sweep, &config->data, error);
-    if (status == UNSEEN_OK && !(entry->identity = us_identity(config)))
+    entry->data = digest_data(config);
+    if (!before || strcmp(entry->data.text, before->data.text) != 0) {
+        status = check_files(config, error);
+        if (status == UNSEEN_OK && !sweep->options->list_only)
+            status = check_apart(sweep, &config->data, error);
+    }
+    if (status == UNSEEN_OK && !(entry->identity = us_identity(config, paths)))
         status = us_fail_memory(error, "a config");
     entry->parameters = (double)us_config_parameters(config);
     entry->detector = config->detector.type;
     entry->synthetic_epochs = config->training.synthetic_epochs;
     count_work(config, entry);
     entry->held_out = config->training.held_out;
-    entry->data = digest_data(config);
     unseen_config_free(config);
     return status;
 }
@@ -169,6 +174,7 @@ typedef struct check {
 static void check_some(void *user, size_t first, size_t end) {
     check *all = user;
     us_sweep *sweep = all->sweep;
+    us_real_paths paths = {0};
     unseen_status status = UNSEEN_OK;
     unseen_error error;
     for (size_t i = first; i < end && status == UNSEEN_OK; i++) {
@@ -176,7 +182,7 @@ static void check_some(void *user, size_t first, size_t end) {
         entry->overrides = &sweep->plan.runs[i];
         status = check_caller(sweep, entry, &error);
         const bool fits = status == UNSEEN_OK;
-        if (fits) status = check_entry(sweep, entry, &error);
+        if (fits) status = check_entry(sweep, entry, i > first ? entry - 1 : NULL, &paths, &error);
         if (status == UNSEEN_OK) continue;
         char text[DESCRIPTION];
         describe(sweep, entry, text, sizeof text);
@@ -186,6 +192,7 @@ static void check_some(void *user, size_t first, size_t end) {
         if (i < all->wrong) all->wrong = i;
         pthread_mutex_unlock(&all->lock);
     }
+    us_real_paths_release(&paths);
 }
 
 static unseen_status check_all(us_sweep *sweep, unseen_error *error) {
@@ -217,6 +224,7 @@ void us_sweep_close(us_sweep *sweep) {
         cJSON_Delete(entry->metrics);
     }
     free(sweep->entries);
+    unseen_string_free(sweep->document);
     cJSON_Delete(sweep->base.value);
     cJSON_Delete(sweep->final);
     us_estimate_release(sweep->estimate);
@@ -226,6 +234,24 @@ void us_sweep_close(us_sweep *sweep) {
 }
 
 /* ---- facts ---- */
+
+bool us_entry_take_metrics(us_entry *entry, cJSON *results) {
+    static const char *const names[] = {"held_out_loss", "loss",           "auc",
+                                        "auc_ci95",      "synthetic_auc",  "epochs",
+                                        "train_seconds", "training_images"};
+    bool complete = true;
+    cJSON_Delete(entry->metrics);
+    entry->metrics = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        cJSON *item = cJSON_DetachItemFromObjectCaseSensitive(results, names[i]);
+        if (!item || (entry->metrics && cJSON_AddItemToObject(entry->metrics, names[i], item)))
+            continue;
+        cJSON_Delete(item);
+        complete = false;
+    }
+    cJSON_Delete(results);
+    return complete && entry->metrics;
+}
 
 double us_entry_metric(const us_entry *entry, const char *name) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry->metrics, name);

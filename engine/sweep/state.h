@@ -36,7 +36,7 @@ typedef struct us_entry {
     us_entry_status status;
     unseen_status failure; /* of one that diverged or failed */
     char *message;         /* of what went wrong; NULL: nothing did */
-    cJSON *metrics;        /* of a run that is done */
+    cJSON *metrics;        /* of a run that is done: see us_entry_take_metrics */
     double parameters;
     double flops, held_out; /* of training, on an image; the share of images that is kept aside */
     us_digest_text data;    /* of what decides how many images there are */
@@ -46,7 +46,11 @@ typedef struct us_entry {
     const us_detector_type *detector; /* NULL: it has members */
 } us_entry;
 
-/* A number of a run's results, as of metrics.json; NaN: it has none of that name. */
+/* Keeps of a run's results, as of metrics.json, what a board tells, so that little is searched when
+ * there are thousands; the rest is deleted. false: no memory. */
+bool us_entry_take_metrics(us_entry *entry, cJSON *results);
+
+/* One of these numbers; NaN: there is none of that name. */
 double us_entry_metric(const us_entry *entry, const char *name);
 
 typedef struct us_estimate us_estimate;
@@ -68,6 +72,7 @@ typedef struct us_sweep {
     bool ended;            /* every run has been tried */
     cJSON *final;          /* of the best run, on the plan's final images; NULL: none */
     us_estimate *estimate; /* of how long it takes, where runs are only listed; else NULL */
+    char *document;        /* the text of sweep.json, once it has been written for the last time */
 } us_sweep;
 
 /* Reads the plan and checks the config of every run, and that its data files are there. Two runs of

@@ -75,7 +75,7 @@ static unseen_status train(us_sweep *sweep, us_entry *entry, const unseen_events
     char *json = NULL;
     unseen_status status = unseen_run(config, &options, events, &json, error);
     unseen_config_free(config);
-    if (status == UNSEEN_OK && !(entry->metrics = cJSON_Parse(json)))
+    if (status == UNSEEN_OK && !us_entry_take_metrics(entry, cJSON_Parse(json)))
         status = us_fail_memory(error, "results");
     unseen_string_free(json);
     return status;
@@ -212,16 +212,14 @@ unseen_status unseen_sweep(const char *plan, const unseen_sweep_options *options
     if (!options->out) return us_fail(error, UNSEEN_BAD_INPUT, "no folder is given for the sweep");
     US_TRY(us_leaderboard_check(options, error));
     us_sweep sweep;
-    cJSON *document = NULL;
     unseen_status status = us_sweep_open(plan, options, events, &sweep, error);
     if (status == UNSEEN_OK) status = sweep_all(&sweep, error);
-    if (status == UNSEEN_OK || sweep.ended) {
-        unseen_status printed = us_leaderboard_json(&sweep, &document, error);
-        if (printed == UNSEEN_OK && !(*json = us_json_print(document)))
-            printed = us_fail_memory(error, "a leaderboard");
-        if (printed != UNSEEN_OK) status = printed;
+    if (sweep.ended) {
+        *json = sweep.document;
+        sweep.document = NULL;
+    } else if (status == UNSEEN_OK) {
+        status = us_leaderboard_print(&sweep, json, error);
     }
-    cJSON_Delete(document);
     us_sweep_close(&sweep);
     return status;
 }
