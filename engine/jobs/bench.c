@@ -7,6 +7,7 @@
 #include "base/arithmetic.h"
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/folder.h"
 #include "base/output.h"
 #include "jobs/bench.h"
 #include "jobs/speeds.h"
@@ -215,6 +216,12 @@ static unseen_status bench_detector(const unseen_config *config,
     if (status == UNSEEN_OK) status = us_device_open(options->device, &b.device, error);
     if (status == UNSEEN_OK) us_device_tell(b.device, events);
     if (status == UNSEEN_OK) us_precision_tell(b.device, config->detector.precision, events);
+    if (status == UNSEEN_OK && config->training.shards > 0)
+        us_event_message(
+            events, UNSEEN_EVENT_WARNING,
+            "%s: /training/shards: bench times steps of whole batches, by one process; "
+            "how fast shards are trained stands in a run's %s",
+            config->path, US_RUN_LOG);
     if (status == UNSEEN_OK) status = us_tuning_open(&b.device->facts, &b.device->tuning, error);
     if (status == UNSEEN_OK) status = us_bench_set_up(&b.subject, b.device, error);
     if (status == UNSEEN_OK) status = warm_up(&b, error);

@@ -35,6 +35,9 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
     fails_with 2 "found '0'" bench "$TESTS/tiny.json" --seconds 0
     succeeds bench "$TESTS/tiny.json" --seconds 0.1 --json
     jq -e '.train_images_per_second > 0' <<<"$output"
+    [[ $stderr != *shards* ]]
+    succeeds bench "$TESTS/tiny.json" --seconds 0.1 --set /training/shards=2
+    grep -q "^warning: .*/training/shards: bench times steps of whole batches" <<<"$stderr" || fail "nothing is said of shards"
 }
 
 # The layers' work is what `show` counts for a training step, no pass left out and none counted twice.
