@@ -23,12 +23,13 @@
  *     fragment_sums                   an item's sums
  *     unit_part, load_part, unit_multiply
  *                                     an item's part of a fragment, and the product of two
+ *     RIGHT_ONE_BY_ONE                defined where registers hold only one part of the right factor
  *     LEFT_HELD, RIGHT_HELD, SUM_ROW, SUM_COLUMN
- *                                     or, in OpenCL C, where the unit expects a word of a line, and
- *                                     what it makes of them
+ *                                     or, in OpenCL C, where the unit expects a word of a line (or,
+ *                                     as RIGHT_WORD, what makes one up), and what it makes of them
  *
  * Options
- *     MATRIX_UNITS    the kind: 1 to 4, as us_matrix_units of engine/device/facts.h
+ *     MATRIX_UNITS    the kind: 1 to 5, as us_matrix_units of engine/device/facts.h
  *     MATRIX_EMULATED 1: in OpenCL C
  *     PRECISION       0: a word is a float. Where units have no factors of 32 bits (NVIDIA's),
  *                        three products of TF32, of the 11 leading bits and of the next 11, make up
@@ -71,8 +72,10 @@
 #include "matrix_unit_wmma.cl"
 #elif MATRIX_UNITS == 3
 #include "matrix_unit_mfma.cl"
-#else
+#elif MATRIX_UNITS == 4
 #include "matrix_unit_dpas.cl"
+#else
+#include "matrix_unit_dpas16.cl"
 #endif
 #ifndef UNIT_ATTRIBUTE
 #define UNIT_ATTRIBUTE /* of kernels */
@@ -93,6 +96,12 @@
 /* ---- rounding ---- */
 
 #define BY_PTX (MATRIX_UNITS == 1 && !MATRIX_EMULATED)
+#define BY_INTEL (MATRIX_UNITS >= 4 && !MATRIX_EMULATED)
+
+#if BY_INTEL
+/* Khronos, "cl_intel_bfloat16_conversions". Compilers know it, but not all declare it. */
+ushort2 __attribute__((overloadable)) intel_convert_bfloat162_as_ushort2(float2 v);
+#endif
 
 /* To nearest, ties away from zero, as cvt.rna does. A NaN stays one. */
 INLINE uint to_tf32(float v) {
@@ -111,6 +120,8 @@ INLINE uint to_bf16(float low, float high) {
     uint r;
     __asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
     return r;
+#elif BY_INTEL
+    return as_uint(intel_convert_bfloat162_as_ushort2((float2)(low, high)));
 #else
     const uint2 u = (uint2)(as_uint(low), as_uint(high));
     const uint2 rounded = (u + 0x7fffu + (u >> 16 & 1u)) >> 16;
@@ -192,12 +203,15 @@ INLINE float unit_product(uint a, uint b) {
 
 /* Word `word` of what an item holds of a fragment. */
 #define HELD(left, lane, word) (CELL_OF(left, lane, (word) / CELL) * CELL + (word) % CELL)
+#ifndef RIGHT_WORD
+#define RIGHT_WORD(right, column, word) ((right)[RIGHT_HELD(column, word)])
+#endif
 
 INLINE void unit_multiply(__local const uint *left, __local const uint *right, int lane, float *c) {
     for (int e = 0; e < 4 * QUADS_OF_UNIT; e++) {
         const int row = SUM_ROW(lane, e), column = SUM_COLUMN(lane, e);
         for (int word = 0; word < WORDS_OF_UNIT; word++)
-            c[e] += unit_product(left[LEFT_HELD(row, word)], right[RIGHT_HELD(column, word)]);
+            c[e] += unit_product(left[LEFT_HELD(row, word)], RIGHT_WORD(right, column, word));
     }
 }
 
@@ -213,6 +227,14 @@ INLINE void multiply_step(__local const uint *left, __local const uint *right, i
 
 INLINE void multiply_step(__local const uint *left, __local const uint *right, int lane,
                           unit_sums *sums) {
+#ifdef RIGHT_ONE_BY_ONE
+    unit_part a[ROW_FRAGMENTS];
+    FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++) a[i] = load_part(left + i * FRAGMENT, true, lane);
+    FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++) {
+        const unit_part b = load_part(right + j * FRAGMENT, false, lane);
+        FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++) unit_multiply(&a[i], &b, &sums->of[i][j]);
+    }
+#else
     unit_part a[ROW_FRAGMENTS], b[COLUMN_FRAGMENTS];
     FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++) a[i] = load_part(left + i * FRAGMENT, true, lane);
     FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
@@ -220,6 +242,7 @@ INLINE void multiply_step(__local const uint *left, __local const uint *right, i
     FOR_UNIT (int i = 0; i < ROW_FRAGMENTS; i++)
         FOR_UNIT (int j = 0; j < COLUMN_FRAGMENTS; j++)
             unit_multiply(&a[i], &b[j], &sums->of[i][j]);
+#endif
 }
 
 #endif

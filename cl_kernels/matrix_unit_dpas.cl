@@ -12,6 +12,7 @@
 #define QUADS_OF_UNIT 2
 #define QUAD_ROW(lane, quad) (lane)
 #define QUAD_COLUMN(lane, quad) ((quad)*4)
+#define RIGHT_ONE_BY_ONE
 #if !MATRIX_EMULATED
 #define UNIT_ATTRIBUTE __attribute__((intel_reqd_sub_group_size(8)))
 #endif

@@ -28,10 +28,11 @@ typedef enum us_vendor {
  * more. Twin of MATRIX_UNITS in cl_kernels/matrix_unit.cl. */
 typedef enum us_matrix_units {
     US_MATRIX_UNITS_NONE,
-    US_MATRIX_UNITS_MMA,  /* NVIDIA's mma.sync with factors of TF32 or BF16, by inline PTX */
-    US_MATRIX_UNITS_WMMA, /* AMD's of gfx11, BF16 */
-    US_MATRIX_UNITS_MFMA, /* AMD's of gfx90a and later, floats or BF16 */
-    US_MATRIX_UNITS_DPAS, /* Intel's with sub-groups of 8, BF16 */
+    US_MATRIX_UNITS_MMA,    /* NVIDIA's mma.sync with factors of TF32 or BF16, by inline PTX */
+    US_MATRIX_UNITS_WMMA,   /* AMD's of gfx11, BF16 */
+    US_MATRIX_UNITS_MFMA,   /* AMD's of gfx908 and later, floats or BF16 */
+    US_MATRIX_UNITS_DPAS,   /* Intel's with sub-groups of 8, BF16 */
+    US_MATRIX_UNITS_DPAS16, /* Intel's with sub-groups of 16, TF32 or BF16 */
     US_MATRIX_UNITS_COUNT
 } us_matrix_units;
 
@@ -43,6 +44,7 @@ typedef struct us_device_facts {
     us_matrix_units matrix_units; /* that compute right; before it is opened, that it may have */
     int matrix_multiply_adds;     /* of a compute unit in a cycle, of the widest factors that the
                                      units have (floats, TF32, BF16); 0 without units */
+    int matrix_bf16_factor;       /* how many times as many of BF16 a model may count on */
     bool matrix_emulated;         /* they are in OpenCL C, for tests */
     bool is_cpu;                  /* its kernels run on the host's processor */
     bool exact_division;          /* it can round quotients and square roots correctly */

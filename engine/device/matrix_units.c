@@ -14,6 +14,7 @@ static const us_matrix_unit units_known[US_MATRIX_UNITS_COUNT] = {
     [US_MATRIX_UNITS_WMMA] = {"wmma", 16, 2, 16, false},
     [US_MATRIX_UNITS_MFMA] = {"mfma", 32, 2, 32, true},
     [US_MATRIX_UNITS_DPAS] = {"dpas", 8, 1, 8, false},
+    [US_MATRIX_UNITS_DPAS16] = {"dpas16", 16, 1, 16, true},
 };
 
 const us_matrix_unit *us_matrix_unit_of(us_matrix_units units) {

@@ -16,6 +16,7 @@
 #define INFO_REGISTERS_PER_BLOCK_NV 0x4002
 #define INFO_WARP_SIZE_NV 0x4003
 #define INFO_WAVEFRONT_WIDTH_AMD 0x4043
+#define INFO_SUB_GROUP_SIZES_INTEL 0x4108
 
 /* ---- asking ---- */
 
@@ -173,6 +174,7 @@ static void find_nvidia_units(us_inquiry *inquiry, us_device_facts *facts) {
     cl_uint minor = device_uint_if_known(inquiry, QUERY(INFO_COMPUTE_CAPABILITY_MINOR_NV));
     if (major < AMPERE) return;
     facts->matrix_units = US_MATRIX_UNITS_MMA;
+    facts->matrix_bf16_factor = 1; /* twice, which copying leaves no room for */
     facts->matrix_multiply_adds = 128;
     if (major == AMPERE && minor == 0) facts->matrix_multiply_adds = 512;
     if (major > AMPERE && major <= BLACKWELL) facts->matrix_multiply_adds = 1024;
@@ -183,26 +185,42 @@ static void find_amd_units(us_device_facts *facts) {
     static const struct {
         const char *begin; /* of the name */
         us_matrix_units units;
-        int group_size, multiply_adds;
-    } amd[] = {{"gfx90a", US_MATRIX_UNITS_MFMA, 64, 128},
-               {"gfx94", US_MATRIX_UNITS_MFMA, 64, 128},
-               {"gfx95", US_MATRIX_UNITS_MFMA, 64, 128},
-               {"gfx11", US_MATRIX_UNITS_WMMA, 32, 512}};
+        int group_size, multiply_adds, bf16_factor;
+    } amd[] = {{"gfx908", US_MATRIX_UNITS_MFMA, 64, 128, 2},
+               {"gfx90a", US_MATRIX_UNITS_MFMA, 64, 128, 4},
+               {"gfx94", US_MATRIX_UNITS_MFMA, 64, 128, 8},
+               {"gfx95", US_MATRIX_UNITS_MFMA, 64, 128, 8},
+               {"gfx11", US_MATRIX_UNITS_WMMA, 32, 512, 1}};
     for (size_t i = 0; i < sizeof amd / sizeof *amd; i++)
         if (strncmp(facts->name, amd[i].begin, strlen(amd[i].begin)) == 0 &&
             facts->group_size == amd[i].group_size) {
             facts->matrix_units = amd[i].units;
             facts->matrix_multiply_adds = amd[i].multiply_adds;
+            facts->matrix_bf16_factor = amd[i].bf16_factor;
         }
 }
 
-/* Of an execution unit. Later ones than Arc's, which have sub-groups of 16, do not compile. */
+/* 0 where the driver does not tell. */
+static size_t smallest_sub_group(const us_inquiry *inquiry) {
+    size_t sizes[16] = {0}, bytes = 0, smallest = 0;
+    if (clGetDeviceInfo(inquiry->id, INFO_SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes, &bytes) !=
+        CL_SUCCESS)
+        return 0;
+    for (size_t i = 0; i < bytes / sizeof *sizes; i++)
+        if (i == 0 || sizes[i] < smallest) smallest = sizes[i];
+    return smallest;
+}
+
+/* Of an execution unit. Units are for the smallest sub-groups that there are. */
 static void find_intel_units(us_inquiry *inquiry, us_device_facts *facts) {
     char extensions[8192];
     device_text(inquiry, QUERY(CL_DEVICE_EXTENSIONS), extensions, sizeof extensions);
     if (!contains(extensions, "cl_intel_subgroup_matrix_multiply_accumulate")) return;
-    facts->matrix_units = US_MATRIX_UNITS_DPAS;
+    const bool wide = smallest_sub_group(inquiry) == 16;
+    if (wide && !contains(extensions, "cl_intel_subgroup_matrix_multiply_accumulate_tf32")) return;
+    facts->matrix_units = wide ? US_MATRIX_UNITS_DPAS16 : US_MATRIX_UNITS_DPAS;
     facts->matrix_multiply_adds = 64;
+    facts->matrix_bf16_factor = wide ? 2 : 1;
 }
 
 /* Those that the device may have: what it can do is tried when it is opened. */

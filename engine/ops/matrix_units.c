@@ -21,10 +21,12 @@ us_tile us_matrix_tile(const us_device_facts *device, us_precision precision, us
     return tile;
 }
 
-/* Of AMD's wavefronts of 32, compilers give an item 128 only; a sub-group of 8 has as many. */
+/* Of AMD's wavefronts of 32, compilers give an item 128 only; Intel's smallest sub-groups have as
+ * many. */
 static bool has_few_registers(const us_device_facts *device) {
     return device->matrix_units == US_MATRIX_UNITS_WMMA ||
-           device->matrix_units == US_MATRIX_UNITS_DPAS;
+           device->matrix_units == US_MATRIX_UNITS_DPAS ||
+           device->matrix_units == US_MATRIX_UNITS_DPAS16;
 }
 
 int us_matrix_most_sums(const us_device_facts *device) {
@@ -54,22 +56,21 @@ typedef struct unit_speed {
 
 /* Of NVIDIA's, with three products and with one, what fits the times measured on an H200 with tiles
  * of 64 x 64 to 128 x 128. Of the others, the makers' numbers, with copying by the
- * instructions of compiled kernels: nothing was measured. On Intel's, addresses of 64 bits take
- * most of the instructions. */
+ * instructions of compiled kernels, of Intel's twice as many: nothing was measured. */
 static const unit_speed three_products = {169, 0.047, 0.0254, 280, 96, 98304, 1};
 static const unit_speed speeds[US_MATRIX_UNITS_COUNT] = {
     [US_MATRIX_UNITS_MMA] = {3000, 0.2, 0.0313, 410, 64, 98304, 1},
     [US_MATRIX_UNITS_WMMA] = {1600, 0.15, 0.0157, 512, 96, 131072, 1},
     [US_MATRIX_UNITS_MFMA] = {1600, 0.2, 0.0313, 512, 96, 65536, 1},
-    [US_MATRIX_UNITS_DPAS] = {1600, 0.4, 0.0157, 512, 64, 131072, 16},
+    [US_MATRIX_UNITS_DPAS] = {1600, 0.1, 0.0157, 512, 64, 131072, 16},
+    [US_MATRIX_UNITS_DPAS16] = {1600, 0.1, 0.0157, 512, 64, 131072, 8},
 };
 
-/* Multiply-adds in a cycle, of what shares local memory. MFMA takes four times as many BF16 as
- * floats. */
+/* Multiply-adds in a cycle, of what shares local memory. */
 static double most_multiply_adds(const us_device_facts *device, const us_tile *tile,
                                  const unit_speed *speed) {
-    const bool fast = device->matrix_units == US_MATRIX_UNITS_MFMA && tile->word_terms == 2;
-    return (double)device->matrix_multiply_adds * speed->compute_units * (fast ? 4 : 1);
+    const int factor = tile->word_terms == 2 ? device->matrix_bf16_factor : 1;
+    return (double)device->matrix_multiply_adds * speed->compute_units * factor;
 }
 
 /* Cycles for a term of a tile: on GPUs with few units, those bound it. */

@@ -20,12 +20,6 @@ bool us_matrix_tile_valid(const us_device_facts *device, const us_tile *tile);
 void us_matrix_fit(const us_device_facts *device, us_precision precision, int *slab, int *item_rows,
                    int *item_columns);
 
-/* Whether they may be a default. Intel's compiler makes so many instructions of copying that little
- * is left to gain, and shuns registers where it finds too few: there the tuner tries them. */
-static inline bool us_matrix_units_promise(const us_device_facts *device) {
-    return device->matrix_units != US_MATRIX_UNITS_DPAS;
-}
-
 /* Sums of an item that registers hold on every device, so of a default. */
 int us_matrix_most_sums(const us_device_facts *device);
 

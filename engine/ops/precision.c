@@ -9,10 +9,9 @@ const char *const us_precision_names[] = {"fp32", "tf32", "bf16", NULL};
  * that others have TF32. */
 int us_precision_products(const us_device_facts *device, us_precision precision) {
     static const int products[US_MATRIX_UNITS_COUNT][US_PRECISION_BF16 + 1] = {
-        [US_MATRIX_UNITS_MMA] = {3, 1, 1},
-        [US_MATRIX_UNITS_WMMA] = {0, 0, 1},
-        [US_MATRIX_UNITS_MFMA] = {1, 0, 1},
-        [US_MATRIX_UNITS_DPAS] = {0, 0, 1},
+        [US_MATRIX_UNITS_MMA] = {3, 1, 1},    [US_MATRIX_UNITS_WMMA] = {0, 0, 1},
+        [US_MATRIX_UNITS_MFMA] = {1, 0, 1},   [US_MATRIX_UNITS_DPAS] = {0, 0, 1},
+        [US_MATRIX_UNITS_DPAS16] = {0, 1, 1},
     };
     return products[device->matrix_units][precision];
 }

@@ -246,6 +246,7 @@ static void matrix_units_take_sums(void **state) {
         {US_MATRIX_UNITS_MFMA, US_PRECISION_FP32, {"matrix_units", {64, 64, 8, 1, 16, 4, 1}}},
         {US_MATRIX_UNITS_WMMA, US_PRECISION_BF16, {"matrix_units", {32, 32, 16, 1, 8, 2, 1}}},
         {US_MATRIX_UNITS_DPAS, US_PRECISION_BF16, {"matrix_units", {16, 32, 16, 2, 16, 2, 1}}},
+        {US_MATRIX_UNITS_DPAS16, US_PRECISION_TF32, {"matrix_units", {16, 32, 8, 1, 16, 2, 1}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         device->facts.matrix_units = cases[i].units;

@@ -118,6 +118,11 @@ static void dpas_agrees(void **state) {
     check_units(*state, US_MATRIX_UNITS_DPAS, US_PRECISION_BF16, 4, 2);
 }
 
+static void dpas16_agrees(void **state) {
+    check_units(*state, US_MATRIX_UNITS_DPAS16, US_PRECISION_TF32, 3, 2);
+    check_units(*state, US_MATRIX_UNITS_DPAS16, US_PRECISION_BF16, 4, 2);
+}
+
 /* What a device is tried by when it is opened, in OpenCL C; that what is no such unit does not
  * pass, and that no device has units which do not compute it. Assembly of others is not shown to
  * compilers, which may give up the program over it. */
@@ -158,11 +163,12 @@ static void devices_without_units_compute_with_floats(void **state) {
 /* A GPU with units, else like others. */
 static us_device_facts facts_with(us_matrix_units units, int multiply_adds) {
     static const us_vendor vendors[] = {US_VENDOR_OTHER, US_VENDOR_NVIDIA, US_VENDOR_AMD,
-                                        US_VENDOR_AMD, US_VENDOR_INTEL};
+                                        US_VENDOR_AMD,   US_VENDOR_INTEL,  US_VENDOR_INTEL};
     return (us_device_facts){.execution = US_EXECUTION_LANES,
                              .vendor = vendors[units],
                              .matrix_units = units,
                              .matrix_multiply_adds = multiply_adds,
+                             .matrix_bf16_factor = 1,
                              .vector_width = 1,
                              .group_size = units == US_MATRIX_UNITS_MFMA ? 64 : 32,
                              .compute_units = 100,
@@ -199,17 +205,18 @@ static void few_units_are_for_lower_precisions(void **state) {
     }
 }
 
-/* What a unit does not have is computed as floats, by it or without it; those of which little is
- * expected are left to the tuner, which is shown only what they can compute. */
+/* What a unit does not have is computed as floats, by it or without it, and the tuner is shown only
+ * what they can compute. */
 static void units_compute_what_they_have(void **state) {
     (void)state;
     static const struct {
         us_matrix_units units;
-        bool has[3], is_default[3]; /* by precision */
+        bool has[3]; /* by precision; then they are the default */
     } cases[] = {
-        {US_MATRIX_UNITS_WMMA, {false, false, true}, {false, false, true}},
-        {US_MATRIX_UNITS_MFMA, {true, false, true}, {true, false, true}},
-        {US_MATRIX_UNITS_DPAS, {false, false, true}, {false, false, false}},
+        {US_MATRIX_UNITS_WMMA, {false, false, true}},
+        {US_MATRIX_UNITS_MFMA, {true, false, true}},
+        {US_MATRIX_UNITS_DPAS, {false, false, true}},
+        {US_MATRIX_UNITS_DPAS16, {false, true, true}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const us_device_facts facts = facts_with(cases[i].units, 128);
@@ -230,7 +237,7 @@ static void units_compute_what_they_have(void **state) {
                     us_choice_algorithm(&us_convolution_tunable, &choice);
                 assert_int_equal(algorithm->start(&facts, &problem, 0, choice.parameters), has);
                 assert_int_equal(has && algorithm->valid(&facts, &problem, choice.parameters), has);
-                assert_int_equal(is_default(&facts, of, precision), cases[i].is_default[p]);
+                assert_int_equal(is_default(&facts, of, precision), has);
             }
         }
     }
@@ -265,6 +272,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(mfma_agrees),
         cmocka_unit_test(wmma_agrees),
         cmocka_unit_test(dpas_agrees),
+        cmocka_unit_test(dpas16_agrees),
     };
     return cmocka_run_group_tests(tests, test_device_setup, test_device_teardown);
 }

@@ -11,7 +11,7 @@
     .index = "0:0", .driver = "imagined", .execution = US_EXECUTION_LANES, .exact_division = true, \
     .vector_width = 1
 #define NVIDIA                                                                                     \
-    GPU, .vendor = US_VENDOR_NVIDIA, .matrix_units = US_MATRIX_UNITS_MMA,                          \
+    GPU, .vendor = US_VENDOR_NVIDIA, .matrix_units = US_MATRIX_UNITS_MMA, .matrix_bf16_factor = 1, \
          .platform_name = "NVIDIA CUDA", .version = "OpenCL 3.0 CUDA"
 #define AMD                                                                                        \
     GPU, .vendor = US_VENDOR_AMD, .platform_name = "AMD Accelerated Parallel Processing",          \
@@ -44,9 +44,9 @@ const imagined_gpu imagined_gpus[] = {
     {"rx7900",
      "gfx1100",
      {AMD, .name = "gfx1100", .group_size = 32, .compute_units = 48, .max_group_size = 256,
-      .matrix_units = US_MATRIX_UNITS_WMMA, .matrix_multiply_adds = 512, .memory_bytes = GIB(24),
-      .largest_allocation_bytes = GIB(20), .local_bytes = KIB(64), .alignment = 128,
-      .registers = 4 * 1536 * 32},
+      .matrix_units = US_MATRIX_UNITS_WMMA, .matrix_multiply_adds = 512, .matrix_bf16_factor = 1,
+      .memory_bytes = GIB(24), .largest_allocation_bytes = GIB(20), .local_bytes = KIB(64),
+      .alignment = 128, .registers = 4 * 1536 * 32},
      .items = 2048,
      .local_bytes = KIB(128)},
     {"rx6800",
@@ -60,16 +60,31 @@ const imagined_gpu imagined_gpus[] = {
      "gfx90a",
      {AMD, .name = "gfx90a:sramecc+:xnack-", .group_size = 64, .compute_units = 104,
       .max_group_size = 256, .matrix_units = US_MATRIX_UNITS_MFMA, .matrix_multiply_adds = 128,
-      .memory_bytes = GIB(64), .largest_allocation_bytes = GIB(54), .local_bytes = KIB(64),
-      .alignment = 128, .registers = 4 * 512 * 64},
+      .matrix_bf16_factor = 4, .memory_bytes = GIB(64), .largest_allocation_bytes = GIB(54),
+      .local_bytes = KIB(64), .alignment = 128, .registers = 4 * 512 * 64},
      .items = 2048,
+     .local_bytes = KIB(64)},
+    {"mi100",
+     "gfx908",
+     {AMD, .name = "gfx908:sramecc+:xnack-", .group_size = 64, .compute_units = 120,
+      .max_group_size = 256, .matrix_units = US_MATRIX_UNITS_MFMA, .matrix_multiply_adds = 128,
+      .matrix_bf16_factor = 2, .memory_bytes = GIB(32), .largest_allocation_bytes = GIB(27),
+      .local_bytes = KIB(64), .alignment = 128, .registers = 4 * 256 * 64},
+     .items = 2560,
      .local_bytes = KIB(64)},
     {"arc",
      "dg2",
      {INTEL, .name = "Intel(R) Arc(TM) A770 Graphics", .group_size = 32, .compute_units = 512,
       .max_group_size = 1024, .matrix_units = US_MATRIX_UNITS_DPAS, .matrix_multiply_adds = 64,
-      .memory_bytes = GIB(15), .largest_allocation_bytes = GIB(4) - 1, .local_bytes = KIB(64),
-      .alignment = 128, .registers = 8192},
+      .matrix_bf16_factor = 1, .memory_bytes = GIB(15), .largest_allocation_bytes = GIB(4) - 1,
+      .local_bytes = KIB(64), .alignment = 128, .registers = 8192},
+     .items = 0},
+    {"max1100",
+     "pvc",
+     {INTEL, .name = "Intel(R) Data Center GPU Max 1100", .group_size = 32, .compute_units = 448,
+      .max_group_size = 1024, .matrix_units = US_MATRIX_UNITS_DPAS16, .matrix_multiply_adds = 64,
+      .matrix_bf16_factor = 2, .memory_bytes = GIB(47), .largest_allocation_bytes = GIB(47),
+      .local_bytes = KIB(128), .alignment = 128, .registers = 8192},
      .items = 0},
     {"irisxe",
      "tgllp",

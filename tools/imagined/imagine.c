@@ -290,6 +290,7 @@ static bool is_learned(const us_device_facts *table, const us_device_facts *lear
            a->exact_division == b->exact_division && a->vector_width == b->vector_width &&
            a->group_size == b->group_size && a->compute_units == b->compute_units &&
            a->registers == b->registers && a->matrix_multiply_adds == b->matrix_multiply_adds &&
+           a->matrix_bf16_factor == b->matrix_bf16_factor &&
            a->max_group_size == b->max_group_size && a->memory_bytes == b->memory_bytes &&
            a->largest_allocation_bytes == b->largest_allocation_bytes &&
            a->local_bytes == b->local_bytes && a->alignment == b->alignment;

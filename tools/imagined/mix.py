@@ -122,6 +122,8 @@ def kind_intel(operation, text):
         return 'math'
     if operation.startswith('dpas'):
         return 'matrix'
+    if found := re.match(r'load\.(ugm|slm)\.d(\d+)(?:x(\d+))?', operation):
+        return {'ugm': 'global', 'slm': 'local'}[found.group(1)], int(found.group(2)) * int(found.group(3) or 1)
     found = re.search(r'rd:(\d+).*?; *(.*)', text)
     if not operation.startswith('send') or not found or found.group(1) == '0':
         return None

@@ -165,10 +165,13 @@ static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_
         COMPUTE_CAPABILITY_MINOR_NV = 0x4001,
         REGISTERS_PER_BLOCK_NV = 0x4002,
         WARP_SIZE_NV = 0x4003,
-        WAVEFRONT_WIDTH_AMD = 0x4043
+        WAVEFRONT_WIDTH_AMD = 0x4043,
+        SUB_GROUP_SIZES_INTEL = 0x4108
     };
     const us_device_facts *facts = &gpu->facts;
-    const us_vendor vendor = what == WAVEFRONT_WIDTH_AMD ? US_VENDOR_AMD : US_VENDOR_NVIDIA;
+    const us_vendor vendor = what == WAVEFRONT_WIDTH_AMD     ? US_VENDOR_AMD
+                             : what == SUB_GROUP_SIZES_INTEL ? US_VENDOR_INTEL
+                                                             : US_VENDOR_NVIDIA;
     if (facts->vendor != vendor) return CL_INVALID_VALUE;
     if (what == WARP_SIZE_NV || what == WAVEFRONT_WIDTH_AMD)
         return answer_uint((cl_uint)facts->group_size, room, to, needed);
@@ -178,6 +181,9 @@ static cl_int answer_extension(cl_device_info what, size_t room, void *to, size_
         return answer_uint((cl_uint)(gpu->processor[4] - '0'), room, to, needed);
     if (what == REGISTERS_PER_BLOCK_NV)
         return answer_uint((cl_uint)facts->registers, room, to, needed);
+    if (what == SUB_GROUP_SIZES_INTEL)
+        return answer_size(facts->matrix_units == US_MATRIX_UNITS_DPAS16 ? 16 : 8, room, to,
+                           needed);
     return CL_INVALID_VALUE;
 }
 
@@ -195,8 +201,10 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, vo
     case CL_DEVICE_VENDOR:
         return answer_text(vendor_name(facts->vendor), room, to, needed);
     case CL_DEVICE_EXTENSIONS:
-        return answer_text(facts->matrix_units == US_MATRIX_UNITS_DPAS
-                               ? "cl_intel_subgroup_matrix_multiply_accumulate"
+        return answer_text(facts->matrix_units == US_MATRIX_UNITS_DPAS ||
+                                   facts->matrix_units == US_MATRIX_UNITS_DPAS16
+                               ? "cl_intel_subgroup_matrix_multiply_accumulate "
+                                 "cl_intel_subgroup_matrix_multiply_accumulate_tf32"
                                : "",
                            room, to, needed);
     case CL_DEVICE_TYPE:

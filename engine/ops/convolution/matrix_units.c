@@ -64,8 +64,7 @@ static bool is_offered(const us_device_facts *device, const us_convolution_probl
 static bool defaults(const us_device_facts *device, const void *problem, void *parameters) {
     enum { LEAST_ROWS = 16 }; /* of which the units take as many */
     const us_convolution_problem *p = problem;
-    return is_offered(device, p) && us_matrix_units_promise(device) &&
-           us_convolution_out(p).channels >= LEAST_ROWS &&
+    return is_offered(device, p) && us_convolution_out(p).channels >= LEAST_ROWS &&
            isfinite(us_tiled_fastest(&kind, device, p, parameters));
 }
 

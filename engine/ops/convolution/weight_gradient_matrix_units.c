@@ -61,7 +61,7 @@ static bool defaults(const us_device_facts *device, const void *problem, void *p
     const us_convolution_problem *p = problem;
     const int columns = p->small.channels;
     const int rows = p->large.channels * p->kernel[0] * p->kernel[1];
-    return is_offered(device, p) && us_matrix_units_promise(device) &&
+    return is_offered(device, p) &&
            (us_convolution_weights(p) > LEAST_WEIGHTS ||
             (rows >= LEAST_ROWS && columns >= LEAST_COLUMNS)) &&
            isfinite(us_gradient_fastest(&kind, device, p, parameters));
