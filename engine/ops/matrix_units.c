@@ -148,11 +148,15 @@ int us_matrix_item_choices(const us_device_facts *device, bool of_rows,
 }
 
 /* Where registers are few, warps are halved until an item's hold their sums, and slabs are those of
- * a step. */
+ * a step. Of BF16, twice as many terms of a slab wait in registers: for sub-groups of 16, some of
+ * Intel's compilers then spill, unless there are half as many sums. */
 void us_matrix_fit(const us_device_facts *device, us_precision precision, int *slab, int *item_rows,
                    int *item_columns) {
     const us_matrix_unit *unit = us_matrix_unit_of(device->matrix_units);
-    const int most = us_matrix_most_sums(device) * unit->items_high * unit->items_wide;
+    const bool narrow =
+        device->matrix_units == US_MATRIX_UNITS_DPAS16 && precision == US_PRECISION_BF16;
+    const int sums = us_matrix_most_sums(device) / (narrow ? 2 : 1);
+    const int most = sums * unit->items_high * unit->items_wide;
     if (has_few_registers(device)) {
         *slab = WORDS * word_terms(precision);
         while (*item_rows * *item_columns > most)
