@@ -311,7 +311,8 @@ UNSEEN_API unseen_status unseen_bench(const unseen_config *config,
 
 typedef struct unseen_tune_options {
     const char *device; /* selector as above */
-    double seconds;     /* of searching in all, about; 0: until nothing better is found */
+    double seconds;     /* of searching in all, about; 0: until nothing better is found, on GPUs 2
+                           for each kernel and shape */
     bool force;         /* search again where an earlier call has found the best already */
 } unseen_tune_options;
 

@@ -182,7 +182,9 @@ static const option_row rows[] = {
      "Write into --out although it holds files that unseen did not write: those of the same names "
      "are replaced, others left alone; runs that are done stay done",
      CLI_OPTION_SWEEP, TARGET_FLAG, NULL, FIELD(overwrite)},
-    {"seconds", "N", "Search for about so long in all (default: until nothing better is found)",
+    {"seconds", "N",
+     "Search for about so long in all (default: until nothing better is found, on GPUs 2 for each "
+     "kernel and shape)",
      CLI_OPTION_TUNE, TARGET_TEXT, NULL, FIELD(seconds)},
     {"seconds", "N", "Measure for about so long in all (default: 15)", CLI_OPTION_BENCH,
      TARGET_TEXT, NULL, FIELD(seconds)},

@@ -15,10 +15,15 @@
 
 enum { CANDIDATES = 20, MOST_CANDIDATES = 128, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
-static const double start_seconds = 60;  /* that a driver may take to open its device */
-static const double begin_limits = 3;    /* of a candidate, for the default and operands */
-static const double trial_seconds = 0.1; /* of timing a candidate */
-static const double confirmation_seconds = 0.5;
+static const double start_seconds = 60; /* that a driver may take to open its device */
+static const double begin_limits = 3;   /* of a candidate, for the default and operands */
+/* Of timing a candidate. A GPU runs a kernel hundreds of times in that time, always as fast. */
+static const struct {
+    double trial, confirmation;
+} timing = {0.1, 0.5}, timing_on_gpus = {0.05, 0.15};
+/* Of a shape, where the user sets no limit. Winners of a GPU are mostly found among the first starts,
+ * and its compiler takes a second for each of the neighbours, one after another. */
+static const double gpu_shape_seconds = 2;
 static const double better = 0.99; /* of the best so far, to be worth following */
 static const double faster = 0.97; /* of the default, to win: more than noise */
 
@@ -32,6 +37,7 @@ typedef struct tuner {
     us_builders builders;
     const us_tuner_shape *begun; /* what the worker is prepared for */
     double started;              /* seconds of the clock, since when searches are counted */
+    double seconds;              /* of all searches, about; 0: there is no limit */
     double units, total_units;   /* of progress: a candidate of those that a search may have */
     bool stopped;
     cJSON *results;
@@ -60,8 +66,8 @@ typedef struct search {
 static bool tell_progress(void *user) {
     tuner *t = user;
     double elapsed = us_clock() - t->started, left = -1;
-    if (t->options->seconds > 0)
-        left = fmax(t->options->seconds - elapsed, 0);
+    if (t->seconds > 0)
+        left = fmax(t->seconds - elapsed, 0);
     else if (t->units > 0)
         left = elapsed / t->units * (t->total_units - t->units);
     const unseen_event event = {
@@ -191,7 +197,8 @@ static unseen_status add_point(search *s, const us_choice *choice, point **p, un
     *p = &s->points[s->count++];
     (*p)->choice = *choice;
     s->tuner->units++;
-    return measure(s, *p, trial_seconds, error);
+    const bool on_gpu = us_device_is_gpu(&s->tuner->device);
+    return measure(s, *p, on_gpu ? timing_on_gpus.trial : timing.trial, error);
 }
 
 static bool is_valid(const search *s, const us_choice *choice) {
@@ -292,10 +299,12 @@ static const point *winner(const search *s) {
 
 /* Measures the best ones again and longer, as the best of many measurements is partly luck. */
 static unseen_status decide(search *s, us_tuning_entry *entry, bool *found, unseen_error *error) {
+    const bool on_gpu = us_device_is_gpu(&s->tuner->device);
+    const double seconds = on_gpu ? timing_on_gpus.confirmation : timing.confirmation;
     for (int i = 0; i < CONFIRMATIONS; i++) {
         point *best = best_point(s);
         if (!best || best->confirmed || is_default(s, best)) break;
-        US_TRY(measure(s, best, confirmation_seconds, error));
+        US_TRY(measure(s, best, seconds, error));
         best->confirmed = true;
     }
     const point *best = winner(s);
@@ -415,6 +424,8 @@ static unseen_status tune_all(tuner *t, unseen_error *error) {
     }
     US_TRY(start_builders(t, left, error));
     t->started = us_clock();
+    t->seconds = t->options->seconds;
+    if (!(t->seconds > 0) && us_device_is_gpu(&t->device)) t->seconds = gpu_shape_seconds * left;
     t->units = 0;
     t->total_units = (double)left * most_candidates(t);
     for (int i = 0; i < t->count; i++) {
@@ -424,7 +435,7 @@ static unseen_status tune_all(tuner *t, unseen_error *error) {
             continue;
         }
         double spent = us_clock() - t->started, seconds = INFINITY;
-        if (t->options->seconds > 0) seconds = fmax(t->options->seconds - spent, 0) / left;
+        if (t->seconds > 0) seconds = fmax(t->seconds - spent, 0) / left;
         US_TRY(tune_shape(t, &t->shapes[i], seconds, error));
         left--;
         t->units = t->total_units - (double)left * most_candidates(t);

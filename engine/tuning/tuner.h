@@ -14,7 +14,8 @@ typedef struct us_tuner_options {
     void *user;
     const unseen_events *events;
     bool force;               /* search again where there is a winner already */
-    double seconds;           /* of searching in all, about; 0: until nothing better is found */
+    double seconds;           /* of searching in all, about; 0: until nothing better is found, on
+                                 GPUs 2 for each kernel and shape */
     double candidate_seconds; /* after which a candidate has failed; 0: 10 */
     int candidates;           /* most of a kernel and shape; 0: 20 */
 } us_tuner_options;
