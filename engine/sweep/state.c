@@ -239,7 +239,7 @@ bool us_entry_take_metrics(us_entry *entry, cJSON *results) {
     static const char *const names[] = {"held_out_loss", "loss",           "auc",
                                         "auc_ci95",      "synthetic_auc",  "epochs",
                                         "train_seconds", "training_images"};
-    bool complete = true;
+    bool complete = results != NULL;
     cJSON_Delete(entry->metrics);
     entry->metrics = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
