@@ -87,11 +87,11 @@ static void stopped_at_every_event(void **state) {
     watcher whole = {0};
     TEST_OK(run("whole", false, &whole));
     /* 2 epochs, each with its beginning, 2 steps, a batch of held-out images and its end; then the
-     * beginning and a batch of calibrating, and of making and scoring synthetic anomalies: normal
-     * images twice, 12 kinds; of scoring the beginning and 3, and of drawing the beginning and 2 */
-    assert_int_equal(whole.count, 2 * 5 + 2 + 2 * (2 + 12) + 4 + 3);
+     * beginning and a batch of calibrating, and of scoring normal images and 15 kinds of synthetic
+     * anomalies; of scoring the beginning and 3, and of drawing the beginning and 2 */
+    assert_int_equal(whole.count, 2 * 5 + 2 + 2 * (1 + 15) + 4 + 3);
     /* Synthetic anomalies are all alike, so that only some of them are stopped at. */
-    const int synthetic = 2 * 5 + 2, after = synthetic + 2 * (2 + 12);
+    const int synthetic = 2 * 5 + 2, after = synthetic + 2 * (1 + 15);
     int stopped = 0;
     for (int at = 1; at <= whole.count; at += at > synthetic && at + 9 < after ? 9 : 1) {
         char out[32];
