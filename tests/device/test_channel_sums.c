@@ -243,6 +243,7 @@ static void matrix_units_take_sums(void **state) {
         candidate candidate;
     } cases[] = {
         {US_MATRIX_UNITS_MMA, US_PRECISION_FP32, {"matrix_units", {32, 32, 8, 4, 4, 2, 1}}},
+        {US_MATRIX_UNITS_MMA, US_PRECISION_FP32, {"matrix_units", {32, 32, 8, 4, 4, 2, 3}}},
         {US_MATRIX_UNITS_MFMA, US_PRECISION_FP32, {"matrix_units", {64, 64, 8, 1, 16, 4, 1}}},
         {US_MATRIX_UNITS_WMMA, US_PRECISION_BF16, {"matrix_units", {32, 32, 16, 1, 8, 2, 1}}},
         {US_MATRIX_UNITS_DPAS, US_PRECISION_BF16, {"matrix_units", {16, 32, 16, 2, 16, 2, 1}}},
