@@ -139,8 +139,7 @@ static unseen_status plain_columns(us_detector *detector, const us_scored_images
 unseen_status us_columns_take(us_detector *detector, const us_scored_images *of,
                               double *columns[US_DETECTOR_MAX_COLUMNS], unseen_error *error) {
     const us_dataset *dataset = of->dataset;
-    if (!dataset->images.tiling.count || of->windows)
-        return plain_columns(detector, of, columns, error);
+    if (!dataset->images.tiling.count) return plain_columns(detector, of, columns, error);
     us_scored_images windows = *of;
     uint32_t *selection = NULL;
     us_window_maps *maps = NULL;

@@ -12,7 +12,6 @@ typedef struct us_scored_images {
     us_dataset *dataset;
     const uint32_t *selection;         /* NULL: the first `count` */
     int64_t count;                     /* of the selection, or of the dataset */
-    bool windows;                      /* the selection is of windows, each by itself */
     const char *what;                  /* "scoring": what progress and messages call it */
     const us_map_consumer *maps;       /* NULL: none are wanted */
     const us_calibration *calibration; /* of the scores that maps tell of; us_model_* fill it in */
