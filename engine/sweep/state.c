@@ -116,7 +116,9 @@ static unseen_status check_entry(const us_sweep *sweep, us_entry *entry, const u
     unseen_status status = UNSEEN_OK;
     US_TRY(us_sweep_config(sweep, entry, &config, error));
     entry->data = digest_data(config);
-    if (!before || strcmp(entry->data.text, before->data.text) != 0) {
+    const bool known =
+        before && entry->data.text[0] && strcmp(entry->data.text, before->data.text) == 0;
+    if (!known) {
         status = check_files(config, error);
         if (status == UNSEEN_OK && !sweep->options->list_only)
             status = check_apart(sweep, &config->data, error);

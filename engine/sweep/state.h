@@ -47,8 +47,7 @@ typedef struct us_entry {
 } us_entry;
 
 /* Keeps of a run's results, as of metrics.json, what a board tells, so that little is searched when
- * there are thousands; the rest is deleted. false: no memory, or results is
- * NULL. */
+ * there are thousands; the rest is deleted. false: no memory, or results is NULL. */
 bool us_entry_take_metrics(us_entry *entry, cJSON *results);
 
 /* One of these numbers; NaN: there is none of that name. */
