@@ -17,12 +17,13 @@ enum { CANDIDATES = 20, MOST_CANDIDATES = 128, CONFIRMATIONS = 3 };
 static const double candidate_seconds = 10;
 static const double start_seconds = 60; /* that a driver may take to open its device */
 static const double begin_limits = 3;   /* of a candidate, for the default and operands */
-/* Of timing a candidate. A GPU runs a kernel hundreds of times in that time, always as fast. */
-static const struct {
+/* Seconds of timing a candidate, at first and when it is confirmed. GPUs do nothing else meanwhile,
+ * and run most kernels hundreds of times. */
+typedef struct timing {
     double trial, confirmation;
-} timing = {0.1, 0.5}, timing_on_gpus = {0.05, 0.15};
-/* Of a shape, where the user sets no limit. Winners of a GPU are mostly found among the first starts,
- * and its compiler takes a second for each of the neighbours, one after another. */
+} timing;
+/* Seconds of a shape on a GPU, where the user sets no limit. Its compiler takes about one for each
+ * candidate, so that to search until nothing better is found would take minutes. */
 static const double gpu_shape_seconds = 2;
 static const double better = 0.99; /* of the best so far, to be worth following */
 static const double faster = 0.97; /* of the default, to win: more than noise */
@@ -161,6 +162,10 @@ static unseen_status begin(search *s, unseen_error *error) {
 
 /* ---- candidates ---- */
 
+static timing timing_of(const tuner *t) {
+    return us_device_is_gpu(&t->device) ? (timing){0.05, 0.15} : (timing){0.1, 0.5};
+}
+
 static point *find(search *s, const us_choice *choice) {
     for (int i = 0; i < s->count; i++)
         if (memcmp(&s->points[i].choice, choice, sizeof *choice) == 0) return &s->points[i];
@@ -197,8 +202,7 @@ static unseen_status add_point(search *s, const us_choice *choice, point **p, un
     *p = &s->points[s->count++];
     (*p)->choice = *choice;
     s->tuner->units++;
-    const bool on_gpu = us_device_is_gpu(&s->tuner->device);
-    return measure(s, *p, on_gpu ? timing_on_gpus.trial : timing.trial, error);
+    return measure(s, *p, timing_of(s->tuner).trial, error);
 }
 
 static bool is_valid(const search *s, const us_choice *choice) {
@@ -299,12 +303,10 @@ static const point *winner(const search *s) {
 
 /* Measures the best ones again and longer, as the best of many measurements is partly luck. */
 static unseen_status decide(search *s, us_tuning_entry *entry, bool *found, unseen_error *error) {
-    const bool on_gpu = us_device_is_gpu(&s->tuner->device);
-    const double seconds = on_gpu ? timing_on_gpus.confirmation : timing.confirmation;
     for (int i = 0; i < CONFIRMATIONS; i++) {
         point *best = best_point(s);
         if (!best || best->confirmed || is_default(s, best)) break;
-        US_TRY(measure(s, best, seconds, error));
+        US_TRY(measure(s, best, timing_of(s->tuner).confirmation, error));
         best->confirmed = true;
     }
     const point *best = winner(s);
