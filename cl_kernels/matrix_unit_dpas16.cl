@@ -32,17 +32,13 @@
 #define NEXT_LINES(left) ((left) ? NEXT_LINES_BY_LINE : 1)
 #define NEXT_WORDS(left) ((left) ? 2 : 4 * CELL)
 
-INLINE void put_block(__local uint *to, bool left, uint2 line, uint2 next_line) {
-    if (left) {
-        put_lines_apart(to, line, next_line);
-    } else {
-        const uint2 even = (line & 0xffffu) | next_line << 16;
-        const uint2 odd = line >> 16 | (next_line & 0xffff0000u);
-        to[0] = even.x;
-        to[CELL] = odd.x;
-        to[2 * CELL] = even.y;
-        to[3 * CELL] = odd.y;
-    }
+INLINE void put_right_block(__local uint *to, uint2 line, uint2 next_line) {
+    const uint2 even = (line & 0xffffu) | next_line << 16;
+    const uint2 odd = line >> 16 | (next_line & 0xffff0000u);
+    to[0] = even.x;
+    to[CELL] = odd.x;
+    to[2 * CELL] = even.y;
+    to[3 * CELL] = odd.y;
 }
 
 #else
@@ -53,16 +49,19 @@ INLINE void put_block(__local uint *to, bool left, uint2 line, uint2 next_line) 
 #define NEXT_LINES(left) ((left) ? NEXT_LINES_BY_LINE : 2)
 #define NEXT_WORDS(left) ((left) ? 2 : 2 * CELL)
 
-INLINE void put_block(__local uint *to, bool left, uint2 line, uint2 next_line) {
-    if (left) {
-        put_lines_apart(to, line, next_line);
-    } else {
-        *(__local uint2 *)to = (uint2)(line.x, next_line.x);
-        *(__local uint2 *)(to + CELL) = (uint2)(line.y, next_line.y);
-    }
+INLINE void put_right_block(__local uint *to, uint2 line, uint2 next_line) {
+    *(__local uint2 *)to = (uint2)(line.x, next_line.x);
+    *(__local uint2 *)(to + CELL) = (uint2)(line.y, next_line.y);
 }
 
 #endif
+
+INLINE void put_block(__local uint *to, bool left, uint2 line, uint2 next_line) {
+    if (left)
+        put_lines_apart(to, line, next_line);
+    else
+        put_right_block(to, line, next_line);
+}
 
 typedef float16 fragment_sums;
 

@@ -3,9 +3,9 @@
  * later), for wavefronts of 64 items. 32 columns and 8 words by 32 rows. Factors are floats, of
  * which products and sums are those of ordinary arithmetic, or BF16.
  *
- * The unit takes 2 floats, or 4 pairs of BF16 (gfx908: 2), at a time. Of these an item l holds one,
- * or two, of line l % 32; here it has those of four, or two, such steps side by side: words 4 * (l /
- * 32) to 4 * (l / 32) + 3. It has the sums of row l % 32, and of columns 8q + 4 * (l / 32) and three more,
+ * The unit takes 2 floats, or 4 pairs of BF16 (gfx908: 2), at a time. Of these an item l, of half
+ * h = l / 32, holds one, or two, of line l % 32; here it has those of four, or two, such steps side
+ * by side: words 4h to 4h + 3. It has the sums of row l % 32, and of columns 8q + 4h and three more,
  * for q = 0 to 3. */
 #define WARP 64
 #define ITEMS_HIGH 32
