@@ -119,8 +119,8 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
  * not make a cache of its own, or would share it with others.
  * {devices: [{platform, device, index: "P:D", type, driver, opencl, compute_units, memory_bytes,
  *   largest_allocation_bytes, vector_width, matrix_units: "none", "mma.sync", "wmma", "mfma",
- *   "dpas" or "dpas16", usable, why_not, execution}], picked: "P:D" or null, why, drivers: [{icd: the path of
- * its .icd file, library, fault: text or null, left_out}]} */
+ *   "dpas" or "dpas16", usable, why_not, execution}], picked: "P:D" or null, why, drivers: [{icd:
+ * the path of its .icd file, library, fault: text or null, left_out}]} */
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.

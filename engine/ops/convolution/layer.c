@@ -110,7 +110,8 @@ static unseen_status build_backward(convolution_layer *layer, unseen_error *erro
     us_convolution_problem problem =
         common_problem(layer, layer->transposed ? US_CONVOLUTION_DOWN : US_CONVOLUTION_UP);
     problem.input_activation = layer->plan.input_activation;
-    /* Of a product, whose large side has pixels for channels, sums are not those of channels. */
+    /* us_convolution_flatten makes an output channel of each pixel, of which a BatchNorm has no use
+     * for the sums. */
     const bool channels_kept = us_convolution_out(&problem).channels == layer->plan.in.channels;
     problem.moments = channels_kept &&
                       (layer->plan.fusion.is_normalized || layer->plan.fusion.input_is_normalized);
