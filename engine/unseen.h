@@ -124,10 +124,13 @@ UNSEEN_API unseen_status unseen_show(const unseen_config *config, char **json, u
 UNSEEN_API unseen_status unseen_devices(const char *selector, char **json, unseen_error *error);
 
 /* Every operator, forward and backward, on the device against a host reference in double precision.
+ * parts: the names of `count` parts of it ("layers", "losses", ...; where there is no such part, the
+ * error lists them), each with the numbers that it has in the whole; 0: all of it.
  * {device, cases, failed, worst_error, results: [{operator, what, shape, error, limit, passed}]}
  * UNSEEN_SELFTEST_FAILED when a case fails; the JSON is given then too. */
-UNSEEN_API unseen_status unseen_selftest(const char *selector, const unseen_events *events,
-                                         char **json, unseen_error *error);
+UNSEEN_API unseen_status unseen_selftest(const char *selector, const char *const *parts,
+                                         size_t count, const unseen_events *events, char **json,
+                                         unseen_error *error);
 
 /* ---- the main job and its parts ---- */
 

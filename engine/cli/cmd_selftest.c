@@ -64,15 +64,17 @@ static void print_selftest(const cJSON *result) {
 
 int cli_cmd_selftest(int argc, char **argv) {
     static const cli_usage usage = {
-        .arguments = "",
+        .arguments = "[PART...]",
         .help =
             "Runs every operator, forward and backward, on the device and compares the results "
-            "with "
-            "a reference that is computed on the host in double precision. A driver that computes "
-            "wrongly is found here; the exit code is 4 then."
-            "\vExample:\n"
-            "  unseen selftest --device gpu",
+            "with a reference that is computed on the host in double precision. A driver that "
+            "computes wrongly is found here; the exit code is 4 then. PART names a part of it, for "
+            "a second look; a name that there is not lists them."
+            "\vExamples:\n"
+            "  unseen selftest --device gpu\n"
+            "  unseen selftest --device gpu layers losses",
         .groups = CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
+        .maximum = -1,
     };
     cli_options options;
     cli_options_parse(&usage, argc, argv, &options);
@@ -81,7 +83,8 @@ int cli_cmd_selftest(int argc, char **argv) {
     unseen_events events = cli_progress_events(&progress);
     char *json = NULL;
     unseen_error error = {0};
-    unseen_status status = unseen_selftest(options.device, &events, &json, &error);
+    unseen_status status = unseen_selftest(options.device, (const char *const *)options.arguments,
+                                           options.argument_count, &events, &json, &error);
     cli_progress_end(&progress);
     int code = status;
     if (json) code = cli_result_print(status, json, options.json, print_selftest);

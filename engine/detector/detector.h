@@ -238,6 +238,9 @@ struct us_detector_type {
     /* NULL: nothing is trained by steps. There are no epochs then, and all is learned by finish. */
     unseen_status (*train)(us_detector *detector, const us_detector_step *step,
                            unseen_error *error);
+    /* The first loss of a model that gives the same for every image, where that does not depend on
+     * the images. NULL: it does, or is not known. */
+    double (*constant_loss)(const us_detector_spec *spec);
     /* Called before the first step of every epoch: may look at the training images through the
      * networks, and change what the type keeps. It depends on the images, the networks and what is
      * kept alone, so that a resumed training gives the same bits. NULL: nothing. */

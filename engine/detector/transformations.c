@@ -233,6 +233,15 @@ static unseen_status train(us_detector *detector, const us_detector_step *step,
     return step->update(step->user, 0, NULL, error);
 }
 
+/* Each head answers with the same probability for each of its classes. */
+static double constant_loss(const us_detector_spec *spec) {
+    const us_class_heads heads = class_heads(spec);
+    double loss = 0;
+    for (int i = 0; i < heads.count; i++)
+        loss += log((double)heads.sizes[i]);
+    return loss;
+}
+
 /* The transformations drawn are the same each time, so that the losses of epochs are comparable. */
 static unseen_status validate(us_detector *detector, us_buffer *x, int n, us_buffer *losses,
                               int slot, unseen_error *error) {
@@ -395,6 +404,7 @@ const us_detector_type us_transformations_detector = {
     .save = save,
     .load = load,
     .train = train,
+    .constant_loss = constant_loss,
     .validate = validate,
     .score = score,
     .map = map,

@@ -5,11 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/event.h"
 #include "base/random.h"
 
-enum { SEED = 20 };
+enum { SEED = 20, GROUP_STREAMS = 1 << 16 /* of random numbers, for each group */ };
 
 unseen_status us_test_values_create(us_selftest *test, size_t rows, int n, int batch,
                                     us_test_values *values, unseen_error *error) {
@@ -116,7 +117,7 @@ static void send_progress(us_selftest *test) {
     test->stop = us_event_send(test->events, &event) || test->stop;
 }
 
-/* A row for each group of cases, in the order in which they run. */
+/* A row for each group of cases, in the order in which they run. The name is that of the part. */
 #define GROUP_ROWS(ROW)                                                                            \
     ROW(layers)                                                                                    \
     ROW(precisions)                                                                                \
@@ -155,10 +156,14 @@ static void send_progress(us_selftest *test) {
 
 #define DECLARATION(name) extern const us_selftest_group us_selftest_##name;
 #define ENTRY(name) &us_selftest_##name,
+#define NAME(name) #name,
+#define LISTED(name) ", " #name
 
 GROUP_ROWS(DECLARATION)
 
 static const us_selftest_group *const groups[] = {GROUP_ROWS(ENTRY)};
+static const char *const part_names[] = {GROUP_ROWS(NAME)};
+static const char all_parts[] = GROUP_ROWS(LISTED);
 
 enum { GROUPS = sizeof groups / sizeof *groups };
 
@@ -174,11 +179,31 @@ static unseen_status run_group(us_selftest *test, const us_selftest_group *group
     return UNSEEN_OK;
 }
 
-static unseen_status run(us_selftest *test, unseen_error *error) {
+/* The groups of the parts named; all of them where none is. */
+static unseen_status choose(const char *const *parts, size_t count, bool wanted[GROUPS],
+                            unseen_error *error) {
     for (int i = 0; i < GROUPS; i++)
-        test->total += groups[i]->cases;
+        wanted[i] = count == 0;
+    for (size_t p = 0; p < count; p++) {
+        int i = 0;
+        while (i < GROUPS && strcmp(part_names[i], parts[p]) != 0)
+            i++;
+        if (i == GROUPS)
+            return us_fail(error, UNSEEN_BAD_INPUT, "the self-test has no part '%s': there are %s",
+                           parts[p], all_parts + strlen(", "));
+        wanted[i] = true;
+    }
+    return UNSEEN_OK;
+}
+
+static unseen_status run(us_selftest *test, const bool wanted[GROUPS], unseen_error *error) {
     for (int i = 0; i < GROUPS; i++)
+        test->total += wanted[i] ? groups[i]->cases : 0;
+    for (int i = 0; i < GROUPS; i++) {
+        if (!wanted[i]) continue;
+        test->streams = (uint32_t)i * GROUP_STREAMS;
         US_TRY(run_group(test, groups[i], error));
+    }
     send_progress(test);
     return UNSEEN_OK;
 }
@@ -199,16 +224,18 @@ static unseen_status write_json(us_selftest *test, char **json, unseen_error *er
     return *json ? UNSEEN_OK : us_fail_memory(error, "the self-test's results");
 }
 
-unseen_status unseen_selftest(const char *selector, const unseen_events *events, char **json,
-                              unseen_error *error) {
+unseen_status unseen_selftest(const char *selector, const char *const *parts, size_t count,
+                              const unseen_events *events, char **json, unseen_error *error) {
+    bool wanted[GROUPS];
     *json = NULL;
+    US_TRY(choose(parts, count, wanted, error));
     us_selftest test = {.events = events};
     US_TRY(us_device_open(selector, &test.device, error));
     us_device_tell(test.device, events);
     unseen_status status;
     test.results = cJSON_CreateArray();
     if (test.results)
-        status = run(&test, error);
+        status = run(&test, wanted, error);
     else
         status = us_fail_memory(error, "the self-test's results");
     if (status == UNSEEN_OK) status = write_json(&test, json, error);

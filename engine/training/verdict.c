@@ -76,11 +76,10 @@ static unseen_status mean_image_loss(const us_verdict_subject *subject, double *
 static unseen_status constant_loss(const us_verdict_subject *subject, double *loss,
                                    unseen_error *error) {
     const us_detector *detector = subject->detector;
-    const char *name = detector->spec->type->losses[0].name;
-    *loss = NAN;
-    if (strcmp(name, "reconstruction") == 0) return mean_image_loss(subject, loss, error);
-    if (strcmp(name, "cross_entropy") == 0)
-        *loss = log((double)us_shape_size(detector->spec->networks[0].out));
+    const us_detector_type *type = detector->spec->type;
+    if (strcmp(type->losses[0].name, "reconstruction") == 0)
+        return mean_image_loss(subject, loss, error);
+    *loss = type->constant_loss ? type->constant_loss(detector->spec) : NAN;
     return UNSEEN_OK;
 }
 

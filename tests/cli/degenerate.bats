@@ -102,6 +102,12 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
     succeeds train "$TESTS/tiny.json" --train "$DATA/train.npy" --epochs 25 --json \
         --set /training/optimizer/learning_rate=1e-9 --out slow
     jq -e '.warnings[0] | contains("nothing of single images has been learned")' <<<"$output"
+    # Of two heads of three classes each: 2 log 3, and not the log 6 of a single one.
+    succeeds train "$TESTS/tiny_transformations.json" --train "$DATA/train.npy" --batch 16 --epochs 25 --json \
+        --set /detector='{"type": "transformations", "rotations": false, "flips": false, "heads": "separate"}' \
+        --set /networks/classifier/5='{"layer": "dense", "units": 6}' \
+        --set /training/optimizer/learning_rate=1e-9 --out heads
+    jq -e '.warnings[0] | contains("the 2.2 of a model that gives the same")' <<<"$output"
 }
 
 @test "sane training of any detector is not doubted, however short" {

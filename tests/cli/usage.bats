@@ -67,7 +67,6 @@ verbs="run train score eval report show check devices selftest tune bench sweep"
     fails_with 2 "RUN... is missing" report
     fails_with 2 "CONFIG... is missing" check
     fails_with 2 "unexpected argument" devices 0:0
-    fails_with 2 "unexpected argument" selftest 0:0
     fails_with 2 "--resume needs" run --resume
 }
 

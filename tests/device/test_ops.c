@@ -30,7 +30,8 @@ static void every_operator_agrees_with_its_reference(void **state) {
     int seen = 0;
     unseen_error error = {0};
     const unseen_events events = {count_cases, &seen};
-    unseen_status status = unseen_selftest(getenv("UNSEEN_DEVICE"), &events, &json, &error);
+    unseen_status status =
+        unseen_selftest(getenv("UNSEEN_DEVICE"), NULL, 0, &events, &json, &error);
     if (!json) fail_msg("%s", error.message);
     cJSON *root = cJSON_Parse(json);
     assert_non_null(root);
@@ -60,7 +61,7 @@ static void the_self_test_can_be_stopped(void **state) {
     char *json = NULL;
     unseen_error error = {0};
     const unseen_events events = {stop_at_the_third, NULL};
-    assert_int_equal(unseen_selftest(getenv("UNSEEN_DEVICE"), &events, &json, &error),
+    assert_int_equal(unseen_selftest(getenv("UNSEEN_DEVICE"), NULL, 0, &events, &json, &error),
                      UNSEEN_INTERRUPTED);
     unseen_string_free(json);
 }
