@@ -267,8 +267,8 @@ enum { CASES = sizeof cases / sizeof *cases };
 /* Layers of enough channels for matrix units, with each precision that is not the default. */
 static const layer_case wide[] = {
     {CONVOLUTION,
-     "{\"channels\": 96, \"kernel\": 5, \"stride\": 2, \"padding\": 2}",
-     {64, 7, 5},
+     "{\"channels\": 96, \"kernel\": 3, \"stride\": 2, \"padding\": 1}",
+     {64, 5, 3},
      17,
      128,
      LEAKY,
@@ -277,7 +277,7 @@ static const layer_case wide[] = {
      0},
     {TRANSPOSED,
      "{\"channels\": 72, \"kernel\": 4, \"stride\": 2, \"padding\": 1}",
-     {100, 3, 4},
+     {100, 1, 3},
      33,
      0,
      RELU,
