@@ -328,17 +328,28 @@ unseen_status us_tuning_choose(us_tuning *tuning, const us_device_facts *device,
 
 /* ---- writing ---- */
 
-unseen_status us_tuning_record(const us_tuning *tuning, char **record, unseen_error *error) {
+/* Once for each tunable: a checkpoint may be written many times a second. */
+static unseen_status hash_made(const us_tuning *tuning, us_tuning_made *made, unseen_error *error) {
+    if (*made->source.text) return UNSEEN_OK;
+    for (const us_tuning_made *other = tuning->made; other != made; other = other->next)
+        if (other->tunable == made->tunable) {
+            made->source = other->source;
+            return UNSEEN_OK;
+        }
+    return hash_sources(made->tunable, &made->source, error);
+}
+
+unseen_status us_tuning_record(us_tuning *tuning, char **record, unseen_error *error) {
     *record = NULL;
     if (!tuning) return UNSEEN_OK;
     cJSON *root = create_document(&tuning->device);
     unseen_status status = root ? UNSEEN_OK : us_fail_memory(error, "tuned parameters");
-    const us_tuning_made *made = tuning->made;
+    us_tuning_made *made = tuning->made;
     for (; status == UNSEEN_OK && made; made = made->next) {
-        us_digest_text hash;
         const us_tuning_entry entry = {made->choice, NAN, NAN};
-        status = hash_sources(made->tunable, &hash, error);
-        if (status == UNSEEN_OK && !put_entry(root, made->tunable, hash.text, made->key, &entry))
+        status = hash_made(tuning, made, error);
+        if (status == UNSEEN_OK &&
+            !put_entry(root, made->tunable, made->source.text, made->key, &entry))
             status = us_fail_memory(error, "tuned parameters");
     }
     if (status == UNSEEN_OK && !(*record = us_json_print_line(root)))

@@ -4,6 +4,7 @@
 #ifndef US_TUNING_TUNING_H
 #define US_TUNING_TUNING_H
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "tuning/tunable.h"
 
@@ -14,6 +15,7 @@ typedef struct us_tuning_made {
     void *problem;
     char *key;
     us_choice choice;
+    us_digest_text source; /* the hash of the tunable's sources; empty until it is asked for */
 } us_tuning_made;
 
 typedef struct us_tuning {
@@ -43,7 +45,7 @@ void us_tuning_close(us_tuning **tuning);
 
 /* Every choice made so far as text (freed with unseen_string_free); *record stays NULL where tuning
  * is NULL. */
-unseen_status us_tuning_record(const us_tuning *tuning, char **record, unseen_error *error);
+unseen_status us_tuning_record(us_tuning *tuning, char **record, unseen_error *error);
 
 /* How to compute the problem: as its winner, or by default. tuning may be NULL: by default. */
 unseen_status us_tuning_choose(us_tuning *tuning, const us_device_facts *device,
