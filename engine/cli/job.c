@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 #include "progress.h"
@@ -78,6 +79,13 @@ static void print_job_quiet(const cJSON *result) {
     cli_print_warnings(result);
 }
 
+/* Another rank says why the job failed. MPI's launchers end all ranks as soon as one has ended with
+ * a failure, so that this one must not be the first; it is ended once the other one has. */
+static void let_first_rank_speak(void) {
+    enum { SECONDS = 2 };
+    nanosleep(&(struct timespec){.tv_sec = SECONDS}, NULL);
+}
+
 static int do_job(const cli_options *options, const unseen_config *config, bool train_only) {
     char *folder = NULL;
     if (!options->out) {
@@ -106,6 +114,7 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
     unseen_status status = unseen_run(config, &run, &events, &json, &error);
     cli_progress_end(&progress);
     free(folder);
+    if (status != UNSEEN_OK && !*error.message) let_first_rank_speak();
     if (status != UNSEEN_OK) return cli_say_error(&error);
     if (!json) return status; /* rank 0 has it */
     return cli_result_print(status, json, options->json,
