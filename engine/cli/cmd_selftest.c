@@ -65,14 +65,14 @@ static void print_selftest(const cJSON *result) {
 int cli_cmd_selftest(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "[PART...]",
-        .help =
-            "Runs every operator, forward and backward, on the device and compares the results "
-            "with a reference that is computed on the host in double precision. A driver that "
-            "computes wrongly is found here; the exit code is 4 then. With PARTs, only those run; an "
-            "unknown name gives their list."
-            "\vExamples:\n"
-            "  unseen selftest --device gpu\n"
-            "  unseen selftest --device gpu layers losses",
+        .help = "Runs every operator, forward and backward, on the device and compares the results "
+                "with a reference that is computed on the host in double precision. A driver that "
+                "computes wrongly is found here; the exit code is 4 then. With PARTs, only those "
+                "run; an "
+                "unknown name gives their list."
+                "\vExamples:\n"
+                "  unseen selftest --device gpu\n"
+                "  unseen selftest --device gpu layers losses",
         .groups = CLI_OPTION_DEVICE | CLI_OPTION_JSON | CLI_OPTION_QUIET,
         .maximum = -1,
     };
