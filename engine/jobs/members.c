@@ -76,13 +76,17 @@ unseen_status us_members_train(const unseen_config *config, const unseen_run_opt
 }
 
 unseen_status us_members_describe(const us_model *model, cJSON *members, unseen_error *error) {
-    double weights = 0;
-    for (int m = 0; m < model->joint.count; m++)
+    double weights = 0, map_weights = 0;
+    for (int m = 0; m < model->joint.count; m++) {
         weights += model->joint.members[m].weight;
+        map_weights += model->joint.members[m].map_weight;
+    }
     for (int m = 0; m < model->joint.count; m++) {
         cJSON *own = cJSON_GetObjectItemCaseSensitive(members, model->members[m].config->name);
-        const double weight = model->joint.members[m].weight;
-        if (!us_json_add_number(own, "weight", weights > 0 ? weight / weights : 0) ||
+        const us_joint_member *joint = &model->joint.members[m];
+        if (!us_json_add_number(own, "weight", weights > 0 ? joint->weight / weights : 0) ||
+            !us_json_add_number(own, "map_weight",
+                                map_weights > 0 ? joint->map_weight / map_weights : 0) ||
             !us_synthetic_to_json(&model->members[m].synthetic, own))
             return us_fail_memory(error, "results");
     }

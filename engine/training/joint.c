@@ -91,12 +91,14 @@ double us_joint_score(const us_joint *joint, int kind, const double *evidence) {
 
 /* ---- in a model's metadata ---- */
 
-static const char *const numbers[] = {"start", "scale", "shape", "weight", "low", "high"};
+static const char *const numbers[] = {"start", "scale", "shape",     "weight",
+                                      "low",   "high",  "map_weight"};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 static double *number_of(us_joint_member *member, int i) {
     double *const all[NUMBERS] = {&member->tail.start, &member->tail.scale, &member->tail.shape,
-                                  &member->weight,     &member->low,        &member->high};
+                                  &member->weight,     &member->low,        &member->high,
+                                  &member->map_weight};
     return all[i];
 }
 
@@ -128,11 +130,15 @@ unseen_status us_joint_load(const unseen_config *config, const us_safetensors *f
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(object, config->members[m]->name);
         for (int i = 0; complete && i < NUMBERS; i++) {
             const cJSON *number = cJSON_GetObjectItemCaseSensitive(own, numbers[i]);
+            /* Maps once weighed what scores do. */
+            if (!number && number_of(&joint->members[m], i) == &joint->members[m].map_weight)
+                number = cJSON_GetObjectItemCaseSensitive(own, "weight");
             complete = cJSON_IsNumber(number);
             if (complete) *number_of(&joint->members[m], i) = number->valuedouble;
         }
         complete = complete && joint->members[m].tail.scale > 0 &&
-                   joint->members[m].tail.shape >= 0 && joint->members[m].weight >= 0;
+                   joint->members[m].tail.shape >= 0 && joint->members[m].weight >= 0 &&
+                   joint->members[m].map_weight >= 0;
     }
     cJSON_Delete(object);
     if (complete) return UNSEEN_OK;

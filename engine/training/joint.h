@@ -26,8 +26,9 @@ typedef struct us_tail {
 
 typedef struct us_joint_member {
     us_tail tail;
-    double weight;    /* relative; by the synthetic AUC and the config */
-    double low, high; /* of a normal image's map: its median, and what 1% of it exceeds */
+    double weight;     /* relative; by the synthetic AUC and the config */
+    double low, high;  /* of a normal image's map: its median, and what 1% of it exceeds */
+    double map_weight; /* of its maps, relative; training/map_weights.h */
 } us_joint_member;
 
 typedef struct us_joint {

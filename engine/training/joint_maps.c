@@ -139,14 +139,14 @@ static unseen_status join_chunk(us_model *model, const us_scored_images *of, boo
     const int best = shows_best(model);
     double weights = 0;
     for (int m = 0; m < model->config->member_count; m++)
-        if (has_maps(&model->members[m])) weights += model->joint.members[m].weight;
+        if (has_maps(&model->members[m])) weights += model->joint.members[m].map_weight;
     memset(j->maps, 0, TOGETHER * pixels_of(j->shown) * sizeof *j->maps);
     for (int m = 0; m < model->config->member_count; m++) {
         j->how = has_maps(&model->members[m]) ? &model->joint.members[m] : NULL;
         j->pixels = pixels && m == best;
         if (!j->how && !j->pixels) continue;
         j->of_member = shown_by(model, m, of);
-        j->share = j->how && weights > 0 ? j->how->weight / weights : 0;
+        j->share = j->how && weights > 0 ? j->how->map_weight / weights : 0;
         const us_map_consumer consumer = {.take = take, .user = j, .pixels = j->pixels};
         US_TRY(pass(model, m, of, &consumer, error));
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Maps of a model whose members' scores are joined: those of the members that have some, each
- * expressed in what maps of normal images hold, and weighted as the scores are. */
+ * expressed in what maps of normal images hold, and weighted by map_weights.h. */
 #ifndef US_TRAINING_JOINT_MAPS_H
 #define US_TRAINING_JOINT_MAPS_H
 

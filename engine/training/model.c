@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "evaluation/metrics.h"
 #include "training/joint_maps.h"
+#include "training/map_weights.h"
 #include "training/variety.h"
 #include "training/windows.h"
 
@@ -398,6 +399,7 @@ static unseen_status calibrate_members(us_model *model, const us_scored_images *
             .tail = us_tail_fit(&model->members[m].calibration.normal), .weight = 1, .high = 1};
     US_TRY(us_joint_maps_measure(model, of, error));
     US_TRY(measure_synthetic(model, of, seed, error));
+    US_TRY(us_map_weights_measure(model, anomalous_shape(model, of->dataset), of, seed, error));
     return take_scores(model, of, scores, NULL, error);
 }
 

@@ -315,6 +315,10 @@ static void blend(canvas *c) {
         c->out[k] = (unsigned char)((i->normal[k] + i->other[k] + 1) / 2);
 }
 
+bool us_synthetic_is_local(int kind) {
+    return kind == PASTE || kind == SCAR || kind == LINE || kind == PATCH || kind == INVERT;
+}
+
 void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char *out) {
     canvas c = {.image = image, .out = out, .kind = kind};
     memcpy(out, image->normal,

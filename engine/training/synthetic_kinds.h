@@ -4,6 +4,7 @@
 #ifndef US_TRAINING_SYNTHETIC_KINDS_H
 #define US_TRAINING_SYNTHETIC_KINDS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { US_SYNTHETIC_KINDS = 15 };
@@ -16,6 +17,9 @@ typedef struct us_synthetic_image {
     uint64_t seed, index;        /* the same ones make the same anomaly */
     float *scratch;              /* room for as many values */
 } us_synthetic_image;
+
+/* Whether a kind changes a small part of an image and leaves the rest as it is. */
+bool us_synthetic_is_local(int kind);
 
 /* Makes an anomaly of a kind of the image into `out`, of the same size. */
 void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char *out);

@@ -31,7 +31,8 @@ setup() {
         jq -e '.held_out_loss > 0 and .synthetic_auc > 0' "$WHOLE/members/$name/metrics.json"
     done
     [ "$(head -n 1 "$WHOLE/scores.csv")" = "id,combined,tiny,turn,anomalous" ]
-    jq -e '.auc > 0.5 and .synthetic_auc > 0 and ([.members[].weight] | add > 0.999 and add < 1.001)' \
+    jq -e '.auc > 0.5 and .synthetic_auc > 0 and ([.members[].weight] | add > 0.999 and add < 1.001)
+        and ([.members[].map_weight] | add > 0.999 and add < 1.001 and all(. > 0))' \
         "$WHOLE/metrics.json"
     jq -e '.columns | has("tiny") and has("turn")' "$WHOLE/metrics.json"
     jq -s -e '[.[].member] == ["tiny", "turn", null] and .[2].synthetic_auc > 0' "$WHOLE/log.jsonl"

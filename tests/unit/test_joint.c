@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "training/joint.h"
+#include "training/map_weights.h"
 #include "training/synthetic.h"
 
 enum { IMAGES = 5000 };
@@ -163,6 +164,48 @@ static int kind_called(const char *name) {
     return kind;
 }
 
+/* The kinds that maps are judged by leave most of an image as it is, to the last bit. */
+static void local_kinds_change_a_small_part(void **unused) {
+    (void)unused;
+    enum { SIDE = 48, CHANNELS = 3, PIXELS = SIDE * SIDE, DRAWN = 40 };
+    static unsigned char normal[PIXELS * CHANNELS], other[PIXELS * CHANNELS], out[sizeof normal];
+    static float scratch[sizeof normal];
+    for (int i = 0; i < PIXELS * CHANNELS; i++) {
+        normal[i] = (unsigned char)(i * 37 + i / 7 * 11);
+        other[i] = (unsigned char)(i * 91 + 5);
+    }
+    int count = 0;
+    for (int kind = 0; kind < US_SYNTHETIC_KINDS; kind++) {
+        if (!us_synthetic_is_local(kind)) continue;
+        count++;
+        int changed = 0;
+        for (uint64_t index = 0; index < DRAWN; index++) {
+            const us_synthetic_image image = {.height = SIDE,
+                                              .width = SIDE,
+                                              .channels = CHANNELS,
+                                              .normal = normal,
+                                              .other = other,
+                                              .seed = 3,
+                                              .index = index,
+                                              .scratch = scratch};
+            us_synthetic_draw(&image, kind, out);
+            for (int p = 0; p < PIXELS; p++)
+                changed += memcmp(out + p * CHANNELS, normal + p * CHANNELS, CHANNELS) != 0;
+        }
+        assert_true(changed > 0 && changed < DRAWN * PIXELS / 4);
+    }
+    assert_int_equal(count, 5);
+    assert_false(us_synthetic_is_local(kind_called("noise")));
+    assert_false(us_synthetic_is_local(kind_called("splice")));
+}
+
+static void maps_by_chance_weigh_next_to_nothing(void **unused) {
+    (void)unused;
+    assert_true(us_map_weight(1) == 1);
+    assert_true(us_map_weight(0.15) == 0.01 && us_map_weight(0) == 0.01);
+    assert_true(fabs(us_map_weight(0.575) - 0.5) < 1e-12);
+}
+
 /* Upside down and negative images hold the image's own pixels, each of them once; a blend is the
  * mean of two images. */
 static void whole_images_are_turned_negated_and_blended(void **unused) {
@@ -218,6 +261,8 @@ int main(void) {
         cmocka_unit_test(aucs_are_shares_of_pairs),
         cmocka_unit_test(anomalies_stay_within_their_image),
         cmocka_unit_test(whole_images_are_turned_negated_and_blended),
+        cmocka_unit_test(local_kinds_change_a_small_part),
+        cmocka_unit_test(maps_by_chance_weigh_next_to_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
