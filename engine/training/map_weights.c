@@ -8,7 +8,7 @@
 #include "evaluation/pixel_metrics.h"
 #include "training/windows.h"
 
-enum { IMAGES = 24 /* of each kind */, NOTICEABLE = 12 /* of 255 */ };
+enum { NOTICEABLE = 12 /* of 255 */ };
 
 /* A member at work, and anomalies of a kind. */
 typedef struct looking {
@@ -97,15 +97,26 @@ double us_map_weight(double aupro) {
     return told > least ? told : least;
 }
 
+/* As many of each kind as are sorted in memory, within reason. */
+static int64_t count_images(us_shape shape) {
+    enum { MOST_PIXELS = 1 << 23, LEAST = 4, MOST = 24 };
+    int kinds = 0;
+    for (int kind = 0; kind < US_SYNTHETIC_KINDS; kind++)
+        kinds += us_synthetic_is_local(kind);
+    const int64_t room = MOST_PIXELS / kinds / ((int64_t)shape.height * shape.width);
+    return room < LEAST ? LEAST : room > MOST ? MOST : room;
+}
+
 unseen_status us_map_weights_measure(us_model *model, us_shape shape,
                                      const us_scored_images *normal, uint64_t seed,
                                      unseen_error *error) {
+    const int64_t most = count_images(shape);
     us_scored_images of = *normal;
     us_synthetic_base base;
-    if (of.count > IMAGES) of.count = IMAGES;
+    if (of.count > most) of.count = most;
     us_device *device = model->members[0].detector->device;
     unseen_status status = us_synthetic_take(device, shape, &of, seed, &base, error);
-    if (base.count > IMAGES) base.count = IMAGES; /* windows */
+    if (base.count > most) base.count = most; /* windows */
     looking l = {.base = &base, .size = {shape.height, shape.width}};
     l.resized = malloc(count_pixels(l.size) * sizeof *l.resized);
     l.mask = malloc(count_pixels(l.size));
