@@ -134,7 +134,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
 }
 
 @test "shards: a run that was stopped on one number of ranks goes on with any other, to the unbroken one's bits" {
-    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 50
+    local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 100
         --set /training/batch=20)
     succeeds train "${job[@]}" --out unbroken
     mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
@@ -148,9 +148,12 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
     cp -r stopped stopped4
     "$UNSEEN" train "${job[@]}" --resume --out stopped >again.out 2>again.log &
     launcher=$!
-    # It is stopped, too, in the middle.
-    sleep 2
-    kill -USR1 $launcher
+    # It is stopped, too, in the middle, unless it is done before the signal comes.
+    for _ in $(seq 1 600); do
+        ! grep -q '^epoch ' again.log || break
+        sleep 0.05
+    done
+    kill -USR1 $launcher || true
     code=0
     wait $launcher || code=$?
     [ $code -eq 130 ] || [ $code -eq 0 ] || fail "code $code: $(cat again.log)"
