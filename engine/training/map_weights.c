@@ -8,7 +8,8 @@
 #include "evaluation/pixel_metrics.h"
 #include "training/windows.h"
 
-enum { NOTICEABLE = 12 /* of 255 */ };
+/* A pixel counts as changed where a channel differs by more than this, of 255. */
+enum { NOTICEABLE = 12 };
 
 /* A member at work, and anomalies of a kind. */
 typedef struct looking {
@@ -18,7 +19,8 @@ typedef struct looking {
     float *resized;
     unsigned char *mask;
     us_pixel_evaluation *evaluation;
-    bool blind; /* a map is the same everywhere, or not finite */
+    float least, most; /* of all maps of the member */
+    bool finite;
 } looking;
 
 static size_t count_pixels(us_map_size size) {
@@ -40,14 +42,12 @@ static void mark(looking *l, size_t image) {
 static unseen_status take(void *user, const us_mapped_image *image, unseen_error *error) {
     looking *l = user;
     us_map_resize(image->map, l->of_member, l->resized, l->size);
-    float least = INFINITY, most = -INFINITY;
     for (size_t p = 0; p < count_pixels(l->size); p++) {
-        if (!isfinite(l->resized[p])) l->blind = true;
-        least = fminf(least, l->resized[p]);
-        most = fmaxf(most, l->resized[p]);
+        if (!isfinite(l->resized[p])) l->finite = false;
+        l->least = fminf(l->least, l->resized[p]);
+        l->most = fmaxf(l->most, l->resized[p]);
     }
-    if (!(most > least)) l->blind = true;
-    if (l->blind) return UNSEEN_OK;
+    if (!l->finite) return UNSEEN_OK;
     mark(l, (size_t)image->place);
     const us_masked_map map = {l->resized, l->mask, l->size.height, l->size.width};
     return us_pixel_evaluation_add(l->evaluation, &map, error);
@@ -76,13 +76,15 @@ static unseen_status look(us_model *model, int member, int kind, const unseen_ev
 static unseen_status weigh(us_model *model, int member, const unseen_events *events, looking *l,
                            double *weight, unseen_error *error) {
     us_pixel_metrics metrics;
-    *weight = 0;
-    l->blind = false;
+    *weight = us_map_weight(0); /* where maps say nothing */
+    l->finite = true;
+    l->least = INFINITY;
+    l->most = -INFINITY;
     US_TRY(us_pixel_evaluation_create(0, &l->evaluation, error));
     unseen_status status = UNSEEN_OK;
     for (int kind = 0; status == UNSEEN_OK && kind < US_SYNTHETIC_KINDS; kind++)
         if (us_synthetic_is_local(kind)) status = look(model, member, kind, events, l, error);
-    if (status == UNSEEN_OK && !l->blind) {
+    if (status == UNSEEN_OK && l->finite && l->most > l->least) {
         status = us_pixel_evaluation_finish(l->evaluation, &metrics, error);
         if (status == UNSEEN_OK) *weight = us_map_weight(metrics.aupro);
         if (status == UNSEEN_BAD_INPUT) status = UNSEEN_OK; /* no anomaly can be seen */
@@ -97,7 +99,7 @@ double us_map_weight(double aupro) {
     return told > least ? told : least;
 }
 
-/* As many of each kind as are sorted in memory, within reason. */
+/* Images of each kind: few enough for their pixels to be sorted in seconds. */
 static int64_t count_images(us_shape shape) {
     enum { MOST_PIXELS = 1 << 23, LEAST = 4, MOST = 24 };
     int kinds = 0;
