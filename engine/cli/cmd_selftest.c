@@ -68,8 +68,7 @@ int cli_cmd_selftest(int argc, char **argv) {
         .help = "Runs every operator, forward and backward, on the device and compares the results "
                 "with a reference that is computed on the host in double precision. A driver that "
                 "computes wrongly is found here; the exit code is 4 then. With PARTs, only those "
-                "run; an "
-                "unknown name gives their list."
+                "run; an unknown name gives their list."
                 "\vExamples:\n"
                 "  unseen selftest --device gpu\n"
                 "  unseen selftest --device gpu layers losses",

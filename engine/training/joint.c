@@ -130,8 +130,8 @@ unseen_status us_joint_load(const unseen_config *config, const us_safetensors *f
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(object, config->members[m]->name);
         for (int i = 0; complete && i < NUMBERS; i++) {
             const cJSON *number = cJSON_GetObjectItemCaseSensitive(own, numbers[i]);
-            /* Maps once weighed what scores do. */
-            if (!number && number_of(&joint->members[m], i) == &joint->members[m].map_weight)
+            /* Models of before have no weights of maps: they weighed what scores do. */
+            if (!number && strcmp(numbers[i], "map_weight") == 0)
                 number = cJSON_GetObjectItemCaseSensitive(own, "weight");
             complete = cJSON_IsNumber(number);
             if (complete) *number_of(&joint->members[m], i) = number->valuedouble;

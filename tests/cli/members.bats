@@ -70,6 +70,15 @@ setup() {
     cmp unbroken/members/turn/model.safetensors broken/members/turn/model.safetensors
 }
 
+@test "a model of before, whose maps weigh what its scores do" {
+    cp -r "$WHOLE" before
+    LC_ALL=C sed -i 's/map_weight/map_before/g' before/model.safetensors
+    succeeds score before --data "$DATA/test.npy" --out old.csv --maps old
+    succeeds score "$WHOLE" --data "$DATA/test.npy" --out new.csv --maps new
+    cmp old.csv new.csv
+    refute cmp -s old/maps.npy new/maps.npy
+}
+
 @test "overrides of the whole are those of members; a member's own are its own" {
     resolved() { "$UNSEEN" train "$TWO" --train "$DATA/train.npy" "$@" --overwrite --out resolved --quiet >/dev/null; }
     resolved --epochs 1 --seed 9 --set /members/1/training/epochs=2 --set /scoring/false_positive_rate=0.2

@@ -118,6 +118,18 @@ static void aucs_are_shares_of_pairs(void **unused) {
     assert_true(fabs(synthetic.auc - mean) < 1e-12);
 }
 
+static us_synthetic_image image_of(int height, int width, int channels, const unsigned char *normal,
+                                   const unsigned char *other, uint64_t index, float *scratch) {
+    return (us_synthetic_image){.height = height,
+                                .width = width,
+                                .channels = channels,
+                                .normal = normal,
+                                .other = other,
+                                .seed = 3,
+                                .index = index,
+                                .scratch = scratch};
+}
+
 /* Of odd sizes, nothing beside the image is written; the same numbers make the same anomaly. */
 static void anomalies_stay_within_their_image(void **unused) {
     (void)unused;
@@ -134,14 +146,8 @@ static void anomalies_stay_within_their_image(void **unused) {
         for (int kind = 0; kind < US_SYNTHETIC_KINDS; kind++) {
             bool changed = false;
             for (uint64_t index = 0; index < 8; index++) {
-                const us_synthetic_image image = {.height = sizes[s][0],
-                                                  .width = sizes[s][1],
-                                                  .channels = sizes[s][2],
-                                                  .normal = normal,
-                                                  .other = other,
-                                                  .seed = 3,
-                                                  .index = index,
-                                                  .scratch = scratch};
+                const us_synthetic_image image =
+                    image_of(sizes[s][0], sizes[s][1], sizes[s][2], normal, other, index, scratch);
                 memset(out, 0xA5, sizeof out);
                 us_synthetic_draw(&image, kind, out);
                 us_synthetic_draw(&image, kind, again);
@@ -180,14 +186,8 @@ static void local_kinds_change_a_small_part(void **unused) {
         count++;
         int changed = 0;
         for (uint64_t index = 0; index < DRAWN; index++) {
-            const us_synthetic_image image = {.height = SIDE,
-                                              .width = SIDE,
-                                              .channels = CHANNELS,
-                                              .normal = normal,
-                                              .other = other,
-                                              .seed = 3,
-                                              .index = index,
-                                              .scratch = scratch};
+            const us_synthetic_image image =
+                image_of(SIDE, SIDE, CHANNELS, normal, other, index, scratch);
             us_synthetic_draw(&image, kind, out);
             for (int p = 0; p < PIXELS; p++)
                 changed += memcmp(out + p * CHANNELS, normal + p * CHANNELS, CHANNELS) != 0;
@@ -219,14 +219,8 @@ static void whole_images_are_turned_negated_and_blended(void **unused) {
     }
     int mirrored = 0, moved = 0;
     for (uint64_t index = 0; index < 40; index++) {
-        const us_synthetic_image image = {.height = HEIGHT,
-                                          .width = WIDTH,
-                                          .channels = CHANNELS,
-                                          .normal = normal,
-                                          .other = other,
-                                          .seed = 3,
-                                          .index = index,
-                                          .scratch = scratch};
+        const us_synthetic_image image =
+            image_of(HEIGHT, WIDTH, CHANNELS, normal, other, index, scratch);
         us_synthetic_draw(&image, kind_called("blend"), out);
         for (int i = 0; i < PIXELS * CHANNELS; i++)
             assert_int_equal(out[i], (normal[i] + other[i] + 1) / 2);
