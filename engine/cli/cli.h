@@ -43,6 +43,9 @@ size_t cli_character(const char *text);
 bool cli_is_terminal(FILE *stream);
 bool cli_wants_colour(FILE *stream);
 
+/* Of programs that mpirun or srun start many times over, the first speaks and prints the results. */
+bool cli_is_further_rank(void);
+
 /* Exits with UNSEEN_FAILURE unless pointer is set: the program, unlike the library, may exit. */
 void *cli_need(void *pointer);
 

@@ -152,17 +152,6 @@ static char *default_folder(const char *plan) {
     return cli_format("runs/%.*s", (int)length, name);
 }
 
-/* Of programs that mpirun or srun start many times over, the first prints the results. */
-static bool is_further_rank(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
-                                        "SLURM_PROCID"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *rank = getenv(names[i]);
-        if (rank && strcmp(rank, "0") != 0) return true;
-    }
-    return false;
-}
-
 int cli_cmd_sweep(int argc, char **argv) {
     static const cli_usage usage = {
         .arguments = "PLAN",
@@ -215,7 +204,7 @@ int cli_cmd_sweep(int argc, char **argv) {
     unseen_status status = unseen_sweep(plan, &sweep, &events, &json, &error);
     cli_progress_end(&progress);
     int code = status;
-    if (json && !is_further_rank())
+    if (json && !cli_is_further_rank())
         code = cli_result_print(status, json, options.json, print_sweep);
     if (status != UNSEEN_OK) code = cli_say_error(&error);
     free(folder);

@@ -107,7 +107,7 @@ static int do_job(const cli_options *options, const unseen_config *config, bool 
         return UNSEEN_BAD_INPUT;
     }
     cli_progress progress;
-    cli_progress_begin(&progress, options->quiet);
+    cli_progress_begin(&progress, options->quiet || cli_is_further_rank());
     unseen_events events = cli_progress_events(&progress);
     char *json = NULL;
     unseen_error error = {0};

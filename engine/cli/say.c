@@ -62,6 +62,16 @@ bool cli_wants_colour(FILE *stream) {
     return cli_is_terminal(stream) && (!none || !*none);
 }
 
+bool cli_is_further_rank(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
+                                        "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank && strcmp(rank, "0") != 0) return true;
+    }
+    return false;
+}
+
 void *cli_need(void *pointer) {
     if (!pointer) {
         cli_say("out of memory");

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "jobs/run.h"
 #include "training/log.h"
 
 unseen_status us_members_check_earlier(const unseen_config *config, const char *folder,
@@ -45,31 +46,40 @@ static unseen_status add_result(const char *json, const char *name, cJSON *membe
 }
 
 static unseen_status train_member(const unseen_config *member, const unseen_run_options *options,
-                                  const unseen_events *events, cJSON *members,
-                                  unseen_error *error) {
+                                  us_group *group, const unseen_events *events, cJSON *members,
+                                  bool *apart, unseen_error *error) {
     char *folder, *json = NULL;
     US_TRY(us_member_folder(options->out, member, &folder, error));
     unseen_run_options own = *options;
     own.out = folder;
     own.train_only = true;
-    unseen_status status = unseen_run(member, &own, events, &json, error);
-    if (status == UNSEEN_OK) status = add_result(json, member->name, members, error);
-    if (status != UNSEEN_OK && status != UNSEEN_INTERRUPTED)
+    unseen_status status = us_run_by(group, member, &own, events, &json, apart, error);
+    /* Of the ranks that fail together one alone has a message. */
+    if (status != UNSEEN_OK && status != UNSEEN_INTERRUPTED && *error->message)
         us_error_context(error, "the member %s", member->name);
+    if (status == UNSEEN_OK && json) {
+        status = add_result(json, member->name, members, error);
+        if (status == UNSEEN_OK) status = us_log_members(options->out, members, NULL, error);
+    }
     unseen_string_free(json);
     free(folder);
     return status;
 }
 
 unseen_status us_members_train(const unseen_config *config, const unseen_run_options *options,
-                               const unseen_events *events, cJSON **members, unseen_error *error) {
+                               us_group *group, const unseen_events *events, cJSON **members,
+                               bool *apart, unseen_error *error) {
     unseen_run_options own = *options;
-    if (!(*members = cJSON_CreateObject())) return us_fail_memory(error, "results");
+    unseen_status status = UNSEEN_OK;
+    *members = cJSON_CreateObject();
+    if (!*members) status = us_fail_memory(error, "results");
+    US_TRY(us_group_agree(group, status, error));
     for (int m = 0; m < config->member_count; m++) {
         us_event_message(events, UNSEEN_EVENT_MESSAGE, "member %d of %d: %s", m + 1,
                          config->member_count, config->members[m]->name);
-        US_TRY(train_member(config->members[m], &own, events, *members, error));
-        US_TRY(us_log_members(options->out, *members, NULL, error));
+        status = train_member(config->members[m], &own, group, events, *members, apart, error);
+        if (*apart || us_group_broken(group)) return status;
+        US_TRY(us_group_agree(group, status, error));
         own.profile = NULL; /* one step is traced */
     }
     return UNSEEN_OK;

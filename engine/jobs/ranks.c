@@ -297,7 +297,8 @@ unseen_status us_ranks_divide(us_group *group, const us_ranks_shares *request,
     if (status == UNSEEN_OK && group) status = divide(group, request, all, parts, counts, error);
     if (status == UNSEEN_OK)
         status = create_members(group, request, shards, counts, members, error);
-    if (status == UNSEEN_OK && group) tell(members->all[0], request, all);
+    members->are_shared = status == UNSEEN_OK && group && trained;
+    if (members->are_shared) tell(members->all[0], request, all);
     free(all);
     free(counts);
     return status;
@@ -311,11 +312,12 @@ void us_ranks_release(us_group *group, us_ranks_members *members) {
 
 bool us_ranks_describe(const us_group *group, const us_ranks_members *members, cJSON *results) {
     if (!group) return true;
-    const us_group *member = members->all[0];
     cJSON *shares = NULL;
     bool complete = cJSON_AddNumberToObject(results, "ranks", us_group_size(group)) &&
-                    cJSON_AddStringToObject(results, "mpi", us_group_library(group)) &&
-                    (shares = cJSON_AddArrayToObject(results, "shares"));
+                    cJSON_AddStringToObject(results, "mpi", us_group_library(group));
+    if (!members->are_shared) return complete;
+    const us_group *member = members->all[0];
+    complete = complete && (shares = cJSON_AddArrayToObject(results, "shares"));
     for (int r = 0; complete && r < us_group_processes(member); r++)
         complete =
             cJSON_AddItemToArray(shares, cJSON_CreateNumber(us_group_process_count(member, r)));

@@ -39,6 +39,7 @@ typedef struct us_ranks_members {
     us_group **all; /* all[0] is NULL for a single process without shards */
     int count;
     bool are_shards;
+    bool are_shared; /* batches, among several processes: not where there is nothing to train */
 } us_ranks_members;
 
 /* Divides batches among the ranks, and tells how. members: zeroed; to be released also if this

@@ -15,6 +15,7 @@
 #include "jobs/pictures.h"
 #include "jobs/ranks.h"
 #include "jobs/results.h"
+#include "jobs/run.h"
 #include "jobs/run_folder.h"
 #include "jobs/shards.h"
 #include "jobs/tuning_advice.h"
@@ -235,11 +236,19 @@ static unseen_status create_trainers(run *r, int batch, unseen_error *error) {
     return is_first(r) ? begin_folder(r, error) : UNSEEN_OK;
 }
 
+/* What members need is prepared by their own runs. */
+static unseen_status prepare_members(run *r, unseen_status status, unseen_error *error) {
+    US_TRY(us_group_agree(r->group, status, error));
+    US_TRY(us_ranks_compare(r->group, r->config, r->origin, error));
+    if (is_first(r)) status = begin_folder(r, error);
+    return us_group_agree(r->group, status, error);
+}
+
 static unseen_status prepare(run *r, unseen_error *error) {
     const us_training_settings *settings = &r->config->training;
     unseen_status status =
         us_run_config_resolve(r->config, &r->training, &r->resolved, &r->origin, error);
-    if (status == UNSEEN_OK && r->config->member_count) return begin_folder(r, error);
+    if (r->config->member_count) return prepare_members(r, status, error);
     settle_epochs(r);
     if (status == UNSEEN_OK && is_first(r)) status = find_checkpoint(r, error);
     US_TRY(us_group_agree(r->group, status, error));
@@ -439,18 +448,24 @@ static unseen_status lose_rank(run *r, unseen_error *error) {
                    us_group_rank(r->group), loss ? loss : reason.message);
 }
 
-static unseen_status train_members(run *r, unseen_error *error) {
-    US_TRY(us_members_train(r->config, r->options, r->events, &r->members, error));
+static unseen_status join_members(run *r, cJSON *results, char **json, unseen_error *error) {
     US_TRY(open_device(r, error));
     US_TRY(us_model_create(r->device, r->config, INT64_MAX, &r->model, error));
-    return us_model_load_members(&r->model, r->options->out, error);
+    US_TRY(us_model_load_members(&r->model, r->options->out, error));
+    return finish(r, results, json, error);
+}
+
+/* All ranks train each member; rank 0 joins them, while the others wait. */
+static unseen_status train_members(run *r, cJSON *results, char **json, unseen_error *error) {
+    US_TRY(us_members_train(r->config, r->options, r->group, r->events, &r->members, &r->apart,
+                            error));
+    unseen_status status = is_first(r) ? join_members(r, results, json, error) : UNSEEN_OK;
+    status = us_group_agree(r->group, status, error);
+    return us_group_broken(r->group) ? lose_rank(r, error) : status;
 }
 
 static unseen_status train_and_finish(run *r, cJSON *results, char **json, unseen_error *error) {
-    if (r->config->member_count) {
-        US_TRY(train_members(r, error));
-        return finish(r, results, json, error);
-    }
+    if (r->config->member_count) return train_members(r, results, json, error);
     outcome to = {r, results, json};
     us_group *member = r->group_members.all[0];
     bool by_shard = false;
@@ -478,11 +493,6 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
     if (status == UNSEEN_OK && r->options->shares && !r->group)
         status = us_fail(error, UNSEEN_BAD_INPUT,
                          "--shares is for several processes: start them by mpirun");
-    if (status == UNSEEN_OK && r->group && r->config->member_count)
-        status = us_fail(error, UNSEEN_BAD_INPUT,
-                         "%s: a config of several members is trained by one process: start it "
-                         "without mpirun, or train the members' configs by themselves",
-                         r->config->path);
     if (status == UNSEEN_OK && is_first(r))
         status = us_run_folder_claim(r->config, r->options, &r->claim, error);
     US_TRY(us_group_agree(r->group, status, error));
@@ -491,23 +501,44 @@ static unseen_status do_run(run *r, cJSON *results, char **json, unseen_error *e
     return train_and_finish(r, results, json, error);
 }
 
-unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
-                         const unseen_events *events, char **json, unseen_error *error) {
+/* All of it but to close the group and to release what it holds. */
+static unseen_status work(run *r, const unseen_events *events, char **json, unseen_error *error) {
     *json = NULL;
-    run r = {.settled = *config, .options = options, .claim.lock = -1, .checkpoint_file = -1};
-    r.config = r.model.config = &r.settled;
-    if (options->parallel) US_TRY(us_group_open(&r.group, error));
-    r.own_events = us_ranks_events(r.group, events);
-    r.events = &r.own_events;
+    r->config = r->model.config = &r->settled;
+    r->own_events = us_ranks_events(r->group, events);
+    r->events = &r->own_events;
     cJSON *results = cJSON_CreateObject();
-    unseen_status status = do_run(&r, results, json, error);
-    us_ranks_release(r.group, &r.group_members);
+    unseen_status status = do_run(r, results, json, error);
+    us_ranks_release(r->group, &r->group_members);
     if (status != UNSEEN_OK) {
         unseen_string_free(*json);
         *json = NULL;
-        if (!is_first(&r) && !r.apart && !us_group_broken(r.group)) *error->message = '\0';
+        if (!is_first(r) && !r->apart && !us_group_broken(r->group)) *error->message = '\0';
     }
     cJSON_Delete(results);
+    return status;
+}
+
+unseen_status us_run_by(us_group *group, const unseen_config *config,
+                        const unseen_run_options *options, const unseen_events *events, char **json,
+                        bool *apart, unseen_error *error) {
+    run r = {.settled = *config,
+             .options = options,
+             .group = group,
+             .claim.lock = -1,
+             .checkpoint_file = -1};
+    unseen_status status = work(&r, events, json, error);
+    *apart = r.apart;
+    release(&r);
+    return status;
+}
+
+unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
+                         const unseen_events *events, char **json, unseen_error *error) {
+    run r = {.settled = *config, .options = options, .claim.lock = -1, .checkpoint_file = -1};
+    *json = NULL;
+    if (options->parallel) US_TRY(us_group_open(&r.group, error));
+    unseen_status status = work(&r, events, json, error);
     us_group_close(r.group, !r.apart, status == UNSEEN_OK ? NULL : error->message);
     release(&r);
     return status;

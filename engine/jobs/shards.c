@@ -9,7 +9,9 @@ unseen_status us_shards_trainer(us_group *member, us_device *device,
                                 const us_trainer_options *options, const char *checkpoint,
                                 us_detector **detector, us_trainer **trainer, unseen_error *error) {
     us_trainer_options own = *options;
-    const int images = member ? us_group_count(member, us_group_rank(member)) : options->batch;
+    const bool trained = options->config->detector.type->train != NULL;
+    const int images =
+        member && trained ? us_group_count(member, us_group_rank(member)) : options->batch;
     US_TRY(us_detector_create(device, &options->config->detector, images, true, member, detector,
                               error));
     own.detector = *detector;

@@ -231,6 +231,45 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
         --out wrong
 }
 
+@test "several members: each by all ranks, joined by rank 0, with the bits of one process" {
+    # The second member is not trained by steps.
+    cat >two.json <<END
+{"name": "two", "input": {"channels": 1, "height": 16, "width": 16},
+ "members": ["$TESTS/tiny.json", {"name": "patches", "detector": {"type": "patch_density"}}],
+ "training": {"epochs": 2, "shards": 2}}
+END
+    local job=(--train "$DATA/train.npy" --test "$DATA/test.npy" --labels "$DATA/labels.npy")
+    succeeds run two.json "${job[@]}" --out one
+    ranks 2 run two.json "${job[@]}" --out both --json
+    jq -e '.ranks == 2 and .shares == null and (.members | keys == ["patches", "tiny"])' <<<"$output"
+    [ "$(jq .ranks both/members/tiny/metrics.json)" -eq 2 ]
+    [ "$(grep -c '^member' <<<"$stderr")" -eq 2 ] || fail "not once each: $stderr"
+    for file in model.safetensors members/tiny/model.safetensors members/patches/model.safetensors prediction.csv; do
+        cmp one/$file both/$file
+    done
+    # Interrupted in the first one, and gone on with by one process.
+    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
+        "$UNSEEN" run two.json "${job[@]}" --epochs 100 --out stopped >stopped.out 2>stopped.log &
+    launcher=$!
+    under_way stopped.log
+    kill -USR1 "$(cat pid1)"
+    code=0
+    wait $launcher || code=$?
+    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
+    [ "$(grep -c 'interrupted' stopped.log)" -eq 1 ] || fail "$(cat stopped.log)"
+    succeeds run two.json "${job[@]}" --epochs 100 --resume --out stopped
+    ranks 2 run two.json "${job[@]}" --epochs 100 --out unbroken
+    cmp unbroken/model.safetensors stopped/model.safetensors
+    cmp unbroken/prediction.csv stopped/prediction.csv
+    # A member that fails is named, once.
+    ranks_fail 2 'the member tiny: .*cannot be cut into 4000 shards' run two.json "${job[@]}" \
+        --set /training/shards=4000 --out wrong
+    # What fails once members are trained fails on all.
+    rm -rf both/model.safetensors
+    mkdir both/model.safetensors
+    ranks_fail 2 'model.safetensors' run two.json "${job[@]}" --resume --out both
+}
+
 @test "a sweep under mpirun trains each of its runs by one rank alone" {
     cat >plan.json <<END
 {"base": "$TESTS/tiny.json", "set": ["/data/train=\"$DATA/train.npy\""],
