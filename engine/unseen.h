@@ -177,9 +177,10 @@ typedef struct unseen_run_options {
  * With `parallel`, every rank makes the same call. Each shares the batches with the others, on a
  * device of its own: `device` may be several by commas, which ranks of a machine take in turn.
  * Rank 0 alone writes into the folder and gives *json, with ranks, shares (images of a batch; not
- * where there are members, which have their own) and mpi besides; the others' is NULL. Of a failure that all know, the others' message is empty. A
- * rank that ends makes the others fail. The same bits come of the same number of ranks, shares and
- * devices; with another number sums are grouped otherwise. */
+ * where there are members, which have their own) and mpi besides; the others' is NULL. Of a failure
+ * that all know, the others' message is empty. A rank that ends makes the others fail. The same bits
+ * come of the same number of ranks, shares and devices; with another number sums are grouped
+ * otherwise. */
 UNSEEN_API unseen_status unseen_run(const unseen_config *config, const unseen_run_options *options,
                                     const unseen_events *events, char **json, unseen_error *error);
 
