@@ -74,8 +74,17 @@ def once(path, out, unpack):
 
 
 def unpack_tar(path, folder):
+    """Folders and files alone. Python before 3.11.4 has no filter for what would lie elsewhere."""
     with tarfile.open(path) as pack:
-        pack.extractall(folder, filter="data")
+        entries = [entry for entry in pack if entry.isfile() or entry.isdir()]
+        for entry in entries:
+            if entry.name.startswith("/") or ".." in entry.name.split("/"):
+                raise ValueError(f"{entry.name} would lie outside of its folder")
+            entry.mode = 0o755 if entry.isdir() else 0o644
+        if hasattr(tarfile, "data_filter"):
+            pack.extractall(folder, entries, filter="data")
+        else:
+            pack.extractall(folder, entries)
 
 
 def unpack_photographs(path, folder):
