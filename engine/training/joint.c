@@ -58,13 +58,16 @@ double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, dou
 /* ---- joining ---- */
 
 double us_joint_trust(const us_synthetic *synthetic) {
-    const double least = 0.02, harm = 3;
+    const double least = 0.02, harm = 6;
     double sum = 0;
+    int kinds = 0;
     for (int k = 0; k < US_SYNTHETIC_KINDS; k++) {
         const double told = 2 * synthetic->kinds[k] - 1;
+        if (!us_synthetic_is_moved(k)) continue;
         sum += isnan(told) ? -harm : told < 0 ? harm * told : told;
+        kinds++;
     }
-    return fmax(sum / US_SYNTHETIC_KINDS, least);
+    return fmax(sum / kinds, least);
 }
 
 double us_joint_score(const us_joint *joint, int kind, const double *evidence) {

@@ -41,10 +41,12 @@ us_tail us_tail_fit(const us_normal_scores *normal);
 /* The evidence that a member's score is. */
 double us_tail_evidence(const us_tail *tail, const us_normal_scores *normal, double score);
 
-/* What a member's evidence weighs: the mean over kinds of synthetic anomalies of 2 AUC - 1, at
- * least 0.02. Where that is negative it counts three times: a score that takes a kind of anomaly to
- * be more normal than normal images are (as reconstruction errors do with smooth ones) does harm,
- * and not only no good. */
+/* What a member's evidence weighs: the mean of 2 AUC - 1 over those kinds of synthetic anomalies that
+ * move what normal images show (us_synthetic_is_moved), at least 0.02. Noise, lines and patches of
+ * one colour are found by any density of pixels, also by one to which every other object looks
+ * normal: they tell little of how far to trust a member. Where the number is negative it counts six
+ * times: a score that takes a kind of anomaly to be more normal than normal images are (as
+ * reconstruction errors do with smooth ones) does harm, and not only no good. */
 double us_joint_trust(const us_synthetic *synthetic);
 
 /* One score of the evidences of all members. */

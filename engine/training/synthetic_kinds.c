@@ -319,6 +319,11 @@ bool us_synthetic_is_local(int kind) {
     return kind == PASTE || kind == SCAR || kind == LINE || kind == PATCH || kind == INVERT;
 }
 
+bool us_synthetic_is_moved(int kind) {
+    return kind == SHUFFLE || kind == WARP || kind == ROTATE || kind == ZOOM || kind == SPLICE ||
+           kind == TURN;
+}
+
 void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char *out) {
     canvas c = {.image = image, .out = out, .kind = kind};
     memcpy(out, image->normal,

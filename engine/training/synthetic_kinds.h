@@ -21,6 +21,9 @@ typedef struct us_synthetic_image {
 /* Whether a kind changes a small part of an image and leaves the rest as it is. */
 bool us_synthetic_is_local(int kind);
 
+/* Whether a kind moves what normal images show, by parts or as a whole, and adds nothing. */
+bool us_synthetic_is_moved(int kind);
+
 /* Makes an anomaly of a kind of the image into `out`, of the same size. */
 void us_synthetic_draw(const us_synthetic_image *image, int kind, unsigned char *out);
 

@@ -91,17 +91,24 @@ static void what_one_finds_normal_cancels_no_alarm(void **unused) {
     assert_true(us_joint_score(&joint, US_JOINING_NORM, (double[]){3, 9}) == 0);
 }
 
-static void harm_counts_more_than_good(void **unused) {
+static void trust_is_of_kinds_that_move_and_harm_counts_six_times(void **unused) {
     (void)unused;
     us_synthetic synthetic = {.images = 10};
-    for (int k = 0; k < US_SYNTHETIC_KINDS; k++)
-        synthetic.kinds[k] = 0.8;
+    int moved = 0, first = -1;
+    for (int k = US_SYNTHETIC_KINDS - 1; k >= 0; k--) {
+        synthetic.kinds[k] = us_synthetic_is_moved(k) ? 0.8 : 0.1;
+        if (!us_synthetic_is_moved(k)) continue;
+        assert_false(us_synthetic_is_local(k));
+        moved++;
+        first = k;
+    }
+    assert_int_equal(moved, 6);
     assert_true(fabs(us_joint_trust(&synthetic) - 0.6) < 1e-12);
-    synthetic.kinds[0] = 0.2;
-    assert_true(fabs(us_joint_trust(&synthetic) -
-                     (0.6 * (US_SYNTHETIC_KINDS - 1) - 1.8) / US_SYNTHETIC_KINDS) < 1e-12);
-    for (int k = 0; k < US_SYNTHETIC_KINDS; k++)
-        synthetic.kinds[k] = 0.1;
+    synthetic.kinds[first] = 0.4;
+    assert_true(fabs(us_joint_trust(&synthetic) - (0.6 * 5 - 6 * 0.2) / 6) < 1e-12);
+    synthetic.kinds[first] = 0.2;
+    assert_true(us_joint_trust(&synthetic) == 0.02);
+    synthetic.kinds[first] = NAN;
     assert_true(us_joint_trust(&synthetic) == 0.02);
 }
 
@@ -251,7 +258,7 @@ int main(void) {
         cmocka_unit_test(evidence_never_falls_nor_is_negative),
         cmocka_unit_test(a_heavy_tail_says_less),
         cmocka_unit_test(what_one_finds_normal_cancels_no_alarm),
-        cmocka_unit_test(harm_counts_more_than_good),
+        cmocka_unit_test(trust_is_of_kinds_that_move_and_harm_counts_six_times),
         cmocka_unit_test(aucs_are_shares_of_pairs),
         cmocka_unit_test(anomalies_stay_within_their_image),
         cmocka_unit_test(whole_images_are_turned_negated_and_blended),
