@@ -237,7 +237,7 @@ unseen_status us_safetensors_add_floats(us_safetensors_builder *builder, const c
         bytes *= (size_t)dims[i];
     float *copy = malloc(bytes + 1);
     if (!copy) return us_fail_memory(error, "a model");
-    memcpy(copy, values, bytes);
+    if (bytes) memcpy(copy, values, bytes); /* values may then be NULL */
     return us_safetensors_add(builder, name, "F32", rank, dims, copy, bytes, error);
 }
 

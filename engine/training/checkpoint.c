@@ -233,7 +233,7 @@ static unseen_status load_signals(const us_checkpoint *c, const us_safetensors *
     if (!signals || signals->bytes != bytes)
         return us_fail(error, UNSEEN_BAD_INPUT, "%s: the losses of the epoch are missing",
                        file->path);
-    memcpy(c->signals->values, signals->data, bytes);
+    if (bytes) memcpy(c->signals->values, signals->data, bytes);
     return UNSEEN_OK;
 }
 
