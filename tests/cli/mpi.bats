@@ -52,6 +52,19 @@ under_way() {
     fail "it does not begin: $(cat "$1")"
 }
 
+# stopped_by_the_second ARGUMENTS...: unseen on two ranks into the folder stopped; a signal to one ends both, said once.
+stopped_by_the_second() {
+    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
+        "$UNSEEN" "$@" --out stopped >stopped.out 2>stopped.log &
+    launcher=$!
+    under_way stopped.log
+    kill -USR1 "$(cat pid1)"
+    code=0
+    wait $launcher || code=$?
+    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
+    [ "$(grep -c 'interrupted' stopped.log)" -eq 1 ] || fail "$(cat stopped.log)"
+}
+
 @test "two and three ranks: the losses of one over 100 steps, the same bits at each repetition" {
     # Every epoch is a single step, of all images.
     local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/batch=1000 --epochs 100)
@@ -137,14 +150,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
     local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --set /training/shards=4 --epochs 100
         --set /training/batch=20)
     succeeds train "${job[@]}" --out unbroken
-    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
-        "$UNSEEN" train "${job[@]}" --out stopped >stopped.out 2>stopped.log &
-    launcher=$!
-    under_way stopped.log
-    kill -USR1 "$(cat pid1)"
-    code=0
-    wait $launcher || code=$?
-    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
+    stopped_by_the_second train "${job[@]}"
     cp -r stopped stopped4
     "$UNSEEN" train "${job[@]}" --resume --out stopped >again.out 2>again.log &
     launcher=$!
@@ -198,15 +204,7 @@ losses() { grep -o '"loss":[^,}]*' "$1/log.jsonl"; }
 @test "interrupted: all ranks stop after the same step, and a resumed run has the unbroken one's bits" {
     local job=("$TESTS/tiny.json" --train "$DATA/train.npy" --epochs 300)
     ranks 2 train "${job[@]}" --out unbroken
-    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
-        "$UNSEEN" train "${job[@]}" --out stopped >stopped.out 2>stopped.log &
-    launcher=$!
-    under_way stopped.log
-    kill -USR1 "$(cat pid1)" # one of them learns of it
-    code=0
-    wait $launcher || code=$?
-    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
-    [ "$(grep -c 'interrupted' stopped.log)" -eq 1 ] || fail "$(cat stopped.log)"
+    stopped_by_the_second train "${job[@]}"
     ranks 2 train "${job[@]}" --resume --out stopped
     cmp unbroken/model.safetensors stopped/model.safetensors
 }
@@ -248,15 +246,7 @@ END
         cmp one/$file both/$file
     done
     # Interrupted in the first one, and gone on with by one process.
-    mpirun -n 2 bash -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec "$@"' rank \
-        "$UNSEEN" run two.json "${job[@]}" --epochs 100 --out stopped >stopped.out 2>stopped.log &
-    launcher=$!
-    under_way stopped.log
-    kill -USR1 "$(cat pid1)"
-    code=0
-    wait $launcher || code=$?
-    [ $code -eq 130 ] || fail "code $code: $(cat stopped.log)"
-    [ "$(grep -c 'interrupted' stopped.log)" -eq 1 ] || fail "$(cat stopped.log)"
+    stopped_by_the_second run two.json "${job[@]}" --epochs 100
     succeeds run two.json "${job[@]}" --epochs 100 --resume --out stopped
     ranks 2 run two.json "${job[@]}" --epochs 100 --out unbroken
     cmp unbroken/model.safetensors stopped/model.safetensors
@@ -264,7 +254,7 @@ END
     # A member that fails is named, once.
     ranks_fail 2 'the member tiny: .*cannot be cut into 4000 shards' run two.json "${job[@]}" \
         --set /training/shards=4000 --out wrong
-    # What fails once members are trained fails on all.
+    # So is what is wrong with the folder of the whole.
     rm -rf both/model.safetensors
     mkdir both/model.safetensors
     ranks_fail 2 'model.safetensors' run two.json "${job[@]}" --resume --out both
