@@ -539,6 +539,7 @@ unseen_status unseen_run(const unseen_config *config, const unseen_run_options *
     *json = NULL;
     if (options->parallel) US_TRY(us_group_open(&r.group, error));
     unseen_status status = work(&r, events, json, error);
+    /* Before what may take its time: the other ranks wait to be told. */
     us_group_close(r.group, !r.apart, status == UNSEEN_OK ? NULL : error->message);
     release(&r);
     return status;
